@@ -1,0 +1,15 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// +k8s:deepcopy-gen=package
+// +k8s:conversion-gen=kurator.dev/migrate-apiserver/pkg/apis/backup
+// +k8s:defaulter-gen=TypeMeta
+// +k8s:openapi-gen=true
+// +k8s:openapi-model-package=dev.kurator.backup.v1alpha1
+// +groupName=backup.kurator.dev
+
+// Package v1alpha1 is the version v1alpha1 of the API group
+// backup.kurator.dev, as users write it. Spec and status keep Kurator's JSON
+// names, so a Kurator manifest applies unchanged; every field that Kurator does
+// not have is optional.
+package v1alpha1

@@ -1,0 +1,22 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package migration is the pure core: what a Migrate's status is, and what is
+// to be done next, given what was recorded and what is observed now.
+//
+// It does no I/O and has no clock. Status and Next are called by the driver,
+// which records and acts, and Status by the subresource migrates/status, which
+// answers a reader; so the two can't disagree. Package fleet and package member
+// fill in the Observation.
+//
+// Three rules keep a status true when what is observed is old or missing:
+//
+//   - A terminal phase, of the whole or of one cluster's part, is final: what
+//     was recorded stays, whatever is observed later.
+//   - Clusters are resolved once. The recorded source and targets are the pin;
+//     before they are recorded nothing is written to any member.
+//   - An object that was recorded and is not observed is gone only if the
+//     observation says so outright; a member that can't be asked says nothing.
+//
+// It imports nothing of ours but the API types and package velero.
+package migration

@@ -1,0 +1,69 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+// Cluster identifies a member cluster in a Migrate's namespace.
+type Cluster struct {
+	// Kind is AttachedCluster or Cluster; never empty.
+	Kind string
+	// Name is the name of the object of that kind.
+	Name string
+}
+
+// Observation is all that is known of the world outside for one Migrate.
+type Observation struct {
+	// Host is what the host says of the fleets and clusters.
+	Host Inventory
+	// Members is what each member cluster says. A cluster that is not in it has
+	// not been asked yet.
+	Members map[Cluster]Member
+}
+
+// Inventory is what the host says of a Migrate's fleets and clusters.
+type Inventory struct {
+	// Err is why the host can't be asked; the rest means nothing then.
+	Err error
+	// SourceFleet and TargetFleet are the two fleets that the spec names.
+	SourceFleet, TargetFleet Fleet
+	// Clusters has every cluster that a fleet lists or the spec names and that
+	// exists.
+	Clusters map[Cluster]ClusterState
+}
+
+// Fleet is what the host says of one fleet.
+type Fleet struct {
+	// Found says that the Fleet exists.
+	Found bool
+	// Members are the clusters it lists, in its order.
+	Members []Cluster
+}
+
+// ClusterState is what the host says of one cluster that exists.
+type ClusterState struct {
+	// Ready says that the cluster may be used.
+	Ready bool
+}
+
+// Member is what one member cluster says.
+type Member struct {
+	// Err is why the member can't be asked now. The rest is then what it said
+	// last, if anything.
+	Err error
+	// Since is when Err began.
+	Since time.Time
+	// Locations are the BackupStorageLocations of its Velero.
+	Locations []velerov1.BackupStorageLocation
+	// Backup is the Migrate's Backup in this cluster: the one made here if it is
+	// the source, the one handed over or synced by Velero if it is a target. Nil
+	// if there is none.
+	Backup *velerov1.Backup
+	// Restore is the Migrate's Restore in this cluster; nil if there is none.
+	Restore *velerov1.Restore
+}
