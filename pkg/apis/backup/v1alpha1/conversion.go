@@ -1,0 +1,30 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Fields by which Migrates can be selected, beside metadata.name and
+// metadata.namespace.
+const (
+	FieldSourceFleet = "spec.sourceCluster.fleet"
+	FieldTargetFleet = "spec.targetCluster.fleet"
+)
+
+// addFieldLabels makes the selectable fields known; every other is refused.
+func addFieldLabels(scheme *runtime.Scheme) error {
+	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("Migrate"),
+		func(label, value string) (string, string, error) {
+			switch label {
+			case "metadata.name", "metadata.namespace", FieldSourceFleet, FieldTargetFleet:
+				return label, value, nil
+			}
+			return "", "", fmt.Errorf("%q is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, %s or %s",
+				label, FieldSourceFleet, FieldTargetFleet)
+		})
+}
