@@ -58,6 +58,9 @@ type Member struct {
 	Err error
 	// Since is when Err began.
 	Since time.Time
+	// WriteErr is why the last object that was to be created here was refused; nil
+	// once one was created.
+	WriteErr error
 	// Locations are the BackupStorageLocations of its Velero.
 	Locations []velerov1.BackupStorageLocation
 	// Backup is the Migrate's Backup in this cluster: the one made here if it is

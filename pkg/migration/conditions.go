@@ -1,0 +1,218 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// DefaultProgressDeadline is how long a part may go without progress where the
+// spec does not say.
+const DefaultProgressDeadline = 600 * time.Second
+
+// maxMessageLength is what a condition's message may hold.
+const maxMessageLength = 32768
+
+// NextDeadline is when m's status changes by time alone: when a part that makes
+// no progress is next said to be stalled. Not ok if no clock runs.
+func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) {
+	if IsTerminal(m.Status.Phase) {
+		return time.Time{}, false
+	}
+	for _, since := range clocks(m, &m.Status) {
+		at := since.at.Add(progressDeadline(m))
+		if at.After(now) && (!ok || at.Before(next)) {
+			next, ok = at, true
+		}
+	}
+	return next, ok
+}
+
+func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, waiting state, now time.Time) {
+	set := func(kind string, value metav1.ConditionStatus, s state) {
+		if len(s.message) > maxMessageLength {
+			s.message = s.message[:maxMessageLength-3] + "..."
+		}
+		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+			Type: kind, Status: value, Reason: s.reason, Message: s.message,
+			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
+		})
+	}
+	story := storyOf(status, waiting)
+
+	set(v1alpha1.ConditionReady, conditionOf(status.Phase == v1alpha1.MigratePhaseCompleted), story)
+	set(v1alpha1.ConditionReconciling, conditionOf(!IsTerminal(status.Phase)), state{string(status.Phase), story.message})
+	value, s := stalled(m, status, story, now)
+	set(v1alpha1.ConditionStalled, value, s)
+	value, s = membersReachable(status, seen)
+	set(v1alpha1.ConditionMembersReachable, value, s)
+	source := status.SourceClusterStatus
+	if source == nil {
+		set(v1alpha1.ConditionSourceReady, metav1.ConditionFalse, story)
+		return
+	}
+	done := source.Phase == v1alpha1.MigratePhaseCompleted
+	set(v1alpha1.ConditionSourceReady, conditionOf(done), state{source.Reason, source.Message})
+	if !done {
+		return
+	}
+	if holdsNothing(source.BackupStatusInCluster) {
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
+	} else if source.BackupStatusInCluster.Progress != nil {
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{ReasonItemsFound, source.Message})
+	}
+}
+
+func nothingMatched(source *v1alpha1.BackupDetails) state {
+	return state{ReasonNothingMatched, fmt.Sprintf(
+		"Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.",
+		source.ClusterName)}
+}
+
+// storyOf tells in one sentence, or one for each cluster concerned, where the
+// migration stands and why.
+func storyOf(status *v1alpha1.MigrateStatus, waiting state) state {
+	if waiting != (state{}) {
+		return waiting
+	}
+	source := status.SourceClusterStatus
+	switch {
+	case source == nil:
+		return state{ReasonConnecting, "Nothing is known yet."}
+	case source.Phase != v1alpha1.MigratePhaseCompleted:
+		return state{source.Reason, source.ClusterName + ": " + source.Message}
+	case holdsNothing(source.BackupStatusInCluster):
+		return nothingMatched(source)
+	}
+	return storyOfTargets(status.TargetClusterStatus)
+}
+
+func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
+	var reason string
+	var parts []string
+	done := 0
+	for _, t := range targets {
+		if t.Phase == v1alpha1.MigratePhaseCompleted {
+			done++
+			continue
+		}
+		if reason == "" {
+			reason = t.Reason
+		}
+		parts = append(parts, t.ClusterName+": "+t.Message)
+	}
+	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
+	if len(parts) == 0 {
+		return state{string(v1alpha1.MigratePhaseCompleted), summary}
+	}
+	return state{reason, summary + " " + strings.Join(parts, " ")}
+}
+
+func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, now time.Time) (metav1.ConditionStatus, state) {
+	if status.Phase != v1alpha1.MigratePhaseCompleted && IsTerminal(status.Phase) {
+		return metav1.ConditionTrue, state{string(status.Phase), story.message}
+	}
+	var late []string
+	if !IsTerminal(status.Phase) {
+		for _, since := range clocks(m, status) {
+			if !now.Before(since.at.Add(progressDeadline(m))) {
+				late = append(late, fmt.Sprintf("%s has made no progress since %s: %s",
+					since.what, since.at.UTC().Format(time.RFC3339), orElse(since.why, story.message)))
+			}
+		}
+	}
+	if len(late) > 0 {
+		return metav1.ConditionTrue, state{ReasonProgressDeadlineExceeded, strings.Join(late, " ")}
+	}
+	return metav1.ConditionFalse, state{ReasonProgressing, "No part is past its progress deadline."}
+}
+
+// clock is the time since when a part has made no progress.
+type clock struct {
+	what, why string
+	at        time.Time
+}
+
+// clocks are those that run: of every part that has not ended and waits for
+// nobody else, or of the Migrate itself while it has no parts.
+func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
+	if status.SourceClusterStatus == nil {
+		return []clock{{what: "The migration", at: m.CreationTimestamp.Time}}
+	}
+	var running []clock
+	add := func(part v1alpha1.ClusterPart) {
+		if !IsTerminal(part.Phase) && part.LastProgressTime != nil {
+			running = append(running, clock{what: part.ClusterName, why: part.Message, at: part.LastProgressTime.Time})
+		}
+	}
+	add(status.SourceClusterStatus.ClusterPart)
+	for _, t := range status.TargetClusterStatus {
+		add(t.ClusterPart)
+	}
+	return running
+}
+
+func progressDeadline(m *v1alpha1.Migrate) time.Duration {
+	if s := m.Spec.ProgressDeadlineSeconds; s != nil {
+		return time.Duration(*s) * time.Second
+	}
+	return DefaultProgressDeadline
+}
+
+func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (metav1.ConditionStatus, state) {
+	parts := partsOf(status)
+	if len(parts) == 0 {
+		return metav1.ConditionUnknown, state{ReasonConnecting, "No cluster is resolved yet."}
+	}
+	var down, unknown []string
+	for _, part := range parts {
+		member, asked := seen.Members[clusterOf(*part)]
+		switch {
+		case IsTerminal(part.Phase):
+		case !asked:
+			unknown = append(unknown, part.ClusterName)
+		case member.Err != nil:
+			down = append(down, unreachable(part.ClusterName, member).message)
+		}
+	}
+	switch {
+	case len(down) > 0:
+		return metav1.ConditionFalse, state{ReasonMemberUnreachable, strings.Join(down, " ")}
+	case len(unknown) > 0:
+		return metav1.ConditionUnknown, state{ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}
+	}
+	return metav1.ConditionTrue, state{ReasonAllReachable, "Every cluster that is still needed answers."}
+}
+
+func partsOf(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {
+	var parts []*v1alpha1.ClusterPart
+	if status.SourceClusterStatus != nil {
+		parts = append(parts, &status.SourceClusterStatus.ClusterPart)
+	}
+	for i := range status.TargetClusterStatus {
+		parts = append(parts, &status.TargetClusterStatus[i].ClusterPart)
+	}
+	return parts
+}
+
+func conditionOf(b bool) metav1.ConditionStatus {
+	if b {
+		return metav1.ConditionTrue
+	}
+	return metav1.ConditionFalse
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,89 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// Action is something to be done in the members: CreateBackup or StartRestore.
+// Doing one twice does no harm: the names in it are bound to the Migrate's UID.
+type Action interface{ isAction() }
+
+// CreateBackup makes the Backup in the source.
+type CreateBackup struct {
+	Source Cluster
+	Backup *velerov1.Backup
+}
+
+// StartRestore makes the source's finished Backup known in a target, with the
+// PodVolumeBackups that belong to it, and then makes the Restore.
+type StartRestore struct {
+	Source, Target Cluster
+	// Backup is the Backup as it is to be in the target. It has a UID if it is
+	// there already.
+	Backup *velerov1.Backup
+	// Restore is made last: when it exists, all that it needs exists.
+	Restore *velerov1.Restore
+}
+
+func (CreateBackup) isAction() {}
+func (StartRestore) isAction() {}
+
+// Next is what is to be done now, given what is recorded in m: only what is
+// recorded is acted upon, so after a crash the same is done again.
+func Next(m *v1alpha1.Migrate, seen Observation) []Action {
+	recorded := &m.Status
+	if m.DeletionTimestamp != nil || IsTerminal(recorded.Phase) || !IsPinned(recorded) {
+		return nil
+	}
+	source := recorded.SourceClusterStatus
+	if source.Phase == v1alpha1.MigratePhaseCompleted {
+		return nextRestores(m, seen)
+	}
+	member := seen.Members[clusterOf(source.ClusterPart)]
+	if member.Backup != nil || source.BackupStatusInCluster != nil {
+		return nil
+	}
+	if _, ready := sourceReadiness(m, source, recorded.TargetClusterStatus, seen); !ready {
+		return nil
+	}
+	location := velero.DefaultLocation(member.Locations)
+	return []Action{CreateBackup{
+		Source: clusterOf(source.ClusterPart),
+		Backup: velero.Backup(m, source.ClusterName, location.Name),
+	}}
+}
+
+func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
+	source := m.Status.SourceClusterStatus
+	from := seen.Members[clusterOf(source.ClusterPart)]
+	var actions []Action
+	for i := range m.Status.TargetClusterStatus {
+		target := &m.Status.TargetClusterStatus[i]
+		cluster := clusterOf(target.ClusterPart)
+		member := seen.Members[cluster]
+		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil {
+			continue
+		}
+		if _, ready := targetReadiness(m, target, source, seen); !ready {
+			continue
+		}
+		backup := member.Backup
+		if backup == nil {
+			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
+			backup = velero.HandedOverBackup(from.Backup, location.target.Name)
+		}
+		actions = append(actions, StartRestore{
+			Source:  clusterOf(source.ClusterPart),
+			Target:  cluster,
+			Backup:  backup,
+			Restore: velero.Restore(m, target.ClusterName, source.BackupNameInCluster),
+		})
+	}
+	return actions
+}

@@ -1,0 +1,200 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// sourceReadiness says whether the Backup may be made, and if not, what is
+// waited for. It is made when the source's storage is available and at least one
+// target can take it: the other targets delay nobody.
+func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
+	member, s, ok := reach(source.ClusterPart, seen.Host.SourceFleet, seen)
+	if !ok {
+		return s, false
+	}
+	location, s, ok := availableLocation(source.ClusterName, member.Locations)
+	if !ok {
+		return s, false
+	}
+	if location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
+		return state{ReasonStorageReadOnly, fmt.Sprintf(
+			"BackupStorageLocation %s in %s is read-only, so no Backup can be made there. Make it ReadWrite.",
+			velero.DescribeLocation(location), source.ClusterName)}, false
+	}
+	if s, ok := anyTargetCanReceive(source, targets, seen); !ok {
+		return s, false
+	}
+	if member.WriteErr != nil {
+		return state{ReasonBackupCreateFailed, fmt.Sprintf(
+			"The Backup could not be created in %s, trying again: %v", source.ClusterName, member.WriteErr)}, true
+	}
+	return state{ReasonBackupStarting, fmt.Sprintf(
+		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
+}
+
+func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
+	var waiting []string
+	for i := range targets {
+		_, s, ok := receivingLocation(targets[i].ClusterPart, source, seen)
+		if ok {
+			return state{}, true
+		}
+		waiting = append(waiting, targets[i].ClusterName+": "+s.message)
+	}
+	return state{ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
+}
+
+// targetReadiness says whether the Restore may be made in a target, and if not,
+// what is waited for.
+func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation) (state, bool) {
+	name := target.ClusterName
+	location, s, ok := receivingLocation(target.ClusterPart, source, seen)
+	if !ok {
+		return s, false
+	}
+	if source.Phase != v1alpha1.MigratePhaseCompleted {
+		return state{ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
+	}
+	member := seen.Members[clusterOf(target.ClusterPart)]
+	from, asked := seen.Members[clusterOf(source.ClusterPart)]
+	switch {
+	case !asked || from.Err != nil:
+		return state{ReasonSourceUnreachable, fmt.Sprintf(
+			"Backup %s is finished, but %s can't be asked for what belongs to it. %s",
+			source.BackupNameInCluster, source.ClusterName, unreachable(source.ClusterName, from).message)}, false
+	case member.Backup == nil && from.Backup == nil:
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Backup %s is no longer in %s; waiting for Velero to find it in the storage again, which it looks through about once a minute.",
+			source.BackupNameInCluster, source.ClusterName)}, false
+	case member.Backup == nil && location.sameness != velero.Same:
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+
+				"it can't be proven that %s in %s and %s in %s are the same storage.",
+			name, source.BackupNameInCluster, velero.DescribeLocation(location.source), source.ClusterName,
+			velero.DescribeLocation(location.target), name)}, false
+	case member.WriteErr != nil:
+		return state{ReasonRestoreCreateFailed, fmt.Sprintf(
+			"The Restore could not be created in %s, trying again: %v", name, member.WriteErr)}, true
+	}
+	return state{ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
+}
+
+// sharedLocation is the storage of a migration as the two clusters see it.
+type sharedLocation struct {
+	source, target *velerov1.BackupStorageLocation
+	sameness       velero.Sameness
+}
+
+// receivingLocation is where a target finds what the source's Backup writes; not
+// ok where the target can't be used now or provably has no such storage.
+func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
+	member, s, ok := reach(target, seen.Host.TargetFleet, seen)
+	if !ok {
+		return sharedLocation{}, s, false
+	}
+	from := sourceLocation(seen.Members[clusterOf(source.ClusterPart)])
+	to, sameness := matchLocation(from, member.Locations)
+	if sameness == velero.Different {
+		return sharedLocation{}, state{ReasonStorageNotShared, fmt.Sprintf(
+			"%s and %s do not share a storage: %s in %s, %s in %s. Give Velero in %s a BackupStorageLocation for the source's bucket.",
+			source.ClusterName, target.ClusterName,
+			velero.DescribeLocation(from), source.ClusterName,
+			velero.DescribeLocation(to), target.ClusterName, target.ClusterName)}, false
+	}
+	if s, ok := isAvailable(target.ClusterName, to); !ok {
+		return sharedLocation{}, s, false
+	}
+	return sharedLocation{source: from, target: to, sameness: sameness}, state{}, true
+}
+
+// reach is what a member says; not ok where it may not be used or can't be
+// asked.
+func reach(part v1alpha1.ClusterPart, fleet Fleet, seen Observation) (Member, state, bool) {
+	cluster := clusterOf(part)
+	if s, ok := usable(cluster, fleet, seen.Host); !ok {
+		return Member{}, s, false
+	}
+	member, asked := seen.Members[cluster]
+	switch {
+	case !asked:
+		return Member{}, state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", part.ClusterName)}, false
+	case member.Err != nil:
+		return Member{}, unreachable(part.ClusterName, member), false
+	}
+	return member, state{}, true
+}
+
+// sourceLocation is where the source's Backup is, or will be where there is none
+// yet.
+func sourceLocation(source Member) *velerov1.BackupStorageLocation {
+	if source.Backup == nil || source.Backup.Spec.StorageLocation == "" {
+		return velero.DefaultLocation(source.Locations)
+	}
+	i := slices.IndexFunc(source.Locations, func(l velerov1.BackupStorageLocation) bool {
+		return l.Name == source.Backup.Spec.StorageLocation
+	})
+	if i < 0 {
+		return nil
+	}
+	return &source.Locations[i]
+}
+
+// matchLocation is that of a target's locations which is, or may be, the
+// source's. Where all of them provably differ it is the target's default.
+func matchLocation(source *velerov1.BackupStorageLocation, locations []velerov1.BackupStorageLocation) (*velerov1.BackupStorageLocation, velero.Sameness) {
+	fallback := velero.DefaultLocation(locations)
+	if source == nil || len(locations) == 0 {
+		return fallback, velero.Unproven
+	}
+	for _, wanted := range []velero.Sameness{velero.Same, velero.Unproven} {
+		for i := range locations {
+			if velero.CompareStorage(source, &locations[i]) == wanted {
+				return &locations[i], wanted
+			}
+		}
+	}
+	if fallback == nil {
+		fallback = &locations[0]
+	}
+	return fallback, velero.Different
+}
+
+func availableLocation(cluster string, locations []velerov1.BackupStorageLocation) (*velerov1.BackupStorageLocation, state, bool) {
+	location := velero.DefaultLocation(locations)
+	s, ok := isAvailable(cluster, location)
+	return location, s, ok
+}
+
+func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (state, bool) {
+	switch {
+	case location == nil:
+		return state{ReasonStorageNotConfigured, fmt.Sprintf(
+			"Velero in %s has no default BackupStorageLocation. Create one.", cluster)}, false
+	case location.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable:
+		return state{}, true
+	case location.Status.Phase == "":
+		return state{ReasonStorageUnavailable, fmt.Sprintf(
+			"Velero in %s has not validated BackupStorageLocation %s yet; is its server running?",
+			cluster, velero.DescribeLocation(location))}, false
+	default:
+		return state{ReasonStorageUnavailable, fmt.Sprintf(
+			"BackupStorageLocation %s in %s is %s: %s", velero.DescribeLocation(location), cluster,
+			location.Status.Phase, orUnknown(location.Status.Message))}, false
+	}
+}
+
+// isExpired says whether a Backup's data is gone by Velero's own TTL.
+func isExpired(status *velerov1.BackupStatus, now time.Time) bool {
+	return status != nil && status.Expiration != nil && status.Expiration.Time.Before(now)
+}

@@ -1,0 +1,214 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// Reasons of a cluster's part and of the conditions. A part whose Velero object
+// exists has "Backup" or "Restore" and Velero's phase as its reason, such as
+// BackupInProgress.
+const (
+	ReasonHostUnreachable      = "HostUnreachable"
+	ReasonFleetNotFound        = "FleetNotFound"
+	ReasonSourceAmbiguous      = "SourceAmbiguous"
+	ReasonSourceIsTarget       = "SourceIsTarget"
+	ReasonNoTargets            = "NoTargets"
+	ReasonClusterNotInFleet    = "ClusterNotInFleet"
+	ReasonClusterNotFound      = "ClusterNotFound"
+	ReasonClusterNotReady      = "ClusterNotReady"
+	ReasonConnecting           = "Connecting"
+	ReasonMemberUnreachable    = "MemberUnreachable"
+	ReasonSourceUnreachable    = "SourceUnreachable"
+	ReasonStorageNotConfigured = "StorageNotConfigured"
+	ReasonStorageUnavailable   = "StorageUnavailable"
+	ReasonStorageReadOnly      = "StorageReadOnly"
+	ReasonStorageNotShared     = "StorageNotShared"
+	ReasonNoTargetReady        = "NoTargetReady"
+	ReasonBackupStarting       = "BackupStarting"
+	ReasonBackupCreateFailed   = "BackupCreateFailed"
+	ReasonBackupQueued         = "BackupQueued"
+	ReasonBackupDeleted        = "BackupDeleted"
+	ReasonBackupExpired        = "BackupExpired"
+	ReasonBackupFailed         = "BackupFailed"
+	ReasonWaitingForBackup     = "WaitingForBackup"
+	ReasonWaitingForBackupSync = "WaitingForBackupSync"
+	ReasonRestoreStarting      = "RestoreStarting"
+	ReasonRestoreCreateFailed  = "RestoreCreateFailed"
+	ReasonRestoreDeleted       = "RestoreDeleted"
+	ReasonNothingToRestore     = "NothingToRestore"
+
+	ReasonAllReachable             = "AllReachable"
+	ReasonItemsFound               = "ItemsFound"
+	ReasonNothingMatched           = "NothingMatched"
+	ReasonProgressing              = "Progressing"
+	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
+)
+
+// state is why a part is in its phase, for a program and for a person.
+type state struct {
+	reason, message string
+}
+
+func hostUnreachable(err error) state {
+	return state{ReasonHostUnreachable, fmt.Sprintf("The host's fleets and clusters can't be read, trying again: %v", err)}
+}
+
+func fleetNotFound(namespace, name string) state {
+	return state{ReasonFleetNotFound, fmt.Sprintf(
+		"Fleet %s/%s does not exist; waiting for it to be created.", namespace, name)}
+}
+
+func unreachable(cluster string, member Member) state {
+	if member.Err == nil {
+		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
+	}
+	return state{ReasonMemberUnreachable, fmt.Sprintf(
+		"%s can't be asked since %s: %v", cluster, member.Since.UTC().Format(time.RFC3339), member.Err)}
+}
+
+// backupState tells of a Backup in its own phase.
+func backupState(b *velerov1.Backup) state {
+	s := b.Status
+	tell := func(format string, args ...any) string {
+		return fmt.Sprintf("Backup %s "+format, append([]any{b.Name}, args...)...)
+	}
+	switch s.Phase {
+	case "", velerov1.BackupPhaseNew:
+		return state{"BackupNew", tell("is made; waiting for Velero to take it up.")}
+	case velerov1.BackupPhaseQueued:
+		return state{ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
+	case velerov1.BackupPhaseReadyToStart:
+		return state{ReasonBackupQueued, tell("is next in Velero's queue.")}
+	case velerov1.BackupPhaseInProgress:
+		done, total := backupItems(&s)
+		return state{"BackupInProgress", tell("is running: %d of %d items.", done, total)}
+	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
+		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations.",
+			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted)}
+	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
+		return state{"Backup" + string(s.Phase), tell("is being finalized.")}
+	case velerov1.BackupPhaseCompleted:
+		done, _ := backupItems(&s)
+		return state{"BackupCompleted", tell("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
+	case velerov1.BackupPhaseDeleting:
+		return state{ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
+	case velerov1.BackupPhaseFailedValidation:
+		return state{"BackupFailedValidation", tell("was refused by Velero: %s", validationErrors(s.ValidationErrors))}
+	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
+		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored. See its log: velero backup logs %s",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason), b.Name)}
+	default:
+		return state{"BackupUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+	}
+}
+
+// restoreState tells of a Restore in its own phase.
+func restoreState(r *velerov1.Restore) state {
+	s := r.Status
+	tell := func(format string, args ...any) string {
+		return fmt.Sprintf("Restore %s "+format, append([]any{r.Name}, args...)...)
+	}
+	switch s.Phase {
+	case "", velerov1.RestorePhaseNew:
+		return state{"RestoreNew", tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
+	case velerov1.RestorePhaseInProgress:
+		done, total := restoreItems(&s)
+		return state{"RestoreInProgress", tell("is running: %d of %d items.", done, total)}
+	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
+		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations.",
+			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted)}
+	case velerov1.RestorePhaseFinalizing, velerov1.RestorePhaseFinalizingPartiallyFailed:
+		return state{"Restore" + string(s.Phase), tell("is being finalized.")}
+	case velerov1.RestorePhaseCompleted:
+		done, _ := restoreItems(&s)
+		return state{"RestoreCompleted", tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
+	case velerov1.RestorePhaseFailedValidation:
+		return state{"RestoreFailedValidation", tell("was refused by Velero: %s", validationErrors(s.ValidationErrors))}
+	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
+		return state{"Restore" + string(s.Phase), tell("ended %s%s. See what was not restored: velero restore describe %s",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason), r.Name)}
+	default:
+		return state{"RestoreUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+	}
+}
+
+func backupDeleted(source *v1alpha1.BackupDetails) state {
+	return state{ReasonBackupDeleted, fmt.Sprintf(
+		"Backup %s was deleted before it had finished, so nothing can be restored from it.", source.BackupNameInCluster)}
+}
+
+func restoreDeleted(target *v1alpha1.RestoreDetails) state {
+	return state{ReasonRestoreDeleted, fmt.Sprintf(
+		"Restore %s was deleted before its end was seen, so it can't be told what it restored.", target.RestoreNameInCluster)}
+}
+
+func backupExpired(source *v1alpha1.BackupDetails) state {
+	return state{ReasonBackupExpired, fmt.Sprintf(
+		"Backup %s expired before it could be restored here. Create the Migrate again.", source.BackupNameInCluster)}
+}
+
+func nothingToRestore(source *v1alpha1.BackupDetails) state {
+	return state{ReasonNothingToRestore, fmt.Sprintf(
+		"Backup %s holds no items, so no Restore was made.", source.BackupNameInCluster)}
+}
+
+func nothingRestored(source *v1alpha1.BackupDetails) state {
+	return state{ReasonBackupFailed, fmt.Sprintf(
+		"Nothing was restored, for there is no finished Backup of %s.", source.ClusterName)}
+}
+
+func backupItems(s *velerov1.BackupStatus) (done, total int) {
+	if s == nil || s.Progress == nil {
+		return 0, 0
+	}
+	return s.Progress.ItemsBackedUp, s.Progress.TotalItems
+}
+
+func restoreItems(s *velerov1.RestoreStatus) (done, total int) {
+	if s == nil || s.Progress == nil {
+		return 0, 0
+	}
+	return s.Progress.ItemsRestored, s.Progress.TotalItems
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func warnings(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return ", with " + count(n, "warning")
+}
+
+func troubles(errors, warnings int, reason string) string {
+	s := fmt.Sprintf(" with %s and %s", count(errors, "error"), count(warnings, "warning"))
+	if reason != "" {
+		s += ": " + reason
+	}
+	return s
+}
+
+func validationErrors(errs []string) string {
+	return orUnknown(strings.Join(errs, "; "))
+}
+
+func orUnknown(message string) string {
+	if message == "" {
+		return "Velero gives no reason"
+	}
+	return message
+}

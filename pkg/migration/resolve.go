@@ -1,0 +1,171 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
+// cluster.kurator.dev.
+const (
+	KindAttachedCluster = "AttachedCluster"
+	KindCluster         = "Cluster"
+)
+
+// ClusterFor is the cluster that a reference means; an empty kind means Cluster.
+func ClusterFor(ref corev1.ObjectReference) Cluster {
+	if ref.Kind == "" {
+		return Cluster{Kind: KindCluster, Name: ref.Name}
+	}
+	return Cluster{Kind: ref.Kind, Name: ref.Name}
+}
+
+// Clusters are the members that m needs to hear of now: the parts that have not
+// ended, of those clusters that may be used or that hold something of m's
+// already.
+func Clusters(m *v1alpha1.Migrate, host Inventory) []Cluster {
+	if IsTerminal(m.Status.Phase) {
+		return nil
+	}
+	status := *m.Status.DeepCopy()
+	resolve(m, &status, host)
+	source := status.SourceClusterStatus
+	if source == nil {
+		return nil
+	}
+	var clusters []Cluster
+	add := func(c Cluster, f Fleet, begun bool) {
+		if _, ok := usable(c, f, host); ok || begun {
+			clusters = append(clusters, c)
+		}
+	}
+	add(clusterOf(source.ClusterPart), host.SourceFleet, source.BackupStatusInCluster != nil)
+	for _, t := range status.TargetClusterStatus {
+		if !IsTerminal(t.Phase) {
+			add(clusterOf(t.ClusterPart), host.TargetFleet, t.RestoreStatusInCluster != nil)
+		}
+	}
+	return clusters
+}
+
+// resolve finds the source and the targets and sets their parts, unless the
+// recorded ones are pinned. Where it can't, it says what is waited for and leaves
+// no parts.
+func resolve(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, host Inventory) state {
+	if IsPinned(status) {
+		return state{}
+	}
+	if host.Err != nil {
+		return hostUnreachable(host.Err)
+	}
+	source, waiting := resolveSource(m, host)
+	if waiting != (state{}) {
+		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
+		return waiting
+	}
+	targets, waiting := resolveTargets(m, source, host)
+	if waiting != (state{}) {
+		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
+		return waiting
+	}
+	setParts(status, source, targets)
+	return state{}
+}
+
+func resolveSource(m *v1alpha1.Migrate, host Inventory) (Cluster, state) {
+	destination := m.Spec.SourceCluster
+	if !host.SourceFleet.Found {
+		return Cluster{}, fleetNotFound(m.Namespace, destination.Fleet)
+	}
+	candidates := named(destination)
+	if len(candidates) == 0 {
+		candidates = host.SourceFleet.Members
+	}
+	if len(candidates) != 1 {
+		return Cluster{}, state{ReasonSourceAmbiguous, fmt.Sprintf(
+			"The source names no cluster and fleet %q has %d members, so it can't be told which one is the source. "+
+				"Create the Migrate again with one cluster in spec.sourceCluster.clusters.", destination.Fleet, len(candidates))}
+	}
+	return candidates[0], state{}
+}
+
+func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Cluster, state) {
+	destination := m.Spec.TargetCluster
+	if !host.TargetFleet.Found {
+		return nil, fleetNotFound(m.Namespace, destination.Fleet)
+	}
+	if clusters := named(destination); len(clusters) > 0 {
+		if slices.Contains(clusters, source) {
+			return nil, state{ReasonSourceIsTarget, fmt.Sprintf(
+				"The source resolved to %s, which spec.targetCluster.clusters names as a target. "+
+					"Create the Migrate again with another target.", source.Name)}
+		}
+		return clusters, state{}
+	}
+	members := slices.DeleteFunc(slices.Clone(host.TargetFleet.Members), func(c Cluster) bool { return c == source })
+	if len(members) == 0 {
+		return nil, state{ReasonNoTargets, fmt.Sprintf(
+			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
+	}
+	slices.SortFunc(members, func(a, b Cluster) int {
+		return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
+	})
+	return slices.Compact(members), state{}
+}
+
+// usable says whether something may be begun in a cluster, and if not, why.
+func usable(c Cluster, f Fleet, host Inventory) (state, bool) {
+	switch cluster, exists := host.Clusters[c]; {
+	case host.Err != nil:
+		return hostUnreachable(host.Err), false
+	case !f.Found || !slices.Contains(f.Members, c):
+		return state{ReasonClusterNotInFleet, fmt.Sprintf(
+			"%s %s is not a member of the fleet; waiting for it to join.", c.Kind, c.Name)}, false
+	case !exists:
+		return state{ReasonClusterNotFound, fmt.Sprintf(
+			"%s %s does not exist; waiting for it to be created.", c.Kind, c.Name)}, false
+	case !cluster.Ready:
+		return state{ReasonClusterNotReady, fmt.Sprintf(
+			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}, false
+	}
+	return state{}, true
+}
+
+func named(d v1alpha1.Destination) []Cluster {
+	clusters := make([]Cluster, 0, len(d.Clusters))
+	for _, ref := range d.Clusters {
+		clusters = append(clusters, ClusterFor(ref))
+	}
+	return clusters
+}
+
+// setParts makes the parts those of the given clusters, in their order, and
+// keeps what is recorded of those that stay.
+func setParts(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster) {
+	if status.SourceClusterStatus == nil || clusterOf(status.SourceClusterStatus.ClusterPart) != source {
+		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterPart: newPart(source)}
+	}
+	parts := make([]v1alpha1.RestoreDetails, 0, len(targets))
+	for _, target := range targets {
+		part := v1alpha1.RestoreDetails{ClusterPart: newPart(target)}
+		if i := slices.IndexFunc(status.TargetClusterStatus, func(r v1alpha1.RestoreDetails) bool {
+			return clusterOf(r.ClusterPart) == target
+		}); i >= 0 {
+			part = status.TargetClusterStatus[i]
+		}
+		parts = append(parts, part)
+	}
+	status.TargetClusterStatus = parts
+}
+
+func newPart(c Cluster) v1alpha1.ClusterPart {
+	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
+}

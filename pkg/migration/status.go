@@ -1,0 +1,217 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"slices"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// Status is the status of m: what is recorded in it, brought up to date with
+// what is observed. A recorded terminal phase is returned as it is.
+func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
+	status := *m.Status.DeepCopy()
+	if IsTerminal(status.Phase) {
+		return status
+	}
+	status.ObservedGeneration = m.Generation
+
+	waiting := resolve(m, &status, seen.Host)
+	if source := status.SourceClusterStatus; source != nil {
+		observeSource(m, source, status.TargetClusterStatus, seen, now)
+		for i := range status.TargetClusterStatus {
+			observeTarget(m, &status.TargetClusterStatus[i], source, seen, now)
+		}
+	}
+	status.Phase = overallPhase(&status)
+	setConditions(m, &status, seen, waiting, now)
+	return status
+}
+
+// IsTerminal says whether a phase is an end, which never changes.
+func IsTerminal(phase v1alpha1.MigratePhase) bool {
+	switch phase {
+	case v1alpha1.MigratePhaseCompleted, v1alpha1.MigratePhasePartiallyFailed,
+		v1alpha1.MigratePhaseFailed, v1alpha1.MigratePhaseFailedValidation:
+		return true
+	}
+	return false
+}
+
+// IsPinned says whether the clusters of a migration are resolved for good: the
+// recorded source has the name of the Backup that is to be made in it.
+func IsPinned(status *v1alpha1.MigrateStatus) bool {
+	return status.SourceClusterStatus != nil && status.SourceClusterStatus.BackupNameInCluster != ""
+}
+
+// observeSource brings the source's part up to date. It pins the migration, by
+// giving the Backup its name, once the source can begin and a target can take
+// what it gives.
+func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation, now time.Time) {
+	part := &source.ClusterPart
+	if IsTerminal(part.Phase) {
+		return
+	}
+	before := progressOf(*part, source.BackupStatusInCluster)
+	member, asked := seen.Members[clusterOf(*part)]
+	switch {
+	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
+		setUnreachable(part, member)
+	case member.Backup != nil:
+		source.BackupNameInCluster = member.Backup.Name
+		source.BackupStatusInCluster = member.Backup.Status.DeepCopy()
+		setPart(part, velero.BackupPhase(member.Backup.Status.Phase), backupState(member.Backup))
+	case source.BackupStatusInCluster != nil:
+		setPart(part, v1alpha1.MigratePhaseFailed, backupDeleted(source))
+	default:
+		state, ready := sourceReadiness(m, source, targets, seen)
+		if ready && !IsPinned(&v1alpha1.MigrateStatus{SourceClusterStatus: source}) {
+			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
+		}
+		setPart(part, v1alpha1.MigratePhasePending, state)
+	}
+	markProgress(part, before, progressOf(*part, source.BackupStatusInCluster), now)
+}
+
+// observeTarget brings one target's part up to date, given the source's.
+func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation, now time.Time) {
+	part := &target.ClusterPart
+	if IsTerminal(part.Phase) {
+		return
+	}
+	before := progressOf(*part, target.RestoreStatusInCluster)
+	member, asked := seen.Members[clusterOf(*part)]
+	switch {
+	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
+		setUnreachable(part, member)
+	case member.Restore != nil:
+		target.RestoreNameInCluster = member.Restore.Name
+		target.RestoreStatusInCluster = member.Restore.Status.DeepCopy()
+		setPart(part, velero.RestorePhase(member.Restore.Status.Phase), restoreState(member.Restore))
+	case target.RestoreStatusInCluster != nil:
+		setPart(part, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
+	case source.Phase == v1alpha1.MigratePhaseCompleted && holdsNothing(source.BackupStatusInCluster):
+		setPart(part, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
+	case IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted:
+		setPart(part, v1alpha1.MigratePhaseFailed, nothingRestored(source))
+	case asked && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
+		setPart(part, v1alpha1.MigratePhaseFailed, backupExpired(source))
+	default:
+		state, _ := targetReadiness(m, target, source, seen)
+		setPart(part, v1alpha1.MigratePhasePending, state)
+	}
+	markProgress(part, before, progressOf(*part, target.RestoreStatusInCluster), now)
+}
+
+// overallPhase is the phase of the whole, by the table in the API document.
+func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
+	source := status.SourceClusterStatus
+	switch {
+	case source == nil:
+		return v1alpha1.MigratePhasePending
+	case source.Phase == v1alpha1.MigratePhaseFailedValidation:
+		return v1alpha1.MigratePhaseFailedValidation
+	case source.Phase == v1alpha1.MigratePhaseFailed, source.Phase == v1alpha1.MigratePhasePartiallyFailed:
+		return v1alpha1.MigratePhaseFailed
+	case source.Phase == v1alpha1.MigratePhaseCompleted:
+		return phaseOfTargets(status.TargetClusterStatus)
+	case source.BackupStatusInCluster != nil:
+		return v1alpha1.MigratePhaseBackupInProgress
+	default:
+		return v1alpha1.MigratePhasePending
+	}
+}
+
+func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
+	count := map[v1alpha1.MigratePhase]int{}
+	for _, t := range targets {
+		if !IsTerminal(t.Phase) {
+			return v1alpha1.MigratePhaseRestoreInProgress
+		}
+		count[t.Phase]++
+	}
+	switch {
+	case count[v1alpha1.MigratePhaseCompleted] == len(targets):
+		return v1alpha1.MigratePhaseCompleted
+	case count[v1alpha1.MigratePhaseCompleted]+count[v1alpha1.MigratePhasePartiallyFailed] > 0:
+		return v1alpha1.MigratePhasePartiallyFailed
+	default:
+		return v1alpha1.MigratePhaseFailed
+	}
+}
+
+// holdsNothing says whether a completed Backup is known to hold no items.
+func holdsNothing(status *velerov1.BackupStatus) bool {
+	return status != nil && status.Progress != nil && status.Progress.TotalItems == 0
+}
+
+func setPart(part *v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, s state) {
+	part.Phase, part.Reason, part.Message = phase, s.reason, s.message
+}
+
+// setUnreachable keeps what was recorded of a part whose member can't be asked,
+// and says so.
+func setUnreachable(part *v1alpha1.ClusterPart, member Member) {
+	if member.Err != nil {
+		setPart(part, part.Phase, unreachable(part.ClusterName, member))
+	}
+}
+
+func clusterOf(part v1alpha1.ClusterPart) Cluster {
+	return Cluster{Kind: part.ClusterKind, Name: part.ClusterName}
+}
+
+// progress is what counts as a part's progress: when any of it changes, the part
+// moves.
+type progress struct {
+	phase, velero string
+	items, total  int
+	operations    int
+}
+
+func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.ClusterPart, status *S) progress {
+	p := progress{phase: string(part.Phase)}
+	switch s := any(status).(type) {
+	case *velerov1.BackupStatus:
+		if s == nil {
+			return p
+		}
+		p.velero = string(s.Phase)
+		p.operations = s.BackupItemOperationsCompleted + s.BackupItemOperationsFailed
+		if s.Progress != nil {
+			p.items, p.total = s.Progress.ItemsBackedUp, s.Progress.TotalItems
+		}
+	case *velerov1.RestoreStatus:
+		if s == nil {
+			return p
+		}
+		p.velero = string(s.Phase)
+		p.operations = s.RestoreItemOperationsCompleted + s.RestoreItemOperationsFailed
+		if s.Progress != nil {
+			p.items, p.total = s.Progress.ItemsRestored, s.Progress.TotalItems
+		}
+	}
+	return p
+}
+
+// markProgress keeps the time of a part's last progress. A part that waits for
+// others has none: its clock does not run.
+func markProgress(part *v1alpha1.ClusterPart, before, after progress, now time.Time) {
+	switch {
+	case waitsForOthers(part.Reason):
+		part.LastProgressTime = nil
+	case part.LastProgressTime == nil || before != after:
+		part.LastProgressTime = &metav1.Time{Time: now.Truncate(time.Second)}
+	}
+}
+
+func waitsForOthers(reason string) bool {
+	return slices.Contains([]string{ReasonWaitingForBackup, ReasonBackupQueued}, reason)
+}
