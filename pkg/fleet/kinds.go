@@ -1,0 +1,96 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// The kinds of Kurator that are read.
+const (
+	kindFleet           = "Fleet"
+	kindAttachedCluster = "AttachedCluster"
+	kindCluster         = "Cluster"
+)
+
+// defaultKey is the key of a Secret under which Cluster API keeps a kubeconfig,
+// and Kurator where the reference names none.
+const defaultKey = "value"
+
+// kind is a kind of Kurator's and what of it matters.
+type kind struct {
+	name     string
+	resource schema.GroupVersionResource
+	// matters returns a comparable extract of an object: two objects with equal
+	// extracts are the same to a migration.
+	matters func(*unstructured.Unstructured) any
+}
+
+func kinds() []kind {
+	cluster := schema.GroupVersion{Group: "cluster.kurator.dev", Version: "v1alpha1"}
+	fleet := schema.GroupVersion{Group: "fleet.kurator.dev", Version: "v1alpha1"}
+	return []kind{
+		{kindFleet, fleet.WithResource("fleets"), func(u *unstructured.Unstructured) any { return fleetMembers(u) }},
+		{kindAttachedCluster, cluster.WithResource("attachedclusters"), func(u *unstructured.Unstructured) any { return readCluster(kindAttachedCluster, u) }},
+		{kindCluster, cluster.WithResource("clusters"), func(u *unstructured.Unstructured) any { return readCluster(kindCluster, u) }},
+	}
+}
+
+// cluster is what matters of a cluster object.
+type cluster struct {
+	uid   types.UID
+	ready bool
+	// secret and key say where the kubeconfig is; secret is empty where the object
+	// doesn't say.
+	secret, key string
+}
+
+func readCluster(kind string, u *unstructured.Unstructured) cluster {
+	c := cluster{uid: u.GetUID(), key: defaultKey}
+	switch kind {
+	case kindAttachedCluster:
+		c.ready, _, _ = unstructured.NestedBool(u.Object, "status", "ready")
+		c.secret, _, _ = unstructured.NestedString(u.Object, "spec", "kubeconfig", "name")
+		if key, _, _ := unstructured.NestedString(u.Object, "spec", "kubeconfig", "key"); key != "" {
+			c.key = key
+		}
+	case kindCluster:
+		phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+		c.ready = phase == "Ready"
+		c.secret = u.GetName() + "-kubeconfig"
+	}
+	return c
+}
+
+// fleetMembers lists the clusters of a Fleet in its order, each once.
+func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
+	refs, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "clusters")
+	list, _ := refs.([]any)
+	var members []migration.Cluster
+	seen := map[migration.Cluster]bool{}
+	for _, item := range list {
+		ref, _ := item.(map[string]any)
+		kind, _, _ := unstructured.NestedString(ref, "kind")
+		name, _, _ := unstructured.NestedString(ref, "name")
+		c := clusterOf(kind, name)
+		if c.Name == "" || seen[c] {
+			continue
+		}
+		seen[c] = true
+		members = append(members, c)
+	}
+	return members
+}
+
+// clusterOf returns the cluster that a reference of this kind and name means.
+func clusterOf(kind, name string) migration.Cluster {
+	if kind == "" {
+		kind = kindCluster
+	}
+	return migration.Cluster{Kind: kind, Name: name}
+}

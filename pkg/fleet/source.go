@@ -1,0 +1,193 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+)
+
+// absentRecheck is how often it is looked whether a CRD has been installed
+// since.
+const absentRecheck = 5 * time.Second
+
+// askTimeout bounds one live call to the host.
+const askTimeout = 10 * time.Second
+
+// source is one kind on the host.
+type source struct {
+	client  dynamic.Interface
+	kind    kind
+	changed func(kind, namespace, name string)
+
+	mu sync.RWMutex
+	// informer is nil while the source isn't run, and while its CRD is not
+	// installed.
+	informer cache.SharedIndexInformer
+	// absent says that the CRD is not installed.
+	absent bool
+	// err is why the host could not be asked last time.
+	err error
+}
+
+func newSource(client dynamic.Interface, k kind, changed func(kind, namespace, name string)) *source {
+	return &source{client: client, kind: k, changed: changed}
+}
+
+// get returns an object of the cache; nil if there is none.
+func (s *source) get(namespace, name string) *unstructured.Unstructured {
+	if s == nil {
+		return nil
+	}
+	s.mu.RLock()
+	informer := s.informer
+	s.mu.RUnlock()
+	if informer == nil {
+		return nil
+	}
+	obj, _, _ := informer.GetStore().GetByKey(namespace + "/" + name)
+	u, _ := obj.(*unstructured.Unstructured)
+	return u
+}
+
+// ask returns an object of the host; nil if there is none.
+func (s *source) ask(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
+	if s == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	u, err := s.client.Resource(s.kind.resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// unsynced returns why the cache is not complete yet; nil if it is.
+func (s *source) unsynced() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch {
+	case s.absent, s.informer != nil && s.informer.HasSynced():
+		return nil
+	case s.err != nil:
+		return fmt.Errorf("list %s on the host: %w", s.kind.resource.GroupResource(), s.err)
+	default:
+		return fmt.Errorf("%s on the host: %w", s.kind.resource.GroupResource(), ErrNotSynced)
+	}
+}
+
+// run watches the kind until ctx ends.
+func (s *source) run(ctx context.Context) {
+	defer s.set(func() { s.informer, s.absent, s.err = nil, false, nil })
+	if !s.awaitInstalled(ctx) {
+		return
+	}
+	informer, err := s.newInformer()
+	if err != nil {
+		s.set(func() { s.err = err })
+		return
+	}
+	s.set(func() { s.informer, s.absent = informer, false })
+	informer.RunWithContext(ctx)
+}
+
+// awaitInstalled returns when the host has the kind; false if ctx ended first.
+// The informer's own retries would get slower and slower, and log each failure.
+func (s *source) awaitInstalled(ctx context.Context) bool {
+	for {
+		missing := s.missing(ctx)
+		if ctx.Err() != nil {
+			return false
+		}
+		if !missing {
+			return true
+		}
+		s.set(func() { s.absent = true })
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(absentRecheck):
+		}
+	}
+}
+
+// missing says that the host does not know the kind. Any other error is the
+// informer's to retry.
+func (s *source) missing(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err := s.client.Resource(s.kind.resource).List(ctx, metav1.ListOptions{Limit: 1})
+	return apierrors.IsNotFound(err)
+}
+
+func (s *source) newInformer() (cache.SharedIndexInformer, error) {
+	informer := dynamicinformer.NewFilteredDynamicInformer(s.client, s.kind.resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	return informer, errors.Join(
+		informer.SetTransform(strip),
+		informer.SetWatchErrorHandlerWithContext(s.failed),
+		second(informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    s.added,
+			UpdateFunc: s.updated,
+			DeleteFunc: s.added,
+		})),
+	)
+}
+
+func (s *source) failed(ctx context.Context, r *cache.Reflector, err error) {
+	s.set(func() { s.err = err })
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	cache.DefaultWatchErrorHandler(ctx, r, err)
+}
+
+func (s *source) added(obj any) {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		s.changed(s.kind.name, u.GetNamespace(), u.GetName())
+	}
+}
+
+func (s *source) updated(before, after any) {
+	b, ok := before.(*unstructured.Unstructured)
+	a, ok2 := after.(*unstructured.Unstructured)
+	if ok && ok2 && reflect.DeepEqual(s.kind.matters(b), s.kind.matters(a)) {
+		return
+	}
+	s.added(after)
+}
+
+func (s *source) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// strip drops from a cached object what is never read.
+func strip(obj any) (any, error) {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		u.SetManagedFields(nil)
+	}
+	return obj, nil
+}
+
+func second[T any](_ T, err error) error { return err }
