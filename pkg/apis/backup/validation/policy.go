@@ -1,0 +1,290 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	apipath "k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+)
+
+func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorList {
+	if policy == nil {
+		return nil
+	}
+	errs := validateResourceFilter(policy.ResourceFilter, path.Child("resourceFilter"))
+	errs = append(errs, validateOrderedResources(policy.OrderedResources, path.Child("orderedResources"))...)
+	errs = append(errs, validateNamespaceMapping(policy.NamespaceMapping, path.Child("namespaceMapping"))...)
+	if s := policy.MigrateStatus; s != nil {
+		errs = append(errs, validateFilter(path.Child("migrateStatus"), resources,
+			list{"includedResources", s.IncludedResources}, list{"excludedResources", s.ExcludedResources})...)
+	}
+	return errs
+}
+
+func validateResourceFilter(f *backup.ResourceFilter, path *field.Path) field.ErrorList {
+	if f == nil {
+		return nil
+	}
+	errs := validateFilter(path, namespaces,
+		list{"includedNamespaces", f.IncludedNamespaces}, list{"excludedNamespaces", f.ExcludedNamespaces})
+	errs = append(errs, validateFilter(path, resources,
+		list{"includedResources", f.IncludedResources}, list{"excludedResources", f.ExcludedResources})...)
+	errs = append(errs, validateFilter(path, scopedResources,
+		list{"includedClusterScopedResources", f.IncludedClusterScopedResources},
+		list{"excludedClusterScopedResources", f.ExcludedClusterScopedResources})...)
+	errs = append(errs, validateFilter(path, scopedResources,
+		list{"includedNamespaceScopedResources", f.IncludedNamespaceScopedResources},
+		list{"excludedNamespaceScopedResources", f.ExcludedNamespaceScopedResources})...)
+
+	if usesOldFilters(f) && usesScopedFilters(f) {
+		errs = append(errs, field.Forbidden(path,
+			"includedResources, excludedResources and includeClusterResources can't be used together with "+
+				"the filters by scope (included/excludedClusterScopedResources, included/excludedNamespaceScopedResources): "+
+				"use the one kind or the other"))
+	}
+	return append(errs, validateSelectors(f, path)...)
+}
+
+func usesOldFilters(f *backup.ResourceFilter) bool {
+	return len(f.IncludedResources) > 0 || len(f.ExcludedResources) > 0 || f.IncludeClusterResources != nil
+}
+
+func usesScopedFilters(f *backup.ResourceFilter) bool {
+	return len(f.IncludedClusterScopedResources) > 0 || len(f.ExcludedClusterScopedResources) > 0 ||
+		len(f.IncludedNamespaceScopedResources) > 0 || len(f.ExcludedNamespaceScopedResources) > 0
+}
+
+func validateSelectors(f *backup.ResourceFilter, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if f.LabelSelector != nil {
+		errs = append(errs, validateSelector(f.LabelSelector, path.Child("labelSelector"))...)
+	}
+	or := path.Child("orLabelSelectors")
+	for i, s := range f.OrLabelSelectors {
+		if s == nil {
+			errs = append(errs, field.Required(or.Index(i), "write a label selector, or remove the entry"))
+			continue
+		}
+		errs = append(errs, validateSelector(s, or.Index(i))...)
+	}
+	if f.LabelSelector != nil && len(f.OrLabelSelectors) > 0 {
+		errs = append(errs, field.Forbidden(or,
+			"can't be used together with labelSelector: put its labels into every one of orLabelSelectors, or use only one of the two"))
+	}
+	return errs
+}
+
+func validateSelector(s *metav1.LabelSelector, path *field.Path) field.ErrorList {
+	return metav1validation.ValidateLabelSelector(s, metav1validation.LabelSelectorValidationOptions{}, path)
+}
+
+// list is one of a pair of lists that include and exclude.
+type list struct {
+	name  string
+	items []string
+}
+
+// rules are those of one kind of list.
+type rules struct {
+	// validate says what is wrong with one entry that is not "*".
+	validate func(string) []string
+	// excludeAll allows "*" to be excluded, if nothing is included then.
+	excludeAll bool
+}
+
+// Velero's ValidateNamespaceIncludesExcludes, ValidateIncludesExcludes and
+// ValidateScopedIncludesExcludes.
+var (
+	namespaces      = rules{validate: isNamespacePattern}
+	resources       = rules{validate: isResourcePattern}
+	scopedResources = rules{validate: isResourcePattern, excludeAll: true}
+)
+
+const all = "*"
+
+func validateFilter(path *field.Path, r rules, includes, excludes list) field.ErrorList {
+	errs := validateEntries(path.Child(includes.name), r, includes.items)
+	errs = append(errs, validateEntries(path.Child(excludes.name), r, excludes.items)...)
+
+	included := sets.New(includes.items...)
+	if included.Has(all) && len(included) > 1 {
+		errs = append(errs, field.Invalid(path.Child(includes.name), includes.items,
+			`"*" includes everything: write it alone, or write only names`))
+	}
+
+	excluded := sets.New(excludes.items...)
+	switch {
+	case !excluded.Has(all):
+	case !r.excludeAll:
+		errs = append(errs, field.Invalid(path.Child(excludes.name), excludes.items,
+			`"*" can't be excluded: nothing would be left; write names`))
+	case len(excluded) > 1:
+		errs = append(errs, field.Invalid(path.Child(excludes.name), excludes.items,
+			`"*" excludes everything: write it alone, or write only names`))
+	case len(included) > 0:
+		errs = append(errs, field.Invalid(path.Child(excludes.name), excludes.items,
+			fmt.Sprintf(`"*" excludes everything: leave %s out, or write names`, includes.name)))
+	}
+
+	for i, item := range excludes.items {
+		if item != all && included.Has(item) {
+			errs = append(errs, field.Invalid(path.Child(excludes.name).Index(i), item,
+				fmt.Sprintf("is in %s too: remove it from one of the two", includes.name)))
+		}
+	}
+	return errs
+}
+
+func validateEntries(path *field.Path, r rules, items []string) field.ErrorList {
+	var errs field.ErrorList
+	for i, item := range items {
+		if item == all {
+			continue
+		}
+		if item == "" {
+			errs = append(errs, field.Required(path.Index(i), "write a name, or remove the entry"))
+			continue
+		}
+		for _, msg := range r.validate(item) {
+			errs = append(errs, field.Invalid(path.Index(i), item, msg))
+		}
+	}
+	return errs
+}
+
+// isNamespacePattern takes what Velero does: a namespace's name with the
+// wildcards *, ? and [abc] in it.
+func isNamespacePattern(pattern string) []string {
+	if strings.Contains(pattern, "**") {
+		return []string{`is not the name of a namespace: write one "*" instead of several`}
+	}
+	name, err := withoutWildcards(pattern)
+	if err != nil {
+		return []string{"is not the name of a namespace: " + err.Error()}
+	}
+	return prefixed("is not the name of a namespace: ", apivalidation.ValidateNamespaceName(name, false))
+}
+
+// isResourcePattern takes a resource as kubectl does, "deployments" or
+// "deployments.apps" in any case, with wildcards in it. A pattern that Velero
+// can't compile would silently switch its whole list off.
+func isResourcePattern(pattern string) []string {
+	name, err := withoutWildcards(pattern)
+	if err != nil {
+		return []string{"is not a resource: " + err.Error()}
+	}
+	if len(validation.IsDNS1123Subdomain(strings.ToLower(name))) > 0 {
+		return []string{`is not a resource: write one resource an entry, as "deployments" or "deployments.apps"`}
+	}
+	return nil
+}
+
+// withoutWildcards puts a letter in the place of every wildcard, as Velero does,
+// so that what is left can be checked as a name.
+func withoutWildcards(pattern string) (string, error) {
+	var name strings.Builder
+	for rest := pattern; rest != ""; {
+		switch rest[0] {
+		case '*', '?':
+			name.WriteByte('x')
+			rest = rest[1:]
+		case '[':
+			end := strings.IndexByte(rest, ']')
+			if end < 0 {
+				return "", fmt.Errorf(`"[" is not closed: write "]" after the characters to choose from`)
+			}
+			if end == 1 {
+				return "", fmt.Errorf(`"[]" is empty: write the characters to choose from in it`)
+			}
+			name.WriteString("x" + rest[1:end] + "x")
+			rest = rest[end+1:]
+		case ']':
+			return "", fmt.Errorf(`"]" closes nothing: write "[" before the characters to choose from`)
+		default:
+			name.WriteByte(rest[0])
+			rest = rest[1:]
+		}
+	}
+	return name.String(), nil
+}
+
+// validateOrderedResources is stricter than Velero, which silently passes over
+// an entry that it can't find.
+func validateOrderedResources(ordered map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, resource := range slices.Sorted(maps.Keys(ordered)) {
+		at := path.Key(resource)
+		if len(validation.IsDNS1123Label(resource)) > 0 {
+			errs = append(errs, field.Invalid(at, resource,
+				`is not a resource: write its plural name without a group, as "pods"`))
+		}
+		for _, entry := range strings.Split(ordered[resource], ",") {
+			if msg := orderedEntry(entry); msg != "" {
+				errs = append(errs, field.Invalid(at, ordered[resource], msg))
+			}
+		}
+	}
+	return errs
+}
+
+func orderedEntry(entry string) string {
+	const want = `write "namespace/name", or "name" for a cluster-scoped resource, separated by "," without spaces`
+	if strings.TrimSpace(entry) == "" {
+		return "has an empty entry: " + want
+	}
+	namespace, name, namespaced := strings.Cut(entry, "/")
+	if !namespaced {
+		namespace, name = "default", entry
+	}
+	if len(apivalidation.ValidateNamespaceName(namespace, false)) > 0 ||
+		name == "" || len(apipath.IsValidPathSegmentName(name)) > 0 || strings.ContainsFunc(name, unicode.IsSpace) {
+		return fmt.Sprintf("%q is not the name of an object: %s", entry, want)
+	}
+	return ""
+}
+
+func validateNamespaceMapping(mapping map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	from := map[string]string{}
+	for _, source := range slices.Sorted(maps.Keys(mapping)) {
+		target, at := mapping[source], path.Key(source)
+		for _, msg := range apivalidation.ValidateNamespaceName(source, false) {
+			errs = append(errs, field.Invalid(at, source, "is not the name of a namespace: "+msg))
+		}
+		if target == "" {
+			errs = append(errs, field.Required(at, "write the namespace it gets in the targets, or remove the entry"))
+			continue
+		}
+		for _, msg := range apivalidation.ValidateNamespaceName(target, false) {
+			errs = append(errs, field.Invalid(at, target, "is not the name of a namespace: "+msg))
+		}
+		if first, taken := from[target]; taken {
+			errs = append(errs, field.Invalid(at, target,
+				fmt.Sprintf("namespace %q is mapped to it already: give every namespace a name of its own", first)))
+			continue
+		}
+		from[target] = source
+	}
+	return errs
+}
+
+func prefixed(prefix string, msgs []string) []string {
+	for i := range msgs {
+		msgs[i] = prefix + msgs[i]
+	}
+	return msgs
+}

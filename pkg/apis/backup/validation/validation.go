@@ -1,0 +1,172 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+)
+
+// ValidateMigrate validates a new Migrate.
+func ValidateMigrate(m *backup.Migrate) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&m.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	return append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...)
+}
+
+// ValidateMigrateUpdate validates a change of a Migrate. The spec can't change,
+// so it is not validated again: an object that was accepted before a rule was
+// added can still be labelled.
+func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	spec := field.NewPath("spec")
+	for _, f := range []struct {
+		path     *field.Path
+		now, was any
+	}{
+		{spec.Child("sourceCluster"), m.Spec.SourceCluster, old.Spec.SourceCluster},
+		{spec.Child("targetCluster"), m.Spec.TargetCluster, old.Spec.TargetCluster},
+		{spec.Child("policy"), m.Spec.Policy, old.Spec.Policy},
+		{spec.Child("progressDeadlineSeconds"), m.Spec.ProgressDeadlineSeconds, old.Spec.ProgressDeadlineSeconds},
+	} {
+		if !apiequality.Semantic.DeepEqual(f.now, f.was) {
+			errs = append(errs, field.Forbidden(f.path,
+				"can't be changed after creation: create another Migrate, or delete this one and create it again"))
+		}
+	}
+	return errs
+}
+
+// ValidateMigrateRecord validates a record of what was observed: a final phase
+// stays.
+func ValidateMigrateRecord(m, old *backup.Migrate) field.ErrorList {
+	if was := old.Status.Phase; IsFinal(was) && m.Status.Phase != was {
+		return field.ErrorList{field.Forbidden(field.NewPath("status", "phase"),
+			fmt.Sprintf("is %s, which is final: it can't become %q", was, m.Status.Phase))}
+	}
+	return nil
+}
+
+// IsFinal says whether a phase never changes again.
+func IsFinal(phase backup.MigratePhase) bool {
+	switch phase {
+	case backup.MigratePhaseCompleted, backup.MigratePhasePartiallyFailed,
+		backup.MigratePhaseFailed, backup.MigratePhaseFailedValidation:
+		return true
+	}
+	return false
+}
+
+func validateSpec(spec *backup.MigrateSpec, namespace string, path *field.Path) field.ErrorList {
+	source, target := path.Child("sourceCluster"), path.Child("targetCluster")
+
+	errs := validateDestination(&spec.SourceCluster, namespace, source)
+	if n := len(spec.SourceCluster.Clusters); n > 1 {
+		errs = append(errs, field.Invalid(source.Child("clusters"), n,
+			"a migration has one source: name one cluster, and make a Migrate for every other"))
+	}
+	errs = append(errs, validateDestination(&spec.TargetCluster, namespace, target)...)
+	errs = append(errs, validateNotItsOwnTarget(spec, target.Child("clusters"))...)
+	errs = append(errs, validatePolicy(spec.Policy, path.Child("policy"))...)
+
+	if s := spec.ProgressDeadlineSeconds; s != nil && *s <= 0 {
+		errs = append(errs, field.Invalid(path.Child("progressDeadlineSeconds"), *s,
+			"must be greater than 0; leave it out for the default of 600"))
+	}
+	return errs
+}
+
+func validateDestination(d *backup.Destination, namespace string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if d.Fleet == "" {
+		errs = append(errs, field.Required(path.Child("fleet"), "name the Fleet that the clusters are members of"))
+	} else {
+		errs = append(errs, validateName(d.Fleet, "a Fleet", path.Child("fleet"))...)
+	}
+
+	seen := sets.New[cluster]()
+	for i := range d.Clusters {
+		ref, at := &d.Clusters[i], path.Child("clusters").Index(i)
+		errs = append(errs, validateReference(ref, namespace, at)...)
+		if ref.Name == "" {
+			continue
+		}
+		if c := clusterOf(ref); seen.Has(c) {
+			errs = append(errs, field.Duplicate(at, c.String()))
+		} else {
+			seen.Insert(c)
+		}
+	}
+	return errs
+}
+
+func validateReference(ref *corev1.ObjectReference, namespace string, path *field.Path) field.ErrorList {
+	if *ref == (corev1.ObjectReference{}) {
+		return field.ErrorList{field.Required(path, "write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry")}
+	}
+	var errs field.ErrorList
+	switch ref.Kind {
+	case "", kindCluster, kindAttachedCluster:
+	default:
+		errs = append(errs, field.NotSupported(path.Child("kind"), ref.Kind, []string{kindAttachedCluster, kindCluster}))
+	}
+	if ref.Name == "" {
+		errs = append(errs, field.Required(path.Child("name"), "name the cluster"))
+	} else {
+		errs = append(errs, validateName(ref.Name, "a cluster", path.Child("name"))...)
+	}
+	if ref.Namespace != "" && ref.Namespace != namespace {
+		errs = append(errs, field.Invalid(path.Child("namespace"), ref.Namespace,
+			"clusters are those of the Migrate's own namespace: leave namespace out"))
+	}
+	return errs
+}
+
+// validateNotItsOwnTarget compares clusters, not references: two fleets of one
+// namespace can list the same cluster.
+func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.ErrorList {
+	sources := sets.New[cluster]()
+	for i := range spec.SourceCluster.Clusters {
+		sources.Insert(clusterOf(&spec.SourceCluster.Clusters[i]))
+	}
+	var errs field.ErrorList
+	for i := range spec.TargetCluster.Clusters {
+		if c := clusterOf(&spec.TargetCluster.Clusters[i]); c.name != "" && sources.Has(c) {
+			errs = append(errs, field.Invalid(path.Index(i), c.String(),
+				"is the source: remove it from the targets"))
+		}
+	}
+	return errs
+}
+
+const (
+	kindCluster         = "Cluster"
+	kindAttachedCluster = "AttachedCluster"
+)
+
+// cluster is what a reference refers to.
+type cluster struct{ kind, name string }
+
+func clusterOf(ref *corev1.ObjectReference) cluster {
+	if ref.Kind == "" {
+		return cluster{kindCluster, ref.Name}
+	}
+	return cluster{ref.Kind, ref.Name}
+}
+
+func (c cluster) String() string { return c.kind + "/" + c.name }
+
+func validateName(name, of string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, msg := range apivalidation.NameIsDNSSubdomain(name, false) {
+		errs = append(errs, field.Invalid(path, name, "is not the name of "+of+": "+msg))
+	}
+	return errs
+}
