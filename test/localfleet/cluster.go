@@ -1,0 +1,150 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	hostName     = "host"
+	memberPrefix = "kurator-member"
+)
+
+// hostControllers are what a cluster without workloads lives on. Deployments and
+// the like would only make pods that no node ever runs.
+var hostControllers = []string{
+	"namespace-controller", "garbage-collector-controller", "resourcequota-controller",
+	"serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",
+	"clusterrole-aggregation-controller", "validatingadmissionpolicy-status-controller",
+}
+
+// memberControllers are those of the objects that tests migrate, too.
+var memberControllers = append([]string{
+	"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
+	"job-controller", "cronjob-controller", "endpoints-controller", "endpointslice-controller",
+	"disruption-controller", "horizontal-pod-autoscaler-controller", "service-cidr-controller",
+}, hostControllers...)
+
+// cluster is the host or a member. All have the same control plane.
+type cluster struct{ name string }
+
+func (c cluster) member() bool { return c.name != hostName }
+
+// MemberName is the name of the nth member, which are counted from 1.
+func MemberName(n int) string { return fmt.Sprintf("%s%d", memberPrefix, n) }
+
+func (f *Fleet) clusters() []cluster {
+	clusters := []cluster{{name: hostName}}
+	for n := 1; n <= f.state.Members; n++ {
+		clusters = append(clusters, cluster{name: MemberName(n)})
+	}
+	return clusters
+}
+
+// etcd keeps all clusters, apart by prefix. Only a certificate of its own
+// authority opens it.
+func (f *Fleet) etcd() command {
+	client, peer := "https://"+f.address("etcd"), "https://"+f.address("etcd-peer")
+	keys := f.keys("etcd")
+	return command{
+		name:    "etcd",
+		program: f.program("etcd"),
+		args: []string{
+			"--name=local", "--data-dir=etcd", "--log-level=warn",
+			"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=local=" + peer,
+			"--client-cert-auth", "--trusted-ca-file=" + keys.authority(),
+			"--cert-file=" + keys.certificate("server"), "--key-file=" + keys.key("server"),
+			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + keys.authority(),
+			"--peer-cert-file=" + keys.certificate("server"), "--peer-key-file=" + keys.key("server"),
+			"--quota-backend-bytes=4294967296",
+		},
+		ready: func(ctx context.Context, _ time.Time) error {
+			return get(ctx, client+"/readyz", keys.authority(), keys.certificate("client"), keys.key("client"))
+		},
+	}
+}
+
+func (f *Fleet) apiserver(c cluster) command {
+	keys, etcd := f.keys(c.name), f.keys("etcd")
+	args := []string{
+		"--etcd-servers=https://" + f.address("etcd"), "--etcd-prefix=/" + c.name,
+		"--etcd-cafile=" + etcd.authority(),
+		"--etcd-certfile=" + etcd.certificate("client"), "--etcd-keyfile=" + etcd.key("client"),
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", f.state.Ports[c.name]),
+		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
+		"--client-ca-file=" + keys.authority(), "--authorization-mode=RBAC", "--profiling=false",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + keys.key("serviceaccount"),
+		"--service-account-signing-key-file=" + keys.key("serviceaccount"),
+		"--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged",
+		// No pod runs that could reach this address, which is one for documents;
+		// without it a machine without a default route could not start.
+		"--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
+	}
+	if !c.member() {
+		front := f.keys("front-proxy")
+		args = append(args,
+			"--requestheader-client-ca-file="+front.authority(), "--requestheader-allowed-names=front-proxy",
+			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--proxy-client-cert-file="+front.certificate("client"), "--proxy-client-key-file="+front.key("client"),
+		)
+	}
+	return command{
+		name:    c.name + "-apiserver",
+		program: f.program("kube-apiserver"),
+		args:    args,
+		ready: func(ctx context.Context, _ time.Time) error {
+			return get(ctx, "https://"+f.address(c.name)+"/readyz", keys.authority(), keys.certificate("admin"), keys.key("admin"))
+		},
+	}
+}
+
+func (f *Fleet) controllerManager(c cluster) command {
+	keys, controllers := f.keys(c.name), hostControllers
+	if c.member() {
+		controllers = memberControllers
+	}
+	return command{
+		name:    c.name + "-controller-manager",
+		program: f.program("kube-controller-manager"),
+		args: []string{
+			"--kubeconfig=" + f.kubeconfig(c.name, "controller-manager"), "--use-service-account-credentials",
+			"--controllers=" + strings.Join(controllers, ","), "--leader-elect=false",
+			"--root-ca-file=" + keys.authority(), "--service-account-private-key-file=" + keys.key("serviceaccount"),
+			// Nobody asks it anything, so it needs no port.
+			"--secure-port=0", "--profiling=false",
+		},
+		ready: func(ctx context.Context, _ time.Time) error { return f.namespacesUsable(ctx, c) },
+	}
+}
+
+// namespacesUsable reports whether the controllers have given the namespace
+// default what every namespace has.
+func (f *Fleet) namespacesUsable(ctx context.Context, c cluster) error {
+	config, err := f.config(c)
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if _, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+		return err
+	}
+	_, err = client.CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
+	return err
+}
+
+func (f *Fleet) dataDir(process string) string { return filepath.Join(f.dir, "data", process) }

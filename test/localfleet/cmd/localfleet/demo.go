@@ -1,0 +1,421 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
+)
+
+const (
+	// The demo is run at the root of the repository.
+	appManifest     = "test/localfleet/cmd/localfleet/app.yaml"
+	migrateManifest = "artifacts/examples/migrate-select-labels.yaml"
+
+	appNamespace    = "busybox"
+	veleroNamespace = "velero"
+	migrateName     = "select-labels"
+	uidLabel        = "backup.kurator.dev/migrate-uid"
+	source, target  = 1, 2
+
+	// migrationDeadline is many times what a migration of this size takes.
+	migrationDeadline = 5 * time.Minute
+	// overheadGoal is what the server may add to Velero's own time.
+	overheadGoal = time.Second
+)
+
+var (
+	migrates = schema.GroupVersionResource{Group: "backup.kurator.dev", Version: "v1alpha1", Resource: "migrates"}
+	backups  = schema.GroupVersionResource{Group: "velero.io", Version: "v1", Resource: "backups"}
+	restores = schema.GroupVersionResource{Group: "velero.io", Version: "v1", Resource: "restores"}
+
+	namespaces  = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	secrets     = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+
+	migrateEnds = []string{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
+	veleroEnds  = []string{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
+)
+
+// object is one thing that the demo looks for in a cluster.
+type object struct {
+	resource        schema.GroupVersionResource
+	namespace, name string
+}
+
+func (o object) String() string { return o.resource.Resource + "/" + o.name }
+
+// The application, and the part of it that is not selected.
+var (
+	selected = []object{
+		{namespaces, "", appNamespace},
+		{configMaps, appNamespace, "settings"},
+		{secrets, appNamespace, "password"},
+		{services, appNamespace, "busybox"},
+		{deployments, appNamespace, "busybox"},
+	}
+	leftBehind = object{configMaps, appNamespace, "stays-behind"}
+)
+
+func newDemoCommand() *cobra.Command {
+	var (
+		f    flags
+		keep bool
+	)
+	command := &cobra.Command{
+		Use:   "demo",
+		Short: "Migrate a small application from one member to another",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return showDemo(command.Context(), command.OutOrStdout(), f, keep)
+		},
+	}
+	f.add(command.Flags())
+	command.Flags().BoolVar(&keep, "keep", false, "leave the fleet there")
+	return command
+}
+
+// showDemo runs the demo on a fleet and takes that down again. The logs of a
+// demo that failed outlive the fleet.
+func showDemo(ctx context.Context, out io.Writer, f flags, keep bool) error {
+	fmt.Fprintln(out, "This shows a migration: an application goes from one Kubernetes cluster to another,")
+	fmt.Fprintln(out, "by Velero, told by one object. First, a host cluster and two members, all on this machine:")
+	fmt.Fprintln(out)
+	f.members = max(f.members, 2)
+	fleet, err := f.up(ctx, out)
+	if err == nil {
+		err = runDemo(ctx, out, fleet)
+	}
+	if keep {
+		return hint(err, "the fleet is left there, its logs are in "+filepath.Join(f.dir, "logs"))
+	}
+	// A fleet that did not come up is there in part.
+	if fleet == nil {
+		if fleet, _ = localfleet.Load(f.dir); fleet == nil {
+			return err
+		}
+	}
+	if err != nil {
+		err = hint(err, saveLogs(fleet, f.dir+"-logs"))
+	}
+	if downErr := fleet.Down(context.WithoutCancel(ctx)); downErr != nil {
+		return errors.Join(err, downErr)
+	}
+	fmt.Fprintln(out, "\nThe fleet is gone again. KEEP=1 would have left it there to look around.")
+	return err
+}
+
+func hint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\n(%s)", err, hint)
+}
+
+func saveLogs(fleet *localfleet.Fleet, to string) string {
+	err := os.RemoveAll(to)
+	if err == nil {
+		err = os.CopyFS(to, os.DirFS(filepath.Join(fleet.Dir(), "logs")))
+	}
+	if err != nil {
+		return "the logs could not be saved: " + err.Error()
+	}
+	return "the logs of all processes are in " + to
+}
+
+// demo is one run.
+type demo struct {
+	transcript
+
+	hostClient   dynamic.Interface
+	memberClient map[int]dynamic.Interface
+
+	migrate, backup, restore *stopwatch
+}
+
+func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d := &demo{transcript: transcript{out: out, fleet: fleet}, memberClient: map[int]dynamic.Interface{}}
+	if err := d.connect(ctx); err != nil {
+		return err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return fmt.Errorf("prepare the application: %w", err)
+	}
+	result, err := d.migrateApp(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := d.checkArrival(ctx); err != nil {
+		return fmt.Errorf("check %s: %w", localfleet.MemberName(target), err)
+	}
+	if err := d.deleteMigrate(ctx); err != nil {
+		return fmt.Errorf("delete the Migrate: %w", err)
+	}
+	d.report(result)
+	return nil
+}
+
+// connect makes the clients and starts the clocks, before there is anything to
+// measure.
+func (d *demo) connect(ctx context.Context) error {
+	host, err := d.fleet.HostConfig()
+	if err != nil {
+		return err
+	}
+	if d.hostClient, err = dynamic.NewForConfig(host); err != nil {
+		return err
+	}
+	configs := map[int]*rest.Config{}
+	for _, n := range []int{source, target} {
+		if configs[n], err = d.fleet.MemberConfig(n); err != nil {
+			return err
+		}
+		if d.memberClient[n], err = dynamic.NewForConfig(configs[n]); err != nil {
+			return err
+		}
+	}
+	migrateEnded := func(phase string) bool { return slices.Contains(migrateEnds, phase) }
+	veleroEnded := func(phase string) bool { return slices.Contains(veleroEnds, phase) }
+	if d.migrate, err = startStopwatch(ctx, host, migrates, metav1.NamespaceDefault, migrateEnded); err != nil {
+		return err
+	}
+	if d.backup, err = startStopwatch(ctx, configs[source], backups, veleroNamespace, veleroEnded); err != nil {
+		return err
+	}
+	d.restore, err = startStopwatch(ctx, configs[target], restores, veleroNamespace, veleroEnded)
+	return err
+}
+
+// prepare puts the application into the source, and removes what an earlier demo
+// left behind.
+func (d *demo) prepare(ctx context.Context) error {
+	if err := d.cleanUp(ctx); err != nil {
+		return err
+	}
+	d.heading("An application in %s", localfleet.MemberName(source))
+	if err := d.member(ctx, source, "apply", "-f", appManifest); err != nil {
+		return err
+	}
+	if err := d.member(ctx, source, "get", "configmaps,secrets,services,deployments", "-n", appNamespace, "--show-labels"); err != nil {
+		return err
+	}
+	fmt.Fprintln(d.out, "\n   (No pod gets ready here: these are control planes without nodes.)")
+	return nil
+}
+
+func (d *demo) cleanUp(ctx context.Context) error {
+	name := object{migrates, metav1.NamespaceDefault, migrateName}
+	if _, err := d.uid(ctx, d.hostClient, name); err == nil {
+		if err := d.host(ctx, "delete", "migrates.backup.kurator.dev", migrateName); err != nil {
+			return err
+		}
+	}
+	for _, n := range []int{source, target} {
+		if _, err := d.uid(ctx, d.memberClient[n], selected[0]); apierrors.IsNotFound(err) {
+			continue
+		}
+		if err := d.member(ctx, n, "delete", "namespace", appNamespace, "--wait", "--ignore-not-found"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timing is how long a migration took, and Velero within it.
+type timing struct{ migration, backup, restore run }
+
+func (t timing) overhead() time.Duration {
+	return t.migration.took() - t.backup.took() - t.restore.took()
+}
+
+func (d *demo) migrateApp(ctx context.Context) (timing, error) {
+	d.heading("One object tells what to migrate, from where and to where")
+	if err := d.host(ctx, "apply", "-f", migrateManifest); err != nil {
+		return timing{}, err
+	}
+	uid, err := d.uid(ctx, d.hostClient, object{migrates, metav1.NamespaceDefault, migrateName})
+	if err != nil {
+		return timing{}, err
+	}
+	d.heading("Its status tells how far it is")
+	bounded, cancel := context.WithTimeout(ctx, migrationDeadline)
+	defer cancel()
+	migration, err := d.watchMigrate(bounded, uid)
+	if err != nil {
+		return timing{}, d.explain(ctx, err)
+	}
+	if err := d.host(ctx, "get", "migrates.backup.kurator.dev", migrateName, "-o", "yaml"); err != nil {
+		return timing{}, err
+	}
+	if migration.phase != "Completed" {
+		return timing{}, d.explain(ctx, fmt.Errorf("the Migrate ended in phase %s", migration.phase))
+	}
+	ours := func(_ types.UID, r run) bool { return r.labels[uidLabel] == string(uid) }
+	backup, err := d.backup.await(bounded, ours)
+	if err != nil {
+		return timing{}, err
+	}
+	restore, err := d.restore.await(bounded, ours)
+	if err != nil {
+		return timing{}, err
+	}
+	return timing{migration: migration, backup: backup, restore: restore}, nil
+}
+
+// watchMigrate shows kubectl's watch until the Migrate has ended.
+func (d *demo) watchMigrate(ctx context.Context, uid types.UID) (run, error) {
+	watch := d.watchHost(ctx, "get", "migrates.backup.kurator.dev", migrateName, "--watch")
+	migration, err := d.migrate.await(ctx, func(candidate types.UID, _ run) bool { return candidate == uid })
+	if err != nil {
+		watch.stop()
+		return migration, err
+	}
+	return migration, watch.stopAfter(migration.phase)
+}
+
+// explain adds to a failure what the Migrate tells of it.
+func (d *demo) explain(ctx context.Context, err error) error {
+	server, processErr := d.fleet.Process("migrate-apiserver")
+	if processErr != nil {
+		return errors.Join(err, processErr)
+	}
+	describeErr := d.host(ctx, "describe", "migrates.backup.kurator.dev", migrateName)
+	return errors.Join(fmt.Errorf("%w; what the server did is in %s", err, shorten(server.LogFile())), describeErr)
+}
+
+// checkArrival shows that the target has what was selected, and nothing else.
+func (d *demo) checkArrival(ctx context.Context) error {
+	d.heading("What arrived in %s", localfleet.MemberName(target))
+	if err := d.member(ctx, target, "get", "configmaps,secrets,services,deployments", "-n", appNamespace, "--show-labels"); err != nil {
+		return err
+	}
+	fmt.Fprintln(d.out)
+	for _, o := range selected {
+		if _, err := d.uid(ctx, d.memberClient[target], o); err != nil {
+			return fmt.Errorf("%s did not arrive: %w", o, err)
+		}
+		d.found("%s arrived", o)
+	}
+	switch _, err := d.uid(ctx, d.memberClient[target], leftBehind); {
+	case apierrors.IsNotFound(err):
+		d.found("%s, which has no label, stayed behind", leftBehind)
+		return nil
+	case err != nil:
+		return err
+	default:
+		return fmt.Errorf("%s has no label, and arrived all the same", leftBehind)
+	}
+}
+
+// deleteMigrate shows that nothing but the Migrate goes when it is deleted.
+func (d *demo) deleteMigrate(ctx context.Context) error {
+	d.heading("Deleting the Migrate deletes nothing else")
+	before, err := d.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.host(ctx, "delete", "migrates.backup.kurator.dev", migrateName); err != nil {
+		return err
+	}
+	for _, n := range []int{source, target} {
+		if err := d.member(ctx, n, "get", "backups.velero.io,restores.velero.io", "-n", veleroNamespace); err != nil {
+			return err
+		}
+	}
+	after, err := d.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(d.out)
+	for _, place := range slices.Sorted(maps.Keys(before)) {
+		for _, thing := range before[place] {
+			if !slices.Contains(after[place], thing) {
+				return fmt.Errorf("%s: %s is gone", place, thing)
+			}
+		}
+		d.found("%s: all %d are still there", place, len(before[place]))
+	}
+	return nil
+}
+
+// inventory lists by place all that must outlive the Migrate.
+func (d *demo) inventory(ctx context.Context) (map[string][]string, error) {
+	found := map[string][]string{}
+	for n, client := range d.memberClient {
+		application := fmt.Sprintf("the application's objects in %s", localfleet.MemberName(n))
+		for _, o := range selected {
+			uid, err := d.uid(ctx, client, o)
+			if err != nil {
+				return nil, err
+			}
+			found[application] = append(found[application], fmt.Sprintf("%s with UID %s", o, uid))
+		}
+		velero := fmt.Sprintf("Velero's backups and restores in %s", localfleet.MemberName(n))
+		for _, resource := range []schema.GroupVersionResource{backups, restores} {
+			list, err := client.Resource(resource).Namespace(veleroNamespace).List(ctx, metav1.ListOptions{LabelSelector: uidLabel})
+			if err != nil {
+				return nil, err
+			}
+			for _, item := range list.Items {
+				found[velero] = append(found[velero], fmt.Sprintf("%s/%s with UID %s", resource.Resource, item.GetName(), item.GetUID()))
+			}
+		}
+	}
+	bucket := "files in the bucket"
+	return found, filepath.WalkDir(d.fleet.Bucket(), func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			found[bucket] = append(found[bucket], path)
+		}
+		return err
+	})
+}
+
+func (d *demo) uid(ctx context.Context, client dynamic.Interface, o object) (types.UID, error) {
+	live, err := client.Resource(o.resource).Namespace(o.namespace).Get(ctx, o.name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	return live.GetUID(), nil
+}
+
+func (d *demo) report(t timing) {
+	d.heading("How long it took")
+	fmt.Fprintln(d.out)
+	for _, line := range []struct {
+		what string
+		took time.Duration
+	}{
+		{"the migration, from create to Completed", t.migration.took()},
+		{"Velero's backup in " + localfleet.MemberName(source), t.backup.took()},
+		{"Velero's restore in " + localfleet.MemberName(target), t.restore.took()},
+		{"all the rest, which is migrate-apiserver's", t.overhead()},
+	} {
+		fmt.Fprintf(d.out, "   %7.3f s  %s\n", line.took.Seconds(), line.what)
+	}
+	if t.overhead() >= overheadGoal {
+		fmt.Fprintf(d.out, "\n   That is more than it should add, which is less than %v. Is the machine busy?\n", overheadGoal)
+	}
+}

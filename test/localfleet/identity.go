@@ -1,0 +1,154 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// identity tells one run of one program from every other: an id alone is given
+// to another program sooner or later.
+type identity struct {
+	PID int `json:"pid"`
+	// StartTicks is the start time in clock ticks since boot, from /proc/PID/stat.
+	StartTicks uint64 `json:"startTicks"`
+	// Boot is the kernel's random id of this boot; ticks repeat after a reboot.
+	Boot string `json:"boot"`
+}
+
+// identify reads the identity of a process that runs now.
+func identify(pid int) (identity, error) {
+	_, ticks, err := readStat(pid)
+	if err != nil {
+		return identity{}, err
+	}
+	boot, err := bootID()
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{PID: pid, StartTicks: ticks, Boot: boot}, nil
+}
+
+// alive reports whether this very process still runs. A zombie does not.
+func (i identity) alive() bool {
+	if i.PID <= 0 {
+		return false
+	}
+	status, ticks, err := readStat(i.PID)
+	if err != nil || ticks != i.StartTicks || status == 'Z' || status == 'X' {
+		return false
+	}
+	boot, err := bootID()
+	return err == nil && boot == i.Boot
+}
+
+// signal sends to this very process. os.FindProcess holds the process by a
+// descriptor before the check, so the id can't change hands in between.
+func (i identity) signal(sig syscall.Signal) error {
+	process, err := os.FindProcess(i.PID)
+	if err != nil {
+		return fmt.Errorf("find process %d: %w", i.PID, err)
+	}
+	defer process.Release()
+	if !i.alive() {
+		return os.ErrProcessDone
+	}
+	return process.Signal(sig)
+}
+
+func readStat(pid int) (status byte, startTicks uint64, err error) {
+	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseStat(string(content))
+}
+
+// parseStat reads state and start time, fields 3 and 22. The name in field 2 may
+// hold blanks and parentheses, so counting starts after its last parenthesis.
+func parseStat(content string) (status byte, startTicks uint64, err error) {
+	end := strings.LastIndexByte(content, ')')
+	if end < 0 {
+		return 0, 0, errors.New("process status: no name")
+	}
+	fields := strings.Fields(content[end+1:])
+	if len(fields) < 20 {
+		return 0, 0, errors.New("process status: too short")
+	}
+	startTicks, err = strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return 0, 0, fmt.Errorf("process status: start time: %w", err)
+	}
+	return fields[0][0], startTicks, nil
+}
+
+func bootID() (string, error) {
+	content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("read boot id: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
+}
+
+// killMarked kills every process whose environment has a variable that begins
+// with mark, and those they start meanwhile, until none is left.
+func killMarked(ctx context.Context, mark string) error {
+	err := wait.PollUntilContextCancel(ctx, pollInterval/5, true, func(context.Context) (bool, error) {
+		marked, err := markedProcesses(mark)
+		if err != nil {
+			return false, err
+		}
+		for _, id := range marked {
+			if err := id.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return false, fmt.Errorf("kill process %d: %w", id.PID, err)
+			}
+		}
+		return len(marked) == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("kill processes marked %s: %w", mark, err)
+	}
+	return nil
+}
+
+func markedProcesses(mark string) ([]identity, error) {
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		return nil, err
+	}
+	var found []identity
+	for _, path := range environments {
+		// Processes of other users can't be read, and others end meanwhile.
+		content, err := os.ReadFile(path)
+		if err != nil || !hasVariable(string(content), mark) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			continue
+		}
+		if id, err := identify(pid); err == nil && id.alive() {
+			found = append(found, id)
+		}
+	}
+	return found, nil
+}
+
+func hasVariable(environment, prefix string) bool {
+	for variable := range strings.SplitSeq(environment, "\x00") {
+		if strings.HasPrefix(variable, prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,146 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+func TestIdentityOfThisProcess(t *testing.T) {
+	self, err := identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !self.alive() {
+		t.Fatal("this process is not alive")
+	}
+	for name, change := range map[string]func(*identity){
+		"no process":            func(i *identity) { *i = identity{} },
+		"id given to another":   func(i *identity) { i.StartTicks-- },
+		"same after a reboot":   func(i *identity) { i.Boot = "another" },
+		"id that nobody has":    func(i *identity) { i.PID = 1 << 30 },
+		"everybody, as kill -1": func(i *identity) { i.PID = -1 },
+	} {
+		other := self
+		change(&other)
+		if other.alive() {
+			t.Errorf("%s: is taken for this process", name)
+		}
+		if err := other.signal(syscall.SIGKILL); err == nil {
+			t.Errorf("%s: was signalled", name)
+		}
+	}
+}
+
+func TestZombieIsNotAlive(t *testing.T) {
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id, err := identify(child.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !id.alive() {
+		t.Error("a process that sleeps is not alive")
+	}
+	if err := id.signal(syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the child is not alive, though nobody waited for it", func() bool { return !id.alive() })
+	if err := child.Wait(); err == nil {
+		t.Error("the child was not killed")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"
+	for name, test := range map[string]struct {
+		content string
+		status  byte
+		ticks   uint64
+		fails   bool
+	}{
+		"plain":                       {content: "7 (etcd) S" + rest, status: 'S', ticks: 4711},
+		"name with blanks":            {content: "7 (a b c) R" + rest, status: 'R', ticks: 4711},
+		"name that looks like an end": {content: "7 (x) Z 9 (y)) T" + rest, status: 'T', ticks: 4711},
+		"cut off":                     {content: "7 (etcd) S 1 2 3", fails: true},
+		"empty":                       {content: "", fails: true},
+		"start time not a number":     {content: "7 (etcd) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x 20", fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, ticks, err := parseStat(test.content)
+			if (err != nil) != test.fails {
+				t.Fatalf("error = %v, want one: %t", err, test.fails)
+			}
+			if status != test.status || ticks != test.ticks {
+				t.Errorf("got %c, %d, want %c, %d", status, ticks, test.status, test.ticks)
+			}
+		})
+	}
+}
+
+func TestKillMarkedReachesHelpersAndNobodyElse(t *testing.T) {
+	ours := startMarked(t, "LOCALFLEET=TestKillMarked/one")
+	theirs := startMarked(t, "LOCALFLEET=TestKillMarkedNot/one")
+	if err := killMarked(t.Context(), "LOCALFLEET=TestKillMarked/"); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ours {
+		if id.alive() {
+			t.Errorf("process %d still runs", id.PID)
+		}
+	}
+	for _, id := range theirs {
+		if !id.alive() {
+			t.Errorf("process %d of another fleet was killed", id.PID)
+		}
+	}
+}
+
+// startMarked starts a process that starts another.
+func startMarked(t *testing.T, variable string) []identity {
+	t.Helper()
+	parent := exec.Command("/bin/sh", "-c", "sleep 60 & wait")
+	parent.Env = []string{"PATH=/usr/bin:/bin", variable}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var found []identity
+	eventually(t, "parent and child run", func() bool {
+		var err error
+		found, err = markedProcesses(variable)
+		return err == nil && len(found) == 2
+	})
+	t.Cleanup(func() {
+		for _, id := range found {
+			if err := id.signal(syscall.SIGKILL); err != nil && id.alive() {
+				t.Error(err)
+			}
+		}
+		if err := parent.Wait(); err == nil {
+			t.Error("the parent ended by itself")
+		}
+	})
+	return found
+}
+
+func TestLogTail(t *testing.T) {
+	path := t.TempDir() + "/log"
+	content := append(bytes.Repeat([]byte("x"), 40<<10), "\nsecond to last\nlast\n"...)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := tailOf(path, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tail != "second to last\nlast" {
+		t.Errorf("tail = %q", tail)
+	}
+}

@@ -1,0 +1,104 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"context"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"os"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// FleetName is the Fleet that lists all members.
+const FleetName = "quickstart"
+
+//go:embed crds/*.yaml
+var definitions embed.FS
+
+// enroll makes the members known to the host, as Kurator does: a Secret with a
+// kubeconfig and an AttachedCluster each, and a Fleet that lists them.
+func (f *Fleet) enroll(ctx context.Context) error {
+	config, err := f.HostConfig()
+	if err != nil {
+		return err
+	}
+	applier, err := newApplier(config)
+	if err != nil {
+		return err
+	}
+	defined, err := parseAll(definitions)
+	if err != nil {
+		return err
+	}
+	if err := applier.define(ctx, defined); err != nil {
+		return fmt.Errorf("cluster %s: %w", hostName, err)
+	}
+	for n := 1; n <= f.Members(); n++ {
+		if err := f.attach(ctx, applier, n); err != nil {
+			return fmt.Errorf("attach %s: %w", MemberName(n), err)
+		}
+	}
+	if err := applier.apply(ctx, f.fleetObject()); err != nil {
+		return err
+	}
+	f.progress.printf("the host knows fleet %s with %d members", FleetName, f.Members())
+	return nil
+}
+
+func (f *Fleet) attach(ctx context.Context, applier *applier, n int) error {
+	name := MemberName(n)
+	kubeconfig, err := os.ReadFile(f.MemberKubeconfig(n))
+	if err != nil {
+		return err
+	}
+	secret := newObject("v1", "Secret", metav1.NamespaceDefault, name, map[string]any{
+		"data": map[string]any{"value": base64.StdEncoding.EncodeToString(kubeconfig)},
+	})
+	attached := newObject("cluster.kurator.dev/v1alpha1", "AttachedCluster", metav1.NamespaceDefault, name, map[string]any{
+		"spec": map[string]any{"kubeconfig": map[string]any{"name": name, "key": "value"}},
+	})
+	status := newObject(attached.GetAPIVersion(), attached.GetKind(), attached.GetNamespace(), name, map[string]any{
+		"status": map[string]any{"ready": true},
+	})
+	if err := applier.apply(ctx, secret, attached); err != nil {
+		return err
+	}
+	return applier.applyStatus(ctx, status)
+}
+
+func (f *Fleet) fleetObject() *unstructured.Unstructured {
+	clusters := []any{}
+	for n := 1; n <= f.Members(); n++ {
+		clusters = append(clusters, map[string]any{"kind": "AttachedCluster", "name": MemberName(n)})
+	}
+	return newObject("fleet.kurator.dev/v1alpha1", "Fleet", metav1.NamespaceDefault, FleetName, map[string]any{
+		"spec": map[string]any{"clusters": clusters},
+	})
+}
+
+// parseAll reads all files of a tree in the order of their names.
+func parseAll(files fs.FS) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(files, path)
+		if err != nil {
+			return err
+		}
+		parsed, err := parse(content)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		objects = append(objects, parsed...)
+		return nil
+	})
+	return objects, err
+}

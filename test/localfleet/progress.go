@@ -1,0 +1,78 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// reassureAfter is how long a person may see nothing new.
+const reassureAfter = 10 * time.Second
+
+// progress tells a person what happens, one line a step.
+type progress struct {
+	mu      sync.Mutex
+	out     io.Writer
+	began   time.Time
+	pending map[string]bool
+	timer   *time.Timer
+}
+
+func newProgress(out io.Writer) *progress {
+	if out == nil {
+		out = io.Discard
+	}
+	return &progress{out: out, began: time.Now(), pending: map[string]bool{}}
+}
+
+// printf writes a line that begins with the seconds since the start.
+func (p *progress) printf(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line(fmt.Sprintf(format, args...))
+}
+
+// step notes that something is waited for; done writes that it came, if it did.
+func (p *progress) step(what string) (done func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	began := time.Now()
+	p.pending[what] = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(reassureAfter, p.reassure)
+	}
+	return func(err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.pending, what)
+		if err == nil {
+			p.line(fmt.Sprintf("%s is ready (%.1fs)", what, time.Since(began).Seconds()))
+		}
+		if len(p.pending) == 0 && p.timer != nil {
+			p.timer.Stop()
+			p.timer = nil
+		}
+	}
+}
+
+func (p *progress) line(text string) {
+	fmt.Fprintf(p.out, "%6.1fs  %s\n", time.Since(p.began).Seconds(), text)
+	if p.timer != nil {
+		p.timer.Reset(reassureAfter)
+	}
+}
+
+func (p *progress) reassure() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.pending) > 0 {
+		p.line("still waiting for " + strings.Join(slices.Sorted(maps.Keys(p.pending)), ", "))
+	}
+}

@@ -1,0 +1,164 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"kurator.dev/migrate-apiserver/artifacts/deploy"
+)
+
+const (
+	serverName      = "migrate-apiserver"
+	serverNamespace = "migrate-system"
+	serverAccount   = "migrate-apiserver"
+	serverService   = "migrate-apiserver"
+
+	// tokenLifetime outlives every fleet; in a cluster the kubelet renews tokens.
+	tokenLifetime = 365 * 24 * time.Hour
+)
+
+// server is our server, with the flags a person would give it.
+func (f *Fleet) server() command {
+	keys, kubeconfig := f.keys(serverName), f.serverKubeconfig()
+	args := []string{
+		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
+		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[serverName]),
+		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
+		"--data-dir=" + f.dataDir(serverName) + "/etcd",
+		"--leader-elect-resource-namespace=" + serverNamespace,
+	}
+	return command{
+		name:    serverName,
+		program: f.state.Server,
+		args:    append(args, f.state.ServerFlags...),
+		ready: func(ctx context.Context, _ time.Time) error {
+			return get(ctx, "https://"+f.address(serverName)+"/readyz", keys.authority(), "", "")
+		},
+	}
+}
+
+// StartServer runs our server from the program at path, with flags added to its
+// usual ones, and returns when the host serves its API. One that runs with other
+// flags is started again.
+func (f *Fleet) StartServer(ctx context.Context, path string, flags ...string) error {
+	f.mu.Lock()
+	f.state.Server, f.state.ServerFlags = path, flags
+	err := f.state.write(f.dir)
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.upServer(ctx)
+}
+
+// StopServer ends our server. Its APIService stays, as after a crash.
+func (f *Fleet) StopServer(ctx context.Context) error { return f.process(f.server()).Stop(ctx) }
+
+func (f *Fleet) upServer(ctx context.Context) error {
+	if f.state.Server == "" {
+		return nil
+	}
+	config, err := f.HostConfig()
+	if err != nil {
+		return err
+	}
+	applier, err := newApplier(config)
+	if err != nil {
+		return err
+	}
+	if err := f.installServer(ctx, applier); err != nil {
+		return fmt.Errorf("install %s: %w", serverName, err)
+	}
+	if err := f.process(f.server()).ensure(ctx); err != nil {
+		return err
+	}
+	service, err := f.apiService()
+	if err != nil {
+		return err
+	}
+	done := f.progress.step("APIService " + service.GetName())
+	err = applier.awaitCondition(ctx, service, "Available")
+	done(err)
+	return err
+}
+
+// installServer applies what artifacts/deploy grants the server, and in place of
+// what it runs there as a pod, the way from the host to the process here.
+func (f *Fleet) installServer(ctx context.Context, applier *applier) error {
+	granted, err := parseAll(deploy.Permissions())
+	if err != nil {
+		return err
+	}
+	if err := applier.apply(ctx, granted...); err != nil {
+		return err
+	}
+	if err := f.writeServerKubeconfig(ctx); err != nil {
+		return err
+	}
+	service, err := f.apiService()
+	if err != nil {
+		return err
+	}
+	return applier.apply(ctx, newObject("v1", "Service", serverNamespace, serverService, map[string]any{
+		"spec": map[string]any{"type": "ExternalName", "externalName": "localhost"},
+	}), service)
+}
+
+func (f *Fleet) apiService() (*unstructured.Unstructured, error) {
+	authority, err := os.ReadFile(f.keys(serverName).authority())
+	if err != nil {
+		return nil, err
+	}
+	return newObject("apiregistration.k8s.io/v1", "APIService", "", "v1alpha1.backup.kurator.dev", map[string]any{
+		"spec": map[string]any{
+			"group": "backup.kurator.dev", "version": "v1alpha1",
+			"groupPriorityMinimum": int64(2000), "versionPriority": int64(10),
+			"caBundle": base64.StdEncoding.EncodeToString(authority),
+			"service": map[string]any{
+				"namespace": serverNamespace, "name": serverService, "port": int64(f.state.Ports[serverName]),
+			},
+		},
+	}), nil
+}
+
+func (f *Fleet) serverKubeconfig() string { return f.kubeconfig(hostName, serverAccount) }
+
+// writeServerKubeconfig makes a kubeconfig with a token of the ServiceAccount.
+// One that is there stays: the server that runs has read it.
+func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
+	if _, err := os.Stat(f.serverKubeconfig()); err == nil {
+		return nil
+	}
+	config, err := f.HostConfig()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	seconds := int64(tokenLifetime / time.Second)
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
+	token, err := client.CoreV1().ServiceAccounts(serverNamespace).CreateToken(ctx, serverAccount, request, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("token of ServiceAccount %s: %w", serverAccount, err)
+	}
+	content, err := kubeconfigFor(hostName, config.Host, config.CAData, clientcmdapi.AuthInfo{Token: token.Status.Token})
+	if err != nil {
+		return err
+	}
+	return writeFile(f.serverKubeconfig(), content)
+}

@@ -1,0 +1,189 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package localfleet
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+const (
+	veleroNamespace = "velero"
+	veleroLocation  = "default"
+)
+
+var locations = schema.GroupVersionResource{Group: "velero.io", Version: "v1", Resource: "backupstoragelocations"}
+
+// velero is a member's Velero server, as its Deployment would run it: with the
+// defaults of an installation, against which everything is measured.
+func (f *Fleet) velero(c cluster) command {
+	name := c.name + "-velero"
+	return command{
+		name:    name,
+		program: f.program("velero"),
+		args: []string{
+			"server", "--kubeconfig=" + f.kubeconfig(c.name, "velero"), "--namespace=" + veleroNamespace,
+			"--plugin-dir=" + f.program("plugins"),
+			// Any free port, since nobody asks; and no profiler.
+			"--metrics-address=127.0.0.1:0", "--profiler-address=",
+		},
+		environment: []string{
+			"AWS_SHARED_CREDENTIALS_FILE=" + f.veleroCredentials(name),
+			"AWS_EC2_METADATA_DISABLED=true",
+		},
+		ready: func(ctx context.Context, started time.Time) error { return f.locationAvailable(ctx, c, started) },
+	}
+}
+
+func (f *Fleet) veleroCredentials(process string) string {
+	return filepath.Join(f.dataDir(process), "credentials")
+}
+
+// upVelero installs Velero into a member and runs its server. A server that
+// comes before its storage finds the storage location invalid, and looks again a
+// minute later only; hence the wait.
+func (f *Fleet) upVelero(ctx context.Context, c cluster, storageReady <-chan struct{}) error {
+	if err := f.installVelero(ctx, c); err != nil {
+		return err
+	}
+	p := f.process(f.velero(c))
+	credentials := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n", f.state.StorageKey, f.state.StorageSecret)
+	if err := writeFile(f.veleroCredentials(p.Name()), []byte(credentials)); err != nil {
+		return err
+	}
+	select {
+	case <-storageReady:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return p.ensure(ctx)
+}
+
+func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
+	config, err := f.config(c)
+	if err != nil {
+		return err
+	}
+	applier, err := newApplier(config)
+	if err != nil {
+		return err
+	}
+	definitions, err := f.veleroDefinitions(ctx)
+	if err != nil {
+		return err
+	}
+	if err := applier.define(ctx, definitions); err != nil {
+		return err
+	}
+	objects, err := f.veleroObjects()
+	if err != nil {
+		return err
+	}
+	return applier.apply(ctx, objects...)
+}
+
+// veleroDefinitions asks the pinned Velero for its CustomResourceDefinitions.
+func (f *Fleet) veleroDefinitions(ctx context.Context) ([]*unstructured.Unstructured, error) {
+	var output, failure bytes.Buffer
+	run := exec.CommandContext(ctx, f.program("velero"), "install", "--crds-only", "--dry-run", "--output=yaml")
+	run.Env = []string{"HOME=" + f.dir}
+	run.Stdout, run.Stderr = &output, &failure
+	if err := run.Run(); err != nil {
+		return nil, fmt.Errorf("velero install: %w: %s", err, failure.Bytes())
+	}
+	return parse(output.Bytes())
+}
+
+func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
+	authority, err := os.ReadFile(f.keys("storage").authority())
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]any{"component": "velero"}
+	return []*unstructured.Unstructured{
+		newObject("v1", "Namespace", "", veleroNamespace, nil),
+		newObject("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "", "velero", map[string]any{
+			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+			"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "velero"}},
+		}),
+		// Velero's restore of pods looks its own image up in this object, and
+		// fails a restore in part where there is none.
+		newObject("apps/v1", "Deployment", veleroNamespace, "velero", map[string]any{
+			"spec": map[string]any{
+				"replicas": int64(0),
+				"selector": map[string]any{"matchLabels": labels},
+				"template": map[string]any{
+					"metadata": map[string]any{"labels": labels},
+					"spec":     map[string]any{"containers": []any{map[string]any{"name": "velero", "image": "velero:local"}}},
+				},
+			},
+		}),
+		newObject("velero.io/v1", "BackupStorageLocation", veleroNamespace, veleroLocation, map[string]any{
+			"spec": map[string]any{
+				"provider": "aws",
+				"default":  true,
+				"objectStorage": map[string]any{
+					"bucket": bucket,
+					"caCert": base64.StdEncoding.EncodeToString(authority),
+				},
+				"config": map[string]any{
+					"region":           region,
+					"s3ForcePathStyle": "true",
+					"s3Url":            "https://" + f.address("storage"),
+				},
+			},
+		}),
+	}, nil
+}
+
+// locationAvailable reports whether the running server itself found its storage
+// in order. What an earlier one found stays in the object when that is gone.
+func (f *Fleet) locationAvailable(ctx context.Context, c cluster, started time.Time) error {
+	config, err := f.config(c)
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	location, err := client.Resource(locations).Namespace(veleroNamespace).Get(ctx, veleroLocation, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	phase, _, err := unstructured.NestedString(location.Object, "status", "phase")
+	if err != nil {
+		return err
+	}
+	message, _, err := unstructured.NestedString(location.Object, "status", "message")
+	if err != nil {
+		return err
+	}
+	validated, found, err := unstructured.NestedString(location.Object, "status", "lastValidationTime")
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("BackupStorageLocation %s is not validated yet", veleroLocation)
+	}
+	fresh, err := since(validated, started)
+	if err != nil {
+		return err
+	}
+	if phase != "Available" || !fresh {
+		return fmt.Errorf("BackupStorageLocation %s is %q since %s: %s", veleroLocation, phase, validated, message)
+	}
+	return nil
+}
