@@ -1,0 +1,152 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// accessError says that there is no way into a member: what leads into it is
+// missing on the host or not accepted, or the host can't be asked.
+type accessError struct{ error }
+
+func (e *accessError) Unwrap() error { return e.error }
+
+// connection returns the connection by the current kubeconfig, which it reads if
+// what is known of it may be old.
+func (m *Member) connection(ctx context.Context) (*connection, error) {
+	if c := m.current(); c != nil {
+		return c, nil
+	}
+	select {
+	case m.refreshing <- struct{}{}:
+		defer func() { <-m.refreshing }()
+	case <-ctx.Done():
+		return nil, &accessError{context.Cause(ctx)}
+	}
+	if c := m.current(); c != nil {
+		return c, nil
+	}
+	return m.refresh(ctx)
+}
+
+// current returns the connection if it is known to be the right one.
+func (m *Member) current() *connection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stale || time.Since(m.checked) >= m.options.RecheckInterval {
+		return nil
+	}
+	return m.conn
+}
+
+// refresh reads the kubeconfig and returns the connection that belongs to it. If
+// the host can't be asked, the connection that there is goes on.
+func (m *Member) refresh(ctx context.Context) (*connection, error) {
+	m.mu.Lock()
+	epoch, conn := m.epoch, m.conn
+	m.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, m.options.CallTimeout)
+	defer cancel()
+	kubeconfig, err := m.kubeconfigs.Kubeconfig(ctx, m.key.namespace, m.key.cluster)
+	switch {
+	case err != nil && conn != nil && hostSilent(err):
+	case err != nil:
+		m.replace(nil, epoch)
+		return nil, &accessError{err}
+	case conn == nil || sha256.Sum256(kubeconfig) != conn.content:
+		if conn, err = connect(kubeconfig, m.options); err != nil {
+			m.replace(nil, epoch)
+			return nil, &accessError{err}
+		}
+	}
+	m.replace(conn, epoch)
+	return conn, nil
+}
+
+// hostSilent says that the host gave no answer, as opposed to one that says that
+// there is no way into the member.
+func hostSilent(err error) bool {
+	var network net.Error
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+	}
+	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// replace makes conn the connection; it may be the one that is.
+func (m *Member) replace(conn *connection, epoch int) {
+	m.mu.Lock()
+	old := m.conn
+	m.conn, m.checked = conn, time.Now()
+	m.stale = m.epoch != epoch
+	m.mu.Unlock()
+	if old != nil && old != conn {
+		old.close()
+	}
+}
+
+// suspect has the kubeconfig read again before conn is used again.
+func (m *Member) suspect(conn *connection) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conn == conn {
+		m.stale = true
+		m.epoch++
+	}
+}
+
+// invalidate has the kubeconfig read again before the member is asked again,
+// which may be at once.
+func (m *Member) invalidate() {
+	m.mu.Lock()
+	m.stale = true
+	m.epoch++
+	m.mu.Unlock()
+	m.circuit.retryNow()
+}
+
+func (m *Member) touch() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used = time.Now()
+}
+
+// idle is for how long nobody has used the member.
+func (m *Member) idle() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watcher != nil {
+		return 0
+	}
+	return time.Since(m.used)
+}
+
+func (m *Member) close() {
+	m.mu.Lock()
+	w := m.watcher
+	m.watcher = nil
+	m.mu.Unlock()
+	if w != nil {
+		w.stop()
+		<-w.stopped
+	}
+	m.mu.Lock()
+	conn := m.conn
+	m.conn = nil
+	m.mu.Unlock()
+	if conn != nil {
+		conn.close()
+	}
+}

@@ -1,0 +1,164 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// ErrVeleroNotInstalled says that a member doesn't know Velero's kinds.
+var ErrVeleroNotInstalled = errors.New("Velero is not installed in the cluster: its CustomResourceDefinitions are missing")
+
+// maxMessage is how much is passed on of what a member says.
+const maxMessage = 1024
+
+// do makes a call, within the bounds that a member has.
+func do[T any](ctx context.Context, m *Member, what string, call func(context.Context, *connection) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, m.options.CallTimeout, noAnswerError{m.options.CallTimeout})
+	defer cancel()
+	m.touch()
+
+	var none T
+	if err := m.takeSlot(ctx); err != nil {
+		return none, fmt.Errorf("%s in %s: %w", what, m, err)
+	}
+	defer m.freeSlot()
+	result, err := attempt(ctx, m, call)
+	if err != nil {
+		return none, fmt.Errorf("%s in %s: %w", what, m, err)
+	}
+	return result, nil
+}
+
+// attempt makes a call if the circuit admits it, and tells the circuit how it
+// went.
+func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *connection) (T, error)) (T, error) {
+	var none T
+	done, err := m.circuit.admit()
+	if err != nil {
+		return none, err
+	}
+	conn, err := m.connection(ctx)
+	if err != nil {
+		done(settled(ctx, err))
+		return none, err
+	}
+	result, err := call(ctx, conn)
+	if apierrors.IsUnauthorized(err) {
+		// The credentials may have been renewed since they were read. The call was
+		// not executed, so it may be made again.
+		m.suspect(conn)
+		renewed, refreshErr := m.connection(ctx)
+		if refreshErr == nil && renewed != conn {
+			conn = renewed
+			result, err = call(ctx, conn)
+		}
+	}
+	if err == nil {
+		done(nil)
+		return result, nil
+	}
+	outcome := settled(ctx, err)
+	if outcome != nil && !errors.Is(outcome, errAbandoned) {
+		m.suspect(conn)
+	}
+	done(outcome)
+	return none, explain(ctx, err)
+}
+
+// settled is what a failed attempt tells the circuit: nothing if the member
+// answered by an error, errAbandoned if the caller gave up, else why there was no
+// answer.
+func settled(ctx context.Context, err error) error {
+	var status apierrors.APIStatus
+	var hostSide *accessError
+	switch cause := context.Cause(ctx); {
+	case errors.Is(err, errAbandoned):
+		return errAbandoned
+	case errors.As(err, &hostSide):
+	case errors.As(err, &status):
+		return nil
+	case cause != nil && !errors.As(cause, new(noAnswerError)):
+		return errAbandoned
+	}
+	return explain(ctx, err)
+}
+
+// explain turns an error of client-go into one for a person: without the URL, and
+// the same for the same fault.
+func explain(ctx context.Context, err error) error {
+	var status *apierrors.StatusError
+	if errors.As(err, &status) {
+		return explainStatus(status)
+	}
+	var transport *transportError
+	if errors.As(err, &transport) {
+		err = transport.cause
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		// The local port is another one each time.
+		return &net.OpError{Op: op.Op, Net: op.Net, Addr: op.Addr, Err: op.Err}
+	}
+	return err
+}
+
+func explainStatus(status *apierrors.StatusError) error {
+	switch {
+	case apierrors.IsNotFound(status) && apierrors.HasStatusCause(status, metav1.CauseTypeUnexpectedServerResponse):
+		return ErrVeleroNotInstalled
+	case apierrors.IsUnauthorized(status):
+		return fmt.Errorf("the cluster does not accept the credentials of the kubeconfig; renew them in its Secret: %w", shorten(status))
+	}
+	return shorten(status)
+}
+
+func shorten(status *apierrors.StatusError) *apierrors.StatusError {
+	if len(status.ErrStatus.Message) <= maxMessage {
+		return status
+	}
+	short := &apierrors.StatusError{ErrStatus: *status.ErrStatus.DeepCopy()}
+	short.ErrStatus.Message = short.ErrStatus.Message[:maxMessage] + "…"
+	return short
+}
+
+// unanswered is what is observed of a member that could not be asked.
+func unanswered(err error) migration.Member {
+	var unreachable *UnreachableError
+	if errors.As(err, &unreachable) {
+		return migration.Member{
+			Err:   fmt.Errorf("%w; next try at %s", unreachable.Err, unreachable.NextTry.UTC().Format(time.RFC3339)),
+			Since: unreachable.Since,
+		}
+	}
+	return migration.Member{Err: err, Since: time.Now()}
+}
+
+func (m *Member) takeSlot(ctx context.Context) error {
+	select {
+	case m.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("too many calls are under way: %w", context.Cause(ctx))
+	}
+}
+
+func (m *Member) freeSlot() { <-m.slots }

@@ -1,0 +1,35 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package member is one member cluster: the connection to it, whether it
+// answers, calls to its Velero, and watches of the Velero objects that are ours.
+//
+// A member is somebody else's cluster. It may be gone, hang, be cut off, or be
+// hostile, and so may the kubeconfig that leads to it; nothing of that may hold
+// up another member or the API. So every call has a deadline, a member gets only
+// so many calls at a time, and one that doesn't answer is left alone for a while
+// that grows from a second to a minute; until then calls fail at once with an
+// UnreachableError. An error status of the API is an answer; anything else that
+// prevents one is a failure of the connection.
+//
+// A connection belongs to a kubeconfig's content. The kubeconfig is read again
+// when a connection is opened, after the member refused the credentials or did
+// not answer, on Invalidate, and otherwise once a minute; when it has changed, a
+// new connection takes the place of the old one and the watches move over.
+//
+// # How fast a dead member is noticed by a watch
+//
+// Each of Backups, Restores and BackupStorageLocations has a list and watch of
+// its own. With the default Options:
+//
+//   - A process that ends (connection closed or reset): at once. The watch ends,
+//     the list that follows fails.
+//   - A process that is stopped, or a network that swallows packets: an HTTP/2
+//     ping goes out after 10 s of silence and is given 5 s, then the list that
+//     follows has 5 s to connect and 10 s to be answered. 30 s at most.
+//   - The same behind a proxy that speaks HTTP/1.1 only: a lost network is found
+//     by TCP keepalive, after 25 s of silence, and the list that follows as above;
+//     a stopped process is only found by the next call.
+//
+// It imports nothing of ours but packages migration and velero.
+package member

@@ -1,0 +1,111 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// ErrKubeconfig says that a kubeconfig is invalid, or not one that is accepted.
+var ErrKubeconfig = errors.New("kubeconfig not accepted")
+
+// maxKubeconfig is the size a Secret may have.
+const maxKubeconfig = 1 << 20
+
+// ClientConfig turns a kubeconfig into the configuration of a client of the
+// cluster that its current context leads to.
+//
+// Who wrote it may not be trusted, so only what is inline is accepted: nothing
+// that runs a program, reads a file, goes through a proxy of its own choice or
+// acts as another user. Errors are ErrKubeconfig and never repeat any content.
+func ClientConfig(kubeconfig []byte) (*rest.Config, error) {
+	if len(kubeconfig) > maxKubeconfig {
+		return nil, refuse("it is larger than 1 MiB")
+	}
+	config, err := clientcmd.Load(kubeconfig)
+	if err != nil {
+		// What the parser says may repeat what it read.
+		return nil, refuse("it can't be parsed as the YAML or JSON of a kubeconfig")
+	}
+	context := config.Contexts[config.CurrentContext]
+	if context == nil {
+		return nil, refuse("its current-context is none of its contexts")
+	}
+	cluster := config.Clusters[context.Cluster]
+	if cluster == nil {
+		return nil, refuse("the cluster of its current context is not in it")
+	}
+	user := config.AuthInfos[context.AuthInfo]
+	if user == nil {
+		return nil, refuse("the user of its current context is not in it")
+	}
+	if err := errors.Join(checkCluster(cluster), checkUser(user)); err != nil {
+		return nil, err
+	}
+	client := &rest.Config{
+		Host:        cluster.Server,
+		BearerToken: user.Token,
+		Username:    user.Username,
+		Password:    user.Password,
+		TLSClientConfig: rest.TLSClientConfig{
+			Insecure:   cluster.InsecureSkipTLSVerify,
+			ServerName: cluster.TLSServerName,
+			CAData:     cluster.CertificateAuthorityData,
+			CertData:   user.ClientCertificateData,
+			KeyData:    user.ClientKeyData,
+		},
+	}
+	if _, err := rest.TLSConfigFor(client); err != nil {
+		return nil, refuse("its certificate-authority-data, client-certificate-data or client-key-data is not valid PEM, or they don't belong together")
+	}
+	return client, nil
+}
+
+func checkCluster(cluster *clientcmdapi.Cluster) error {
+	return errors.Join(
+		checkServer(cluster.Server),
+		refuseIf(cluster.CertificateAuthority != "", "certificate-authority is a file; use certificate-authority-data"),
+		refuseIf(cluster.InsecureSkipTLSVerify && len(cluster.CertificateAuthorityData) > 0, "insecure-skip-tls-verify and certificate-authority-data exclude each other"),
+		refuseIf(cluster.ProxyURL != "", "proxy-url is not allowed"),
+	)
+}
+
+func checkServer(server string) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Opaque != "" {
+		return refuse("server must be a URL that starts with https://")
+	}
+	return refuseIf(u.User != nil || u.RawQuery != "" || u.Fragment != "", "server must have no user, query or fragment")
+}
+
+func checkUser(user *clientcmdapi.AuthInfo) error {
+	impersonates := user.Impersonate != "" || user.ImpersonateUID != "" ||
+		len(user.ImpersonateGroups) > 0 || len(user.ImpersonateUserExtra) > 0
+	return errors.Join(
+		refuseIf(user.Exec != nil, "exec is not allowed; use a token or client certificate"),
+		refuseIf(user.AuthProvider != nil, "auth-provider is not allowed; use a token or client certificate"),
+		refuseIf(user.ClientCertificate != "", "client-certificate is a file; use client-certificate-data"),
+		refuseIf(user.ClientKey != "", "client-key is a file; use client-key-data"),
+		refuseIf(user.TokenFile != "", "tokenFile is a file; use token"),
+		refuseIf(impersonates, "as, as-uid, as-groups and as-user-extra are not allowed"),
+		refuseIf(user.Token != "" && (user.Username != "" || user.Password != ""), "token and username with password exclude each other"),
+	)
+}
+
+func refuseIf(bad bool, why string) error {
+	if !bad {
+		return nil
+	}
+	return refuse(why)
+}
+
+func refuse(why string) error {
+	return fmt.Errorf("%w: %s", ErrKubeconfig, why)
+}

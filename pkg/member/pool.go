@@ -1,0 +1,153 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// Kubeconfigs reads the kubeconfig of a cluster from the host.
+type Kubeconfigs interface {
+	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) ([]byte, error)
+}
+
+// Options are the bounds within which members are dealt with. A zero field means
+// its default.
+type Options struct {
+	// VeleroNamespace is where the members' Velero is. Default: velero.
+	VeleroNamespace string
+	// CallTimeout bounds a call, the waiting for its turn included, and the start
+	// of a watch. Default: 10 s.
+	CallTimeout time.Duration
+	// MaxCalls is how many calls a member gets at a time. Default: 8.
+	MaxCalls int
+	// RetryMin and RetryMax bound how long a member that did not answer is left
+	// alone. Default: 1 s to 1 min.
+	RetryMin, RetryMax time.Duration
+	// RecheckInterval is how old what is known of a kubeconfig may get. Default:
+	// 1 min.
+	RecheckInterval time.Duration
+	// PingInterval is how long a connection may be silent before it is tested; the
+	// test may take half as long. Default: 10 s.
+	PingInterval time.Duration
+	// IdleTimeout is how long a connection is kept that nobody uses. Default:
+	// 10 min.
+	IdleTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.VeleroNamespace == "" {
+		o.VeleroNamespace = "velero"
+	}
+	if o.MaxCalls == 0 {
+		o.MaxCalls = 8
+	}
+	for _, d := range []struct {
+		value     *time.Duration
+		otherwise time.Duration
+	}{
+		{&o.CallTimeout, 10 * time.Second},
+		{&o.RetryMin, time.Second},
+		{&o.RetryMax, time.Minute},
+		{&o.RecheckInterval, time.Minute},
+		{&o.PingInterval, 10 * time.Second},
+		{&o.IdleTimeout, 10 * time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.otherwise
+		}
+	}
+	return o
+}
+
+// Pool has the members of all fleets, each once.
+type Pool struct {
+	kubeconfigs Kubeconfigs
+	options     Options
+
+	mu      sync.Mutex
+	members map[key]*Member
+	swept   time.Time
+}
+
+// key identifies a member.
+type key struct {
+	namespace string
+	cluster   migration.Cluster
+}
+
+// NewPool makes a Pool. It makes no calls.
+func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
+	return &Pool{kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{}}
+}
+
+// Member returns a member. It makes no calls and does not look whether it
+// exists: the Member's methods do.
+func (p *Pool) Member(namespace string, cluster migration.Cluster) *Member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep()
+	k := key{namespace, cluster}
+	m := p.members[k]
+	if m == nil {
+		m = newMember(k, p.kubeconfigs, p.options)
+		p.members[k] = m
+	}
+	m.touch()
+	return m
+}
+
+// Watch watches a member until the Watch is stopped. It never blocks: while the
+// member can't be reached, that is what the Watch observes. All Watches of one
+// member share its watches.
+//
+// onChange is called after something changed: with the UID of the Migrate whose
+// Backup or Restore it was, or with none if it was the connection's state or the
+// storage, which matter to every Migrate of the member. It must not block, and
+// may still be called while Stop runs.
+func (p *Pool) Watch(namespace string, cluster migration.Cluster, onChange func(uid types.UID)) *Watch {
+	return p.Member(namespace, cluster).watch(onChange)
+}
+
+// Invalidate has the kubeconfig of a member read again, and the member asked
+// again at once if it did not answer before.
+func (p *Pool) Invalidate(namespace string, cluster migration.Cluster) {
+	p.mu.Lock()
+	m := p.members[key{namespace, cluster}]
+	p.mu.Unlock()
+	if m != nil {
+		m.invalidate()
+	}
+}
+
+// Close stops all watches, waits for them, and closes all connections.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	members := p.members
+	p.members = map[key]*Member{}
+	p.mu.Unlock()
+	for _, m := range members {
+		m.close()
+	}
+}
+
+// sweep closes the connections that nobody has used for long.
+func (p *Pool) sweep() {
+	if time.Since(p.swept) < p.options.IdleTimeout/10 {
+		return
+	}
+	p.swept = time.Now()
+	for k, m := range p.members {
+		if m.idle() > p.options.IdleTimeout {
+			delete(p.members, k)
+			m.close()
+		}
+	}
+}
