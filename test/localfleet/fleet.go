@@ -124,7 +124,7 @@ func (f *Fleet) Processes() []*Process {
 			commands = append(commands, f.velero(c))
 		}
 	}
-	if f.state.Server != "" {
+	if program, _ := f.serverProgram(); program != "" {
 		commands = append(commands, f.server())
 	}
 	var processes []*Process

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kurator.dev/migrate-apiserver/artifacts/deploy"
+	"kurator.dev/migrate-apiserver/hack/pki"
 )
 
 // A test that is started with this variable is the process to which an attached
@@ -77,6 +80,8 @@ func TestUpAndDown(t *testing.T) {
 		}
 	})
 
+	t.Run("the host takes the manifests of an installation", func(t *testing.T) { applyManifests(t, f) })
+
 	mark := f.mark()
 	if err := f.Down(ctx); err != nil {
 		t.Fatal(err)
@@ -124,6 +129,37 @@ func TestAttachedFleetGoesWithItsProcess(t *testing.T) {
 		_, statErr := os.Stat(dir)
 		return err == nil && len(left) == 0 && os.IsNotExist(statErr)
 	})
+}
+
+func applyManifests(t *testing.T, f *Fleet) {
+	authority, err := pki.NewAuthority("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, err := authority.Server("test", deploy.ServiceHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := deploy.Render(deploy.Values{
+		Image:       "migrate-apiserver:test",
+		Authority:   authority.Certificate,
+		Certificate: serving.Certificate,
+		Key:         serving.Key,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range rendered {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := f.Kubectl(t.Context(), f.HostKubeconfig(), "apply", "--server-side", "--filename", dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func up(t *testing.T, dir string, members int) *Fleet {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 // server is our server, with the flags a person would give it.
 func (f *Fleet) server() command {
 	keys, kubeconfig := f.keys(serverName), f.serverKubeconfig()
+	program, flags := f.serverProgram()
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[serverName]),
@@ -42,8 +44,8 @@ func (f *Fleet) server() command {
 	}
 	return command{
 		name:    serverName,
-		program: f.state.Server,
-		args:    append(args, f.state.ServerFlags...),
+		program: program,
+		args:    append(args, flags...),
 		ready: func(ctx context.Context, _ time.Time) error {
 			return get(ctx, "https://"+f.address(serverName)+"/readyz", keys.authority(), "", "")
 		},
@@ -54,21 +56,34 @@ func (f *Fleet) server() command {
 // usual ones, and returns when the host serves its API. One that runs with other
 // flags is started again.
 func (f *Fleet) StartServer(ctx context.Context, path string, flags ...string) error {
-	f.mu.Lock()
-	f.state.Server, f.state.ServerFlags = path, flags
-	err := f.state.write(f.dir)
-	f.mu.Unlock()
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
+	if err := f.setServer(path, flags); err != nil {
+		return err
+	}
 	return f.upServer(ctx)
+}
+
+func (f *Fleet) setServer(path string, flags []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Server, f.state.ServerFlags = path, flags
+	return f.state.write(f.dir)
+}
+
+func (f *Fleet) serverProgram() (path string, flags []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.Server, f.state.ServerFlags
 }
 
 // StopServer ends our server. Its APIService stays, as after a crash.
 func (f *Fleet) StopServer(ctx context.Context) error { return f.process(f.server()).Stop(ctx) }
 
 func (f *Fleet) upServer(ctx context.Context) error {
-	if f.state.Server == "" {
+	if program, _ := f.serverProgram(); program == "" {
 		return nil
 	}
 	config, err := f.HostConfig()

@@ -226,6 +226,7 @@ func (d *demo) prepare(ctx context.Context) error {
 	return nil
 }
 
+// cleanUp brings the clusters back to where a demo begins, if there was one.
 func (d *demo) cleanUp(ctx context.Context) error {
 	name := object{migrates, metav1.NamespaceDefault, migrateName}
 	if _, err := d.uid(ctx, d.hostClient, name); err == nil {
