@@ -12,7 +12,10 @@ import (
 
 // Action is something to be done in the members: CreateBackup or StartRestore.
 // Doing one twice does no harm: the names in it are bound to the Migrate's UID.
-type Action interface{ isAction() }
+type Action interface {
+	// Cluster is the one that is written to.
+	Cluster() Cluster
+}
 
 // CreateBackup makes the Backup in the source.
 type CreateBackup struct {
@@ -31,8 +34,11 @@ type StartRestore struct {
 	Restore *velerov1.Restore
 }
 
-func (CreateBackup) isAction() {}
-func (StartRestore) isAction() {}
+// Cluster is the source.
+func (a CreateBackup) Cluster() Cluster { return a.Source }
+
+// Cluster is the target.
+func (a StartRestore) Cluster() Cluster { return a.Target }
 
 // Next is what is to be done now, given what is recorded in m: only what is
 // recorded is acted upon, so after a crash the same is done again.

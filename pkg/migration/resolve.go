@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
@@ -168,4 +169,31 @@ func setParts(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster)
 
 func newPart(c Cluster) v1alpha1.ClusterPart {
 	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
+}
+
+// Expected are the names that m's Backup and Restore have in a cluster, if they
+// are there; an empty name means that there is none by design.
+func Expected(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
+	if !IsPinned(&m.Status) {
+		return "", ""
+	}
+	source := m.Status.SourceClusterStatus
+	if clusterOf(source.ClusterPart) == c {
+		return source.BackupNameInCluster, ""
+	}
+	return source.BackupNameInCluster, velero.ObjectName(c.Name, m)
+}
+
+// Misses says whether a cluster once had an object of m's, by the record, that
+// is not in what is seen of it and still matters.
+func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
+	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+		return source.BackupStatusInCluster != nil && seen.Backup == nil
+	}
+	for _, t := range m.Status.TargetClusterStatus {
+		if clusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
+			return t.RestoreStatusInCluster != nil && seen.Restore == nil
+		}
+	}
+	return false
 }

@@ -1,0 +1,24 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package driver makes migrations happen: it observes the host and the members,
+// asks package migration what that means and what is next, records the one and
+// does the other.
+//
+// It is driven by watches: of the Migrates, of the host's fleets and clusters,
+// and, in every member that a live Migrate needs, of our Velero objects. One
+// replica at a time runs the loop, the holder of the Lease; two at once do no
+// harm, since every object's name is bound to the Migrate's UID and every record
+// has a resourceVersion as its precondition.
+//
+// The order within one turn is what makes a crash harmless at any point: what is
+// observed is recorded first, and only what is recorded is acted upon. An object
+// that the record knows and a cache does not is asked for outright before it is
+// taken as gone.
+//
+// Writes into a member run beside the loop, one at a time for each Migrate and
+// cluster, so a member that hangs delays nobody else.
+//
+// It imports packages fleet, member, migration and velero, the API types and
+// their client; nothing of the API server.
+package driver

@@ -1,0 +1,199 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// Host is the host's inventory of fleets and clusters; package fleet has the real
+// one.
+type Host interface {
+	// Run keeps the inventory until ctx ends.
+	Run(ctx context.Context)
+	// OnChange has f called with each namespace in which something changed.
+	OnChange(f func(namespace string))
+	// Observe is what is known while Run runs.
+	Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
+	// Ask is what the host says when asked now.
+	Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
+}
+
+// Members are the member clusters; package member has the real ones.
+type Members interface {
+	// Watch begins to watch our Velero objects in a cluster, until Stop. onChange
+	// is called with the UID of the Migrate whose object changed, or with none if
+	// something changed for all. It never blocks.
+	Watch(namespace string, c migration.Cluster, onChange func(types.UID)) Watch
+	// Member is the way into a cluster.
+	Member(ctx context.Context, namespace string, c migration.Cluster) (Member, error)
+}
+
+// Watch is an open watch of one member.
+type Watch interface {
+	// Observe is what the member last said of a Migrate; not ok until it has been
+	// asked once.
+	Observe(uid types.UID) (seen migration.Member, ok bool)
+	// Stop ends the watch.
+	Stop()
+}
+
+// Member is one member cluster's Velero. Every call has a deadline of its own.
+type Member interface {
+	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
+	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
+	Locations(ctx context.Context) ([]velerov1.BackupStorageLocation, error)
+	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
+	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
+	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)
+	CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error)
+}
+
+// Recorder keeps a Migrate's status.
+type Recorder interface {
+	// Record writes m's status, if what is stored has m's UID and
+	// resourceVersion, and returns what is stored then. It is a conflict if not.
+	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
+}
+
+// Config is what a Driver needs. Every field but LeaderElection is required.
+type Config struct {
+	// Client reads and watches the Migrates.
+	Client versioned.Interface
+	// Recorder records their status.
+	Recorder Recorder
+	// Host is the inventory of the host.
+	Host Host
+	// Members are the ways into the member clusters.
+	Members Members
+	// Events takes what a person is told.
+	Events events.EventRecorder
+	// Clock tells the time.
+	Clock clock.Clock
+	// LeaderElection says how the one replica that drives is found. Nil: this one
+	// drives.
+	LeaderElection *LeaderElection
+}
+
+// LeaderElection is the Lease of the leader and its times.
+type LeaderElection struct {
+	// Lock is the Lease on the host.
+	Lock resourcelock.Interface
+	// LeaseDuration is how long the Lease of a leader that is gone is waited for.
+	LeaseDuration time.Duration
+	// RenewDeadline is how long a leader goes on trying to renew it.
+	RenewDeadline time.Duration
+	// RetryPeriod is the time between two tries.
+	RetryPeriod time.Duration
+}
+
+// Driver drives migrations and tells their live status.
+type Driver struct {
+	Config
+	asking singleflight.Group
+
+	mutex   sync.Mutex
+	running *loop
+}
+
+// New makes a Driver. It does no I/O.
+func New(config Config) *Driver {
+	d := &Driver{Config: config}
+	config.Host.OnChange(d.hostChanged)
+	return d
+}
+
+// Run drives migrations whenever this replica leads, until ctx ends and all that
+// it began is finished.
+func (d *Driver) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { d.Host.Run(ctx) })
+
+	if d.LeaderElection == nil {
+		d.lead(ctx)
+		return nil
+	}
+	for ctx.Err() == nil {
+		if err := d.campaign(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// campaign waits to lead, leads, and returns when the lead is lost.
+func (d *Driver) campaign(ctx context.Context) error {
+	started := make(chan context.Context, 1)
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Name:            "migrate-apiserver",
+		Lock:            d.LeaderElection.Lock,
+		LeaseDuration:   d.LeaderElection.LeaseDuration,
+		RenewDeadline:   d.LeaderElection.RenewDeadline,
+		RetryPeriod:     d.LeaderElection.RetryPeriod,
+		ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(ctx context.Context) { started <- ctx },
+			OnStoppedLeading: func() {},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("leader election: %w", err)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		elector.Run(ctx)
+	}()
+	select {
+	case leading := <-started:
+		d.lead(leading)
+	case <-stopped:
+	}
+	<-stopped
+	return nil
+}
+
+// lead runs the loop until ctx ends.
+func (d *Driver) lead(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	logger.Info("Driving migrations")
+	defer logger.Info("No longer driving migrations")
+	l := newLoop(d.Config)
+	d.setRunning(l)
+	defer d.setRunning(nil)
+	l.run(ctx)
+}
+
+func (d *Driver) setRunning(l *loop) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.running = l
+}
+
+func (d *Driver) hostChanged(namespace string) {
+	d.mutex.Lock()
+	l := d.running
+	d.mutex.Unlock()
+	if l != nil {
+		l.enqueueNamespace(namespace)
+	}
+}

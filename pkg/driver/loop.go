@@ -1,0 +1,224 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/generated/informers/externalversions"
+	backuplisters "kurator.dev/migrate-apiserver/pkg/generated/listers/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+const (
+	// workers is how many Migrates are turned at once. A turn waits for a member
+	// only where a cache has to be confirmed.
+	workers = 16
+	// progressInterval is the least time between two records of one Migrate that
+	// differ in progress only.
+	progressInterval = time.Second
+	// firstRetry and lastRetry bound the time between two tries of a write that a
+	// member refused.
+	firstRetry, lastRetry = time.Second, time.Minute
+)
+
+// loop is the driver's work during one term of leadership.
+type loop struct {
+	Config
+	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	factory  externalversions.SharedInformerFactory
+	informer cache.SharedIndexInformer
+	lister   backuplisters.MigrateLister
+	retries  *flowcontrol.Backoff
+	acting   sync.WaitGroup
+
+	mutex  sync.Mutex
+	tracks map[types.NamespacedName]*track
+}
+
+func newLoop(config Config) *loop {
+	factory := externalversions.NewSharedInformerFactory(config.Client, 0)
+	migrates := factory.Backup().V1alpha1().Migrates()
+	return &loop{
+		Config: config,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName](),
+			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: "migrates"}),
+		factory:  factory,
+		informer: migrates.Informer(),
+		lister:   migrates.Lister(),
+		retries:  flowcontrol.NewBackOff(firstRetry, lastRetry),
+		tracks:   map[types.NamespacedName]*track{},
+	}
+}
+
+// run turns every live Migrate whenever something that it depends on changes,
+// until ctx ends and all that it began is finished.
+func (l *loop) run(ctx context.Context) {
+	defer l.forgetAll()
+	defer l.acting.Wait()
+	defer l.factory.Shutdown()
+
+	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    l.enqueueObject,
+		UpdateFunc: func(_, obj any) { l.enqueueObject(obj) },
+		DeleteFunc: l.enqueueObject,
+	}); err != nil {
+		klog.FromContext(ctx).Error(err, "Can't watch Migrates")
+		return
+	}
+	l.factory.StartWithContext(ctx)
+	if !cache.WaitForNamedCacheSyncWithContext(ctx, l.informer.HasSynced) {
+		return
+	}
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range workers {
+		wg.Go(func() {
+			for l.turnNext(ctx) {
+			}
+		})
+	}
+	<-ctx.Done()
+	l.queue.ShutDown()
+}
+
+func (l *loop) turnNext(ctx context.Context) bool {
+	key, shutdown := l.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer l.queue.Done(key)
+	logger := klog.LoggerWithValues(klog.FromContext(ctx), "migrate", key)
+	err := l.turn(klog.NewContext(ctx, logger), key)
+	switch {
+	case err == nil:
+		l.queue.Forget(key)
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err), ctx.Err() != nil:
+		logger.V(4).Info("The Migrate has changed meanwhile, turning it again", "err", err)
+		l.queue.AddRateLimited(key)
+	default:
+		logger.Error(err, "Turning the Migrate failed, trying again")
+		l.queue.AddRateLimited(key)
+	}
+	return true
+}
+
+// turn brings one Migrate forward: observe, record, act.
+func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
+	m, err := l.lister.Migrates(key.Namespace).Get(key.Name)
+	if apierrors.IsNotFound(err) {
+		l.forget(key)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if migration.IsTerminal(m.Status.Phase) {
+		l.forget(key)
+		return nil
+	}
+	t := l.track(key, m.UID)
+	host := l.Host.Observe(m.Namespace, &m.Spec)
+	t.watch(migration.Clusters(m, host), func(c migration.Cluster) Watch {
+		return l.Members.Watch(m.Namespace, c, func(uid types.UID) {
+			if uid == "" || uid == m.UID {
+				l.queue.Add(key)
+			}
+		})
+	})
+	seen := l.observe(ctx, t, m, host)
+	if m, err = l.record(ctx, t, m, seen); err != nil {
+		return err
+	}
+	if migration.IsTerminal(m.Status.Phase) {
+		l.forget(key)
+		return nil
+	}
+	if next, ok := migration.NextDeadline(m, l.Clock.Now()); ok {
+		l.queue.AddAfter(key, next.Sub(l.Clock.Now()))
+	}
+	return l.act(ctx, t, m, seen)
+}
+
+// record records what is observed, if it differs from what is recorded, and
+// returns what is recorded then. Progress alone may have to wait for its time.
+func (l *loop) record(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
+	now := l.Clock.Now()
+	status := migration.Status(m, seen, now)
+	switch migration.Compare(&m.Status, &status) {
+	case migration.Unchanged:
+		return m, nil
+	case migration.ProgressOnly:
+		if wait := t.recorded.Add(progressInterval).Sub(now); wait > 0 {
+			l.queue.AddAfter(t.key, wait)
+			return m, nil
+		}
+	}
+	update := m.DeepCopy()
+	update.Status = status
+	recorded, err := l.Recorder.Record(ctx, update)
+	if err != nil {
+		return nil, fmt.Errorf("recording the status: %w", err)
+	}
+	t.recorded = now
+	l.tell(m, recorded)
+	return recorded, nil
+}
+
+// act begins what is next. What is recorded may be newer than the cache that m
+// came from, so the Migrate is read again before anything is written.
+func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migration.Observation) error {
+	actions := migration.Next(m, seen)
+	if len(actions) == 0 {
+		return nil
+	}
+	fresh, err := l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading the Migrate before acting: %w", err)
+	}
+	if fresh.UID != m.UID || fresh.ResourceVersion != m.ResourceVersion {
+		return apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("it has changed since it was observed"))
+	}
+	for _, action := range actions {
+		l.begin(ctx, t, m, action)
+	}
+	return nil
+}
+
+func (l *loop) enqueueObject(obj any) {
+	if deleted, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = deleted.Obj
+	}
+	if m, ok := obj.(*v1alpha1.Migrate); ok {
+		l.queue.Add(types.NamespacedName{Namespace: m.Namespace, Name: m.Name})
+	}
+}
+
+func (l *loop) enqueueNamespace(namespace string) {
+	migrates, err := l.lister.Migrates(namespace).List(labels.Everything())
+	if err != nil {
+		return
+	}
+	for _, m := range migrates {
+		if !migration.IsTerminal(m.Status.Phase) {
+			l.enqueueObject(m)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// track is what the loop holds for one live Migrate. Only one worker at a time
+// turns a Migrate; what its writes share with it is behind the mutex.
+type track struct {
+	key      types.NamespacedName
+	uid      types.UID
+	recorded time.Time
+	watches  map[migration.Cluster]Watch
+
+	mutex   sync.Mutex
+	writing map[migration.Cluster]bool
+	refused map[migration.Cluster]error
+}
+
+// track returns what is held for a Migrate. One that was created again under the
+// same name begins anew.
+func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	t := l.tracks[key]
+	if t != nil && t.uid == uid {
+		return t
+	}
+	if t != nil {
+		t.close()
+	}
+	t = &track{
+		key:     key,
+		uid:     uid,
+		watches: map[migration.Cluster]Watch{},
+		writing: map[migration.Cluster]bool{},
+		refused: map[migration.Cluster]error{},
+	}
+	l.tracks[key] = t
+	return t
+}
+
+func (l *loop) forget(key types.NamespacedName) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if t := l.tracks[key]; t != nil {
+		t.close()
+		delete(l.tracks, key)
+	}
+}
+
+func (l *loop) forgetAll() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for key, t := range l.tracks {
+		t.close()
+		delete(l.tracks, key)
+	}
+}
+
+// watch has open watches of the given clusters, and of no others.
+func (t *track) watch(clusters []migration.Cluster, open func(migration.Cluster) Watch) {
+	wanted := map[migration.Cluster]bool{}
+	for _, c := range clusters {
+		wanted[c] = true
+		if t.watches[c] == nil {
+			t.watches[c] = open(c)
+		}
+	}
+	for c, w := range t.watches {
+		if !wanted[c] {
+			w.Stop()
+			delete(t.watches, c)
+		}
+	}
+}
+
+func (t *track) close() {
+	t.watch(nil, nil)
+}
+
+// startWriting says whether a write into a cluster may begin: none is under way.
+func (t *track) startWriting(c migration.Cluster) bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.writing[c] {
+		return false
+	}
+	t.writing[c] = true
+	return true
+}
+
+func (t *track) stopWriting(c migration.Cluster, err error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	delete(t.writing, c)
+	t.refused[c] = err
+}
+
+func (t *track) writeErr(c migration.Cluster) error {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.refused[c]
+}

@@ -1,0 +1,125 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+func TestEvents(t *testing.T) {
+	s := newScene(t, m2)
+	var told []string
+	tell := func(do func()) {
+		before := s.m.Status.DeepCopy()
+		do()
+		for _, e := range Events(before, &s.m.Status) {
+			cluster := "-"
+			if e.Cluster != nil {
+				cluster = e.Cluster.Name
+			}
+			told = append(told, e.Type+" "+cluster+" "+e.Reason)
+		}
+	}
+	s.seen.Host.SourceFleet.Found = false
+	tell(func() { s.record() })
+	s.seen.Host.SourceFleet.Found = true
+	tell(func() { s.record() })
+	s.next()
+	tell(func() { s.record() })
+	tell(func() { s.backup(velerov1.BackupPhaseInProgress, 1) })
+	tell(func() { s.backup(velerov1.BackupPhaseInProgress, 2) })
+	tell(func() { s.backup(velerov1.BackupPhaseCompleted, 2) })
+	s.next()
+	tell(func() { s.record() })
+	tell(func() { s.restore(m2, velerov1.RestorePhaseFailed) })
+	tell(func() { s.record() })
+
+	want := []string{
+		"Warning - FleetNotFound",
+		"Normal m1 BackupStarting",
+		"Normal m2 WaitingForBackup",
+		"Normal m1 BackupNew",
+		"Normal m1 BackupInProgress",
+		"Normal m1 BackupCompleted",
+		"Normal m2 RestoreStarting",
+		"Normal m2 RestoreNew",
+		"Warning m2 RestoreFailed",
+		"Warning - Failed",
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 1)
+	before := s.m.Status.DeepCopy()
+	if got := Compare(before, before.DeepCopy()); got != Unchanged {
+		t.Errorf("the same: %v", got)
+	}
+	s.backup(velerov1.BackupPhaseInProgress, 2)
+	if got := Compare(before, &s.m.Status); got != ProgressOnly {
+		t.Errorf("more items: %v", got)
+	}
+	s.backup(velerov1.BackupPhaseFinalizing, 2)
+	if got := Compare(before, &s.m.Status); got != Step {
+		t.Errorf("another phase: %v", got)
+	}
+}
+
+// FuzzStatus looks for panics and for broken promises in any order of
+// observations.
+func FuzzStatus(f *testing.F) {
+	for seed := range uint64(50) {
+		f.Add(seed)
+	}
+	backupPhases := []velerov1.BackupPhase{"", "New", "Queued", "InProgress", "Finalizing", "Completed", "PartiallyFailed", "Failed", "FailedValidation", "Deleting", "Strange"}
+	restorePhases := []velerov1.RestorePhase{"", "New", "InProgress", "Finalizing", "Completed", "PartiallyFailed", "Failed", "FailedValidation", "Strange"}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		s := newScene(t, m2, m3)
+		for range 40 {
+			before := s.m.Status.DeepCopy()
+			switch random.IntN(8) {
+			case 0:
+				s.seen.Host.SourceFleet.Found = !s.seen.Host.SourceFleet.Found
+			case 1:
+				s.with([]Cluster{m1, m2, m3}[random.IntN(3)], func(m *Member) {
+					if m.Err = nil; random.IntN(2) == 0 {
+						m.Err = errDown
+					}
+				})
+			case 2:
+				if s.seen.Members[m1].Backup != nil {
+					s.backup(backupPhases[random.IntN(len(backupPhases))], random.IntN(3))
+				}
+			case 3:
+				if c := []Cluster{m2, m3}[random.IntN(2)]; s.seen.Members[c].Restore != nil {
+					s.restore(c, restorePhases[random.IntN(len(restorePhases))])
+				}
+			case 4:
+				delete(s.seen.Members, []Cluster{m1, m2, m3}[random.IntN(3)])
+			case 5:
+				s.seen.Members[[]Cluster{m1, m2, m3}[random.IntN(3)]] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+			default:
+				for _, action := range s.next() {
+					if _, ok := action.(StartRestore); ok && s.m.Status.SourceClusterStatus.Phase != "Completed" {
+						t.Fatalf("a Restore before its Backup has finished: %+v", s.m.Status)
+					}
+				}
+			}
+			s.record()
+			if IsTerminal(before.Phase) && Compare(before, &s.m.Status) != Unchanged {
+				t.Fatalf("the end has changed: %+v to %+v", before, s.m.Status)
+			}
+			if again := Status(s.m, s.seen, s.now); Compare(&s.m.Status, &again) != Unchanged {
+				t.Fatalf("the same observation gives two statuses:\n%s", cmp.Diff(s.m.Status, again))
+			}
+		}
+	})
+}

@@ -1,0 +1,174 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+var (
+	start   = time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
+	errDown = errors.New("connection refused")
+
+	m1 = Cluster{KindAttachedCluster, "m1"}
+	m2 = Cluster{KindAttachedCluster, "m2"}
+	m3 = Cluster{KindAttachedCluster, "m3"}
+)
+
+// scene is a Migrate and the world around it. It starts with a fleet of three
+// ready clusters that share a storage, and a Migrate from m1 to the given
+// targets.
+type scene struct {
+	t    *testing.T
+	m    *v1alpha1.Migrate
+	seen Observation
+	now  time.Time
+}
+
+func newScene(t *testing.T, targets ...Cluster) *scene {
+	fleet := Fleet{Found: true, Members: []Cluster{m1, m2, m3}}
+	s := &scene{
+		t:   t,
+		now: start,
+		m: &v1alpha1.Migrate{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: "app", UID: "c948154d-1727", Generation: 1,
+				CreationTimestamp: metav1.NewTime(start),
+			},
+			Spec: v1alpha1.MigrateSpec{
+				SourceCluster: v1alpha1.Destination{Fleet: "quickstart", Clusters: references(m1)},
+				TargetCluster: v1alpha1.Destination{Fleet: "quickstart", Clusters: references(targets...)},
+			},
+		},
+		seen: Observation{
+			Host: Inventory{
+				SourceFleet: fleet, TargetFleet: fleet,
+				Clusters: map[Cluster]ClusterState{m1: {Ready: true}, m2: {Ready: true}, m3: {Ready: true}},
+			},
+			Members: map[Cluster]Member{},
+		},
+	}
+	for _, c := range fleet.Members {
+		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+	}
+	return s
+}
+
+func references(clusters ...Cluster) []corev1.ObjectReference {
+	var refs []corev1.ObjectReference
+	for _, c := range clusters {
+		refs = append(refs, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
+	}
+	return refs
+}
+
+func bucket(name string) velerov1.BackupStorageLocation {
+	return velerov1.BackupStorageLocation{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: velerov1.BackupStorageLocationSpec{
+			Default: true, Provider: "aws",
+			StorageType: velerov1.StorageType{ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: name}},
+		},
+		Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
+	}
+}
+
+// with changes what one member says.
+func (s *scene) with(c Cluster, change func(*Member)) *scene {
+	member := s.seen.Members[c]
+	change(&member)
+	s.seen.Members[c] = member
+	return s
+}
+
+// record records the status as it is computed now and returns it.
+func (s *scene) record() v1alpha1.MigrateStatus {
+	s.m.Status = Status(s.m, s.seen, s.now)
+	return s.m.Status
+}
+
+// next is what is to be done now; each action is done at once in the scene.
+func (s *scene) next() []Action {
+	actions := Next(s.m, s.seen)
+	for _, action := range actions {
+		switch a := action.(type) {
+		case CreateBackup:
+			s.with(a.Source, func(m *Member) { m.Backup = a.Backup })
+		case StartRestore:
+			s.with(a.Target, func(m *Member) { m.Backup, m.Restore = a.Backup, a.Restore })
+		}
+	}
+	return actions
+}
+
+// begun is the scene once the Backup is made.
+func (s *scene) begun() *scene {
+	s.record()
+	s.next()
+	s.record()
+	return s
+}
+
+func (s *scene) backup(phase velerov1.BackupPhase, items int) *scene {
+	s.with(m1, func(m *Member) {
+		m.Backup = m.Backup.DeepCopy()
+		m.Backup.Status.Phase = phase
+		m.Backup.Status.Progress = &velerov1.BackupProgress{TotalItems: items, ItemsBackedUp: items}
+	})
+	s.record()
+	return s
+}
+
+// restoring is the scene once the Backup is finished and every target that can
+// has its Restore.
+func (s *scene) restoring() *scene {
+	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.next()
+	s.record()
+	return s
+}
+
+func (s *scene) restore(c Cluster, phase velerov1.RestorePhase) *scene {
+	s.with(c, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.Phase = phase
+	})
+	s.record()
+	return s
+}
+
+func (s *scene) wantPhase(want v1alpha1.MigratePhase) {
+	s.t.Helper()
+	if got := s.m.Status.Phase; got != want {
+		s.t.Errorf("phase %s, want %s", got, want)
+	}
+}
+
+func (s *scene) wantCondition(kind string, status metav1.ConditionStatus, reason string) {
+	s.t.Helper()
+	for _, c := range s.m.Status.Conditions {
+		if c.Type == kind {
+			if c.Status != status || c.Reason != reason {
+				s.t.Errorf("condition %s is %s (%s: %s), want %s (%s)", kind, c.Status, c.Reason, c.Message, status, reason)
+			}
+			return
+		}
+	}
+	s.t.Errorf("there is no condition %s, want %s (%s)", kind, status, reason)
+}
+
+func (s *scene) wantNothingToDo() {
+	s.t.Helper()
+	if actions := Next(s.m, s.seen); len(actions) > 0 {
+		s.t.Errorf("wants to do %+v, want nothing", actions)
+	}
+}

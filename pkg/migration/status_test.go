@@ -1,0 +1,393 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"testing"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+func TestTheWholeWay(t *testing.T) {
+	s := newScene(t, m2, m3)
+
+	s.record()
+	s.wantPhase("Pending")
+	s.wantCondition("Ready", "False", "BackupStarting")
+	if got := s.m.Status.SourceClusterStatus.BackupNameInCluster; got != "m1-migrate-default-app-c948154d" {
+		t.Errorf("Backup is to be called %q", got)
+	}
+
+	actions := s.next()
+	if len(actions) != 1 || actions[0].(CreateBackup).Source != m1 {
+		t.Fatalf("wants to do %+v, want one Backup in m1", actions)
+	}
+	s.record()
+	s.wantPhase("BackupInProgress")
+	s.wantCondition("sourceReady", "False", "BackupNew")
+	s.wantNothingToDo()
+
+	s.backup(velerov1.BackupPhaseInProgress, 5)
+	s.wantPhase("BackupInProgress")
+	s.wantNothingToDo()
+
+	s.backup(velerov1.BackupPhaseCompleted, 5)
+	s.wantPhase("RestoreInProgress")
+	s.wantCondition("sourceReady", "True", "BackupCompleted")
+	s.wantCondition("ItemsFound", "True", "ItemsFound")
+
+	if actions = s.next(); len(actions) != 2 || actions[0].Cluster() != m2 || actions[1].Cluster() != m3 {
+		t.Fatalf("wants to do %+v, want a Restore in m2 and one in m3", actions)
+	}
+	s.record()
+	s.wantNothingToDo()
+
+	s.restore(m2, velerov1.RestorePhaseCompleted)
+	s.wantPhase("RestoreInProgress")
+	s.wantCondition("Ready", "False", "RestoreNew")
+	s.restore(m3, velerov1.RestorePhaseCompleted)
+	s.wantPhase("Completed")
+	s.wantCondition("Ready", "True", "Completed")
+	s.wantCondition("Reconciling", "False", "Completed")
+	s.wantCondition("Stalled", "False", "Progressing")
+	s.wantCondition("MembersReachable", "True", "AllReachable")
+	s.wantNothingToDo()
+}
+
+func TestNothingIsWrittenBeforeTheClustersAreRecorded(t *testing.T) {
+	s := newScene(t, m2)
+	s.wantNothingToDo()
+}
+
+func TestWaitingToBegin(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		targets []Cluster
+		change  func(*scene)
+		reason  string
+	}{
+		{"host can't be asked", []Cluster{m2}, func(s *scene) { s.seen.Host.Err = errDown }, "HostUnreachable"},
+		{"source fleet missing", []Cluster{m2}, func(s *scene) { s.seen.Host.SourceFleet = Fleet{} }, "FleetNotFound"},
+		{"target fleet missing", []Cluster{m2}, func(s *scene) { s.seen.Host.TargetFleet = Fleet{} }, "FleetNotFound"},
+		{"source not in fleet", []Cluster{m2}, func(s *scene) { s.seen.Host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
+		{"source missing", []Cluster{m2}, func(s *scene) { delete(s.seen.Host.Clusters, m1) }, "ClusterNotFound"},
+		{"source not ready", []Cluster{m2}, func(s *scene) { s.seen.Host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
+		{"source not asked", []Cluster{m2}, func(s *scene) { delete(s.seen.Members, m1) }, "Connecting"},
+		{"source down", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
+		{"source without storage", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
+		{"storage not validated", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) {
+				l := bucket("velero")
+				l.Status.Phase = ""
+				m.Locations = []velerov1.BackupStorageLocation{l}
+			})
+		}, "StorageUnavailable"},
+		{"storage read-only", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) {
+				l := bucket("velero")
+				l.Spec.AccessMode = velerov1.BackupStorageLocationAccessModeReadOnly
+				m.Locations = []velerov1.BackupStorageLocation{l}
+			})
+		}, "StorageReadOnly"},
+		{"the only target down", []Cluster{m2}, func(s *scene) { s.with(m2, func(m *Member) { m.Err = errDown }) }, "NoTargetReady"},
+		{"no target shares the storage", []Cluster{m2, m3}, func(s *scene) {
+			for _, c := range []Cluster{m2, m3} {
+				s.with(c, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{bucket("other")} })
+			}
+		}, "NoTargetReady"},
+		{"a fleet of the source alone", nil, func(s *scene) { s.seen.Host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
+		{"several sources", []Cluster{m2}, func(s *scene) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
+		{"the source resolves to a target", []Cluster{m2}, func(s *scene) {
+			s.m.Spec.SourceCluster.Clusters = nil
+			s.seen.Host.SourceFleet.Members = []Cluster{m2}
+		}, "SourceIsTarget"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, tt.targets...)
+			tt.change(s)
+			s.record()
+			s.wantPhase("Pending")
+			s.wantCondition("Ready", "False", tt.reason)
+			s.wantCondition("Reconciling", "True", "Pending")
+			s.wantNothingToDo()
+		})
+	}
+}
+
+func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
+	s := newScene(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
+	s.restore(m3, velerov1.RestorePhaseCompleted)
+	s.wantPhase("RestoreInProgress")
+	s.wantCondition("MembersReachable", "False", "MemberUnreachable")
+	s.wantCondition("Ready", "False", "MemberUnreachable")
+
+	s.with(m2, func(m *Member) { m.Err = nil })
+	s.record()
+	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m2 {
+		t.Fatalf("wants to do %+v, want the Restore in m2 that is back", actions)
+	}
+	s.record()
+	s.restore(m2, velerov1.RestorePhaseCompleted)
+	s.wantPhase("Completed")
+}
+
+func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
+	s := newScene(t)
+	s.seen.Host.TargetFleet.Members = []Cluster{m3, m1, m2}
+	s.record()
+	want := []string{"m2", "m3"}
+	for i, target := range s.m.Status.TargetClusterStatus {
+		if target.ClusterName != want[i] {
+			t.Errorf("target %d is %s, want %s", i, target.ClusterName, want[i])
+		}
+	}
+
+	// What joins after the start is no target.
+	s.begun()
+	s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, Cluster{KindAttachedCluster, "m4"})
+	if n := len(s.record().TargetClusterStatus); n != 2 {
+		t.Errorf("%d targets, want the 2 that were there at the start", n)
+	}
+}
+
+func TestEndsOfTheBackup(t *testing.T) {
+	for phase, want := range map[velerov1.BackupPhase]v1alpha1.MigratePhase{
+		velerov1.BackupPhaseFailed:           "Failed",
+		velerov1.BackupPhasePartiallyFailed:  "Failed",
+		velerov1.BackupPhaseFailedValidation: "FailedValidation",
+		velerov1.BackupPhaseDeleting:         "Failed",
+	} {
+		t.Run(string(phase), func(t *testing.T) {
+			s := newScene(t, m2).begun().backup(phase, 0)
+			s.wantPhase(want)
+			s.wantCondition("sourceReady", "False", s.m.Status.SourceClusterStatus.Reason)
+			s.wantCondition("Stalled", "True", string(want))
+			if got := s.m.Status.TargetClusterStatus[0]; got.Phase != "Failed" || got.Reason != "BackupFailed" {
+				t.Errorf("the target's part is %s (%s)", got.Phase, got.Reason)
+			}
+			s.wantNothingToDo()
+		})
+	}
+}
+
+func TestEndsOfTheRestores(t *testing.T) {
+	for _, tt := range []struct {
+		m2, m3 velerov1.RestorePhase
+		want   v1alpha1.MigratePhase
+	}{
+		{"Completed", "Completed", "Completed"},
+		{"Completed", "Failed", "PartiallyFailed"},
+		{"Completed", "PartiallyFailed", "PartiallyFailed"},
+		{"Completed", "FailedValidation", "PartiallyFailed"},
+		{"PartiallyFailed", "Failed", "PartiallyFailed"},
+		{"PartiallyFailed", "PartiallyFailed", "PartiallyFailed"},
+		{"Failed", "Failed", "Failed"},
+		{"Failed", "FailedValidation", "Failed"},
+		{"Failed", "InProgress", "RestoreInProgress"},
+		{"Completed", "SomethingNew", "RestoreInProgress"},
+	} {
+		t.Run(string(tt.m2+"/"+tt.m3), func(t *testing.T) {
+			s := newScene(t, m2, m3).restoring()
+			s.restore(m2, tt.m2)
+			s.restore(m3, tt.m3)
+			s.wantPhase(tt.want)
+		})
+	}
+}
+
+func TestNothingMatchedIsNotPlainSuccess(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 0)
+	s.wantPhase("Completed")
+	s.wantCondition("ItemsFound", "False", "NothingMatched")
+	s.wantCondition("Ready", "True", "NothingMatched")
+	s.wantNothingToDo()
+	if got := s.m.Status.TargetClusterStatus[0]; got.Phase != "Completed" || got.Reason != "NothingToRestore" {
+		t.Errorf("the target's part is %s (%s)", got.Phase, got.Reason)
+	}
+}
+
+func TestTheEndIsTheEnd(t *testing.T) {
+	for name, change := range map[string]func(*scene){
+		"objects gone":   func(s *scene) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
+		"members down":   func(s *scene) { s.with(m2, func(m *Member) { m.Err = errDown }) },
+		"fleet gone":     func(s *scene) { s.seen.Host = Inventory{} },
+		"restore failed": func(s *scene) { s.restore(m2, velerov1.RestorePhaseFailed) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseCompleted)
+			end := s.m.Status.DeepCopy()
+			change(s)
+			s.now = s.now.Add(time.Hour)
+			if got := Status(s.m, s.seen, s.now); Compare(end, &got) != Unchanged {
+				t.Errorf("the recorded end has changed: %+v", got)
+			}
+			s.wantNothingToDo()
+		})
+	}
+}
+
+func TestOnePartsEndIsItsEnd(t *testing.T) {
+	s := newScene(t, m2, m3).restoring()
+	s.restore(m2, velerov1.RestorePhaseCompleted)
+	s.with(m2, func(m *Member) { m.Restore = nil })
+	s.with(m1, func(m *Member) { m.Backup = nil })
+	s.record()
+	s.wantPhase("RestoreInProgress")
+	s.restore(m3, velerov1.RestorePhaseCompleted)
+	s.wantPhase("Completed")
+}
+
+func TestDeletedUnderWay(t *testing.T) {
+	t.Run("the Backup", func(t *testing.T) {
+		s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+		s.with(m1, func(m *Member) { m.Backup = nil })
+		s.record()
+		s.wantPhase("Failed")
+		s.wantCondition("Ready", "False", "BackupDeleted")
+	})
+	t.Run("the Restore", func(t *testing.T) {
+		s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
+		s.with(m2, func(m *Member) { m.Restore = nil })
+		s.record()
+		s.wantPhase("Failed")
+		s.wantCondition("Ready", "False", "RestoreDeleted")
+	})
+	t.Run("a member that can't be asked says nothing", func(t *testing.T) {
+		s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+		s.with(m1, func(m *Member) { m.Backup, m.Err, m.Since = nil, errDown, start })
+		s.record()
+		s.wantPhase("BackupInProgress")
+		source := s.m.Status.SourceClusterStatus
+		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused" {
+			t.Errorf("the source's part says %s: %s", source.Reason, source.Message)
+		}
+		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {
+			t.Error("what was recorded of the Backup is lost")
+		}
+	})
+	t.Run("a member that was not asked yet says nothing", func(t *testing.T) {
+		s := newScene(t, m2).restoring()
+		delete(s.seen.Members, m2)
+		s.record()
+		s.wantPhase("RestoreInProgress")
+	})
+}
+
+func TestStorageOfOneTargetIsAnother(t *testing.T) {
+	s := newScene(t, m2, m3).with(m2, func(m *Member) {
+		m.Locations = []velerov1.BackupStorageLocation{bucket("other")}
+	})
+	s.record()
+	got := s.m.Status.TargetClusterStatus[0]
+	want := "m1 and m2 do not share a storage: default (aws, bucket velero) in m1, default (aws, bucket other) in m2. " +
+		"Give Velero in m2 a BackupStorageLocation for the source's bucket."
+	if got.Reason != "StorageNotShared" || got.Message != want {
+		t.Errorf("before the Backup m2 says %s: %s", got.Reason, got.Message)
+	}
+	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m3 {
+		t.Fatalf("wants to do %+v, want the Restore in m3 alone", actions)
+	}
+}
+
+func TestSamenessUnprovenWaitsForVelerosSync(t *testing.T) {
+	s := newScene(t, m2).with(m2, func(m *Member) {
+		m.Locations[0].Spec.Config = map[string]string{"s3Url": "https://other.example.com"}
+	})
+	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.wantNothingToDo()
+	s.wantCondition("Ready", "False", "WaitingForBackupSync")
+
+	synced := s.seen.Members[m1].Backup.DeepCopy()
+	synced.UID = "synced"
+	s.with(m2, func(m *Member) { m.Backup = synced })
+	s.record()
+	actions := s.next()
+	if len(actions) != 1 || actions[0].(StartRestore).Backup != synced {
+		t.Fatalf("wants to do %+v, want a Restore of the Backup that Velero found", actions)
+	}
+}
+
+func TestExpiredBackup(t *testing.T) {
+	s := newScene(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
+	s.restore(m3, velerov1.RestorePhaseCompleted)
+	s.m.Status.SourceClusterStatus.BackupStatusInCluster.Expiration = &metav1.Time{Time: start.Add(720 * time.Hour)}
+	s.now = start.Add(721 * time.Hour)
+	s.record()
+	s.wantPhase("RestoreInProgress")
+	s.with(m2, func(m *Member) { m.Err = nil })
+	s.record()
+	s.wantPhase("PartiallyFailed")
+	if got := s.m.Status.TargetClusterStatus[0].Reason; got != "BackupExpired" {
+		t.Errorf("m2 says %s", got)
+	}
+}
+
+func TestRefusedWritesAreTold(t *testing.T) {
+	s := newScene(t, m2)
+	s.record()
+	s.with(m1, func(m *Member) { m.WriteErr = errDown })
+	s.record()
+	s.wantCondition("Ready", "False", "BackupCreateFailed")
+	if actions := s.next(); len(actions) != 1 {
+		t.Errorf("wants to do %+v, want to try again", actions)
+	}
+}
+
+func TestNothingIsDoneForAMigrateThatIsBeingDeleted(t *testing.T) {
+	s := newScene(t, m2)
+	s.record()
+	s.m.DeletionTimestamp = &metav1.Time{Time: start}
+	s.wantNothingToDo()
+}
+
+func TestProgressDeadline(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+	next, ok := NextDeadline(s.m, s.now)
+	if !ok || next != start.Add(10*time.Minute) {
+		t.Fatalf("next deadline %v, %v", next, ok)
+	}
+	s.now = start.Add(9 * time.Minute)
+	s.record()
+	s.wantCondition("Stalled", "False", "Progressing")
+
+	s.now = start.Add(10 * time.Minute)
+	s.record()
+	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+	s.wantPhase("BackupInProgress")
+	if _, ok := NextDeadline(s.m, s.now); ok {
+		t.Error("a deadline that has passed is still ahead")
+	}
+
+	s.backup(velerov1.BackupPhaseInProgress, 6)
+	s.wantCondition("Stalled", "False", "Progressing")
+}
+
+func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	if _, ok := NextDeadline(s.m, s.now); ok {
+		t.Error("the clock runs while the Backup is queued")
+	}
+	s.now = start.Add(time.Hour)
+	s.record()
+	s.wantCondition("Stalled", "False", "Progressing")
+	s.backup(velerov1.BackupPhaseInProgress, 0)
+	if next, _ := NextDeadline(s.m, s.now); next != start.Add(time.Hour+10*time.Minute) {
+		t.Errorf("the deadline is %v, want 10 minutes after the queue", next)
+	}
+}
+
+func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
+	s := newScene(t, m2)
+	s.seen.Host.SourceFleet = Fleet{}
+	s.m.Spec.ProgressDeadlineSeconds = new(int32(60))
+	s.now = start.Add(time.Minute)
+	s.record()
+	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+	s.wantPhase("Pending")
+}

@@ -1,0 +1,142 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package velero
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+func TestBackupHasTheWholeFilter(t *testing.T) {
+	m := migrate("ns", "app", "c948154d-1727")
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "busybox"}}
+	m.Spec.Policy = &v1alpha1.MigratePolicy{
+		OrderedResources: map[string]string{"pods": "ns/a,ns/b"},
+		ResourceFilter: &v1alpha1.ResourceFilter{
+			IncludedNamespaces: []string{"a"}, ExcludedNamespaces: []string{"b"},
+			IncludedResources: []string{"c"}, ExcludedResources: []string{"d"},
+			IncludeClusterResources:          new(true),
+			IncludedClusterScopedResources:   []string{"e"},
+			ExcludedClusterScopedResources:   []string{"f"},
+			IncludedNamespaceScopedResources: []string{"g"},
+			ExcludedNamespaceScopedResources: []string{"h"},
+			LabelSelector:                    selector,
+			OrLabelSelectors:                 []*metav1.LabelSelector{selector},
+		},
+	}
+	want := &velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "m1-migrate-ns-app-c948154d",
+			Labels:      map[string]string{"backup.kurator.dev/migrate-uid": "c948154d-1727"},
+			Annotations: map[string]string{"backup.kurator.dev/migrate": "ns/app"},
+		},
+		Spec: velerov1.BackupSpec{
+			StorageLocation:    "default",
+			OrderedResources:   map[string]string{"pods": "ns/a,ns/b"},
+			IncludedNamespaces: []string{"a"}, ExcludedNamespaces: []string{"b"},
+			IncludedResources: []string{"c"}, ExcludedResources: []string{"d"},
+			IncludeClusterResources:          new(true),
+			IncludedClusterScopedResources:   []string{"e"},
+			ExcludedClusterScopedResources:   []string{"f"},
+			IncludedNamespaceScopedResources: []string{"g"},
+			ExcludedNamespaceScopedResources: []string{"h"},
+			LabelSelector:                    selector,
+			OrLabelSelectors:                 []*metav1.LabelSelector{selector},
+		},
+	}
+	if diff := cmp.Diff(want, Backup(m, "m1", "default")); diff != "" {
+		t.Errorf("Backup (-want +got):\n%s", diff)
+	}
+}
+
+func TestRestoreHasTheWholePolicy(t *testing.T) {
+	m := migrate("ns", "app", "c948154d-1727")
+	m.Spec.Policy = &v1alpha1.MigratePolicy{
+		NamespaceMapping:  map[string]string{"a": "b"},
+		MigrateStatus:     &v1alpha1.PreserveStatus{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
+		PreserveNodePorts: new(false),
+	}
+	want := velerov1.RestoreSpec{
+		BackupName:        "the-backup",
+		NamespaceMapping:  map[string]string{"a": "b"},
+		RestoreStatus:     &velerov1.RestoreStatusSpec{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
+		PreserveNodePorts: new(false),
+	}
+	got := Restore(m, "m2", "the-backup")
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		t.Errorf("Restore spec (-want +got):\n%s", diff)
+	}
+	if got.Name != "m2-migrate-ns-app-c948154d" {
+		t.Errorf("Restore name %q", got.Name)
+	}
+}
+
+func TestNoPolicyIsVelerosDefault(t *testing.T) {
+	m := migrate("ns", "app", "c948154d-1727")
+	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, Backup(m, "m1", "l").Spec); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, Restore(m, "m1", "b").Spec); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	source := &velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "b", Namespace: "velero", UID: "u-source", ResourceVersion: "7",
+			Labels:      map[string]string{"velero.io/storage-location": "blue", MigrateUIDLabel: "u1"},
+			Annotations: map[string]string{"velero.io/source-cluster-k8s-gitversion": "v1.36.3"},
+		},
+		Spec: velerov1.BackupSpec{
+			StorageLocation: "blue", IncludedNamespaces: []string{"x"},
+			Hooks: velerov1.BackupHooks{Resources: []velerov1.BackupResourceHookSpec{{Name: "h"}}},
+		},
+		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
+	}
+	backup := HandedOverBackup(source, "green")
+	want := &velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "b",
+			Labels:      map[string]string{"velero.io/storage-location": "green", MigrateUIDLabel: "u1"},
+			Annotations: map[string]string{"velero.io/source-cluster-k8s-gitversion": "v1.36.3"},
+		},
+		Spec:   velerov1.BackupSpec{StorageLocation: "green", IncludedNamespaces: []string{"x"}},
+		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
+	}
+	if diff := cmp.Diff(want, backup); diff != "" {
+		t.Errorf("Backup (-want +got):\n%s", diff)
+	}
+	if source.Labels["velero.io/storage-location"] != "blue" {
+		t.Error("the source's Backup was written to")
+	}
+
+	backup.UID = "u-target"
+	pvb := HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "p", Labels: map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-source"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Backup", Name: "b", UID: "u-source"}},
+		},
+		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: "blue", Volume: "data"},
+		Status: velerov1.PodVolumeBackupStatus{SnapshotID: "s"},
+	}, backup)
+	wantPVB := &velerov1.PodVolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "p", Labels: map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-target"},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "velero.io/v1", Kind: "Backup", Name: "b", UID: "u-target", Controller: new(true),
+			}},
+		},
+		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: "green", Volume: "data"},
+		Status: velerov1.PodVolumeBackupStatus{SnapshotID: "s"},
+	}
+	if diff := cmp.Diff(wantPVB, pvb); diff != "" {
+		t.Errorf("PodVolumeBackup (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,65 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package velero
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+func migrate(namespace, name string, uid types.UID) *v1alpha1.Migrate {
+	return &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: uid}}
+}
+
+func TestObjectName(t *testing.T) {
+	m := migrate("default", "select-labels", "c948154d-1727-4d01-bf47-7ffb03f800a3")
+	if got, want := ObjectName("kurator-member1", m), "kurator-member1-migrate-default-select-labels-c948154d"; got != want {
+		t.Errorf("ObjectName = %q, want %q", got, want)
+	}
+	again := migrate("default", "select-labels", "d0000000-1727-4d01-bf47-7ffb03f800a3")
+	if ObjectName("kurator-member1", m) == ObjectName("kurator-member1", again) {
+		t.Error("a Migrate created again has its predecessor's names")
+	}
+}
+
+func TestObjectNameIsCutToAValidName(t *testing.T) {
+	for length := 150; length <= 253; length++ {
+		cluster := strings.Repeat("a", length-1) + "z"
+		m := migrate("ns", strings.Repeat("b.c-", 63)+"d", "c948154d-1727-4d01-bf47-7ffb03f800a3")
+		name := ObjectName(cluster, m)
+		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
+			t.Fatalf("cluster name of %d: %q: %v", length, name, errs)
+		}
+		if !strings.HasSuffix(name, "-c948154d") {
+			t.Fatalf("cluster name of %d: %q has lost its suffix", length, name)
+		}
+	}
+}
+
+func TestBelongsTo(t *testing.T) {
+	labels := map[string]string{MigrateUIDLabel: "u1"}
+	if !BelongsTo(labels, "u1") || BelongsTo(labels, "u2") || BelongsTo(nil, "") || BelongsTo(nil, "u1") {
+		t.Error("only an object with the Migrate's own UID belongs to it")
+	}
+}
+
+func TestLabelValue(t *testing.T) {
+	long := strings.Repeat("x", 64)
+	for name, want := range map[string]string{
+		"short":                 "short",
+		strings.Repeat("x", 63): strings.Repeat("x", 63),
+		// What Velero's label.GetValidName gives.
+		long: strings.Repeat("x", 57) + "7ce100",
+	} {
+		if got := LabelValue(name); got != want {
+			t.Errorf("LabelValue(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
