@@ -1,0 +1,63 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate"
+)
+
+// Storage is all there is for Migrates over one etcd.
+type Storage struct {
+	// Migrate serves the resource.
+	Migrate *REST
+	// Recorder writes the status, in process.
+	Recorder *Recorder
+}
+
+// New returns the storage of Migrates.
+func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, error) {
+	strategy := migrate.NewStrategy(scheme)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &backup.Migrate{} },
+		NewListFunc:               func() runtime.Object { return &backup.MigrateList{} },
+		PredicateFunc:             migrate.Match,
+		DefaultQualifiedResource:  backup.Resource("migrates"),
+		SingularQualifiedResource: backup.Resource("migrate"),
+		CreateStrategy:            strategy,
+		UpdateStrategy:            strategy,
+		DeleteStrategy:            strategy,
+		ResetFieldsStrategy:       strategy,
+		TableConvertor:            tableConvertor{},
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: migrate.GetAttrs}); err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", store.DefaultQualifiedResource, err)
+	}
+
+	recording := *store
+	recording.UpdateStrategy = migrate.NewRecordingStrategy(scheme)
+	return &Storage{Migrate: &REST{store}, Recorder: &Recorder{&recording}}, nil
+}
+
+// REST serves migrates.
+type REST struct {
+	*genericregistry.Store
+}
+
+var (
+	_ rest.StandardStorage      = &REST{}
+	_ rest.CategoriesProvider   = &REST{}
+	_ rest.SingularNameProvider = &REST{}
+	_ rest.ResetFieldsStrategy  = &REST{}
+)
+
+// Categories puts Migrates beside Kurator's own kinds in kubectl get kurator-dev.
+func (*REST) Categories() []string { return []string{"kurator-dev"} }

@@ -1,0 +1,166 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metatable "k8s.io/apimachinery/pkg/api/meta/table"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+)
+
+// tableConvertor makes what kubectl get shows.
+type tableConvertor struct{}
+
+var _ rest.TableConvertor = tableConvertor{}
+
+// ConvertToTable converts a Migrate or a list of them.
+func (tableConvertor) ConvertToTable(_ context.Context, obj, options runtime.Object) (*metav1.Table, error) {
+	rows, err := metatable.MetaToTableRow(obj, func(obj runtime.Object, _ metav1.Object, name, age string) ([]any, error) {
+		m, ok := obj.(*backup.Migrate)
+		if !ok {
+			return nil, fmt.Errorf("%T is not a Migrate", obj)
+		}
+		return []any{
+			name, string(m.Status.Phase), source(m), targets(m), items(m), age,
+			backupName(m), message(m),
+		}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	table := &metav1.Table{Rows: rows}
+	if list, err := apimeta.ListAccessor(obj); err == nil {
+		table.ResourceVersion = list.GetResourceVersion()
+		table.Continue = list.GetContinue()
+		table.RemainingItemCount = list.GetRemainingItemCount()
+	} else if object, err := apimeta.CommonAccessor(obj); err == nil {
+		table.ResourceVersion = object.GetResourceVersion()
+	}
+	if opt, ok := options.(*metav1.TableOptions); !ok || !opt.NoHeaders {
+		table.ColumnDefinitions = columns()
+	}
+	return table, nil
+}
+
+func columns() []metav1.TableColumnDefinition {
+	return []metav1.TableColumnDefinition{
+		{Name: "Name", Type: "string", Format: "name", Description: "Name of the Migrate."},
+		{Name: "Phase", Type: "string", Description: "Where the migration stands."},
+		{Name: "Source", Type: "string", Description: "The cluster the resources come from."},
+		{Name: "Targets", Type: "string", Description: "How many of the target clusters have everything, of how many."},
+		{Name: "Items", Type: "string", Description: "How many items are in the backup; while it is made, how many of how many."},
+		{Name: "Age", Type: "string", Description: "How long ago the Migrate was created."},
+		{Name: "Backup", Type: "string", Priority: 1, Description: "Name of the Velero Backup."},
+		{Name: "Message", Type: "string", Priority: 1, Description: "What the migration waits for, or why it ended as it did."},
+	}
+}
+
+const unknown = "<none>"
+
+func source(m *backup.Migrate) string {
+	if s := m.Status.SourceClusterStatus; s != nil && s.ClusterName != "" {
+		return s.ClusterName
+	}
+	if named := m.Spec.SourceCluster.Clusters; len(named) > 0 {
+		return named[0].Name
+	}
+	return unknown
+}
+
+// targets counts as done what is Completed, and until the targets are resolved
+// those that the spec names.
+func targets(m *backup.Migrate) string {
+	done, all := 0, len(m.Status.TargetClusterStatus)
+	for i := range m.Status.TargetClusterStatus {
+		if m.Status.TargetClusterStatus[i].Phase == backup.MigratePhaseCompleted {
+			done++
+		}
+	}
+	if all == 0 {
+		all = len(m.Spec.TargetCluster.Clusters)
+	}
+	if all == 0 {
+		return "0/all"
+	}
+	return fmt.Sprintf("%d/%d", done, all)
+}
+
+func items(m *backup.Migrate) string {
+	if m.Status.SourceClusterStatus == nil || m.Status.SourceClusterStatus.BackupStatusInCluster == nil {
+		return unknown
+	}
+	velero := m.Status.SourceClusterStatus.BackupStatusInCluster
+	if velero.Progress == nil {
+		return unknown
+	}
+	if velero.Phase == velerov1.BackupPhaseCompleted {
+		return strconv.Itoa(velero.Progress.ItemsBackedUp)
+	}
+	return fmt.Sprintf("%d/%d", velero.Progress.ItemsBackedUp, velero.Progress.TotalItems)
+}
+
+func backupName(m *backup.Migrate) string {
+	if s := m.Status.SourceClusterStatus; s != nil && s.BackupNameInCluster != "" {
+		return s.BackupNameInCluster
+	}
+	return unknown
+}
+
+// message is the one that tells most: what is wrong, then what goes on.
+func message(m *backup.Migrate) string {
+	for _, find := range []func(*backup.MigrateStatus) string{
+		inCondition(backup.ConditionStalled, metav1.ConditionTrue),
+		inFailedPart,
+		inCondition(backup.ConditionMembersReachable, metav1.ConditionFalse),
+		inCondition(backup.ConditionItemsFound, metav1.ConditionFalse),
+		inCondition(backup.ConditionReconciling, metav1.ConditionTrue),
+		inCondition(backup.ConditionReady, ""),
+	} {
+		if found := find(&m.Status); found != "" {
+			return found
+		}
+	}
+	return unknown
+}
+
+// inCondition finds the message of a condition with a status, or with any.
+func inCondition(kind string, status metav1.ConditionStatus) func(*backup.MigrateStatus) string {
+	return func(s *backup.MigrateStatus) string {
+		c := apimeta.FindStatusCondition(s.Conditions, kind)
+		if c == nil || (status != "" && c.Status != status) {
+			return ""
+		}
+		return c.Message
+	}
+}
+
+// inFailedPart finds the message of the first cluster whose part failed.
+func inFailedPart(s *backup.MigrateStatus) string {
+	if s.SourceClusterStatus != nil && failed(&s.SourceClusterStatus.ClusterPart) {
+		return s.SourceClusterStatus.Message
+	}
+	for i := range s.TargetClusterStatus {
+		if part := &s.TargetClusterStatus[i].ClusterPart; failed(part) {
+			return part.ClusterName + ": " + part.Message
+		}
+	}
+	return ""
+}
+
+func failed(part *backup.ClusterPart) bool {
+	switch part.Phase {
+	case backup.MigratePhaseFailed, backup.MigratePhasePartiallyFailed, backup.MigratePhaseFailedValidation:
+		return part.Message != ""
+	}
+	return false
+}

@@ -1,0 +1,112 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/validation"
+)
+
+// Strategy is for what users write.
+type Strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+var (
+	_ rest.RESTCreateStrategy  = Strategy{}
+	_ rest.RESTUpdateStrategy  = Strategy{}
+	_ rest.RESTDeleteStrategy  = Strategy{}
+	_ rest.ResetFieldsStrategy = Strategy{}
+)
+
+// NewStrategy returns the strategy for what users write.
+func NewStrategy(typer runtime.ObjectTyper) Strategy {
+	return Strategy{typer, names.SimpleNameGenerator}
+}
+
+// NamespaceScoped is true: a Migrate lives where its Fleet does.
+func (Strategy) NamespaceScoped() bool { return true }
+
+// PrepareForCreate drops the status that a user sent.
+func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	m := obj.(*backup.Migrate)
+	m.Status = backup.MigrateStatus{}
+	m.Generation = 1
+}
+
+// Validate validates a new Migrate.
+func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateMigrate(obj.(*backup.Migrate))
+}
+
+// WarningsOnCreate has none.
+func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// PrepareForUpdate keeps the recorded status. The generation needs no care: it
+// counts changes of the spec, and there are none.
+func (Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*backup.Migrate).Status = old.(*backup.Migrate).Status
+}
+
+// ValidateUpdate validates a change by a user.
+func (Strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateMigrateUpdate(obj.(*backup.Migrate), old.(*backup.Migrate))
+}
+
+// WarningsOnUpdate has none.
+func (Strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// AllowCreateOnUpdate is false: a PUT that comes after a delete must not begin a
+// second migration.
+func (Strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate lets kubectl replace a manifest without a
+// resourceVersion; a status that is recorded meanwhile is not lost by it.
+func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// Canonicalize has nothing to do.
+func (Strategy) Canonicalize(runtime.Object) {}
+
+// GetResetFields tells server-side apply that nobody comes to own the status.
+func (Strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+	}
+}
+
+// RecordingStrategy is for what the driver records. No request reaches it.
+type RecordingStrategy struct {
+	Strategy
+}
+
+// NewRecordingStrategy returns the strategy for what the driver records.
+func NewRecordingStrategy(typer runtime.ObjectTyper) RecordingStrategy {
+	return RecordingStrategy{NewStrategy(typer)}
+}
+
+// PrepareForUpdate keeps all but the status.
+func (RecordingStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
+	m.ObjectMeta, m.Spec = was.ObjectMeta, was.Spec
+}
+
+// ValidateUpdate refuses to change a final phase.
+func (RecordingStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateMigrateRecord(obj.(*backup.Migrate), old.(*backup.Migrate))
+}
+
+// AllowUnconditionalUpdate is false: what was observed is of one version.
+func (RecordingStrategy) AllowUnconditionalUpdate(context.Context) bool { return false }
