@@ -6,6 +6,7 @@ package localfleet
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -106,8 +108,27 @@ func (f *Fleet) upServer(ctx context.Context) error {
 	}
 	done := f.progress.step("APIService " + service.GetName())
 	err = applier.awaitCondition(ctx, service, "Available")
+	if err == nil {
+		err = f.awaitAnswer(ctx)
+	}
 	done(err)
 	return err
+}
+
+// awaitAnswer returns when the host passes a request on to the server and back:
+// the condition of an APIService may still tell of a server that ran before.
+func (f *Fleet) awaitAnswer(ctx context.Context) error {
+	host := f.keys(hostName)
+	url := "https://" + f.address(hostName) + "/apis/backup.kurator.dev/v1alpha1"
+	missing := errors.New("not asked yet")
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(ctx context.Context) (bool, error) {
+		missing = get(ctx, url, host.authority(), host.certificate("admin"), host.key("admin"))
+		return missing == nil, nil
+	})
+	if err != nil {
+		return f.process(f.server()).failure(fmt.Errorf("the host does not reach it: %w", missing))
+	}
+	return nil
 }
 
 // installServer applies what artifacts/deploy grants the server, and in place of
