@@ -34,6 +34,7 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 	l.acting.Go(func() {
 		err := l.do(ctx, m, action)
 		if err != nil {
+			memberWriteErrors.Inc()
 			l.retries.Next(id, l.Clock.Now())
 			klog.FromContext(ctx).Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
 		} else {
@@ -56,29 +57,20 @@ func (l *loop) do(ctx context.Context, m *v1alpha1.Migrate, action migration.Act
 }
 
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup) error {
-	source, err := l.Members.Member(ctx, m.Namespace, action.Source)
-	if err != nil {
-		return err
-	}
-	_, err = ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
+	source := l.Members.Member(m.Namespace, action.Source)
+	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
 	return err
 }
 
 // startRestore makes the finished Backup known in the target, then what belongs
 // to it, then the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) error {
-	source, err := l.Members.Member(ctx, m.Namespace, action.Source)
-	if err != nil {
-		return err
-	}
+	source := l.Members.Member(m.Namespace, action.Source)
 	volumes, err := source.PodVolumeBackups(ctx, action.Backup.Name)
 	if err != nil {
-		return fmt.Errorf("reading the PodVolumeBackups of Backup %s in %s: %w", action.Backup.Name, action.Source.Name, err)
-	}
-	target, err := l.Members.Member(ctx, m.Namespace, action.Target)
-	if err != nil {
 		return err
 	}
+	target := l.Members.Member(m.Namespace, action.Target)
 	backup := action.Backup
 	if backup.UID == "" {
 		if backup, err = ensure(ctx, m.UID, backup, target.CreateBackup, target.Backup); err != nil {
@@ -88,7 +80,7 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 	for i := range volumes {
 		pvb := velero.HandedOverPodVolumeBackup(&volumes[i], backup)
 		if _, err := target.CreatePodVolumeBackup(ctx, pvb); err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("creating PodVolumeBackup %s in %s: %w", pvb.Name, action.Target.Name, err)
+			return err
 		}
 	}
 	_, err = ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)

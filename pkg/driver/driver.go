@@ -44,7 +44,7 @@ type Members interface {
 	// something changed for all. It never blocks.
 	Watch(namespace string, c migration.Cluster, onChange func(types.UID)) Watch
 	// Member is the way into a cluster.
-	Member(ctx context.Context, namespace string, c migration.Cluster) (Member, error)
+	Member(namespace string, c migration.Cluster) Member
 }
 
 // Watch is an open watch of one member.
@@ -58,9 +58,10 @@ type Watch interface {
 
 // Member is one member cluster's Velero. Every call has a deadline of its own.
 type Member interface {
+	// Ask is what the member has of a Migrate when it is asked now.
+	Ask(ctx context.Context, uid types.UID) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
-	Locations(ctx context.Context) ([]velerov1.BackupStorageLocation, error)
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)
@@ -116,6 +117,7 @@ type Driver struct {
 
 // New makes a Driver. It does no I/O.
 func New(config Config) *Driver {
+	registerMetrics()
 	d := &Driver{Config: config}
 	config.Host.OnChange(d.hostChanged)
 	return d

@@ -179,6 +179,7 @@ func (l *loop) record(ctx context.Context, t *track, m *v1alpha1.Migrate, seen m
 	}
 	t.recorded = now
 	l.tell(m, recorded)
+	l.measure(recorded)
 	return recorded, nil
 }
 

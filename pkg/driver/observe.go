@@ -9,13 +9,8 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
-	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // askTimeout bounds a live observation of all members of one Migrate.
@@ -44,7 +39,7 @@ func (l *loop) confirm(ctx context.Context, m *v1alpha1.Migrate, c migration.Clu
 	if !migration.Misses(m, c, seen) {
 		return seen
 	}
-	asked := askMember(ctx, l.Config, m, c)
+	asked := l.Members.Member(m.Namespace, c).Ask(ctx, m.UID)
 	if asked.Err != nil {
 		seen.Err, seen.Since = asked.Err, asked.Since
 		return seen
@@ -83,7 +78,7 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observa
 	var wg sync.WaitGroup
 	for _, cluster := range migration.Clusters(m, seen.Host) {
 		wg.Go(func() {
-			member := askMember(ctx, d.Config, m, cluster)
+			member := d.Members.Member(m.Namespace, cluster).Ask(ctx, m.UID)
 			mutex.Lock()
 			defer mutex.Unlock()
 			seen.Members[cluster] = member
@@ -91,52 +86,4 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observa
 	}
 	wg.Wait()
 	return seen
-}
-
-// askMember asks one member for everything of m's by live calls.
-func askMember(ctx context.Context, config Config, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
-	seen, err := askAll(ctx, config.Members, m, c)
-	if err != nil {
-		seen.Err, seen.Since = err, config.Clock.Now()
-	}
-	return seen
-}
-
-func askAll(ctx context.Context, members Members, m *v1alpha1.Migrate, c migration.Cluster) (seen migration.Member, err error) {
-	member, err := members.Member(ctx, m.Namespace, c)
-	if err != nil {
-		return seen, err
-	}
-	if seen.Locations, err = member.Locations(ctx); err != nil {
-		return seen, err
-	}
-	backup, restore := migration.Expected(m, c)
-	if backup != "" {
-		found, err := member.Backup(ctx, backup)
-		if seen.Backup, err = ours(m.UID, found, err); err != nil {
-			return seen, err
-		}
-	}
-	if restore != "" {
-		found, err := member.Restore(ctx, restore)
-		if seen.Restore, err = ours(m.UID, found, err); err != nil {
-			return seen, err
-		}
-	}
-	return seen, nil
-}
-
-// ours is what was found, if it was made for the Migrate with this UID; an object
-// that is not there, or not ours, is nil.
-func ours[T metav1.Object](uid types.UID, found T, err error) (T, error) {
-	var none T
-	switch {
-	case apierrors.IsNotFound(err):
-		return none, nil
-	case err != nil:
-		return none, err
-	case !velero.BelongsTo(found.GetLabels(), uid):
-		return none, nil
-	}
-	return found, nil
 }

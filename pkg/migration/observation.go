@@ -58,8 +58,8 @@ type Member struct {
 	Err error
 	// Since is when Err began.
 	Since time.Time
-	// WriteErr is why the last object that was to be created here was refused; nil
-	// once one was created.
+	// WriteErr is why the last object that was to be created here was not; nil if
+	// that is not known, for the reader may not be the writer.
 	WriteErr error
 	// Locations are the BackupStorageLocations of its Velero.
 	Locations []velerov1.BackupStorageLocation

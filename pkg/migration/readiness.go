@@ -35,9 +35,12 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	if s, ok := anyTargetCanReceive(source, targets, seen); !ok {
 		return s, false
 	}
-	if member.WriteErr != nil {
+	switch {
+	case member.WriteErr != nil:
 		return state{ReasonBackupCreateFailed, fmt.Sprintf(
 			"The Backup could not be created in %s, trying again: %v", source.ClusterName, member.WriteErr)}, true
+	case source.Reason == ReasonBackupCreateFailed:
+		return state{source.Reason, source.Message}, true
 	}
 	return state{ReasonBackupStarting, fmt.Sprintf(
 		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
@@ -86,6 +89,8 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	case member.WriteErr != nil:
 		return state{ReasonRestoreCreateFailed, fmt.Sprintf(
 			"The Restore could not be created in %s, trying again: %v", name, member.WriteErr)}, true
+	case target.Reason == ReasonRestoreCreateFailed:
+		return state{target.Reason, target.Message}, true
 	}
 	return state{ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
 }

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
@@ -169,19 +168,6 @@ func setParts(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster)
 
 func newPart(c Cluster) v1alpha1.ClusterPart {
 	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
-}
-
-// Expected are the names that m's Backup and Restore have in a cluster, if they
-// are there; an empty name means that there is none by design.
-func Expected(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
-	if !IsPinned(&m.Status) {
-		return "", ""
-	}
-	source := m.Status.SourceClusterStatus
-	if clusterOf(source.ClusterPart) == c {
-		return source.BackupNameInCluster, ""
-	}
-	return source.BackupNameInCluster, velero.ObjectName(c.Name, m)
 }
 
 // Misses says whether a cluster once had an object of m's, by the record, that

@@ -1,0 +1,24 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"kurator.dev/migrate-apiserver/pkg/member"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// PoolMembers are the real members, those of a pool.
+func PoolMembers(pool *member.Pool) Members { return poolMembers{pool} }
+
+type poolMembers struct{ pool *member.Pool }
+
+func (p poolMembers) Watch(namespace string, c migration.Cluster, onChange func(types.UID)) Watch {
+	return p.pool.Watch(namespace, c, onChange)
+}
+
+func (p poolMembers) Member(namespace string, c migration.Cluster) Member {
+	return p.pool.Member(namespace, c)
+}
