@@ -45,6 +45,7 @@ func do[T any](ctx context.Context, m *Member, what string, call func(context.Co
 // went.
 func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *connection) (T, error)) (T, error) {
 	var none T
+	started := time.Now()
 	done, err := m.circuit.admit()
 	if err != nil {
 		return none, err
@@ -70,6 +71,10 @@ func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *
 		return result, nil
 	}
 	outcome := settled(ctx, err)
+	if took := time.Since(started); errors.Is(outcome, errAbandoned) && took >= m.options.CallTimeout/2 {
+		// The caller had less patience than we have, but enough.
+		outcome = noAnswerError{took.Round(time.Second)}
+	}
 	if outcome != nil && !errors.Is(outcome, errAbandoned) {
 		m.suspect(conn)
 	}

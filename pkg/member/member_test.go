@@ -1,0 +1,373 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+var member1 = migration.Cluster{Kind: "AttachedCluster", Name: "member1"}
+
+// host has the kubeconfigs of all clusters.
+type host struct {
+	mu         sync.Mutex
+	kubeconfig string
+	err        error
+	asked      int
+}
+
+func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked++
+	return []byte(h.kubeconfig), h.err
+}
+
+func (h *host) set(kubeconfig string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kubeconfig, h.err = kubeconfig, err
+}
+
+func (h *host) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
+func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
+	p := NewPool(h, o)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// quick fails fast and does not try again by itself.
+func quick() Options {
+	return Options{CallTimeout: 5 * time.Second, RetryMin: time.Hour, RetryMax: time.Hour}
+}
+
+func backupOf(name, uid string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetName(name)
+	if uid != "" {
+		u.SetLabels(map[string]string{"backup.kurator.dev/migrate-uid": uid})
+	}
+	return u
+}
+
+func TestCalls(t *testing.T) {
+	server := newAPIServer(t)
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick())
+	m := pool.Member("default", member1)
+	ctx := t.Context()
+
+	created, err := m.CreateBackup(ctx, &velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{Name: "b", Namespace: "elsewhere", UID: "old", ResourceVersion: "7", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}},
+		Status:     velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if created.Namespace != "velero" || created.Status.Phase != "Completed" {
+		t.Errorf("created %s/%s in phase %q", created.Namespace, created.Name, created.Status.Phase)
+	}
+	if _, err := m.CreateBackup(ctx, &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}}); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("created twice: %v", err)
+	}
+	if _, err := m.Backup(ctx, "none"); !apierrors.IsNotFound(err) {
+		t.Errorf("got a Backup that is not there: %v", err)
+	}
+	if got, err := m.Backup(ctx, "b"); err != nil || got.Name != "b" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := m.CreateRestore(ctx, &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}}); err != nil {
+		t.Error(err)
+	}
+	if got, err := m.Restore(ctx, "r"); err != nil || got.Name != "r" {
+		t.Errorf("got %v, %v", got, err)
+	}
+
+	long := strings.Repeat("x", 80)
+	pvb := &velerov1.PodVolumeBackup{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: map[string]string{
+		// The first 57 characters and the start of the SHA-256 of all 80.
+		"velero.io/backup-name": strings.Repeat("x", 57) + "d929cd",
+	}}}
+	if _, err := m.CreatePodVolumeBackup(ctx, pvb); err != nil {
+		t.Error(err)
+	}
+	pvbs, err := m.PodVolumeBackups(ctx, long)
+	if err != nil || len(pvbs) != 1 || pvbs[0].Name != "p" {
+		t.Errorf("PodVolumeBackups: %v, %v", pvbs, err)
+	}
+
+	server.put("backupstoragelocations", backupOf("default", ""))
+	locations, err := m.Locations(ctx)
+	if err != nil || len(locations) != 1 || locations[0].Name != "default" {
+		t.Errorf("locations: %v, %v", locations, err)
+	}
+
+	seen := m.Ask(ctx, "u1")
+	if seen.Err != nil || seen.Backup == nil || seen.Backup.Name != "b" || seen.Restore == nil || seen.Restore.Name != "r" || len(seen.Locations) != 1 {
+		t.Errorf("asked: %+v", seen)
+	}
+	if seen := m.Ask(ctx, "u2"); seen.Err != nil || seen.Backup != nil || seen.Restore != nil {
+		t.Errorf("asked for another: %+v", seen)
+	}
+}
+
+func TestFaultsOfCalls(t *testing.T) {
+	blocked := make(chan struct{})
+	defer close(blocked)
+	hang := func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-blocked:
+		}
+	}
+	for name, tc := range map[string]struct {
+		fault func(s *apiServer)
+		text  string
+		// open says that the member is left alone then.
+		open bool
+	}{
+		"hangs":        {func(s *apiServer) { s.setFault(hang) }, "no answer within 50ms", true},
+		"hangs midway": {func(s *apiServer) { s.setFault(midway(hang)) }, "no answer within 50ms", true},
+		"is gone":      {func(s *apiServer) { s.stop() }, "connection refused", true},
+		"resets": {func(s *apiServer) {
+			s.setFault(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		}, "INTERNAL_ERROR", true},
+		"errors":          {func(s *apiServer) { s.setFault(status(500, "etcd is down")) }, "etcd is down", false},
+		"is busy":         {func(s *apiServer) { s.setFault(busy) }, "too many", false},
+		"forbids":         {func(s *apiServer) { s.setFault(status(403, "forbidden")) }, "forbidden", false},
+		"new token":       {func(s *apiServer) { s.setToken("another") }, "renew them in its Secret", false},
+		"no Velero":       {func(s *apiServer) { s.setFault(http.NotFound) }, "Velero is not installed", false},
+		"redirects":       {func(s *apiServer) { s.setFault(http.RedirectHandler("https://elsewhere.invalid/", 302).ServeHTTP) }, "", false},
+		"says very much":  {func(s *apiServer) { s.setFault(status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
+		"answers garbage": {func(s *apiServer) { s.setFault(garbage) }, "cannot unmarshal", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newAPIServer(t)
+			o := quick()
+			o.CallTimeout = 50 * time.Millisecond
+			if !strings.Contains(tc.text, "50ms") {
+				o.CallTimeout = 5 * time.Second
+			}
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+			tc.fault(server)
+
+			_, err := m.Backup(t.Context(), "b")
+			if err == nil || !strings.Contains(err.Error(), tc.text) {
+				t.Fatalf("got %v, want %q", err, tc.text)
+			}
+			if !strings.HasPrefix(err.Error(), `get backup "b" in AttachedCluster default/member1: `) {
+				t.Errorf("does not say what and where: %v", err)
+			}
+			if len(err.Error()) > 1500 {
+				t.Errorf("passes on %d characters", len(err.Error()))
+			}
+			if strings.Contains(err.Error(), "secret-token") || strings.Contains(err.Error(), "elsewhere") {
+				t.Errorf("leaks: %v", err)
+			}
+
+			var unreachable *UnreachableError
+			_, err = m.Backup(t.Context(), "b")
+			if got := errors.As(err, &unreachable); got != tc.open {
+				t.Errorf("left alone: %v, want %v (%v)", got, tc.open, err)
+			}
+		})
+	}
+}
+
+// midway begins an answer before it goes on with then.
+func midway(then http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write([]byte(`{"kind":"Backup",`))
+		_ = http.NewResponseController(w).Flush()
+		then(w, r)
+	}
+}
+
+func status(code int, message string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { answer1(w, code, "", message) }
+}
+
+func busy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Retry-After", "3600")
+	answer1(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many")
+}
+
+func garbage(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":[]}`))
+}
+
+func TestCallerGivesUp(t *testing.T) {
+	server := newAPIServer(t)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+	asked := make(chan struct{}, 1)
+	server.setFault(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := m.Backup(ctx, "b"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	server.setFault(nil)
+	if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
+		t.Errorf("the member is held to be at fault: %v", err)
+	}
+}
+
+func TestCallsAtATime(t *testing.T) {
+	server := newAPIServer(t)
+	o := quick()
+	o.MaxCalls = 2
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+	var now, most atomic.Int32
+	release := make(chan struct{})
+	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		<-release
+		now.Add(-1)
+		http.NotFound(w, r)
+	})
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() { _, _ = m.Backup(t.Context(), "b") })
+	}
+	for range 6 {
+		release <- struct{}{}
+	}
+	wg.Wait()
+	if most.Load() > 2 {
+		t.Errorf("%d calls at a time, want 2", most.Load())
+	}
+}
+
+func TestKubeconfigIsReadAgain(t *testing.T) {
+	t.Run("not at each call", func(t *testing.T) {
+		server := newAPIServer(t)
+		h := &host{kubeconfig: server.kubeconfig()}
+		m := newTestPool(t, h, quick()).Member("default", member1)
+		for range 3 {
+			_, _ = m.Backup(t.Context(), "b")
+		}
+		if h.count() != 1 {
+			t.Errorf("read %d times, want 1", h.count())
+		}
+	})
+	t.Run("when it is due", func(t *testing.T) {
+		first, second := newAPIServer(t), newAPIServer(t)
+		h := &host{kubeconfig: first.kubeconfig()}
+		o := quick()
+		o.RecheckInterval = time.Nanosecond
+		m := newTestPool(t, h, o).Member("default", member1)
+		_, _ = m.Backup(t.Context(), "b")
+		h.set(second.kubeconfig(), nil)
+		_, _ = m.Backup(t.Context(), "b")
+		if first.count("get backups") != 1 || second.count("get backups") != 1 {
+			t.Errorf("asked %d and %d times, want 1 and 1", first.count("get backups"), second.count("get backups"))
+		}
+	})
+	t.Run("when it is said to have changed", func(t *testing.T) {
+		first, second := newAPIServer(t), newAPIServer(t)
+		h := &host{kubeconfig: first.kubeconfig()}
+		pool := newTestPool(t, h, quick())
+		m := pool.Member("default", member1)
+		_, _ = m.Backup(t.Context(), "b")
+		h.set(second.kubeconfig(), nil)
+		pool.Invalidate("default", member1)
+		_, _ = m.Backup(t.Context(), "b")
+		if second.count("get backups") != 1 {
+			t.Error("the second was not asked")
+		}
+	})
+	t.Run("when the credentials are refused", func(t *testing.T) {
+		server := newAPIServer(t)
+		h := &host{kubeconfig: server.kubeconfig()}
+		m := newTestPool(t, h, quick()).Member("default", member1)
+		_, _ = m.Backup(t.Context(), "b")
+		server.setToken("renewed")
+		h.set(server.kubeconfig(), nil)
+		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
+			t.Errorf("not asked with the renewed credentials: %v", err)
+		}
+	})
+	t.Run("but the connection goes on while the host is silent", func(t *testing.T) {
+		server := newAPIServer(t)
+		h := &host{kubeconfig: server.kubeconfig()}
+		o := quick()
+		o.RecheckInterval = time.Nanosecond
+		m := newTestPool(t, h, o).Member("default", member1)
+		_, _ = m.Backup(t.Context(), "b")
+		h.set("", apierrors.NewServiceUnavailable("host is down"))
+		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
+			t.Errorf("not asked: %v", err)
+		}
+		h.set("", errors.New("secret not found"))
+		if _, err := m.Backup(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "secret not found") {
+			t.Errorf("asked without a way in: %v", err)
+		}
+	})
+}
+
+func TestInvalidateTriesAgainAtOnce(t *testing.T) {
+	server := newAPIServer(t)
+	h := &host{err: errors.New("secret not found")}
+	pool := newTestPool(t, h, quick())
+	m := pool.Member("default", member1)
+	_, _ = m.Backup(t.Context(), "b")
+	h.set(server.kubeconfig(), nil)
+	if _, err := m.Backup(t.Context(), "b"); !strings.Contains(err.Error(), "secret not found") {
+		t.Fatalf("not left alone: %v", err)
+	}
+	pool.Invalidate("default", member1)
+	if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
+		t.Errorf("not asked: %v", err)
+	}
+}
+
+func TestIdleMembersAreForgotten(t *testing.T) {
+	pool := newTestPool(t, &host{}, Options{IdleTimeout: time.Nanosecond})
+	pool.Member("default", member1)
+	pool.Member("default", migration.Cluster{Kind: "Cluster", Name: "other"})
+	if len(pool.members) != 1 {
+		t.Errorf("%d members are kept, want 1", len(pool.members))
+	}
+}
+
+func TestAnswerIsBounded(t *testing.T) {
+	a := &answer{ReadCloser: httptest.NewRequest("", "/", strings.NewReader("12345678")).Body, left: 5, cancel: func() {}}
+	buffer := make([]byte, 100)
+	if n, err := a.Read(buffer); n != 5 || err != nil {
+		t.Errorf("read %d, %v", n, err)
+	}
+	if _, err := a.Read(buffer); err == nil {
+		t.Error("read on")
+	}
+}
