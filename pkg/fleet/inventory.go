@@ -181,7 +181,7 @@ func concerned(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.
 	all = append(all, inv.TargetFleet.Members...)
 	for _, refs := range [][]corev1.ObjectReference{spec.SourceCluster.Clusters, spec.TargetCluster.Clusters} {
 		for _, ref := range refs {
-			if c := clusterOf(ref.Kind, ref.Name); c.Name != "" {
+			if c := migration.ClusterFor(ref); c.Name != "" {
 				all = append(all, c)
 			}
 		}

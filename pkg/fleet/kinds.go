@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,7 +78,7 @@ func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
 		ref, _ := item.(map[string]any)
 		kind, _, _ := unstructured.NestedString(ref, "kind")
 		name, _, _ := unstructured.NestedString(ref, "name")
-		c := clusterOf(kind, name)
+		c := migration.ClusterFor(corev1.ObjectReference{Kind: kind, Name: name})
 		if c.Name == "" || seen[c] {
 			continue
 		}
@@ -85,12 +86,4 @@ func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
 		members = append(members, c)
 	}
 	return members
-}
-
-// clusterOf returns the cluster that a reference of this kind and name means.
-func clusterOf(kind, name string) migration.Cluster {
-	if kind == "" {
-		kind = kindCluster
-	}
-	return migration.Cluster{Kind: kind, Name: name}
 }

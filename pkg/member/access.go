@@ -74,13 +74,13 @@ func (m *Member) refresh(ctx context.Context) (*connection, error) {
 }
 
 // hostSilent says that the host gave no answer, as opposed to one that says that
-// there is no way into the member.
+// there is no way into the member. That it does not know us is none either.
 func hostSilent(err error) bool {
 	var network net.Error
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		code := status.Status().Code
-		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests || code == http.StatusUnauthorized
 	}
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

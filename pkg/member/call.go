@@ -88,14 +88,17 @@ func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *
 func settled(ctx context.Context, err error) error {
 	var status apierrors.APIStatus
 	var hostSide *accessError
-	switch cause := context.Cause(ctx); {
+	cause := context.Cause(ctx)
+	gaveUp := cause != nil && !errors.As(cause, new(noAnswerError))
+	switch isHostSide := errors.As(err, &hostSide); {
 	case errors.Is(err, errAbandoned):
 		return errAbandoned
-	case errors.As(err, &hostSide):
-	case errors.As(err, &status):
+	case !isHostSide && errors.As(err, &status):
 		return nil
-	case cause != nil && !errors.As(cause, new(noAnswerError)):
+	case gaveUp:
 		return errAbandoned
+	case isHostSide:
+		return err
 	}
 	return explain(ctx, err)
 }

@@ -30,6 +30,9 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns why the member did not answer.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// accessRetry is the longest that is waited for what is missing on the host.
+const accessRetry = 10 * time.Second
+
 // errAbandoned is the outcome of an attempt that says nothing about the member.
 var errAbandoned = errors.New("abandoned")
 
@@ -96,7 +99,12 @@ func (c *circuit) open(err error) {
 		c.since = now
 	}
 	c.err = err
-	c.next = now.Add(c.retry.delay(c.failures))
+	delay := c.retry.delay(c.failures)
+	if errors.As(err, new(*accessError)) {
+		// Somebody is about to mend it, and the host can bear being asked.
+		delay = min(delay, accessRetry)
+	}
+	c.next = now.Add(delay)
 	c.failures++
 }
 

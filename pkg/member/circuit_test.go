@@ -117,3 +117,15 @@ func TestCircuitRetryNow(t *testing.T) {
 		}
 	})
 }
+
+func TestCircuitAsksTheHostMoreOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCircuit(backoff{time.Minute, time.Minute})
+		done, _ := c.admit()
+		done(&accessError{errors.New("kubeconfig Secret not found")})
+		time.Sleep(10 * time.Second)
+		if _, err := c.admit(); err != nil {
+			t.Errorf("not admitted: %v", err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -334,6 +336,27 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 			t.Errorf("asked without a way in: %v", err)
 		}
 	})
+}
+
+// What the host answers is not taken for an answer of the member.
+func TestErrorsOfTheHost(t *testing.T) {
+	for _, answer := range []error{
+		apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s", errors.New("no")),
+		apierrors.NewUnauthorized("expired"),
+		apierrors.NewServiceUnavailable("host is down"),
+	} {
+		h := &host{err: fmt.Errorf("read Secret default/s on the host: %w", answer)}
+		m := newTestPool(t, h, quick()).Member("default", member1)
+		for range 2 {
+			_, err := m.Backup(t.Context(), "b")
+			if err == nil || !strings.Contains(err.Error(), "read Secret default/s on the host: "+answer.Error()) {
+				t.Errorf("got %v, want %v", err, answer)
+			}
+		}
+		if h.count() != 1 {
+			t.Errorf("%v: asked %d times, want 1", answer, h.count())
+		}
+	}
 }
 
 func TestInvalidateTriesAgainAtOnce(t *testing.T) {
