@@ -73,6 +73,7 @@ func (l *loop) run(ctx context.Context) {
 	defer l.forgetAll()
 	defer l.acting.Wait()
 	defer l.factory.Shutdown()
+	defer l.queue.ShutDown()
 
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    l.enqueueObject,
@@ -83,7 +84,7 @@ func (l *loop) run(ctx context.Context) {
 		return
 	}
 	l.factory.StartWithContext(ctx)
-	if !cache.WaitForNamedCacheSyncWithContext(ctx, l.informer.HasSynced) {
+	if !cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
 		return
 	}
 

@@ -1,0 +1,239 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+const (
+	backupName    = "m1-migrate-default-app-c948154d"
+	restoreName   = "m2-migrate-default-app-c948154d"
+	aMomentPasses = 500 * time.Millisecond
+)
+
+func (w *world) wantCreates(c migration.Cluster, want ...string) {
+	w.t.Helper()
+	member := w.members[c]
+	member.mutex.Lock()
+	defer member.mutex.Unlock()
+	if diff := cmp.Diff(want, member.creates); diff != "" {
+		w.t.Errorf("created in %s (-want +got):\n%s", c.Name, diff)
+	}
+}
+
+func TestOneSourceToTwoTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.drive()
+		w.apply(m2, m3)
+		time.Sleep(aMomentPasses)
+		stop()
+
+		w.wantPhase("Completed")
+		w.wantCreates(m1, "backups "+backupName)
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
+		w.wantCreates(m3, "backups "+backupName, "restores m3-migrate-default-app-c948154d")
+		for c, member := range w.members {
+			if n := len(member.watches); n > 0 {
+				t.Errorf("%d watches of %s are open after the end", n, c.Name)
+			}
+		}
+	})
+}
+
+func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].pvbs = []velerov1.PodVolumeBackup{{ObjectMeta: metav1.ObjectMeta{Name: "p"}}}
+		stop := w.drive()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		stop()
+
+		w.wantPhase("Completed")
+		w.wantCreates(m2, "backups "+backupName, "podvolumebackups p", "restores "+restoreName)
+		if got := w.members[m2].pvbs[0].OwnerReferences[0].UID; got != "backup-in-m2" {
+			t.Errorf("the PodVolumeBackup is owned by %s", got)
+		}
+	})
+}
+
+func TestARefusedWriteIsToldAndTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].refuse = errors.New("quota exceeded")
+		stop := w.drive()
+		defer stop()
+		w.apply(m2, m3)
+		time.Sleep(aMomentPasses)
+
+		w.wantPhase("RestoreInProgress")
+		targets := w.migrate().Status.TargetClusterStatus
+		if got, want := targets[0].Message, "The Restore could not be created in m2, trying again: quota exceeded"; got != want {
+			t.Errorf("m2 says %q, want %q", got, want)
+		}
+		if targets[1].Phase != v1alpha1.MigratePhaseCompleted {
+			t.Errorf("m3 is %s, though only m2 refuses", targets[1].Phase)
+		}
+
+		w.members[m2].change(func() { w.members[m2].refuse = nil })
+		time.Sleep(2 * time.Second)
+		w.wantPhase("Completed")
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
+	})
+}
+
+func TestAMemberThatHangsDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].hang = true
+		stop := w.drive()
+		defer stop()
+		w.apply(m2, m3)
+		time.Sleep(aMomentPasses)
+		if got := w.migrate().Status.TargetClusterStatus[1].Phase; got != v1alpha1.MigratePhaseCompleted {
+			t.Errorf("m3 is %s", got)
+		}
+	})
+}
+
+func TestADriverThatTakesOverGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].refuse = errors.New("not now")
+		stop := w.drive()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		stop()
+		w.wantPhase("RestoreInProgress")
+
+		w.members[m2].refuse = nil
+		stop = w.drive()
+		time.Sleep(aMomentPasses)
+		stop()
+		w.wantPhase("Completed")
+		w.wantCreates(m1, "backups "+backupName)
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
+	})
+}
+
+func TestTwoDriversAtOnceDoNoHarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop1, stop2 := w.drive(), w.drive()
+		w.apply(m2, m3)
+		time.Sleep(5 * time.Second)
+		stop1()
+		stop2()
+		w.wantPhase("Completed")
+		w.wantCreates(m1, "backups "+backupName)
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
+	})
+}
+
+func TestAForeignObjectOfOurNameIsNotTouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].backup = &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		w.wantPhase("Pending")
+		if got := w.migrate().Status.SourceClusterStatus.Reason; got != migration.ReasonBackupCreateFailed {
+			t.Errorf("the source says %s", got)
+		}
+		w.wantCreates(m1)
+	})
+}
+
+func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(m2)
+		m := w.migrate()
+		m.Status.SourceClusterStatus = &v1alpha1.BackupDetails{BackupStatusInCluster: &velerov1.BackupStatus{}}
+		m.Status.SourceClusterStatus.ClusterKind, m.Status.SourceClusterStatus.ClusterName = m1.Kind, m1.Name
+
+		w.members[m1].backup = &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{
+			Name: backupName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)},
+		}}
+		seen := (&loop{Config: w.driver().Config}).confirm(t.Context(), m, m1, migration.Member{})
+		if seen.Backup == nil {
+			t.Error("a Backup that the watch has not seen yet is taken as gone")
+		}
+	})
+}
+
+func TestSimultaneousReadersShareOneRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(m2, m3)
+		d := w.driver()
+		m := w.migrate()
+		w.members[m2].hold = make(chan struct{})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				status, err := d.LiveStatus(t.Context(), m)
+				if err != nil || status.Phase != v1alpha1.MigratePhasePending {
+					t.Errorf("LiveStatus: %v, %v", status, err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(w.members[m2].hold)
+		wg.Wait()
+		if got := w.members[m1].asked; got != 1 {
+			t.Errorf("m1 was asked %d times by 20 readers", got)
+		}
+	})
+}
+
+func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].refuse = errors.New("wait")
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		m := w.migrate()
+		w.members[m2].change(func() {
+			w.members[m2].restore = &velerov1.Restore{
+				ObjectMeta: metav1.ObjectMeta{Name: restoreName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)}},
+				Status:     velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress},
+			}
+		})
+		synctest.Wait()
+		before := len(w.records)
+		for i := range 100 {
+			w.members[m2].change(func() {
+				restore := w.members[m2].restore.DeepCopy()
+				restore.Status.Progress = &velerov1.RestoreProgress{TotalItems: 100, ItemsRestored: i + 1}
+				w.members[m2].restore = restore
+			})
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if got := len(w.records) - before; got < 4 || got > 6 {
+			t.Errorf("%d records of 5 seconds of progress", got)
+		}
+		if got := w.migrate().Status.TargetClusterStatus[0].RestoreStatusInCluster.Progress.ItemsRestored; got != 100 {
+			t.Errorf("the last progress is not recorded, but %d", got)
+		}
+	})
+}
