@@ -96,7 +96,7 @@ func TestTable(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m := backup.Migrate{
-				ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.NewTime(time.Now().Add(-11*24*time.Hour))},
+				ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.NewTime(time.Now().Add(-11 * 24 * time.Hour))},
 				Spec:       test.spec,
 				Status:     test.status,
 			}

@@ -1,0 +1,62 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"os"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/term"
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+)
+
+// NewCommand returns the command; its context says how long the server runs.
+func NewCommand() (*cobra.Command, error) {
+	o, err := options.New()
+	if err != nil {
+		return nil, err
+	}
+	command := &cobra.Command{
+		Use:   "migrate-apiserver",
+		Short: "Serve Migrates and have Velero carry them out",
+		Long: `The migrate-apiserver is an aggregated API server for the host cluster of a
+Kurator fleet. It serves migrates.backup.kurator.dev: a Migrate has Velero back
+up resources in one member cluster and restore them in others.
+
+It keeps Migrates in an etcd of its own, in --data-dir, or in --etcd-servers,
+which any number of replicas can share.`,
+		Version:      version(),
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
+				return err
+			}
+			cliflag.PrintFlags(command.Flags())
+			if err := o.Validate(); err != nil {
+				return err
+			}
+			return Run(command.Context(), o)
+		},
+	}
+	sets := o.Flags()
+	for _, set := range sets.FlagSets {
+		command.Flags().AddFlagSet(set)
+	}
+	width, _, _ := term.TerminalSize(os.Stdout)
+	cliflag.SetUsageAndHelpFunc(command, sets, width)
+	return command, nil
+}
+
+// version is that of the module, as the Go command stamps it into the binary.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}

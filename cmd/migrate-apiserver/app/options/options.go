@@ -1,0 +1,214 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	cliflag "k8s.io/component-base/cli/flag"
+	componentbaseconfig "k8s.io/component-base/config"
+	leaderelectionoptions "k8s.io/component-base/config/options"
+	componentbaseconfigv1alpha1 "k8s.io/component-base/config/v1alpha1"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/apiserver"
+)
+
+const (
+	// etcdPrefix is ours: kube-apiserver's is /registry, and the two may share an
+	// etcd.
+	etcdPrefix = "/migrate.kurator.dev"
+
+	defaultDataDir    = "/var/lib/migrate-apiserver/etcd"
+	defaultQuotaBytes = 4 << 30
+	defaultSecurePort = 6443
+	leaseName         = "migrate-apiserver"
+	leaseNamespace    = "migrate-system"
+)
+
+// Options are what the flags say.
+type Options struct {
+	// Recommended are those of every aggregated API server.
+	Recommended *genericoptions.RecommendedOptions
+	// ServerRun are those of serving and shutting down.
+	ServerRun *genericoptions.ServerRunOptions
+	// EmbeddedEtcd are those of the etcd in this process.
+	EmbeddedEtcd EmbeddedEtcd
+	// LeaderElection are those of the Lease that the replica that drives holds.
+	LeaderElection componentbaseconfig.LeaderElectionConfiguration
+	// Logs are those of logging.
+	Logs *logs.Options
+
+	scheme *runtime.Scheme
+}
+
+// EmbeddedEtcd are the options of the etcd in this process.
+type EmbeddedEtcd struct {
+	// DataDir is where it keeps its data.
+	DataDir string
+	// QuotaBytes is how much that may be.
+	QuotaBytes int64
+}
+
+// New returns the defaults.
+func New() (*Options, error) {
+	scheme, err := apiserver.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	codec := serializer.NewCodecFactory(scheme).LegacyCodec(v1alpha1.SchemeGroupVersion)
+	o := &Options{
+		Recommended:  genericoptions.NewRecommendedOptions(etcdPrefix, codec),
+		ServerRun:    genericoptions.NewServerRunOptions(),
+		EmbeddedEtcd: EmbeddedEtcd{DataDir: defaultDataDir, QuotaBytes: defaultQuotaBytes},
+		Logs:         logs.NewOptions(),
+		scheme:       scheme,
+	}
+	o.Recommended.SecureServing.BindPort = defaultSecurePort
+	o.Recommended.SecureServing.ServerCert.PairName = "migrate-apiserver"
+	return o, o.defaultLeaderElection()
+}
+
+func (o *Options) defaultLeaderElection() error {
+	recommended := componentbaseconfigv1alpha1.LeaderElectionConfiguration{
+		ResourceLock:      resourcelock.LeasesResourceLock,
+		ResourceName:      leaseName,
+		ResourceNamespace: leaseNamespace,
+	}
+	componentbaseconfigv1alpha1.RecommendedDefaultLeaderElectionConfiguration(&recommended)
+	return componentbaseconfigv1alpha1.Convert_v1alpha1_LeaderElectionConfiguration_To_config_LeaderElectionConfiguration(&recommended, &o.LeaderElection, nil)
+}
+
+// UsesEmbeddedEtcd says whether the etcd is in this process.
+func (o *Options) UsesEmbeddedEtcd() bool {
+	return len(o.Recommended.Etcd.StorageConfig.Transport.ServerList) == 0
+}
+
+// Flags are the flags, in sections.
+func (o *Options) Flags() cliflag.NamedFlagSets {
+	var sets cliflag.NamedFlagSets
+	o.EmbeddedEtcd.addFlags(&sets)
+	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
+	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
+	o.Recommended.CoreAPI.AddFlags(sets.FlagSet("host cluster"))
+	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
+	o.Recommended.Authorization.AddFlags(sets.FlagSet("authorization"))
+	o.Recommended.Admission.AddFlags(sets.FlagSet("admission"))
+	o.Recommended.Audit.AddFlags(sets.FlagSet("auditing"))
+	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
+	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
+	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
+	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
+	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
+	sets.FlagSet("misc").Bool("version", false, "Print the version and quit.")
+	return sets
+}
+
+func (e *EmbeddedEtcd) addFlags(sets *cliflag.NamedFlagSets) {
+	fs := sets.FlagSet("embedded etcd")
+	fs.StringVar(&e.DataDir, "data-dir", e.DataDir,
+		"Directory of the etcd that runs in this process when no --etcd-servers are given. It must be on a disk that outlives the process, and belongs to one process at a time.")
+	fs.Int64Var(&e.QuotaBytes, "data-quota-bytes", e.QuotaBytes,
+		"Size at which the etcd in --data-dir takes no more writes.")
+}
+
+// Validate says what is wrong with the options, all of it.
+func (o *Options) Validate() error {
+	errs := o.validateEtcd()
+	for _, validate := range []func() []error{
+		o.Recommended.SecureServing.Validate, o.Recommended.Authentication.Validate, o.Recommended.Authorization.Validate,
+		o.Recommended.Audit.Validate, o.Recommended.Features.Validate, o.Recommended.CoreAPI.Validate,
+		o.Recommended.Admission.Validate, o.Recommended.EgressSelector.Validate, o.Recommended.Traces.Validate,
+		o.ServerRun.Validate, o.validateLeaderElection,
+	} {
+		errs = append(errs, validate()...)
+	}
+	return utilerrors.NewAggregate(errs)
+}
+
+func (o *Options) validateEtcd() []error {
+	if !o.UsesEmbeddedEtcd() {
+		return o.Recommended.Etcd.Validate()
+	}
+	var errs []error
+	if o.EmbeddedEtcd.DataDir == "" {
+		errs = append(errs, errors.New("--data-dir must be given where there are no --etcd-servers"))
+	}
+	if o.EmbeddedEtcd.QuotaBytes <= 0 {
+		errs = append(errs, fmt.Errorf("--data-quota-bytes must be greater than 0, not %d", o.EmbeddedEtcd.QuotaBytes))
+	}
+	transport := o.Recommended.Etcd.StorageConfig.Transport
+	for _, f := range []struct{ flag, value string }{
+		{"--etcd-cafile", transport.TrustedCAFile}, {"--etcd-certfile", transport.CertFile}, {"--etcd-keyfile", transport.KeyFile},
+	} {
+		if f.value != "" {
+			errs = append(errs, fmt.Errorf("%s is of no use without --etcd-servers", f.flag))
+		}
+	}
+	return append(errs, o.etcd(placeholderEndpoint).Validate()...)
+}
+
+// placeholderEndpoint stands for the embedded etcd before it runs.
+const placeholderEndpoint = "unix:///etcd.sock"
+
+// etcd are the options of a client of the etcd at an endpoint, or of the servers
+// that were given.
+func (o *Options) etcd(endpoint string) *genericoptions.EtcdOptions {
+	etcd := *o.Recommended.Etcd
+	if o.UsesEmbeddedEtcd() {
+		etcd.StorageConfig.Transport.ServerList = []string{endpoint}
+	}
+	return &etcd
+}
+
+func (o *Options) validateLeaderElection() []error {
+	l := &o.LeaderElection
+	if !l.LeaderElect {
+		return nil
+	}
+	var errs []error
+	if l.LeaseDuration.Duration <= l.RenewDeadline.Duration {
+		errs = append(errs, fmt.Errorf("--leader-elect-lease-duration (%s) must be greater than --leader-elect-renew-deadline (%s)",
+			l.LeaseDuration.Duration, l.RenewDeadline.Duration))
+	}
+	if l.RetryPeriod.Duration <= 0 || l.RenewDeadline.Duration <= l.RetryPeriod.Duration {
+		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline (%s) must be greater than --leader-elect-retry-period (%s), which must be greater than 0",
+			l.RenewDeadline.Duration, l.RetryPeriod.Duration))
+	}
+	if l.ResourceName == "" || l.ResourceNamespace == "" {
+		errs = append(errs, errors.New("--leader-elect-resource-name and --leader-elect-resource-namespace must be given"))
+	}
+	if l.ResourceLock != resourcelock.LeasesResourceLock {
+		errs = append(errs, fmt.Errorf("--leader-elect-resource-lock must be %s, not %s", resourcelock.LeasesResourceLock, l.ResourceLock))
+	}
+	return errs
+}
+
+// Config makes the server's configuration. The endpoint is that of the embedded
+// etcd; it is not looked at where --etcd-servers were given.
+func (o *Options) Config(version, endpoint string) (*apiserver.Config, error) {
+	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
+		return nil, fmt.Errorf("make self-signed certificate: %w", err)
+	}
+	config := apiserver.NewConfig(o.scheme, version)
+	if err := o.ServerRun.ApplyTo(&config.Generic.Config); err != nil {
+		return nil, err
+	}
+	recommended := *o.Recommended
+	recommended.Etcd = o.etcd(endpoint)
+	if err := recommended.ApplyTo(config.Generic); err != nil {
+		return nil, err
+	}
+	return config, nil
+}

@@ -1,0 +1,106 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+)
+
+func TestValidate(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"the defaults": {},
+		"an external etcd": {
+			args: []string{"--etcd-servers=https://etcd:2379", "--etcd-cafile=ca.crt", "--data-dir="},
+		},
+		"no etcd": {
+			args: []string{"--data-dir="},
+			want: "--data-dir must be given where there are no --etcd-servers",
+		},
+		"no room": {
+			args: []string{"--data-quota-bytes=0"},
+			want: "--data-quota-bytes must be greater than 0, not 0",
+		},
+		"TLS of no etcd": {
+			args: []string{"--etcd-cafile=a", "--etcd-keyfile=b"},
+			want: "[--etcd-cafile is of no use without --etcd-servers, --etcd-keyfile is of no use without --etcd-servers]",
+		},
+		"leader election that loses": {
+			args: []string{"--leader-elect-lease-duration=1s", "--leader-elect-retry-period=20s", "--leader-elect-resource-name="},
+			want: "[--leader-elect-lease-duration (1s) must be greater than --leader-elect-renew-deadline (10s), " +
+				"--leader-elect-renew-deadline (10s) must be greater than --leader-elect-retry-period (20s), which must be greater than 0, " +
+				"--leader-elect-resource-name and --leader-elect-resource-namespace must be given]",
+		},
+		"no leader election": {
+			args: []string{"--leader-elect=false", "--leader-elect-lease-duration=1s"},
+		},
+		"an odd port": {
+			args: []string{"--secure-port=70000"},
+			want: "--secure-port 70000 must be between 0 and 65535, inclusive. 0 for turning off secure port",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if err := parse(t, test.args...).Validate(); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	o := parse(t)
+	if !o.UsesEmbeddedEtcd() {
+		t.Error("an external etcd by default")
+	}
+	if got := o.Recommended.Etcd.StorageConfig.Prefix; got != "/migrate.kurator.dev" {
+		t.Errorf("etcd prefix: got %s", got)
+	}
+	if l := o.LeaderElection; !l.LeaderElect || l.ResourceName != "migrate-apiserver" || l.ResourceNamespace != "migrate-system" {
+		t.Errorf("leader election: got %+v", l)
+	}
+}
+
+func TestNoFlagTwice(t *testing.T) {
+	o, err := options.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := map[string]string{}
+	for name, set := range o.Flags().FlagSets {
+		set.VisitAll(func(flag *pflag.Flag) {
+			if other, taken := section[flag.Name]; taken {
+				t.Errorf("--%s is in %s and %s", flag.Name, other, name)
+			}
+			section[flag.Name] = name
+		})
+	}
+}
+
+func parse(t *testing.T, args ...string) *options.Options {
+	t.Helper()
+	o, err := options.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	for _, set := range o.Flags().FlagSets {
+		flags.AddFlagSet(set)
+	}
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}

@@ -1,0 +1,58 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/klog/v2"
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+	"kurator.dev/migrate-apiserver/pkg/apiserver/etcd"
+)
+
+// Run serves until ctx ends. The embedded etcd starts before the server and stops
+// after it.
+func Run(ctx context.Context, o *options.Options) error {
+	klog.FromContext(ctx).Info("Starting", "version", version())
+	if !o.UsesEmbeddedEtcd() {
+		return serve(ctx, o, "")
+	}
+	embedded, err := etcd.Start(ctx, etcd.Config{Dir: o.EmbeddedEtcd.DataDir, QuotaBytes: o.EmbeddedEtcd.QuotaBytes})
+	if err != nil {
+		return err
+	}
+	return errors.Join(serveOver(ctx, o, embedded), embedded.Stop())
+}
+
+// serveOver serves until ctx ends or the etcd fails.
+func serveOver(ctx context.Context, o *options.Options, embedded *etcd.Server) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, o, embedded.Endpoint()) }()
+	select {
+	case err := <-served:
+		cancel(nil)
+		return err
+	case failure := <-embedded.Failed():
+		err := fmt.Errorf("embedded etcd: %w", failure)
+		cancel(err)
+		return errors.Join(err, <-served)
+	}
+}
+
+func serve(ctx context.Context, o *options.Options, endpoint string) error {
+	config, err := o.Config(version(), endpoint)
+	if err != nil {
+		return err
+	}
+	config.NewDriver = newDriver
+	server, err := config.Complete().New()
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx)
+}

@@ -1,0 +1,27 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command migrate-apiserver serves Migrates (migrates.backup.kurator.dev) to a
+// Kurator fleet's host cluster and has Velero carry them out in the members.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app"
+)
+
+func main() {
+	command, err := app.NewCommand()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(1)
+	}
+	command.SetContext(genericapiserver.SetupSignalContext())
+	os.Exit(cli.Run(command))
+}

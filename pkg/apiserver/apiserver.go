@@ -1,0 +1,101 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
+
+	generatedopenapi "kurator.dev/migrate-apiserver/pkg/generated/openapi"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
+	backuprest "kurator.dev/migrate-apiserver/pkg/registry/backup/rest"
+)
+
+// Config says how the server is made.
+type Config struct {
+	// Generic is the part that every API server has.
+	Generic *genericapiserver.RecommendedConfig
+	// NewDriver makes the driver. It must not do I/O.
+	NewDriver DriverFactory
+
+	scheme *runtime.Scheme
+	codecs serializer.CodecFactory
+}
+
+// DriverFactory makes a driver, from a way to this server itself, past
+// authorization, and from what records statuses.
+type DriverFactory func(loopback *rest.Config, recorder *storage.Recorder) (Driver, error)
+
+// NewConfig returns a Config whose generic part serves the types of the scheme,
+// with what the options have yet to add.
+func NewConfig(scheme *runtime.Scheme, version string) *Config {
+	codecs := serializer.NewCodecFactory(scheme)
+	generic := genericapiserver.NewRecommendedConfig(codecs)
+	namer := openapinamer.NewDefinitionNamer(scheme)
+
+	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIConfig.Info.Title = "Kurator Migrate"
+	generic.OpenAPIConfig.Info.Version = version
+	generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIV3Config.Info.Title = "Kurator Migrate"
+	generic.OpenAPIV3Config.Info.Version = version
+
+	return &Config{Generic: generic, scheme: scheme, codecs: codecs}
+}
+
+// Complete fills in what can be derived.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{&completedConfig{Config: c, generic: c.Generic.Complete()}}
+}
+
+// CompletedConfig can only be had from Complete.
+type CompletedConfig struct {
+	*completedConfig
+}
+
+type completedConfig struct {
+	*Config
+	generic genericapiserver.CompletedConfig
+}
+
+// Server is the API server with its driver.
+type Server struct {
+	generic *genericapiserver.GenericAPIServer
+}
+
+// New makes the server. Nothing runs before Run.
+func (c CompletedConfig) New() (*Server, error) {
+	generic, err := c.generic.New("migrate-apiserver", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("make API server: %w", err)
+	}
+	migrates, err := storage.New(c.scheme, c.generic.RESTOptionsGetter)
+	if err != nil {
+		return nil, err
+	}
+	driver, err := c.NewDriver(generic.LoopbackClientConfig, migrates.Recorder)
+	if err != nil {
+		return nil, fmt.Errorf("make driver: %w", err)
+	}
+	group := backuprest.StorageProvider{Migrates: migrates, Live: driver}.APIGroupInfo(c.scheme, c.codecs)
+	if err := generic.InstallAPIGroup(&group); err != nil {
+		return nil, fmt.Errorf("install API group %s: %w", group.PrioritizedVersions[0].Group, err)
+	}
+	if err := newBackground(driver).addTo(generic); err != nil {
+		return nil, fmt.Errorf("add driver: %w", err)
+	}
+	return &Server{generic}, nil
+}
+
+// Run serves until ctx ends, and returns when the driver has stopped and all
+// requests are answered.
+func (s *Server) Run(ctx context.Context) error {
+	return s.generic.PrepareRun().RunWithContext(ctx)
+}
