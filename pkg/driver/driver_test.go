@@ -219,7 +219,7 @@ func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		before := len(w.records)
+		before := w.recordCount()
 		for i := range 100 {
 			w.members[m2].change(func() {
 				restore := w.members[m2].restore.DeepCopy()
@@ -229,7 +229,7 @@ func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		if got := len(w.records) - before; got < 4 || got > 6 {
+		if got := w.recordCount() - before; got < 4 || got > 6 {
 			t.Errorf("%d records of 5 seconds of progress", got)
 		}
 		if got := w.migrate().Status.TargetClusterStatus[0].RestoreStatusInCluster.Progress.ItemsRestored; got != 100 {

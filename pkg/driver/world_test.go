@@ -42,7 +42,7 @@ type world struct {
 
 	mutex   sync.Mutex
 	version int
-	records []v1alpha1.MigratePhase
+	records int
 }
 
 func newWorld(t *testing.T) *world {
@@ -110,6 +110,12 @@ func (w *world) wantPhase(want v1alpha1.MigratePhase) {
 	}
 }
 
+func (w *world) recordCount() int {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.records
+}
+
 // Record is the store's, with its precondition.
 func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	w.mutex.Lock()
@@ -118,7 +124,7 @@ func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migr
 		return nil, apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("resourceVersion"))
 	}
 	w.version++
-	w.records = append(w.records, m.Status.Phase)
+	w.records++
 	m = m.DeepCopy()
 	m.ResourceVersion = strconv.Itoa(w.version)
 	return w.client.BackupV1alpha1().Migrates(m.Namespace).Update(ctx, m, metav1.UpdateOptions{})
