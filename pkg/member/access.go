@@ -70,6 +70,7 @@ func (m *Member) refresh(ctx context.Context) (*connection, error) {
 		}
 	}
 	m.replace(conn, epoch)
+	m.circuit.accessible()
 	return conn, nil
 }
 

@@ -108,6 +108,18 @@ func (c *circuit) open(err error) {
 	c.failures++
 }
 
+// accessible notes that there is a way into the member. If there was none before,
+// nothing speaks against asking it.
+func (c *circuit) accessible() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil || !errors.As(c.err, new(*accessError)) {
+		return
+	}
+	c.err, c.failures, c.probing = nil, 0, false
+	c.broadcast()
+}
+
 // retryNow lets the next attempt through whatever happened before.
 func (c *circuit) retryNow() {
 	c.mu.Lock()

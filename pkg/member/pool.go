@@ -85,6 +85,7 @@ type key struct {
 
 // NewPool makes a Pool. It makes no calls.
 func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
+	registerMetrics()
 	return &Pool{kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{}}
 }
 

@@ -62,9 +62,11 @@ func (e *transportError) Error() string { return "no answer" }
 
 func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
+	began := time.Now()
 	late := time.AfterFunc(b.timeout, func() { cancel(noAnswerError{b.timeout}) })
 	resp, err := b.next.RoundTrip(req.WithContext(ctx))
 	late.Stop()
+	measure(req, resp, time.Since(began))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause

@@ -276,6 +276,23 @@ func TestWatchWithoutAWayIn(t *testing.T) {
 	server.awaitWatches(0)
 }
 
+// What was wrong on the host is not said any more when it is the member that
+// doesn't answer.
+func TestWatchWithAWayInToADeadMember(t *testing.T) {
+	server := newAPIServer(t)
+	server.stop()
+	h := &host{err: errors.New("kubeconfig Secret not found")}
+	pool := newTestPool(t, h, patient())
+	s := newSpectator(t, pool)
+	s.await("that the Secret is missing", "u1", failing("kubeconfig Secret not found"))
+	h.set(server.kubeconfig(), nil)
+	pool.Invalidate("default", member1)
+	s.await("that it doesn't answer", "u1", failing("connection refused"))
+	if seen, _ := s.watch.Observe("u1"); !failing("connection refused")(seen) {
+		t.Errorf("observed %v", seen.Err)
+	}
+}
+
 func TestWatchMovesToTheNewConnection(t *testing.T) {
 	first, second := newAPIServer(t), newAPIServer(t)
 	first.put("backups", backupOf("b1", "u1"))

@@ -30,6 +30,8 @@ const watchPause = time.Second
 // run keeps watches open until the watcher is stopped.
 func (w *watcher) run() {
 	defer close(w.stopped)
+	membersWatched.Inc()
+	defer membersWatched.Dec()
 	for w.ctx.Err() == nil {
 		conn, err := w.connect()
 		if err == nil {
