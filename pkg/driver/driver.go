@@ -27,8 +27,10 @@ import (
 // Host is the host's inventory of fleets and clusters; package fleet has the real
 // one.
 type Host interface {
-	// Run keeps the inventory until ctx ends.
+	// Run keeps the inventory until ctx ends. It may be run again.
 	Run(ctx context.Context)
+	// HasSynced says that Run has read all of it once.
+	HasSynced() bool
 	// OnChange has f called with each namespace in which something changed.
 	OnChange(f func(namespace string))
 	// Observe is what is known while Run runs.
@@ -126,10 +128,6 @@ func New(config Config) *Driver {
 // Run drives migrations whenever this replica leads, until ctx ends and all that
 // it began is finished.
 func (d *Driver) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { d.Host.Run(ctx) })
-
 	if d.LeaderElection == nil {
 		d.lead(ctx)
 		return nil
@@ -174,7 +172,7 @@ func (d *Driver) campaign(ctx context.Context) error {
 	return nil
 }
 
-// lead runs the loop until ctx ends.
+// lead keeps the inventory and runs the loop until ctx ends.
 func (d *Driver) lead(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	logger.Info("Driving migrations")
@@ -182,6 +180,9 @@ func (d *Driver) lead(ctx context.Context) {
 	l := newLoop(d.Config)
 	d.setRunning(l)
 	defer d.setRunning(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { d.Host.Run(ctx) })
 	l.run(ctx)
 }
 

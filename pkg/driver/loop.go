@@ -32,6 +32,8 @@ const (
 	// progressInterval is the least time between two records of one Migrate that
 	// differ in progress only.
 	progressInterval = time.Second
+	// hostPatience is how long the first turns wait for the host to be read.
+	hostPatience = 5 * time.Second
 	// firstRetry and lastRetry bound the time between two tries of a write that a
 	// member refused.
 	firstRetry, lastRetry = time.Second, time.Minute
@@ -87,6 +89,7 @@ func (l *loop) run(ctx context.Context) {
 	if !cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
 		return
 	}
+	l.awaitHost(ctx)
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -98,6 +101,14 @@ func (l *loop) run(ctx context.Context) {
 	}
 	<-ctx.Done()
 	l.queue.ShutDown()
+}
+
+// awaitHost gives the host a moment to be read, so that no Migrate is told that
+// it can't be.
+func (l *loop) awaitHost(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hostPatience)
+	defer cancel()
+	cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced)
 }
 
 func (l *loop) turnNext(ctx context.Context) bool {

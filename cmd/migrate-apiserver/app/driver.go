@@ -5,27 +5,114 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"os"
 
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	componentbaseconfig "k8s.io/component-base/config"
+	"k8s.io/utils/clock"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
+	"kurator.dev/migrate-apiserver/pkg/driver"
+	"kurator.dev/migrate-apiserver/pkg/fleet"
+	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// PLACEHOLDER: this file goes when package driver is wired in.
-func newDriver(*rest.Config, *storage.Recorder) (apiserver.Driver, error) {
-	return idle{}, nil
+const (
+	// reporter is who Events and the Lease are from.
+	reporter = "migrate-apiserver"
+	// hostQPS and hostBurst bound what the driver asks of the host: two small reads
+	// for each cluster of each live status.
+	hostQPS, hostBurst = 200, 400
+)
+
+// driverFactory makes drivers that work through the host.
+func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectionConfiguration) apiserver.DriverFactory {
+	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
+		host := rest.CopyConfig(host)
+		host.QPS, host.Burst = hostQPS, hostBurst
+		kube, err := kubernetes.NewForConfig(host)
+		if err != nil {
+			return nil, fmt.Errorf("client of the host: %w", err)
+		}
+		objects, err := dynamic.NewForConfig(host)
+		if err != nil {
+			return nil, fmt.Errorf("client of the host: %w", err)
+		}
+		loopback = rest.CopyConfig(loopback)
+		loopback.QPS = -1
+		migrates, err := versioned.NewForConfig(loopback)
+		if err != nil {
+			return nil, fmt.Errorf("client of this server: %w", err)
+		}
+		leader, err := leaderElection(kube, election)
+		if err != nil {
+			return nil, err
+		}
+
+		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()))
+		pool := member.NewPool(inventory, member.Options{})
+		inventory.OnClusterChange(pool.Invalidate)
+		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
+		return &hosted{
+			Driver: driver.New(driver.Config{
+				Client:         migrates,
+				Recorder:       recorder,
+				Host:           inventory,
+				Members:        driver.PoolMembers(pool),
+				Events:         broadcaster.NewRecorder(clientscheme.Scheme, reporter),
+				Clock:          clock.RealClock{},
+				LeaderElection: leader,
+			}),
+			events: broadcaster,
+			pool:   pool,
+		}, nil
+	}
 }
 
-// idle drives nothing and tells what is recorded.
-type idle struct{}
-
-func (idle) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+// hosted is a driver with what has to run beside it.
+type hosted struct {
+	*driver.Driver
+	events events.EventBroadcaster
+	pool   *member.Pool
 }
 
-func (idle) LiveStatus(_ context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
-	return &m.Status, nil
+// Run runs the driver, and what it needs for as long.
+func (h *hosted) Run(ctx context.Context) error {
+	defer h.pool.Close()
+	if err := h.events.StartRecordingToSinkWithContext(ctx); err != nil {
+		return fmt.Errorf("recording Events: %w", err)
+	}
+	defer h.events.Shutdown()
+	return h.Driver.Run(ctx)
+}
+
+func leaderElection(kube kubernetes.Interface, o componentbaseconfig.LeaderElectionConfiguration) (*driver.LeaderElection, error) {
+	if !o.LeaderElect {
+		return nil, nil
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("identity for leader election: %w", err)
+	}
+	lock, err := resourcelock.New(o.ResourceLock, o.ResourceNamespace, o.ResourceName,
+		kube.CoreV1(), kube.CoordinationV1(),
+		resourcelock.ResourceLockConfig{Identity: hostname + "_" + string(uuid.NewUUID())})
+	if err != nil {
+		return nil, fmt.Errorf("lock for leader election: %w", err)
+	}
+	return &driver.LeaderElection{
+		Lock:          lock,
+		LeaseDuration: o.LeaseDuration.Duration,
+		RenewDeadline: o.RenewDeadline.Duration,
+		RetryPeriod:   o.RetryPeriod.Duration,
+	}, nil
 }

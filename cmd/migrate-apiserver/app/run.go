@@ -49,7 +49,7 @@ func serve(ctx context.Context, o *options.Options, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	config.NewDriver = newDriver
+	config.NewDriver = driverFactory(config.Generic.ClientConfig, o.LeaderElection)
 	server, err := config.Complete().New()
 	if err != nil {
 		return err
