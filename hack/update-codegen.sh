@@ -27,18 +27,27 @@ source "$(go list -m -f '{{.Dir}}' k8s.io/code-generator)/kube_codegen.sh"
 kube::codegen::gen_helpers pkg/apis \
   --boilerplate "${boilerplate}"
 
-# The status holds Velero's own status structs and the spec core object
-# references: their schemas are served by us, so they are generated too. The rule
-# violations are in their names, which are not ours to change.
-kube::codegen::gen_openapi pkg/apis \
-  --boilerplate "${boilerplate}" \
+# kube::codegen::gen_openapi takes other projects' packages whole or not at all.
+echo "Generating openapi code"
+rm -f pkg/generated/openapi/zz_generated.openapi.go
+go run ./hack/openapi-gen \
+  --own-module "${module}" \
+  --go-header-file "${boilerplate}" \
   --output-dir pkg/generated/openapi \
   --output-pkg "${module}/pkg/generated/openapi" \
+  --output-file zz_generated.openapi.go \
   --output-model-name-file zz_generated.model_name.go \
-  --extra-pkgs k8s.io/api/core/v1 \
-  --extra-pkgs github.com/vmware-tanzu/velero/pkg/apis/velero/v1 \
+  --readonly-pkg k8s.io/api/core/v1 \
+  --readonly-pkg k8s.io/apimachinery/pkg/apis/meta/v1 \
+  --readonly-pkg k8s.io/apimachinery/pkg/runtime \
+  --readonly-pkg k8s.io/apimachinery/pkg/version \
   --report-filename /dev/null \
-  --update-report
+  k8s.io/api/core/v1 \
+  k8s.io/apimachinery/pkg/apis/meta/v1 \
+  k8s.io/apimachinery/pkg/runtime \
+  k8s.io/apimachinery/pkg/version \
+  github.com/vmware-tanzu/velero/pkg/apis/velero/v1 \
+  "${module}/pkg/apis/backup/v1alpha1"
 
 kube::codegen::gen_client pkg/apis \
   --boilerplate "${boilerplate}" \
