@@ -44,7 +44,7 @@ func TestValidate(t *testing.T) {
 		},
 		"an odd port": {
 			args: []string{"--secure-port=70000"},
-			want: "--secure-port 70000 must be between 0 and 65535, inclusive. 0 for turning off secure port",
+			want: "--secure-port 70000 must be between 1 and 65535, inclusive. It cannot be turned off with 0",
 		},
 	}
 	for name, test := range tests {
