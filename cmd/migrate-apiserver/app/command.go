@@ -37,6 +37,9 @@ which any number of replicas can share.`,
 			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
 				return err
 			}
+			if err := o.ServerRun.ComponentGlobalsRegistry.Set(); err != nil {
+				return err
+			}
 			cliflag.PrintFlags(command.Flags())
 			if err := o.Validate(); err != nil {
 				return err

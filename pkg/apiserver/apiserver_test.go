@@ -1,0 +1,231 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/apiserver"
+	"kurator.dev/migrate-apiserver/pkg/apiserver/etcd"
+	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
+)
+
+func TestRestartKeepsEverything(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, dir, waitForEnd)
+	created := create(t, first)
+	first.stop(t)
+
+	second := start(t, dir, waitForEnd)
+	kept, err := second.migrates("default").Get(t.Context(), "select-labels", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(created, kept); diff != "" {
+		t.Errorf("(-created +kept)\n%s", diff)
+	}
+	second.stop(t)
+}
+
+func TestTheDriverStopsBeforeTheServer(t *testing.T) {
+	var read, recorded error
+	s := start(t, t.TempDir(), func(ctx context.Context, s *server) error {
+		<-ctx.Done()
+		// What it began is finished through the API and the recorder.
+		m, err := s.migrates("default").Get(context.WithoutCancel(ctx), "select-labels", metav1.GetOptions{})
+		if read = err; err != nil {
+			return nil
+		}
+		m.Status.Phase = v1alpha1.MigratePhasePending
+		_, recorded = s.recorder.Record(context.WithoutCancel(ctx), m)
+		return nil
+	})
+	create(t, s)
+	s.stop(t)
+	if read != nil || recorded != nil {
+		t.Errorf("the driver could not finish: read %v, recorded %v", read, recorded)
+	}
+}
+
+func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
+	release := make(chan struct{})
+	s := start(t, t.TempDir(), func(ctx context.Context, _ *server) error {
+		select {
+		case <-release:
+			return errors.New("no more")
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	if _, err := s.get("/livez"); err != nil {
+		t.Errorf("livez while the driver runs: %v", err)
+	}
+	close(release)
+	unhealthy := func(context.Context) (bool, error) {
+		body, err := s.get("/livez?verbose")
+		return err != nil && strings.Contains(body, "[-]migrate-driver failed"), nil
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, unhealthy); err != nil {
+		t.Errorf("livez after the driver has ended: %v", err)
+	}
+	s.stop(t)
+}
+
+func TestStatusIsReadOnly(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	m := create(t, s)
+	if m.Status.Phase != "" {
+		t.Errorf("created with phase %q", m.Status.Phase)
+	}
+	body, err := s.get("/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/select-labels/status")
+	if err != nil || !strings.Contains(body, `"phase":"RestoreInProgress"`) {
+		t.Errorf("GET: got %s, %v", body, err)
+	}
+	put := s.client.BackupV1alpha1().RESTClient().Put().Namespace("default").Resource("migrates").Name("select-labels").SubResource("status")
+	if err := put.Body(m).Do(t.Context()).Error(); !apierrors.IsMethodNotSupported(err) {
+		t.Errorf("PUT: got %v, want 405", err)
+	}
+	s.stop(t)
+}
+
+// server is the whole server but what asks the host: authentication,
+// authorization, admission and flow control; with a driver of the test.
+type server struct {
+	client   versioned.Interface
+	recorder *storage.Recorder
+	drive    func(context.Context, *server) error
+	stopping context.CancelFunc
+	ended    chan error
+}
+
+func waitForEnd(ctx context.Context, _ *server) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Run is the driver's.
+func (s *server) Run(ctx context.Context) error { return s.drive(ctx, s) }
+
+// LiveStatus is the driver's.
+func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
+	return &v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseRestoreInProgress}, nil
+}
+
+func start(t *testing.T, dir string, drive func(context.Context, *server) error) *server {
+	t.Helper()
+	embedded, err := etcd.Start(t.Context(), etcd.Config{Dir: dir, QuotaBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{drive: drive, ended: make(chan error, 1)}
+	config := s.config(t, embedded.Endpoint())
+	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
+		s.recorder = recorder
+		return s, nil
+	}
+	made, err := config.Complete().New()
+	if err != nil {
+		t.Fatal(errors.Join(err, embedded.Stop()))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	s.stopping = cancel
+	go func() { s.ended <- errors.Join(made.Run(ctx), embedded.Stop()) }()
+	s.waitReady(t)
+	return s
+}
+
+func (s *server) config(t *testing.T, endpoint string) *apiserver.Config {
+	t.Helper()
+	o, err := options.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Recommended.SecureServing.Listener = listener
+	o.Recommended.SecureServing.ServerCert.CertDirectory = t.TempDir()
+	o.Recommended.Authentication, o.Recommended.Authorization = nil, nil
+	o.Recommended.CoreAPI, o.Recommended.Admission = nil, nil
+	o.Recommended.Features.EnablePriorityAndFairness = false
+	s.client, err = versioned.NewForConfig(&rest.Config{
+		Host:            "https://" + listener.Addr().String(),
+		TLSClientConfig: rest.TLSClientConfig{Insecure: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := o.Config("v0.0.0", endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func (s *server) waitReady(t *testing.T) {
+	t.Helper()
+	ready := func(context.Context) (bool, error) {
+		select {
+		case err := <-s.ended:
+			return false, err
+		default:
+		}
+		_, err := s.get("/readyz")
+		return err == nil, nil
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, ready); err != nil {
+		t.Fatalf("the server did not become ready: %v", err)
+	}
+}
+
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	s.stopping()
+	if err := <-s.ended; err != nil {
+		t.Errorf("the server did not stop well: %v", err)
+	}
+}
+
+func (s *server) get(path string) (string, error) {
+	body, err := s.client.Discovery().RESTClient().Get().RequestURI(path).DoRaw(context.Background())
+	return string(body), err
+}
+
+func (s *server) migrates(namespace string) clientv1alpha1.MigrateInterface {
+	return s.client.BackupV1alpha1().Migrates(namespace)
+}
+
+func create(t *testing.T, s *server) *v1alpha1.Migrate {
+	t.Helper()
+	created, err := s.migrates("default").Create(t.Context(), &v1alpha1.Migrate{
+		ObjectMeta: metav1.ObjectMeta{Name: "select-labels"},
+		Spec: v1alpha1.MigrateSpec{
+			SourceCluster: v1alpha1.Destination{Fleet: "quickstart", Clusters: []corev1.ObjectReference{{Kind: "AttachedCluster", Name: "kurator-member1"}}},
+			TargetCluster: v1alpha1.Destination{Fleet: "quickstart"},
+		},
+		Status: v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseCompleted},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created
+}
