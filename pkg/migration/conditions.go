@@ -95,6 +95,8 @@ func storyOf(status *v1alpha1.MigrateStatus, waiting state) state {
 	return storyOfTargets(status.TargetClusterStatus)
 }
 
+// storyOfTargets tells of every target that is not done, or not without
+// warnings.
 func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
 	var reason string
 	var parts []string
@@ -102,18 +104,19 @@ func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
 	for _, t := range targets {
 		if t.Phase == v1alpha1.MigratePhaseCompleted {
 			done++
-			continue
-		}
-		if reason == "" {
+			if t.RestoreStatusInCluster == nil || t.RestoreStatusInCluster.Warnings == 0 {
+				continue
+			}
+		} else if reason == "" {
 			reason = t.Reason
 		}
 		parts = append(parts, t.ClusterName+": "+t.Message)
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
-	if len(parts) == 0 {
-		return state{string(v1alpha1.MigratePhaseCompleted), summary}
+	return state{
+		orElse(reason, string(v1alpha1.MigratePhaseCompleted)),
+		strings.Join(append([]string{summary}, parts...), " "),
 	}
-	return state{reason, summary + " " + strings.Join(parts, " ")}
 }
 
 func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, now time.Time) (metav1.ConditionStatus, state) {

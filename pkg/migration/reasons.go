@@ -90,7 +90,7 @@ func backupState(b *velerov1.Backup) state {
 		return state{ReasonBackupQueued, tell("is next in Velero's queue.")}
 	case velerov1.BackupPhaseInProgress:
 		done, total := backupItems(&s)
-		return state{"BackupInProgress", tell("is running: %d of %d items.", done, total)}
+		return state{"BackupInProgress", tell("is running%s.", ofItems(done, total))}
 	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
 		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations.",
 			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted)}
@@ -122,7 +122,7 @@ func restoreState(r *velerov1.Restore) state {
 		return state{"RestoreNew", tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
 	case velerov1.RestorePhaseInProgress:
 		done, total := restoreItems(&s)
-		return state{"RestoreInProgress", tell("is running: %d of %d items.", done, total)}
+		return state{"RestoreInProgress", tell("is running%s.", ofItems(done, total))}
 	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
 		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations.",
 			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted)}
@@ -178,6 +178,15 @@ func restoreItems(s *velerov1.RestoreStatus) (done, total int) {
 		return 0, 0
 	}
 	return s.Progress.ItemsRestored, s.Progress.TotalItems
+}
+
+// ofItems tells how far Velero is; it does not know how far it has to go at
+// first.
+func ofItems(done, total int) string {
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": %d of %s", done, count(total, "item"))
 }
 
 func count(n int, what string) string {

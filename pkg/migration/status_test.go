@@ -200,6 +200,17 @@ func TestEndsOfTheRestores(t *testing.T) {
 	}
 }
 
+func TestWarningsAreTold(t *testing.T) {
+	s := newScene(t, m2, m3).restoring()
+	s.with(m2, func(m *Member) { m.Restore.Status.Warnings = 1 })
+	s.restore(m2, velerov1.RestorePhaseCompleted)
+	s.restore(m3, velerov1.RestorePhaseCompleted)
+	want := "2 of 2 targets done. m2: Restore m2-migrate-default-app-c948154d restored 0 items, with 1 warning."
+	if got := readyCondition(&s.m.Status); *got != (state{"Completed", want}) {
+		t.Errorf("Ready says %+v, want %q", got, want)
+	}
+}
+
 func TestNothingMatchedIsNotPlainSuccess(t *testing.T) {
 	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 0)
 	s.wantPhase("Completed")
