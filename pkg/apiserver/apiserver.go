@@ -36,7 +36,7 @@ type DriverFactory func(loopback *rest.Config, recorder *storage.Recorder) (Driv
 // NewConfig returns a Config whose generic part serves the types of the scheme,
 // with what the options have yet to add.
 func NewConfig(scheme *runtime.Scheme, version string) *Config {
-	codecs := serializer.NewCodecFactory(scheme)
+	codecs := serializer.NewCodecFactory(scheme, serializer.WithStreamingCollectionEncodingToJSON())
 	generic := genericapiserver.NewRecommendedConfig(codecs)
 	namer := openapinamer.NewDefinitionNamer(scheme)
 

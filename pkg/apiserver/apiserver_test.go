@@ -88,6 +88,22 @@ func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
 	s.stop(t)
 }
 
+func TestProtobufIsNotOffered(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	create(t, s)
+	protobufFirst := rest.CopyConfig(s.rest)
+	protobufFirst.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := versioned.NewForConfig(protobufFirst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := client.BackupV1alpha1().Migrates("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(listed.Items) != 1 {
+		t.Errorf("got %v, %v, want one Migrate", listed, err)
+	}
+	s.stop(t)
+}
+
 func TestStatusIsReadOnly(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd)
 	m := create(t, s)
@@ -108,6 +124,7 @@ func TestStatusIsReadOnly(t *testing.T) {
 // server is the whole server but what asks the host: authentication,
 // authorization, admission and flow control; with a driver of the test.
 type server struct {
+	rest     *rest.Config
 	client   versioned.Interface
 	recorder *storage.Recorder
 	drive    func(context.Context, *server) error
@@ -167,10 +184,11 @@ func (s *server) config(t *testing.T, endpoint string) *apiserver.Config {
 	o.Recommended.Authentication, o.Recommended.Authorization = nil, nil
 	o.Recommended.CoreAPI, o.Recommended.Admission = nil, nil
 	o.Recommended.Features.EnablePriorityAndFairness = false
-	s.client, err = versioned.NewForConfig(&rest.Config{
+	s.rest = &rest.Config{
 		Host:            "https://" + listener.Addr().String(),
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true},
-	})
+	}
+	s.client, err = versioned.NewForConfig(s.rest)
 	if err != nil {
 		t.Fatal(err)
 	}

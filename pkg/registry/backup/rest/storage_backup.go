@@ -4,6 +4,8 @@
 package rest
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -24,9 +26,24 @@ type StorageProvider struct {
 // APIGroupInfo is the group, to be installed.
 func (p StorageProvider) APIGroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory) genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
+	info.NegotiatedSerializer = withoutProtobuf{codecs}
 	info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		"migrates":        p.Migrates.Migrate,
 		"migrates/status": storage.NewStatusREST(p.Migrates.Migrate, p.Live),
 	}
 	return info
+}
+
+// withoutProtobuf does not offer what our types can't be encoded to. A client that
+// prefers protobuf, as all of the controller manager's do, would get an error
+// instead of its second choice.
+type withoutProtobuf struct {
+	serializer.CodecFactory
+}
+
+// SupportedMediaTypes are those of the factory but protobuf.
+func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(s.CodecFactory.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType == runtime.ContentTypeProtobuf
+	})
 }
