@@ -1,0 +1,138 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take that is a matter of seconds.
+const patience = time.Minute
+
+// namespace is a test's own, in which it runs kubectl as the administrator.
+type namespace struct {
+	t    *testing.T
+	name string
+}
+
+// newNamespace makes a namespace named like the test.
+func newNamespace(t *testing.T) namespace {
+	t.Helper()
+	if host == nil {
+		t.Skip("needs a host")
+	}
+	n := namespace{t, strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
+	n.run("create", "namespace", n.name)
+	return n
+}
+
+// run runs kubectl and returns what it printed; it must succeed.
+func (n namespace) run(args ...string) string {
+	n.t.Helper()
+	out, err := n.try("", args...)
+	if err != nil {
+		n.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// fail runs kubectl and returns what it printed; it must fail.
+func (n namespace) fail(args ...string) string {
+	n.t.Helper()
+	out, err := n.try("", args...)
+	if err == nil {
+		n.t.Fatalf("kubectl %s succeeded:\n%s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+// try runs kubectl on an input and returns what it printed, complaints included.
+func (n namespace) try(input string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	var out bytes.Buffer
+	command := n.command(ctx, args...)
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), &out, &out
+	err := command.Run()
+	return out.String(), err
+}
+
+func (n namespace) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, host.KubectlPath(), append([]string{"--namespace", n.name}, args...)...)
+	command.Env = host.KubectlEnvironment(host.HostKubeconfig())
+	return command
+}
+
+// file writes a file of the test and returns its path.
+func (n namespace) file(name, content string, mode os.FileMode) string {
+	n.t.Helper()
+	path := filepath.Join(n.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		n.t.Fatal(err)
+	}
+	return path
+}
+
+// create makes a Migrate of a fleet that does not exist, so that nothing happens.
+func (n namespace) create(name string) {
+	n.t.Helper()
+	n.run("create", "-f", n.file("migrate.yaml", manifest(name), 0o600))
+}
+
+// get is a field of a Migrate.
+func (n namespace) get(name, jsonpath string) string {
+	n.t.Helper()
+	return n.run("get", "migrate", name, "-o", "jsonpath="+jsonpath)
+}
+
+func manifest(name string) string {
+	return `apiVersion: backup.kurator.dev/v1alpha1
+kind: Migrate
+metadata:
+  name: ` + name + `
+  labels:
+    tier: test
+spec:
+  sourceCluster:
+    fleet: nowhere
+    clusters:
+    - kind: AttachedCluster
+      name: member1
+  targetCluster:
+    fleet: nowhere
+    clusters:
+    - kind: AttachedCluster
+      name: member2
+    - kind: AttachedCluster
+      name: member3
+  policy:
+    resourceFilter:
+      labelSelector:
+        matchLabels:
+          app: busybox
+`
+}
+
+func contains(t *testing.T, out string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in:\n%s", want, out)
+		}
+	}
+}
+
+func equal(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
