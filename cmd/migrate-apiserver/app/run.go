@@ -17,7 +17,9 @@ import (
 // Run serves until ctx ends. The embedded etcd starts before the server and stops
 // after it.
 func Run(ctx context.Context, o *options.Options) error {
-	klog.FromContext(ctx).Info("Starting", "version", version())
+	logger := klog.FromContext(ctx)
+	logger.Info("Starting", "version", version())
+	defer logger.Info("Stopped")
 	if !o.UsesEmbeddedEtcd() {
 		return serve(ctx, o, "")
 	}
