@@ -23,7 +23,7 @@ import (
 // when it is done.
 func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action migration.Action) {
 	cluster := action.Cluster()
-	id := fmt.Sprintf("%s/%s/%s", m.UID, cluster.Kind, cluster.Name)
+	id := t.retryID(cluster)
 	if now := l.Clock.Now(); l.retries.IsInBackOffSinceUpdate(id, now) {
 		l.queue.AddAfter(t.key, l.retries.Get(id))
 		return

@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
 		return t
 	}
 	if t != nil {
-		t.close()
+		l.drop(t)
 	}
 	t = &track{
 		key:     key,
@@ -52,18 +53,30 @@ func (l *loop) forget(key types.NamespacedName) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if t := l.tracks[key]; t != nil {
-		t.close()
-		delete(l.tracks, key)
+		l.drop(t)
 	}
 }
 
 func (l *loop) forgetAll() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	for key, t := range l.tracks {
-		t.close()
-		delete(l.tracks, key)
+	for _, t := range l.tracks {
+		l.drop(t)
 	}
+}
+
+// drop lets go of all that is held for a Migrate.
+func (l *loop) drop(t *track) {
+	for c := range t.watches {
+		l.retries.DeleteEntry(t.retryID(c))
+	}
+	t.watch(nil, nil)
+	delete(l.tracks, t.key)
+}
+
+// retryID is what the retries of writes into a cluster are kept under.
+func (t *track) retryID(c migration.Cluster) string {
+	return fmt.Sprintf("%s/%s/%s", t.uid, c.Kind, c.Name)
 }
 
 // watch has open watches of the given clusters, and of no others.
@@ -81,10 +94,6 @@ func (t *track) watch(clusters []migration.Cluster, open func(migration.Cluster)
 			delete(t.watches, c)
 		}
 	}
-}
-
-func (t *track) close() {
-	t.watch(nil, nil)
 }
 
 // startWriting says whether a write into a cluster may begin: none is under way.
