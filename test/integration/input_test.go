@@ -1,0 +1,75 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBadInput sends what only the wire can hold: nulls, and values of another
+// type. What is refused for its meaning is in the tests of package validation.
+func TestBadInput(t *testing.T) {
+	n := newNamespace(t)
+	tests := map[string]struct{ old, new, want string }{
+		"a null reference":       {"    - kind: AttachedCluster\n      name: member3\n", "    - null\n", "spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry"},
+		"a null spec":            {"  sourceCluster:\n    fleet: nowhere\n    clusters:\n    - kind: AttachedCluster\n      name: member1\n", "  sourceCluster: null\n", "spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of"},
+		"null among selectors":   {"      labelSelector:\n        matchLabels:\n          app: busybox\n", "      orLabelSelectors: [null]\n", "spec.policy.resourceFilter.orLabelSelectors[0]: Required value: write a label selector, or remove the entry"},
+		"a list for a string":    {"fleet: nowhere", "fleet: [nowhere]", "cannot unmarshal array into Go struct field"},
+		"a deadline of a string": {"spec:\n", "spec:\n  progressDeadlineSeconds: soon\n", "cannot unmarshal string into Go struct field"},
+		"a name that isn't one":  {"  name: a\n", "  name: A_B\n", "metadata.name: Invalid value: \"A_B\""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bad := strings.Replace(manifest("a"), test.old, test.new, 1)
+			if bad == manifest("a") {
+				t.Fatal("nothing is bad in it")
+			}
+			n := namespace{t, n.name}
+			contains(t, n.fail("create", "--validate=ignore", "-f", n.file("bad.yaml", bad, 0o600)), test.want)
+			n.fail("apply", "--server-side", "--validate=ignore", "-f", n.file("bad.yaml", bad, 0o600))
+		})
+	}
+	equal(t, "stored", n.run("get", "migrates", "-o", "name"), "")
+}
+
+// TestKuratorManifest applies what Kurator's users have, in all its breadth.
+func TestKuratorManifest(t *testing.T) {
+	n := newNamespace(t)
+	n.run("apply", "-f", n.file("kurator.yaml", `apiVersion: backup.kurator.dev/v1alpha1
+kind: Migrate
+metadata:
+  name: everything
+spec:
+  sourceCluster:
+    fleet: quickstart
+    clusters:
+    - kind: AttachedCluster
+      name: kurator-member1
+  targetCluster:
+    fleet: quickstart
+    clusters:
+    - name: kurator-member2
+  policy:
+    resourceFilter:
+      includedNamespaces: [a, "b-*"]
+      excludedNamespaces: [c]
+      includedResources: [deployments.apps]
+      excludedResources: [events]
+      includeClusterResources: false
+      orLabelSelectors:
+      - matchLabels: {app: busybox}
+      - matchExpressions:
+        - {key: tier, operator: In, values: [web, db]}
+    orderedResources:
+      pods: a/x,a/y
+    namespaceMapping:
+      a: z
+    migrateStatus:
+      includedResources: [deployments.apps]
+    preserveNodePorts: true
+`, 0o600))
+	equal(t, "kind as it was written", n.get("everything", "{.spec.targetCluster.clusters[0].kind}"), "")
+	equal(t, "mapping", n.get("everything", "{.spec.policy.namespaceMapping.a}"), "z")
+}
