@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Copyright The Kurator Migrate Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Runs every hack/update-*.sh: generated code first, what formats it last.
+
+set -o errexit
+set -o nounset
+set -o pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+for update in codegen tidy lint; do
+  echo "==> update ${update}"
+  "hack/update-${update}.sh"
+done
