@@ -14,6 +14,10 @@ MEMBERS ?= 2
 KEEP    ?=
 IMAGE   ?= migrate-apiserver:latest
 
+# Without cgo a program is the same with and without a C compiler, and what is
+# tested is what is in the image. One setting for all also compiles all but once.
+export CGO_ENABLED ?= 0
+
 ##@ Try it
 
 .PHONY: demo
@@ -46,6 +50,66 @@ $(BIN)/localfleet:
 manifests: ## Render artifacts/deploy with a new serving certificate and IMAGE into _output/deploy.
 	@go run ./hack/manifests --image $(IMAGE) --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
+
+# buildah needs neither a daemon nor a registry for an image from scratch; its
+# storage stays in this checkout.
+BUILDAH := buildah --storage-driver vfs --root $(abspath $(OUTPUT)/image/storage) --runroot $(abspath $(OUTPUT)/image/run)
+ARCHIVE := $(OUTPUT)/image/migrate-apiserver.tar
+
+.PHONY: image
+image: $(OUTPUT)/image/migrate-apiserver ## Build the image IMAGE into an archive, by buildah and without a daemon.
+	@command -v buildah >/dev/null || { echo "make image needs buildah: apt-get install buildah" >&2; exit 1; }
+	@$(BUILDAH) bud --quiet --isolation chroot --timestamp 0 --tag $(IMAGE) . >/dev/null
+	@rm -f $(ARCHIVE)
+	@$(BUILDAH) push --quiet $(IMAGE) docker-archive:$(ARCHIVE):$(IMAGE)
+	@echo "$(IMAGE) is in $(ARCHIVE): docker load, ctr image import and kind load image-archive take it"
+
+.PHONY: $(OUTPUT)/image/migrate-apiserver
+$(OUTPUT)/image/migrate-apiserver:
+	@CGO_ENABLED=0 go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
+
+.PHONY: clean
+clean: ## Take the local fleet down and remove _output. Go's caches stay.
+	@if [ -d $(FLEET) ]; then $(MAKE) --no-print-directory down; fi
+	@rm -rf $(OUTPUT)
+
+##@ Check
+
+.PHONY: verify
+verify: ## Run every check of hack/verify-*.sh. CHECKS="lint tidy" runs these.
+	@hack/verify-all.sh $(CHECKS)
+
+.PHONY: lint
+lint: ## Check formatting, vet, lint and import directions.
+	@hack/verify-lint.sh
+
+.PHONY: update
+update: ## Regenerate code, tidy the modules, format and mend what linters can mend.
+	@hack/update-all.sh
+
+# One after the other, also with -j: each of the later ones wants the machine.
+.PHONY: test
+test: ## Run all tests on real parts; nothing is left running. The first time builds the tools.
+	@for part in unit integration e2e; do $(MAKE) --no-print-directory test-$$part || exit; done
+
+# The race detector needs cgo, and cgo a C compiler.
+CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
+
+.PHONY: test-unit
+test-unit: ## Run the unit tests, with the race detector where there is a C compiler.
+	@$(if $(filter 1,$(CGO)),,echo "no C compiler: without the race detector")
+	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 10m ./artifacts/... ./cmd/... ./hack/... ./pkg/...
+
+# These depend on programs that Go's test cache doesn't know of.
+.PHONY: test-integration
+test-integration: tools build ## Run the tests through a real aggregator and kubectl, and those of the local fleet.
+	@echo "integration tests: some minutes without a word"
+	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
+
+.PHONY: test-e2e
+test-e2e: tools build ## Run the tests of whole migrations by real Veleros.
+	@echo "e2e tests: some minutes without a word"
+	@go test -count=1 -p 1 -timeout 25m ./test/e2e/...
 
 ##@ Tools
 
@@ -95,4 +159,4 @@ $(BIN)/versitygw: $(call module-files,versitygw)
 help: ## Tell all targets.
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
