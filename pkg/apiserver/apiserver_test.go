@@ -64,6 +64,27 @@ func TestTheDriverStopsBeforeTheServer(t *testing.T) {
 	}
 }
 
+func TestShutdownEndsWatches(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	create(t, s)
+	watch, err := s.migrates("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(watch.Stop)
+	if event := <-watch.ResultChan(); event.Type != "ADDED" {
+		t.Fatalf("got %v, want ADDED", event)
+	}
+	began := time.Now()
+	s.stop(t)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("an open watch held the server up for %s", took)
+	}
+	if event, open := <-watch.ResultChan(); open {
+		t.Errorf("the watch goes on: %v", event)
+	}
+}
+
 func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
 	release := make(chan struct{})
 	s := start(t, t.TempDir(), func(ctx context.Context, _ *server) error {

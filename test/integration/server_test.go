@@ -120,8 +120,8 @@ func TestAnonymousGetsNothing(t *testing.T) {
 	}
 }
 
-// TestRestartKeepsEverything stops the server as a rollout does, and kills
-// nothing.
+// TestRestartKeepsEverything stops the server as a rollout does, while somebody
+// watches.
 func TestRestartKeepsEverything(t *testing.T) {
 	n := newNamespace(t)
 	const many = 20
@@ -131,9 +131,26 @@ func TestRestartKeepsEverything(t *testing.T) {
 	n.run("wait", "migrates", "--all", "--for=jsonpath={.status.phase}=Pending", "--timeout=30s")
 	before := n.run("get", "migrates", "-o", "yaml")
 
+	watch := n.command(t.Context(), "get", "migrates", "--watch")
+	watching, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !bufio.NewScanner(watching).Scan() {
+		t.Fatal("no watch")
+	}
+	began := time.Now()
 	if err := host.StopServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("a watch held the server up for %s", took)
+	}
+	_ = watch.Process.Kill() // kubectl may go on watching through the host
+	_ = watch.Wait()
 	if err := host.StartServer(t.Context(), serverProgram(host.BinDir())); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -32,6 +33,7 @@ const (
 	defaultDataDir    = "/var/lib/migrate-apiserver/etcd"
 	defaultQuotaBytes = 4 << 30
 	defaultSecurePort = 6443
+	watchGracePeriod  = time.Second
 	leaseName         = "migrate-apiserver"
 	leaseNamespace    = "migrate-system"
 )
@@ -74,6 +76,10 @@ func New() (*Options, error) {
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}
+	// Without these a watch, and the controller manager always has one open, holds
+	// the process up for a minute.
+	o.ServerRun.ShutdownSendRetryAfter = true
+	o.ServerRun.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.Recommended.SecureServing.BindPort = defaultSecurePort
 	o.Recommended.SecureServing.ServerCert.PairName = "migrate-apiserver"
 	return o, o.defaultLeaderElection()
