@@ -47,7 +47,9 @@ func run() error {
 	}
 	// Model names first: the schemas refer to them.
 	for _, targets := range []func(*generator.Context) []generator.Target{
-		func(c *generator.Context) []generator.Target { return generators.GetModelNameTargets(c, a, boilerplate) },
+		func(c *generator.Context) []generator.Target {
+			return generators.GetModelNameTargets(c, a, boilerplate)
+		},
 		func(c *generator.Context) []generator.Target {
 			return limit(generators.GetOpenAPITargets(c, a, boilerplate), reachable(c, *own))
 		},
