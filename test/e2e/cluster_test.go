@@ -1,0 +1,157 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+)
+
+const (
+	// deadline is many times what anything here takes on an idle machine.
+	deadline     = 2 * time.Minute
+	pollInterval = 50 * time.Millisecond
+)
+
+// cluster is the host or a member, as its administrator reaches it.
+type cluster struct {
+	name, kubeconfig string
+	kube             kubernetes.Interface
+	dynamic          dynamic.Interface
+	migrates         versioned.Interface
+}
+
+func newCluster(name, kubeconfig string, config *rest.Config) (*cluster, error) {
+	c := &cluster{name: name, kubeconfig: kubeconfig}
+	var err error
+	if c.kube, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if c.dynamic, err = dynamic.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	c.migrates, err = versioned.NewForConfig(config)
+	return c, err
+}
+
+// kubectl runs the real kubectl and returns what it printed.
+func (c *cluster) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := fleet.Kubectl(t.Context(), c.kubeconfig, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	return output
+}
+
+// apply is kubectl apply of a manifest.
+func (c *cluster) apply(t *testing.T, manifest string) string {
+	t.Helper()
+	return c.kubectl(t, "apply", "--filename", manifestFile(t, manifest))
+}
+
+func manifestFile(t *testing.T, manifest string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// restored lists what a Restore created in the cluster, as Kind/namespace/name,
+// sorted. Velero marks all of it, except namespaces. What every namespace has by
+// itself is left out.
+func (c *cluster) restored(t *testing.T, restore string) []string {
+	t.Helper()
+	output := c.kubectl(t, "get", "--all-namespaces", "--selector=velero.io/restore-name="+restore,
+		"--output=jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}",
+		"configmaps,secrets,services,serviceaccounts,deployments,ingresses,clusterroles,clusterrolebindings,priorityclasses")
+	var found []string
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		if !strings.HasSuffix(line, "/kube-root-ca.crt") && !strings.HasSuffix(line, "/default") {
+			found = append(found, line)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// configMap is a ConfigMap's data, nil if it does not exist.
+func (c *cluster) configMap(t *testing.T, namespace, name string) map[string]string {
+	t.Helper()
+	found, err := c.kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	return found.Data
+}
+
+// absent removes namespaces from all clusters, as an earlier run on this fleet
+// may have left them, and returns when they are gone.
+func absent(t *testing.T, namespaces ...string) {
+	t.Helper()
+	clusters := append([]*cluster{host}, members[1:]...)
+	errs := make([]error, len(clusters))
+	var wg sync.WaitGroup
+	for i, c := range clusters {
+		wg.Go(func() { errs[i] = c.deleteNamespaces(t.Context(), namespaces) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) deleteNamespaces(ctx context.Context, names []string) error {
+	client := c.kube.CoreV1().Namespaces()
+	for _, name := range names {
+		if err := client.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	for _, name := range names {
+		if err := wait.PollUntilContextTimeout(ctx, pollInterval, deadline, true, func(ctx context.Context) (bool, error) {
+			_, err := client.Get(ctx, name, metav1.GetOptions{})
+			return apierrors.IsNotFound(err), nil
+		}); err != nil {
+			return fmt.Errorf("%s: wait for the end of namespace %s: %w", c.name, name, err)
+		}
+	}
+	return nil
+}
+
+// eventually polls until something holds; last tells what is so instead.
+func eventually(t *testing.T, what string, holds func() (last string, ok bool)) {
+	t.Helper()
+	last := ""
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, deadline, true, func(context.Context) (ok bool, err error) {
+		last, ok = holds()
+		return ok, nil
+	})
+	if err != nil {
+		t.Fatalf("waiting until %s: %v; last: %s", what, err, last)
+	}
+}

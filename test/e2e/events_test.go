@@ -1,0 +1,66 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// steps are the Events on a Migrate, as "Type cluster Reason"; the cluster is
+// "-" where the Event is of the whole.
+func steps(t *testing.T, m *v1alpha1.Migrate) []string {
+	t.Helper()
+	events, err := host.kube.EventsV1().Events(m.Namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, e := range events.Items {
+		if e.Regarding.UID != m.UID {
+			continue
+		}
+		cluster := "-"
+		if e.Related != nil {
+			cluster = e.Related.Name
+		}
+		found = append(found, e.Type+" "+cluster+" "+e.Reason)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// awaitSteps waits until the Events on a Migrate have all of these; they are
+// sent beside what they tell of.
+func awaitSteps(t *testing.T, m *v1alpha1.Migrate, want ...string) {
+	t.Helper()
+	eventually(t, "there are the events "+strings.Join(want, ", "), func() (string, bool) {
+		found := steps(t, m)
+		return strings.Join(found, ", "), !slices.ContainsFunc(want, func(step string) bool { return !slices.Contains(found, step) })
+	})
+}
+
+// checkEvents checks the Events of a migration to kurator-member2 that went
+// well. A step that is over too soon to be seen, as Velero's InProgress may be,
+// has none.
+func checkEvents(t *testing.T, m *v1alpha1.Migrate) {
+	awaitSteps(t, m,
+		"Normal kurator-member1 BackupStarting",
+		"Normal kurator-member1 BackupCompleted",
+		"Normal kurator-member2 WaitingForBackup",
+		"Normal kurator-member2 RestoreStarting",
+		"Normal kurator-member2 RestoreCompleted",
+		"Normal - Completed",
+	)
+	for _, step := range steps(t, m) {
+		if strings.HasPrefix(step, "Warning") {
+			t.Errorf("there is an event %q", step)
+		}
+	}
+}

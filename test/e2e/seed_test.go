@@ -1,0 +1,308 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// What the seed's Migrate selects, and an object beside it that must stay.
+const busybox = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: busybox, labels: {app: busybox}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: busybox, labels: {app: busybox}}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: password, namespace: busybox, labels: {app: busybox}}
+stringData: {password: secret}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: busybox, namespace: busybox, labels: {app: busybox}}
+spec: {selector: {app: busybox}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: busybox, namespace: busybox, labels: {app: busybox}}
+spec:
+  selector: {matchLabels: {app: busybox}}
+  template:
+    metadata: {labels: {app: busybox}}
+    spec: {containers: [{name: busybox, image: "busybox:1"}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: stays-behind, namespace: busybox}
+`
+
+// The object that the seed shows at the end, with the placeholders TIME, SUFFIX
+// and ANY for what differs from run to run.
+const seedResult = `
+apiVersion: backup.kurator.dev/v1alpha1
+kind: Migrate
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: ANY
+  creationTimestamp: TIME
+  generation: 1
+  name: select-labels
+  namespace: default
+  resourceVersion: ANY
+  uid: ANY
+spec:
+  policy:
+    resourceFilter:
+      labelSelector:
+        matchLabels:
+          app: busybox
+  sourceCluster:
+    clusters:
+    - kind: AttachedCluster
+      name: kurator-member1
+    fleet: quickstart
+  targetCluster:
+    clusters:
+    - kind: AttachedCluster
+      name: kurator-member2
+    fleet: quickstart
+status:
+  phase: Completed
+  sourceClusterStatus:
+    backupNameInCluster: kurator-member1-migrate-default-select-labels-SUFFIX
+    backupStatusInCluster:
+      completionTimestamp: TIME
+      expiration: TIME
+      formatVersion: 1.1.0
+      phase: Completed
+      progress: {}
+      startTimestamp: TIME
+      version: 1
+    clusterKind: AttachedCluster
+    clusterName: kurator-member1
+  targetClusterStatus:
+  - clusterKind: AttachedCluster
+    clusterName: kurator-member2
+    restoreNameInCluster: kurator-member2-migrate-default-select-labels-SUFFIX
+    restoreStatusInCluster:
+      completionTimestamp: TIME
+      phase: Completed
+      startTimestamp: TIME
+`
+
+const seedSourceReady = `
+lastTransitionTime: TIME
+status: "True"
+type: sourceReady
+`
+
+// TestSeed is the seed's walkthrough, command for command.
+func TestSeed(t *testing.T) {
+	needsFleet(t)
+	absent(t, "busybox")
+	members[source].apply(t, busybox)
+	example := filepath.Join("..", "..", "artifacts", "examples", "migrate-select-labels.yaml")
+	content, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	m := migrate(t, string(content))
+	host.kubectl(t, "wait", "--for=condition=Ready", "migrates.backup.kurator.dev/select-labels", "--timeout="+deadline.String())
+	ended := m.completed(t)
+
+	t.Run("the status is the seed's", func(t *testing.T) { checkSeedResult(t) })
+	t.Run("it tells more than the seed's", func(t *testing.T) { checkOurs(t, ended) })
+	t.Run("what is recorded is what is live", checkLiveAgrees)
+	t.Run("every step is an event", func(t *testing.T) { checkEvents(t, ended) })
+	t.Run("the application arrived", func(t *testing.T) {
+		// Pods and what else the controllers of the target make are not listed.
+		got := members[2].restored(t, ended.Status.TargetClusterStatus[0].RestoreNameInCluster)
+		want := []string{"ConfigMap/busybox/settings", "Deployment/busybox/busybox", "Secret/busybox/password", "Service/busybox/busybox"}
+		if !slices.Equal(got, want) {
+			t.Errorf("restored %q, want %q", got, want)
+		}
+		if data := members[2].configMap(t, "busybox", "settings"); data["greeting"] != "hello" {
+			t.Errorf("settings arrived as %q", data)
+		}
+		if data := members[2].configMap(t, "busybox", "stays-behind"); data != nil {
+			t.Error("the object without the label arrived")
+		}
+	})
+	t.Run("applied again it is unchanged", func(t *testing.T) {
+		if got, want := host.kubectl(t, "apply", "--filename", example), "migrate.backup.kurator.dev/select-labels unchanged\n"; got != want {
+			t.Errorf("kubectl apply says %q, want %q", got, want)
+		}
+		again := m.completed(t)
+		if again.ResourceVersion != ended.ResourceVersion {
+			t.Errorf("resourceVersion %s became %s", ended.ResourceVersion, again.ResourceVersion)
+		}
+		checkOnce(t, again, 2)
+	})
+	t.Run("deleted it leaves everything else", func(t *testing.T) {
+		before := inventory(t, ended)
+		host.kubectl(t, "delete", "migrates.backup.kurator.dev", "select-labels")
+		after := inventory(t, ended)
+		if !slices.Equal(before, after) {
+			t.Errorf("there was\n%s\nand there is\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+		}
+	})
+}
+
+func checkSeedResult(t *testing.T) {
+	var want, got map[string]any
+	if err := yaml.Unmarshal([]byte(seedResult), &want); err != nil {
+		t.Fatal(err)
+	}
+	output := host.kubectl(t, "get", "migrates.backup.kurator.dev", "select-labels", "--output=yaml")
+	if err := yaml.Unmarshal([]byte(output), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, difference := range missing("", want, got) {
+		t.Error(difference)
+	}
+	var sourceReady any
+	if err := yaml.Unmarshal([]byte(seedSourceReady), &sourceReady); err != nil {
+		t.Fatal(err)
+	}
+	conditions, _, err := unstructured.NestedSlice(got, "status", "conditions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(conditions, func(c any) bool { return len(missing("", sourceReady, c)) == 0 }) {
+		t.Errorf("no condition is%sin\n%s", seedSourceReady, output)
+	}
+}
+
+var (
+	aTime   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
+	aSuffix = regexp.MustCompile(`-[0-9a-f]{8}$`)
+)
+
+// missing tells what of want is not in got, which may hold more.
+func missing(path string, want, got any) (differences []string) {
+	different := []string{fmt.Sprintf("%s is %#v, want %#v", path, got, want)}
+	switch want := want.(type) {
+	case map[string]any:
+		fields, ok := got.(map[string]any)
+		if !ok {
+			return different
+		}
+		for key := range want {
+			differences = append(differences, missing(path+"."+key, want[key], fields[key])...)
+		}
+		return differences
+	case []any:
+		items, ok := got.([]any)
+		if !ok || len(items) != len(want) {
+			return different
+		}
+		for i := range want {
+			differences = append(differences, missing(fmt.Sprintf("%s[%d]", path, i), want[i], items[i])...)
+		}
+		return differences
+	}
+	text, _ := got.(string)
+	switch want {
+	case "ANY":
+		got, want = text != "", true
+	case "TIME":
+		got, want = aTime.MatchString(text), true
+	}
+	if name, ok := want.(string); ok && strings.HasSuffix(name, "-SUFFIX") {
+		got = aSuffix.ReplaceAllString(text, "-SUFFIX")
+	}
+	if !reflect.DeepEqual(want, got) {
+		return different
+	}
+	return nil
+}
+
+func checkOurs(t *testing.T, m *v1alpha1.Migrate) {
+	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionTrue, "Completed")
+	checkCondition(t, m, v1alpha1.ConditionReconciling, metav1.ConditionFalse, "Completed")
+	checkCondition(t, m, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
+	checkCondition(t, m, v1alpha1.ConditionItemsFound, metav1.ConditionTrue, "ItemsFound")
+	checkCondition(t, m, v1alpha1.ConditionMembersReachable, metav1.ConditionTrue, "AllReachable")
+	checkCondition(t, m, v1alpha1.ConditionSourceReady, metav1.ConditionTrue, "BackupCompleted")
+	if m.Status.ObservedGeneration != 1 {
+		t.Errorf("observedGeneration is %d, want 1", m.Status.ObservedGeneration)
+	}
+	if part := m.Status.SourceClusterStatus; part.Phase != "Completed" || part.Reason != "BackupCompleted" || part.Message == "" {
+		t.Errorf("the source's part is %q, reason %q, message %q", part.Phase, part.Reason, part.Message)
+	}
+	if part := m.Status.TargetClusterStatus[0]; part.Phase != "Completed" || part.Reason != "RestoreCompleted" || part.Message == "" {
+		t.Errorf("the target's part is %q, reason %q, message %q", part.Phase, part.Reason, part.Message)
+	}
+}
+
+// checkLiveAgrees compares the object with its subresource status, byte for byte
+// as kubectl gets them.
+func checkLiveAgrees(t *testing.T) {
+	read := func(output string) (object map[string]any) {
+		if err := json.Unmarshal([]byte(output), &object); err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	const path = "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/select-labels"
+	recorded, live := read(host.kubectl(t, "get", "--raw", path)), read(host.kubectl(t, "get", "--raw", path+"/status"))
+	if !reflect.DeepEqual(recorded, live) {
+		t.Errorf("recorded is\n%v\nlive is\n%v", recorded, live)
+	}
+}
+
+// inventory lists all that must outlive a Migrate, with what tells one object
+// from another of the same name.
+func inventory(t *testing.T, m *v1alpha1.Migrate) []string {
+	var found []string
+	for _, n := range []int{source, 2} {
+		application := members[n].kubectl(t, "get", "configmaps,secrets,services,deployments", "--namespace=busybox",
+			"--output=jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid}{\"\\n\"}{end}")
+		for line := range strings.Lines(application) {
+			found = append(found, members[n].name+" "+strings.TrimSpace(line))
+		}
+		for _, backup := range members[n].backups(t, m.UID) {
+			found = append(found, fmt.Sprintf("%s Backup %s %s", members[n].name, backup.Name, backup.UID))
+		}
+		for _, restore := range members[n].restores(t, m.UID) {
+			found = append(found, fmt.Sprintf("%s Restore %s %s", members[n].name, restore.Name, restore.UID))
+		}
+	}
+	for _, folder := range []string{
+		"backups/" + m.Status.SourceClusterStatus.BackupNameInCluster,
+		"restores/" + m.Status.TargetClusterStatus[0].RestoreNameInCluster,
+	} {
+		err := filepath.WalkDir(filepath.Join(fleet.Bucket(), folder), func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() {
+				found = append(found, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
