@@ -1,0 +1,147 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Objects in two namespaces, and in none, for filters to choose from. The
+// ClusterRole is one that the ServiceAccount needs; the PriorityClass is one that
+// nothing needs.
+const filtered = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: filter-a}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: db, namespace: filter-a, labels: {filter-tier: db}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web, namespace: filter-a, labels: {filter-tier: web}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: web, namespace: filter-a, labels: {filter-tier: web}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: robot, namespace: filter-a, labels: {filter-tier: web}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: filter-robot}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: filter-robot}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: filter-robot}
+subjects: [{kind: ServiceAccount, namespace: filter-a, name: robot}]
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: filter-urgent, labels: {filter-tier: web}}
+value: 7
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: filter-b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cache, namespace: filter-b, labels: {filter-tier: cache}}
+`
+
+// TestFilters restores what each field of policy.resourceFilter selects, and
+// looks at what came. Every case has a pair of namespaces of its own in the
+// target, told as a and b.
+func TestFilters(t *testing.T) {
+	needsFleet(t)
+	absent(t, "filter-a", "filter-b")
+	members[source].apply(t, filtered)
+	for _, c := range []struct {
+		name, filter string
+		want         []string
+	}{
+		{
+			// Without includeClusterResources what the namespaced ones need comes along.
+			"included-namespaces", `{includedNamespaces: [filter-a]}`,
+			[]string{"ClusterRole//filter-robot", "ClusterRoleBinding//filter-robot", "ConfigMap/a/db", "ConfigMap/a/web", "Secret/a/web", "ServiceAccount/a/robot"},
+		},
+		{
+			"excluded-namespaces", `{includedNamespaces: ["filter-*"], excludedNamespaces: [filter-a]}`,
+			[]string{"ConfigMap/b/cache"},
+		},
+		{
+			"included-resources", `{includedNamespaces: [filter-a, filter-b], includedResources: [configmaps]}`,
+			[]string{"ConfigMap/a/db", "ConfigMap/a/web", "ConfigMap/b/cache"},
+		},
+		{
+			"excluded-resources", `{includedNamespaces: [filter-a], excludedResources: [secrets, serviceaccounts]}`,
+			[]string{"ConfigMap/a/db", "ConfigMap/a/web"},
+		},
+		{
+			"cluster-resources", `{includedNamespaces: [filter-a], labelSelector: {matchLabels: {filter-tier: web}}, includeClusterResources: true}`,
+			[]string{"ClusterRole//filter-robot", "ClusterRoleBinding//filter-robot", "ConfigMap/a/web", "PriorityClass//filter-urgent", "Secret/a/web", "ServiceAccount/a/robot"},
+		},
+		{
+			"no-cluster-resources", `{includedNamespaces: [filter-a], includeClusterResources: false}`,
+			[]string{"ConfigMap/a/db", "ConfigMap/a/web", "Secret/a/web", "ServiceAccount/a/robot"},
+		},
+		{
+			"included-by-scope",
+			`{includedNamespaces: [filter-a], labelSelector: {matchLabels: {filter-tier: web}}, includedClusterScopedResources: [priorityclasses], includedNamespaceScopedResources: [configmaps]}`,
+			[]string{"ConfigMap/a/web", "PriorityClass//filter-urgent"},
+		},
+		{
+			"excluded-by-scope", `{includedNamespaces: [filter-a], excludedClusterScopedResources: [clusterroles], excludedNamespaceScopedResources: [secrets]}`,
+			[]string{"ClusterRoleBinding//filter-robot", "ConfigMap/a/db", "ConfigMap/a/web", "ServiceAccount/a/robot"},
+		},
+		{
+			"label-selector", `{labelSelector: {matchExpressions: [{key: filter-tier, operator: In, values: [db, cache]}]}}`,
+			[]string{"ConfigMap/a/db", "ConfigMap/b/cache"},
+		},
+		{
+			"or-label-selectors", `{orLabelSelectors: [{matchLabels: {filter-tier: web}}, {matchLabels: {filter-tier: cache}}], excludedResources: [serviceaccounts, priorityclasses]}`,
+			[]string{"ConfigMap/a/web", "ConfigMap/b/cache", "Secret/a/web"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, b := c.name+"-a", c.name+"-b"
+			absent(t, a, b)
+			members[2].kubectl(t, "delete", "clusterrole/filter-robot", "clusterrolebinding/filter-robot", "priorityclass/filter-urgent", "--ignore-not-found")
+			m := migrateToEnd(t, manifest(c.name, fmt.Sprintf(
+				"{resourceFilter: %s, namespaceMapping: {filter-a: %s, filter-b: %s}}", c.filter, a, b), 2))
+			got := members[2].restored(t, m.Status.TargetClusterStatus[0].RestoreNameInCluster)
+			for i := range got {
+				got[i] = strings.NewReplacer("/"+a+"/", "/a/", "/"+b+"/", "/b/").Replace(got[i])
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("restored\n%q, want\n%q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestNothingMatched selects what does not exist.
+func TestNothingMatched(t *testing.T) {
+	needsFleet(t)
+	m := migrateToEnd(t, manifest("nothing", `{resourceFilter: {labelSelector: {matchLabels: {app: nobody-has-this}}}}`, 2))
+	checkCondition(t, m, "Ready", "True", "NothingMatched")
+	checkCondition(t, m, "ItemsFound", "False", "NothingMatched")
+	const told = "Nothing in kurator-member1 matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source."
+	if message := condition(m, "Ready").Message; message != told {
+		t.Errorf("Ready says %q", message)
+	}
+	if part := m.Status.TargetClusterStatus[0]; part.Reason != "NothingToRestore" || part.RestoreNameInCluster != "" {
+		t.Errorf("the target's part has reason %s and Restore %q", part.Reason, part.RestoreNameInCluster)
+	}
+	checkOnce(t, m)
+	awaitSteps(t, m, "Normal kurator-member2 NothingToRestore")
+}

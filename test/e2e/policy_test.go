@@ -1,0 +1,174 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const ordered = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ordered}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: first, namespace: ordered}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: second, namespace: ordered}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: third, namespace: ordered}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: first, namespace: ordered}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: second, namespace: ordered}
+`
+
+// TestOrderedResources looks into what Velero put into the storage: an order of
+// backing up has no other effect that lasts.
+func TestOrderedResources(t *testing.T) {
+	needsFleet(t)
+	absent(t, "ordered")
+	members[source].apply(t, ordered)
+	m := migrateToEnd(t, manifest("ordered", `
+    resourceFilter: {includedNamespaces: [ordered]}
+    orderedResources: {configmaps: "ordered/third,ordered/first", secrets: "ordered/second"}`, 2))
+	backup := m.Status.SourceClusterStatus.BackupNameInCluster
+	for resource, want := range map[string][]string{
+		"configmaps": {"third", "first", "second"},
+		"secrets":    {"second", "first"},
+	} {
+		if got := backedUp(t, backup, resource, "ordered"); !slices.Equal(got, want) {
+			t.Errorf("the %s were backed up in the order %q, want %q", resource, got, want)
+		}
+	}
+	if got := len(members[2].restored(t, m.Status.TargetClusterStatus[0].RestoreNameInCluster)); got != 5 {
+		t.Errorf("%d objects were restored, want 5", got)
+	}
+}
+
+// backedUp lists the objects of one resource and namespace in the order in which
+// they are in a Backup's archive in the bucket.
+func backedUp(t *testing.T, backup, resource, namespace string) []string {
+	t.Helper()
+	file, err := os.Open(filepath.Join(fleet.Bucket(), "backups", backup, backup+".tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder, name := path.Split(header.Name)
+		if folder == "resources/"+resource+"/namespaces/"+namespace+"/" && name != "kube-root-ca.crt.json" {
+			found = append(found, strings.TrimSuffix(name, ".json"))
+		}
+	}
+}
+
+// A Service whose node port is assigned by its cluster, and two objects whose
+// status no controller of the fleet writes.
+const kept = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: kept}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: kept}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: balanced, namespace: kept}
+spec: {type: LoadBalancer, allocateLoadBalancerNodePorts: false, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: kept}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+`
+
+// TestNodePortsAndStatus restores the same three times. In the third target
+// another Service has the node port, so that one which is not kept must become
+// another one.
+func TestNodePortsAndStatus(t *testing.T) {
+	needsFleet(t)
+	absent(t, "kept", "taken", "kept-nothing", "kept-ingress", "kept-but-services", "kept-all")
+	members[source].apply(t, kept)
+	const balancer = `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}`
+	members[source].kubectl(t, "patch", "service/balanced", "ingress/web", "--namespace=kept", "--subresource=status", "--type=merge", "--patch="+balancer)
+	nodePort := members[source].nodePort(t, "kept")
+	members[3].apply(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: taken}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: taken}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: `+nodePort+`}]}
+`)
+	for _, c := range []struct {
+		name, policy             string
+		target                   int
+		nodePortKept             bool
+		serviceAddr, ingressAddr string
+	}{
+		{"kept-nothing", ``, 3, false, "", ""},
+		{"kept-ingress", `preserveNodePorts: false, migrateStatus: {includedResources: [ingresses]}`, 3, false, "", "192.0.2.7"},
+		{"kept-but-services", `preserveNodePorts: true, migrateStatus: {includedResources: ["*"], excludedResources: [services]}`, 2, true, "", "192.0.2.7"},
+		{"kept-all", `preserveNodePorts: true, migrateStatus: {includedResources: ["*"]}`, 4, true, "192.0.2.7", "192.0.2.7"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			migrateToEnd(t, manifest(c.name, fmt.Sprintf(
+				"{resourceFilter: {includedNamespaces: [kept]}, namespaceMapping: {kept: %s}, %s}", c.name, c.policy), c.target))
+			target := members[c.target]
+			if got := target.nodePort(t, c.name); (got == nodePort) != c.nodePortKept {
+				t.Errorf("the node port was %s and is %s", nodePort, got)
+			}
+			const address = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
+			if got := target.kubectl(t, "get", "service/balanced", "--namespace="+c.name, address); got != c.serviceAddr {
+				t.Errorf("the Service's status has address %q, want %q", got, c.serviceAddr)
+			}
+			if got := target.kubectl(t, "get", "ingress/web", "--namespace="+c.name, address); got != c.ingressAddr {
+				t.Errorf("the Ingress's status has address %q, want %q", got, c.ingressAddr)
+			}
+		})
+	}
+}
+
+// nodePort is that of Service web.
+func (c *cluster) nodePort(t *testing.T, namespace string) string {
+	t.Helper()
+	return c.kubectl(t, "get", "service/web", "--namespace="+namespace, "--output=jsonpath={.spec.ports[0].nodePort}")
+}
