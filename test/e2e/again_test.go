@@ -1,0 +1,146 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// TestCreatedAgain migrates, and migrates the changed content by a Migrate of
+// the same name.
+func TestCreatedAgain(t *testing.T) {
+	needsFleet(t)
+	absent(t, "again")
+	const content = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: again}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: again}
+data: {version: %q}
+`
+	const onlyAgain = `{resourceFilter: {includedNamespaces: [again]}}`
+
+	var uids []string
+	for _, version := range []string{"one", "two"} {
+		members[source].apply(t, fmt.Sprintf(content, version))
+		if err := members[2].deleteNamespaces(t.Context(), []string{"again"}); err != nil {
+			t.Fatal(err)
+		}
+		m := migrateToEnd(t, manifest("again", onlyAgain, 2))
+		if got := members[2].configMap(t, "again", "settings")["version"]; got != version {
+			t.Errorf("version %q arrived, want %q", got, version)
+		}
+		checkOnce(t, m, 2)
+		uids = append(uids, string(m.UID))
+	}
+	if uids[0] == uids[1] {
+		t.Error("both Migrates have one UID")
+	}
+}
+
+// TestAppliedBeforeItsFleet applies a Migrate first and then all that it needs,
+// in a namespace of its own. It goes on by itself.
+func TestAppliedBeforeItsFleet(t *testing.T) {
+	needsFleet(t)
+	absent(t, "early", "early-app")
+	members[source].apply(t, settings("early-app"))
+	host.kubectl(t, "create", "namespace", "early")
+	m := migrate(t, manifestIn("early", "early", only("early-app"), 2))
+
+	waits := func(reason string) *v1alpha1.Migrate {
+		t.Helper()
+		waiting := m.await(t, "that it waits: "+reason, func(m *v1alpha1.Migrate) bool {
+			return condition(m, v1alpha1.ConditionReady).Reason == reason
+		})
+		if waiting.Status.Phase != v1alpha1.MigratePhasePending {
+			t.Errorf("it waits with reason %s in phase %s", reason, waiting.Status.Phase)
+		}
+		return waiting
+	}
+	waiting := waits("FleetNotFound")
+	if got, want := condition(waiting, v1alpha1.ConditionReady).Message, "Fleet early/quickstart does not exist; waiting for it to be created."; got != want {
+		t.Errorf("Ready says %q, want %q", got, want)
+	}
+	awaitSteps(t, waiting, "Warning - FleetNotFound")
+
+	host.apply(t, `
+apiVersion: fleet.kurator.dev/v1alpha1
+kind: Fleet
+metadata: {name: quickstart, namespace: early}
+spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: AttachedCluster, name: kurator-member2}]}
+`)
+	waits("ClusterNotFound")
+	attach(t, "early", 1)
+	attach(t, "early", 2)
+	waiting = waits("ClusterNotReady")
+	if got, want := waiting.Status.SourceClusterStatus.Message, "AttachedCluster kurator-member1 is not ready; waiting for it. See its status."; got != want {
+		t.Errorf("the source's part says %q, want %q", got, want)
+	}
+	ready(t, "early", 1)
+	waits("NoTargetReady")
+	if found := members[source].backups(t, waiting.UID); len(found) != 0 {
+		t.Error("a Backup was made that no target can take")
+	}
+	ready(t, "early", 2)
+	checkOnce(t, m.completed(t), 2)
+}
+
+// attach makes a member known to a namespace of the host, and not ready yet.
+func attach(t *testing.T, namespace string, n int) {
+	t.Helper()
+	kubeconfig, err := os.ReadFile(members[n].kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host.apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Secret
+metadata: {name: %[2]s, namespace: %[1]s}
+data: {value: %[3]s}
+---
+apiVersion: cluster.kurator.dev/v1alpha1
+kind: AttachedCluster
+metadata: {name: %[2]s, namespace: %[1]s}
+spec: {kubeconfig: {name: %[2]s}}
+`, namespace, members[n].name, base64.StdEncoding.EncodeToString(kubeconfig)))
+}
+
+func ready(t *testing.T, namespace string, n int) {
+	t.Helper()
+	host.kubectl(t, "patch", "attachedcluster", members[n].name, "--namespace="+namespace,
+		"--subresource=status", "--type=merge", `--patch={"status":{"ready":true}}`)
+}
+
+// TestSameNameInTwoNamespaces deletes one of two Migrates that have one name.
+func TestSameNameInTwoNamespaces(t *testing.T) {
+	needsFleet(t)
+	absent(t, "tenant", "twin")
+	members[source].apply(t, settings("twin"))
+	host.kubectl(t, "create", "namespace", "tenant")
+	host.apply(t, `
+apiVersion: fleet.kurator.dev/v1alpha1
+kind: Fleet
+metadata: {name: quickstart, namespace: tenant}
+spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: AttachedCluster, name: kurator-member2}]}
+`)
+	for _, n := range []int{1, 2} {
+		attach(t, "tenant", n)
+		ready(t, "tenant", n)
+	}
+	theirs := migrateToEnd(t, manifestIn("tenant", "twin", only("twin"), 2))
+	ours := migrate(t, manifestIn(metav1.NamespaceDefault, "twin", only("twin"), 2))
+	ours.completed(t)
+	ours.delete(t)
+	checkOnce(t, theirs, 2)
+}
