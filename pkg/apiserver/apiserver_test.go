@@ -128,7 +128,7 @@ func TestProtobufIsNotOffered(t *testing.T) {
 func TestStatusIsReadOnly(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd)
 	m := create(t, s)
-	if m.Status.Phase != "" {
+	if m.Status.Phase != v1alpha1.MigratePhasePending {
 		t.Errorf("created with phase %q", m.Status.Phase)
 	}
 	body, err := s.get("/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/select-labels/status")

@@ -62,29 +62,80 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 	return err
 }
 
-// startRestore makes the finished Backup known in the target, then what belongs
-// to it, then the Restore. Each step may have been done before.
+// startRestore makes the finished Backup known in the target, with what belongs
+// to it, then makes the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) error {
-	source := l.Members.Member(m.Namespace, action.Source)
-	volumes, err := source.PodVolumeBackups(ctx, action.Backup.Name)
-	if err != nil {
+	target := l.Members.Member(m.Namespace, action.Target)
+	backup := action.There
+	if backup == nil || velero.IsHandedOver(backup) {
+		var err error
+		if backup, err = l.handOver(ctx, m, action); err != nil {
+			return err
+		}
+	}
+	// What took a while may have been overtaken.
+	if err := l.stillWanted(ctx, m); err != nil {
 		return err
 	}
-	target := l.Members.Member(m.Namespace, action.Target)
-	backup := action.Backup
-	if backup.UID == "" {
-		if backup, err = ensure(ctx, m.UID, backup, target.CreateBackup, target.Backup); err != nil {
-			return err
+	if now, err := target.Backup(ctx, backup.Name); err != nil {
+		return err
+	} else if now.UID != backup.UID || now.Status.Phase != velerov1.BackupPhaseCompleted {
+		return fmt.Errorf("backup %s in %s has changed under way", backup.Name, action.Target.Name)
+	}
+	_, err := ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
+	return err
+}
+
+// handOver makes the source's Backup known in the target, and then every
+// PodVolumeBackup that belongs to it, and returns the target's Backup. Its
+// annotation tells how many there have to be, so a handoff that was broken off is
+// completed, without the source if only the end was missing.
+func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) (*velerov1.Backup, error) {
+	source, target := l.Members.Member(m.Namespace, action.Source), l.Members.Member(m.Namespace, action.Target)
+	backup := action.There
+	if backup != nil {
+		there, err := target.PodVolumeBackups(ctx, backup.Name)
+		if err != nil || velero.IsHandoffComplete(backup, there) {
+			return backup, err
+		}
+	}
+	volumes, err := source.PodVolumeBackups(ctx, action.Restore.Spec.BackupName)
+	if err != nil {
+		return nil, err
+	}
+	if backup == nil {
+		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		if err != nil {
+			return nil, err
 		}
 	}
 	for i := range volumes {
-		pvb := velero.HandedOverPodVolumeBackup(&volumes[i], backup)
-		if _, err := target.CreatePodVolumeBackup(ctx, pvb); err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
+		if _, err := target.CreatePodVolumeBackup(ctx, velero.HandedOverPodVolumeBackup(&volumes[i], backup)); err != nil && !apierrors.IsAlreadyExists(err) {
+			return nil, err
 		}
 	}
-	_, err = ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
-	return err
+	if len(volumes) == 0 && backup.Annotations[velero.HandedOverAnnotation] == "0" {
+		return backup, nil
+	}
+	there, err := target.PodVolumeBackups(ctx, backup.Name)
+	if err == nil && velero.IsHandedOver(backup) && !velero.IsHandoffComplete(backup, there) {
+		err = fmt.Errorf("not all PodVolumeBackups of Backup %s are in %s: %s were to be handed over, the source has %d",
+			backup.Name, action.Target.Name, backup.Annotations[velero.HandedOverAnnotation], len(volumes))
+	}
+	return backup, err
+}
+
+// stillWanted reads the Migrate again: it may have been deleted, or have ended,
+// since the action began.
+func (l *loop) stillWanted(ctx context.Context, m *v1alpha1.Migrate) error {
+	fresh, err := l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading migrate %s/%s again: %w", m.Namespace, m.Name, err)
+	case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):
+		return fmt.Errorf("migrate %s/%s was deleted or has ended meanwhile", m.Namespace, m.Name)
+	}
+	return nil
 }
 
 // ensure creates an object, or returns the one that was created before. One of

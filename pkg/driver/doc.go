@@ -16,9 +16,9 @@
 // that the record knows and a cache does not is asked for outright before it is
 // taken as gone.
 //
-// Writes into a member run beside the loop, one at a time for each Migrate and
+// Calls to a member run beside the loop, one at a time for each Migrate and
 // cluster, so a member that hangs delays nobody else.
 //
-// It imports packages fleet, member, migration and velero, the API types and
-// their client; nothing of the API server.
+// It imports packages member, migration and velero, the API types and their
+// client; nothing of the API server. The host it knows by an interface.
 package driver

@@ -125,8 +125,9 @@ func New(config Config) *Driver {
 	return d
 }
 
-// Run drives migrations whenever this replica leads, until ctx ends and all that
-// it began is finished.
+// Run drives migrations whenever this replica leads, until ctx ends and every call
+// that it began has returned. A call that the end cuts off is made again by the
+// next leader.
 func (d *Driver) Run(ctx context.Context) error {
 	if d.LeaderElection == nil {
 		d.lead(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -144,6 +145,44 @@ func TestTwoDriversAtOnceDoNoHarm(t *testing.T) {
 	})
 }
 
+func TestARecordThatFailsIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.refuse = 5
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		// The members go on telling of changes meanwhile.
+		for range 10 {
+			w.members[m1].change(func() {})
+			time.Sleep(aMomentPasses)
+		}
+		w.wantPhase("Completed")
+	})
+}
+
+func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].unfinished = true
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		w.wantPhase("BackupInProgress")
+		w.members[m1].change(func() {
+			backup := w.members[m1].backup.DeepCopy()
+			backup.Labels = nil
+			w.members[m1].backup = backup
+		})
+		time.Sleep(10 * time.Second)
+		w.wantPhase("BackupInProgress")
+		w.members[m1].change(func() { w.members[m1].backup = nil })
+		time.Sleep(10 * time.Second)
+		w.wantPhase("Failed")
+	})
+}
+
 func TestAForeignObjectOfOurNameIsNotTouched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -171,8 +210,14 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		w.members[m1].backup = &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{
 			Name: backupName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)},
 		}}
-		seen := (&loop{Config: w.driver().Config}).confirm(t.Context(), m, m1, migration.Member{})
-		if seen.Backup == nil {
+		l := newLoop(w.driver().Config)
+		defer l.queue.ShutDown()
+		track := l.track(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
+		if _, ok := l.confirmed(t.Context(), track, m, m1, migration.Member{}); ok {
+			t.Error("something is said of a member that has not answered yet")
+		}
+		synctest.Wait()
+		if seen, ok := l.confirmed(t.Context(), track, m, m1, migration.Member{}); !ok || seen.Backup == nil {
 			t.Error("a Backup that the watch has not seen yet is taken as gone")
 		}
 	})

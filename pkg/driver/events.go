@@ -25,12 +25,11 @@ const (
 // the Events of two clusters apart.
 func (l *loop) tell(before, after *v1alpha1.Migrate) {
 	regarding := &corev1.ObjectReference{
-		APIVersion:      v1alpha1.SchemeGroupVersion.String(),
-		Kind:            "Migrate",
-		Namespace:       after.Namespace,
-		Name:            after.Name,
-		UID:             after.UID,
-		ResourceVersion: after.ResourceVersion,
+		APIVersion: v1alpha1.SchemeGroupVersion.String(),
+		Kind:       "Migrate",
+		Namespace:  after.Namespace,
+		Name:       after.Name,
+		UID:        after.UID,
 	}
 	for _, event := range migration.Events(&before.Status, &after.Status) {
 		var related runtime.Object
@@ -41,9 +40,6 @@ func (l *loop) tell(before, after *v1alpha1.Migrate) {
 			}
 			note = c.Name + ": " + note
 		}
-		if len(note) > maxNote {
-			note = note[:maxNote-3] + "..."
-		}
-		l.Events.Eventf(regarding, related, event.Type, event.Reason, eventAction, "%s", note)
+		l.Events.Eventf(regarding, related, event.Type, event.Reason, eventAction, "%s", migration.Shorten(note, maxNote))
 	}
 }

@@ -32,6 +32,11 @@ const (
 	// progressInterval is the least time between two records of one Migrate that
 	// differ in progress only.
 	progressInterval = time.Second
+	// askInterval is the time between two questions about what a watch lacks.
+	askInterval = time.Second
+	// firstTurnRetry and lastTurnRetry bound the time between two tries of a turn that failed, for
+	// our own storage does not tell when it works again.
+	firstTurnRetry, lastTurnRetry = 5 * time.Millisecond, 30 * time.Second
 	// hostPatience is how long the first turns wait for the host to be read.
 	hostPatience = 5 * time.Second
 	// firstRetry and lastRetry bound the time between two tries of a write that a
@@ -59,7 +64,7 @@ func newLoop(config Config) *loop {
 	return &loop{
 		Config: config,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName](),
+			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstTurnRetry, lastTurnRetry),
 			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: "migrates"}),
 		factory:  factory,
 		informer: migrates.Informer(),
@@ -93,6 +98,11 @@ func (l *loop) run(ctx context.Context) {
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() {
+		if cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced) {
+			l.enqueueNamespace(metav1.NamespaceAll)
+		}
+	})
 	for range workers {
 		wg.Go(func() {
 			for l.turnNext(ctx) {
@@ -149,8 +159,8 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 	t := l.track(key, m.UID)
 	host := l.Host.Observe(m.Namespace, &m.Spec)
 	t.watch(migration.Clusters(m, host), func(c migration.Cluster) Watch {
-		return l.Members.Watch(m.Namespace, c, func(uid types.UID) {
-			if uid == "" || uid == m.UID {
+		return l.Members.Watch(key.Namespace, c, func(uid types.UID) {
+			if uid == "" || uid == t.uid {
 				l.queue.Add(key)
 			}
 		})

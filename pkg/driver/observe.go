@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -17,16 +19,17 @@ import (
 const askTimeout = 8 * time.Second
 
 // observe is what the open watches say of m. An object that is recorded and that
-// a watch does not have is asked for outright: the watch may be behind.
+// a watch does not have is asked for outright: the watch may be behind. Until the
+// answer is there, nothing is said of that member.
 func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) migration.Observation {
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
 	for cluster, watch := range t.watches {
 		member, ok := watch.Observe(m.UID)
+		if ok && member.Err == nil {
+			member, ok = l.confirmed(ctx, t, m, cluster, member)
+		}
 		if !ok {
 			continue
-		}
-		if member.Err == nil {
-			member = l.confirm(ctx, m, cluster, member)
 		}
 		member.WriteErr = t.writeErr(cluster)
 		seen.Members[cluster] = member
@@ -34,17 +37,47 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host 
 	return seen
 }
 
-// confirm asks the member if something that is recorded is not in seen.
-func (l *loop) confirm(ctx context.Context, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) migration.Member {
+// confirmed is seen, or what the member answered when it was asked because
+// something that is recorded is not in seen. It is asked beside the loop, and
+// again while the two differ.
+func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) (migration.Member, bool) {
 	if !migration.Misses(m, c, seen) {
+		t.forgetAnswer(c)
+		return seen, true
+	}
+	answer, wait := t.answer(c, l.Clock.Now())
+	if wait > 0 {
+		l.queue.AddAfter(t.key, wait)
+	} else if t.startAsking(c) {
+		l.acting.Go(func() {
+			member := l.Members.Member(m.Namespace, c)
+			t.stopAsking(c, byName(ctx, member, m, c, member.Ask(ctx, m.UID)), l.Clock.Now())
+			l.queue.Add(t.key)
+		})
+	}
+	if answer == nil {
+		return migration.Member{}, false
+	}
+	return *answer, true
+}
+
+// byName looks for what is recorded by its name: somebody may have taken the label
+// off that it is found by.
+func byName(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) migration.Member {
+	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
 	}
-	asked := l.Members.Member(m.Namespace, c).Ask(ctx, m.UID)
-	if asked.Err != nil {
-		seen.Err, seen.Since = asked.Err, asked.Since
-		return seen
+	var err error
+	backup, restore := migration.Recorded(m, c)
+	if backup != "" {
+		seen.Backup, err = member.Backup(ctx, backup)
+	} else {
+		seen.Restore, err = member.Restore(ctx, restore)
 	}
-	return asked
+	if err != nil && !apierrors.IsNotFound(err) {
+		return migration.Member{Err: err}
+	}
+	return seen
 }
 
 // LiveStatus is m's status, computed from what the host and the members say when

@@ -6,7 +6,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -43,6 +42,8 @@ type world struct {
 	mutex   sync.Mutex
 	version int
 	records int
+	// refuse is how many records are yet to be refused.
+	refuse int
 }
 
 func newWorld(t *testing.T) *world {
@@ -120,6 +121,10 @@ func (w *world) recordCount() int {
 func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
+	if w.refuse > 0 {
+		w.refuse--
+		return nil, errors.New("etcd is down")
+	}
 	if m.ResourceVersion != strconv.Itoa(w.version) {
 		return nil, apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("resourceVersion"))
 	}
@@ -170,6 +175,8 @@ type modelMember struct {
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
+	// unfinished has Backups stay InProgress.
+	unfinished bool
 	// hold has Ask wait until it is closed.
 	hold chan struct{}
 }
@@ -268,6 +275,9 @@ func (m *modelMember) CreateBackup(ctx context.Context, b *velerov1.Backup) (*ve
 	b.UID = types.UID("backup-in-" + m.name)
 	err := m.create(ctx, "backups", b.Name, func() bool { return m.backup != nil }, func() {
 		b.Status.Phase = velerov1.BackupPhaseCompleted
+		if m.unfinished {
+			b.Status.Phase = velerov1.BackupPhaseInProgress
+		}
 		b.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
 		m.backup = b
 	})
@@ -307,7 +317,7 @@ func (m *modelMember) Backup(_ context.Context, name string) (*velerov1.Backup, 
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.backup == nil || m.backup.Name != name {
-		return nil, fmt.Errorf("backup %s: not here", name)
+		return nil, apierrors.NewNotFound(velerov1.Resource("backups"), name)
 	}
 	return m.backup, nil
 }
@@ -316,7 +326,7 @@ func (m *modelMember) Restore(_ context.Context, name string) (*velerov1.Restore
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.restore == nil || m.restore.Name != name {
-		return nil, fmt.Errorf("restore %s: not here", name)
+		return nil, apierrors.NewNotFound(velerov1.Resource("restores"), name)
 	}
 	return m.restore, nil
 }

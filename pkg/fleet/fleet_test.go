@@ -171,7 +171,7 @@ func TestInventory(t *testing.T) {
 	want := migration.Inventory{
 		SourceFleet: migration.Fleet{Found: true, Members: []migration.Cluster{attached1, attached2, capi, missing}},
 		Clusters: map[migration.Cluster]migration.ClusterState{
-			attached1: {Ready: true}, attached2: {Ready: false}, capi: {Ready: true},
+			attached1: {Ready: true}, capi: {Ready: true},
 		},
 	}
 	manifests := []string{quickstart, member1YAML, member2YAML, capiYAML, otherNamespaceYAML}

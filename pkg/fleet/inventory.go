@@ -9,13 +9,18 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
+
+// maxReads is how many clusters of one Migrate are read from the host at once.
+const maxReads = 16
 
 // SecretGetter reads one Secret of the host.
 type SecretGetter interface {
@@ -154,37 +159,50 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 		inv.TargetFleet = fleet(spec.TargetCluster.Fleet)
 	}
 
-	asked := map[migration.Cluster]bool{}
-	for _, c := range concerned(spec, inv) {
-		if asked[c] {
-			continue
-		}
-		asked[c] = true
-		obj, err := get(c.Kind, c.Name)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err))
-		}
-		if obj != nil {
-			inv.Clusters[c] = migration.ClusterState{Ready: readCluster(c.Kind, obj).ready}
+	clusters := concerned(spec, inv)
+	states := make([]*migration.ClusterState, len(clusters))
+	failures := make([]error, len(clusters))
+	var group errgroup.Group
+	group.SetLimit(maxReads)
+	for i, c := range clusters {
+		group.Go(func() error {
+			obj, err := get(c.Kind, c.Name)
+			if err != nil {
+				failures[i] = fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err)
+			}
+			if obj != nil {
+				states[i] = &migration.ClusterState{Ready: readCluster(c.Kind, obj).ready}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // failures are collected, so that all of them are told
+	for i, c := range clusters {
+		if states[i] != nil {
+			inv.Clusters[c] = *states[i]
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(append(errs, failures...)...); err != nil {
 		return migration.Inventory{Err: err}
 	}
 	return inv
 }
 
-// concerned lists the clusters that the spec names and those that its fleets
-// have.
+// concerned lists the clusters that the spec means, each once: those that it
+// names, and where it names none the members of the fleet.
 func concerned(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.Cluster {
-	all := append([]migration.Cluster{}, inv.SourceFleet.Members...)
-	all = append(all, inv.TargetFleet.Members...)
-	for _, refs := range [][]corev1.ObjectReference{spec.SourceCluster.Clusters, spec.TargetCluster.Clusters} {
-		for _, ref := range refs {
+	var all []migration.Cluster
+	add := func(d v1alpha1.Destination, fleet migration.Fleet) {
+		if len(d.Clusters) == 0 {
+			all = append(all, fleet.Members...)
+		}
+		for _, ref := range d.Clusters {
 			if c := migration.ClusterFor(ref); c.Name != "" {
 				all = append(all, c)
 			}
 		}
 	}
-	return all
+	add(spec.SourceCluster, inv.SourceFleet)
+	add(spec.TargetCluster, inv.TargetFleet)
+	return sets.New(all...).UnsortedList()
 }

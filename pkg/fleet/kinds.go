@@ -12,12 +12,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// The kinds of Kurator that are read.
-const (
-	kindFleet           = "Fleet"
-	kindAttachedCluster = "AttachedCluster"
-	kindCluster         = "Cluster"
-)
+// kindFleet is the kind of a fleet; those of clusters are package migration's.
+const kindFleet = "Fleet"
 
 // defaultKey is the key of a Secret under which Cluster API keeps a kubeconfig,
 // and Kurator where the reference names none.
@@ -37,8 +33,8 @@ func kinds() []kind {
 	fleet := schema.GroupVersion{Group: "fleet.kurator.dev", Version: "v1alpha1"}
 	return []kind{
 		{kindFleet, fleet.WithResource("fleets"), func(u *unstructured.Unstructured) any { return fleetMembers(u) }},
-		{kindAttachedCluster, cluster.WithResource("attachedclusters"), func(u *unstructured.Unstructured) any { return readCluster(kindAttachedCluster, u) }},
-		{kindCluster, cluster.WithResource("clusters"), func(u *unstructured.Unstructured) any { return readCluster(kindCluster, u) }},
+		{migration.KindAttachedCluster, cluster.WithResource("attachedclusters"), func(u *unstructured.Unstructured) any { return readCluster(migration.KindAttachedCluster, u) }},
+		{migration.KindCluster, cluster.WithResource("clusters"), func(u *unstructured.Unstructured) any { return readCluster(migration.KindCluster, u) }},
 	}
 }
 
@@ -54,13 +50,13 @@ type cluster struct {
 func readCluster(kind string, u *unstructured.Unstructured) cluster {
 	c := cluster{uid: u.GetUID(), key: defaultKey}
 	switch kind {
-	case kindAttachedCluster:
+	case migration.KindAttachedCluster:
 		c.ready, _, _ = unstructured.NestedBool(u.Object, "status", "ready")
 		c.secret, _, _ = unstructured.NestedString(u.Object, "spec", "kubeconfig", "name")
 		if key, _, _ := unstructured.NestedString(u.Object, "spec", "kubeconfig", "key"); key != "" {
 			c.key = key
 		}
-	case kindCluster:
+	case migration.KindCluster:
 		phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
 		c.ready = phase == "Ready"
 		c.secret = u.GetName() + "-kubeconfig"

@@ -23,8 +23,9 @@ type UnreachableError struct {
 	NextTry time.Time
 }
 
+// Error leaves NextTry out, so that the text stays the same while the fault does.
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("%v (unreachable since %s, next try at %s)", e.Err, e.Since.UTC().Format(time.RFC3339), e.NextTry.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%v (unreachable since %s)", e.Err, e.Since.UTC().Format(time.RFC3339))
 }
 
 // Unwrap returns why the member did not answer.

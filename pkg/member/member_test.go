@@ -154,12 +154,14 @@ func TestFaultsOfCalls(t *testing.T) {
 		"resets": {func(s *apiServer) {
 			s.setFault(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 		}, "INTERNAL_ERROR", true},
-		"errors":          {func(s *apiServer) { s.setFault(status(500, "etcd is down")) }, "etcd is down", false},
-		"is busy":         {func(s *apiServer) { s.setFault(busy) }, "too many", false},
-		"forbids":         {func(s *apiServer) { s.setFault(status(403, "forbidden")) }, "forbidden", false},
-		"new token":       {func(s *apiServer) { s.setToken("another") }, "renew them in its Secret", false},
-		"no Velero":       {func(s *apiServer) { s.setFault(http.NotFound) }, "Velero is not installed", false},
-		"redirects":       {func(s *apiServer) { s.setFault(http.RedirectHandler("https://elsewhere.invalid/", 302).ServeHTTP) }, "", false},
+		"errors":    {func(s *apiServer) { s.setFault(status(500, "etcd is down")) }, "etcd is down", false},
+		"is busy":   {func(s *apiServer) { s.setFault(busy) }, "too many", false},
+		"forbids":   {func(s *apiServer) { s.setFault(status(403, "forbidden")) }, "forbidden", false},
+		"new token": {func(s *apiServer) { s.setToken("another") }, "renew them in its Secret", false},
+		"no Velero": {func(s *apiServer) { s.setFault(http.NotFound) }, "Velero is not installed", false},
+		"redirects": {func(s *apiServer) {
+			s.setFault(http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP)
+		}, "", false},
 		"says very much":  {func(s *apiServer) { s.setFault(status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
 		"answers garbage": {func(s *apiServer) { s.setFault(garbage) }, "cannot unmarshal", true},
 	} {

@@ -46,8 +46,10 @@ type entry[T object] struct {
 	unseen bool
 }
 
-var _ cache.ReflectorStore = &objects[object]{}
-var _ cache.ResourceVersionUpdater = &objects[object]{}
+var (
+	_ cache.ReflectorStore         = &objects[object]{}
+	_ cache.ResourceVersionUpdater = &objects[object]{}
+)
 
 func newObjects[T object](differs func(before, after T) bool, changed func(sets.Set[types.UID])) *objects[T] {
 	return &objects[T]{

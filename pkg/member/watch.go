@@ -115,13 +115,13 @@ func versionDiffers[T object](before, after T) bool {
 	return before.GetResourceVersion() != after.GetResourceVersion() || before.GetUID() != after.GetUID()
 }
 
-// locationDiffers ignores that Velero looks at each location once a minute and
-// notes when.
+// locationDiffers ignores that Velero validates each location once a minute and
+// notes when, but not when it has found what backups there are.
 func locationDiffers(before, after *velerov1.BackupStorageLocation) bool {
 	return before.UID != after.UID ||
 		before.Status.Phase != after.Status.Phase ||
 		before.Status.Message != after.Status.Message ||
-		before.Status.AccessMode != after.Status.AccessMode ||
+		!before.Status.LastSyncedTime.Equal(after.Status.LastSyncedTime) ||
 		!equality.Semantic.DeepEqual(before.Spec, after.Spec) ||
 		!equality.Semantic.DeepEqual(before.Labels, after.Labels)
 }

@@ -22,7 +22,8 @@ import (
 )
 
 // patient does not try again by itself within a test; impatient does at once.
-func patient() Options   { return quick() }
+func patient() Options { return quick() }
+
 func impatient() Options { return Options{RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond} }
 
 // spectator watches a member and waits for what it is to see.
@@ -184,7 +185,7 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 	if seen.Backup == nil || seen.Since.IsZero() {
 		t.Errorf("what it said last is forgotten, or since when: %+v", seen)
 	}
-	s.await("the same fault", "u1", func(m migration.Member) bool { return m.Err.Error() == seen.Err.Error() && m.Since == seen.Since })
+	s.await("the same fault", "u1", func(m migration.Member) bool { return m.Err.Error() == seen.Err.Error() && m.Since.Equal(seen.Since) })
 
 	server.startAgain()
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })

@@ -18,9 +18,6 @@ import (
 // spec does not say.
 const DefaultProgressDeadline = 600 * time.Second
 
-// maxMessageLength is what a condition's message may hold.
-const maxMessageLength = 32768
-
 // NextDeadline is when m's status changes by time alone: when a part that makes
 // no progress is next said to be stalled. Not ok if no clock runs.
 func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) {
@@ -38,22 +35,20 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 
 func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, waiting state, now time.Time) {
 	set := func(kind string, value metav1.ConditionStatus, s state) {
-		if len(s.message) > maxMessageLength {
-			s.message = s.message[:maxMessageLength-3] + "..."
-		}
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type: kind, Status: value, Reason: s.reason, Message: s.message,
+			Type: kind, Status: value, Reason: s.reason, Message: Shorten(s.message, maxMessageLength),
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	story := storyOf(status, waiting)
+	story := storyOf(m, status, waiting)
 
 	set(v1alpha1.ConditionReady, conditionOf(status.Phase == v1alpha1.MigratePhaseCompleted), story)
 	set(v1alpha1.ConditionReconciling, conditionOf(!IsTerminal(status.Phase)), state{string(status.Phase), story.message})
 	value, s := stalled(m, status, story, now)
 	set(v1alpha1.ConditionStalled, value, s)
-	value, s = membersReachable(status, seen)
-	set(v1alpha1.ConditionMembersReachable, value, s)
+	if value, s, known := membersReachable(status, seen); known || meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionMembersReachable) == nil {
+		set(v1alpha1.ConditionMembersReachable, value, s)
+	}
 	source := status.SourceClusterStatus
 	if source == nil {
 		set(v1alpha1.ConditionSourceReady, metav1.ConditionFalse, story)
@@ -64,9 +59,12 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	if !done {
 		return
 	}
-	if holdsNothing(source.BackupStatusInCluster) {
+	switch {
+	case holdsNothing(source.BackupStatusInCluster):
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
-	} else if source.BackupStatusInCluster.Progress != nil {
+	case perhapsNamespacesAlone(m, source.BackupStatusInCluster):
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, namespacesAlone(source))
+	case source.BackupStatusInCluster.Progress != nil:
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{ReasonItemsFound, source.Message})
 	}
 }
@@ -79,7 +77,7 @@ func nothingMatched(source *v1alpha1.BackupDetails) state {
 
 // storyOf tells in one sentence, or one for each cluster concerned, where the
 // migration stands and why.
-func storyOf(status *v1alpha1.MigrateStatus, waiting state) state {
+func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state) state {
 	if waiting != (state{}) {
 		return waiting
 	}
@@ -92,7 +90,11 @@ func storyOf(status *v1alpha1.MigrateStatus, waiting state) state {
 	case holdsNothing(source.BackupStatusInCluster):
 		return nothingMatched(source)
 	}
-	return storyOfTargets(status.TargetClusterStatus)
+	story := storyOfTargets(status.TargetClusterStatus)
+	if status.Phase == v1alpha1.MigratePhaseCompleted && perhapsNamespacesAlone(m, source.BackupStatusInCluster) {
+		story.message += " " + namespacesAlone(source).message
+	}
+	return story
 }
 
 // storyOfTargets tells of every target that is not done, or not without
@@ -170,10 +172,12 @@ func progressDeadline(m *v1alpha1.Migrate) time.Duration {
 	return DefaultProgressDeadline
 }
 
-func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (metav1.ConditionStatus, state) {
+// membersReachable says whether every member that is still needed answers; not
+// known where one that is needed has not been asked yet.
+func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value metav1.ConditionStatus, s state, known bool) {
 	parts := partsOf(status)
 	if len(parts) == 0 {
-		return metav1.ConditionUnknown, state{ReasonConnecting, "No cluster is resolved yet."}
+		return metav1.ConditionUnknown, state{ReasonConnecting, "No cluster is resolved yet."}, true
 	}
 	var down, unknown []string
 	for _, part := range parts {
@@ -188,11 +192,11 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (metav1.
 	}
 	switch {
 	case len(down) > 0:
-		return metav1.ConditionFalse, state{ReasonMemberUnreachable, strings.Join(down, " ")}
+		return metav1.ConditionFalse, state{ReasonMemberUnreachable, strings.Join(down, " ")}, true
 	case len(unknown) > 0:
-		return metav1.ConditionUnknown, state{ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}
+		return metav1.ConditionUnknown, state{ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}, false
 	}
-	return metav1.ConditionTrue, state{ReasonAllReachable, "Every cluster that is still needed answers."}
+	return metav1.ConditionTrue, state{ReasonAllReachable, "Every cluster that is still needed answers."}, true
 }
 
 func partsOf(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {

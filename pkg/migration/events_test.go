@@ -85,7 +85,7 @@ func FuzzStatus(f *testing.F) {
 		s := newScene(t, m2, m3)
 		for range 40 {
 			before := s.m.Status.DeepCopy()
-			switch random.IntN(8) {
+			switch random.IntN(10) {
 			case 0:
 				s.seen.Host.SourceFleet.Found = !s.seen.Host.SourceFleet.Found
 			case 1:
@@ -105,6 +105,8 @@ func FuzzStatus(f *testing.F) {
 			case 4:
 				delete(s.seen.Members, []Cluster{m1, m2, m3}[random.IntN(3)])
 			case 5:
+				s.with([]Cluster{m1, m2, m3}[random.IntN(3)], func(m *Member) { m.Locations = nil })
+			case 6:
 				s.seen.Members[[]Cluster{m1, m2, m3}[random.IntN(3)]] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 			default:
 				for _, action := range s.next() {

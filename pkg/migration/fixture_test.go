@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 var (
@@ -104,7 +105,11 @@ func (s *scene) next() []Action {
 		case CreateBackup:
 			s.with(a.Source, func(m *Member) { m.Backup = a.Backup })
 		case StartRestore:
-			s.with(a.Target, func(m *Member) { m.Backup, m.Restore = a.Backup, a.Restore })
+			s.with(a.Target, func(m *Member) {
+				if m.Restore = a.Restore; a.There == nil {
+					m.Backup = velero.HandedOverBackup(a.From, a.Location, 0)
+				}
+			})
 		}
 	}
 	return actions

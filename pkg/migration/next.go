@@ -27,9 +27,13 @@ type CreateBackup struct {
 // PodVolumeBackups that belong to it, and then makes the Restore.
 type StartRestore struct {
 	Source, Target Cluster
-	// Backup is the Backup as it is to be in the target. It has a UID if it is
-	// there already.
-	Backup *velerov1.Backup
+	// There is the Backup in the target; nil if it is to be made known there.
+	There *velerov1.Backup
+	// From is the Backup in the source that is to be made known; nil if There is
+	// not.
+	From *velerov1.Backup
+	// Location is the target's name of the storage that From is in.
+	Location string
 	// Restore is made last: when it exists, all that it needs exists.
 	Restore *velerov1.Restore
 }
@@ -79,17 +83,17 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 		if _, ready := targetReadiness(m, target, source, seen); !ready {
 			continue
 		}
-		backup := member.Backup
-		if backup == nil {
-			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
-			backup = velero.HandedOverBackup(from.Backup, location.target.Name)
-		}
-		actions = append(actions, StartRestore{
+		action := StartRestore{
 			Source:  clusterOf(source.ClusterPart),
 			Target:  cluster,
-			Backup:  backup,
+			There:   member.Backup,
 			Restore: velero.Restore(m, target.ClusterName, source.BackupNameInCluster),
-		})
+		}
+		if action.There == nil {
+			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
+			action.From, action.Location = from.Backup, location.target.Name
+		}
+		actions = append(actions, action)
 	}
 	return actions
 }

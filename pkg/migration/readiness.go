@@ -19,6 +19,9 @@ import (
 // waited for. It is made when the source's storage is available and at least one
 // target can take it: the other targets delay nobody.
 func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
+	if m.DeletionTimestamp != nil {
+		return beingDeleted(), false
+	}
 	member, s, ok := reach(source.ClusterPart, seen.Host.SourceFleet, seen)
 	if !ok {
 		return s, false
@@ -53,6 +56,9 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 		if ok {
 			return state{}, true
 		}
+		if s.reason == ReasonConnecting {
+			return s, false
+		}
 		waiting = append(waiting, targets[i].ClusterName+": "+s.message)
 	}
 	return state{ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
@@ -61,6 +67,9 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 // targetReadiness says whether the Restore may be made in a target, and if not,
 // what is waited for.
 func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation) (state, bool) {
+	if m.DeletionTimestamp != nil {
+		return beingDeleted(), false
+	}
 	name := target.ClusterName
 	location, s, ok := receivingLocation(target.ClusterPart, source, seen)
 	if !ok {
@@ -70,22 +79,14 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return state{ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
 	member := seen.Members[clusterOf(target.ClusterPart)]
-	from, asked := seen.Members[clusterOf(source.ClusterPart)]
+	if member.Backup != nil {
+		s, ok = restorable(name, member)
+	} else {
+		s, ok = canHandOver(name, source, location, seen)
+	}
 	switch {
-	case !asked || from.Err != nil:
-		return state{ReasonSourceUnreachable, fmt.Sprintf(
-			"Backup %s is finished, but %s can't be asked for what belongs to it. %s",
-			source.BackupNameInCluster, source.ClusterName, unreachable(source.ClusterName, from).message)}, false
-	case member.Backup == nil && from.Backup == nil:
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Backup %s is no longer in %s; waiting for Velero to find it in the storage again, which it looks through about once a minute.",
-			source.BackupNameInCluster, source.ClusterName)}, false
-	case member.Backup == nil && location.sameness != velero.Same:
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+
-				"it can't be proven that %s in %s and %s in %s are the same storage.",
-			name, source.BackupNameInCluster, velero.DescribeLocation(location.source), source.ClusterName,
-			velero.DescribeLocation(location.target), name)}, false
+	case !ok:
+		return s, false
 	case member.WriteErr != nil:
 		return state{ReasonRestoreCreateFailed, fmt.Sprintf(
 			"The Restore could not be created in %s, trying again: %v", name, member.WriteErr)}, true
@@ -93,6 +94,47 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return state{target.Reason, target.Message}, true
 	}
 	return state{ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
+}
+
+// restorable says whether the Backup that a target has can be restored now. The
+// source is not needed for that.
+func restorable(target string, member Member) (state, bool) {
+	backup := member.Backup
+	if backup.Status.Phase != velerov1.BackupPhaseCompleted {
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Backup %s in %s is %s, so it can't be restored from; waiting for Velero to find it in the storage anew.",
+			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
+	}
+	location := locationNamed(backup.Spec.StorageLocation, member.Locations)
+	if velero.IsHandedOver(backup) || location != nil && velero.IsSyncComplete(backup, location) {
+		return state{}, true
+	}
+	return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+		"Velero in %s has found Backup %s by itself; waiting for it to find all that belongs to it.", target, backup.Name)}, false
+}
+
+// canHandOver says whether the source's finished Backup can be made known in a
+// target that does not know it.
+func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedLocation, seen Observation) (state, bool) {
+	name := source.BackupNameInCluster
+	from, asked := seen.Members[clusterOf(source.ClusterPart)]
+	switch {
+	case !asked || from.Err != nil:
+		return state{ReasonSourceUnreachable, fmt.Sprintf(
+			"Backup %s is finished; it is restored as soon as %s answers, or Velero in %s has found it in the storage by itself. %s",
+			name, source.ClusterName, target, unreachable(source.ClusterName, from).message)}, false
+	case from.Backup == nil || from.Backup.Status.Phase != velerov1.BackupPhaseCompleted:
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Backup %s is no longer in %s; waiting for Velero in %s to find it in the storage by itself, which it looks through about once a minute.",
+			name, source.ClusterName, target)}, false
+	case location.sameness != velero.Same:
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+
+				"it can't be proven that %s in %s and %s in %s are the same storage.",
+			target, name, velero.DescribeLocation(location.source), source.ClusterName,
+			velero.DescribeLocation(location.target), target)}, false
+	}
+	return state{}, true
 }
 
 // sharedLocation is the storage of a migration as the two clusters see it.
@@ -146,13 +188,15 @@ func sourceLocation(source Member) *velerov1.BackupStorageLocation {
 	if source.Backup == nil || source.Backup.Spec.StorageLocation == "" {
 		return velero.DefaultLocation(source.Locations)
 	}
-	i := slices.IndexFunc(source.Locations, func(l velerov1.BackupStorageLocation) bool {
-		return l.Name == source.Backup.Spec.StorageLocation
-	})
+	return locationNamed(source.Backup.Spec.StorageLocation, source.Locations)
+}
+
+func locationNamed(name string, locations []velerov1.BackupStorageLocation) *velerov1.BackupStorageLocation {
+	i := slices.IndexFunc(locations, func(l velerov1.BackupStorageLocation) bool { return l.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return &source.Locations[i]
+	return &locations[i]
 }
 
 // matchLocation is that of a target's locations which is, or may be, the

@@ -17,6 +17,7 @@ import (
 // exists has "Backup" or "Restore" and Velero's phase as its reason, such as
 // BackupInProgress.
 const (
+	ReasonBeingDeleted         = "BeingDeleted"
 	ReasonHostUnreachable      = "HostUnreachable"
 	ReasonFleetNotFound        = "FleetNotFound"
 	ReasonSourceAmbiguous      = "SourceAmbiguous"
@@ -48,6 +49,7 @@ const (
 
 	ReasonAllReachable             = "AllReachable"
 	ReasonItemsFound               = "ItemsFound"
+	ReasonNamespacesAlone          = "PerhapsNamespacesAlone"
 	ReasonNothingMatched           = "NothingMatched"
 	ReasonProgressing              = "Progressing"
 	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
@@ -56,6 +58,10 @@ const (
 // state is why a part is in its phase, for a program and for a person.
 type state struct {
 	reason, message string
+}
+
+func beingDeleted() state {
+	return state{ReasonBeingDeleted, "The Migrate is being deleted, so nothing more is begun for it."}
 }
 
 func hostUnreachable(err error) state {
@@ -164,6 +170,13 @@ func nothingToRestore(source *v1alpha1.BackupDetails) state {
 func nothingRestored(source *v1alpha1.BackupDetails) state {
 	return state{ReasonBackupFailed, fmt.Sprintf(
 		"Nothing was restored, for there is no finished Backup of %s.", source.ClusterName)}
+}
+
+func namespacesAlone(source *v1alpha1.BackupDetails) state {
+	done, _ := backupItems(source.BackupStatusInCluster)
+	return state{ReasonNamespacesAlone, fmt.Sprintf(
+		"Velero counts the namespaces themselves among the %s of Backup %s, so it can't be told from the count whether anything in them matched the filter. Look into the targets.",
+		count(done, "item"), source.BackupNameInCluster)}
 }
 
 func backupItems(s *velerov1.BackupStatus) (done, total int) {

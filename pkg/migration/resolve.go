@@ -170,11 +170,25 @@ func newPart(c Cluster) v1alpha1.ClusterPart {
 	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
 }
 
+// Recorded is the name of what Misses looks for in a cluster: of the Backup in the
+// source, of the Restore in a target. The other is empty.
+func Recorded(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
+	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+		return source.BackupNameInCluster, ""
+	}
+	for _, t := range m.Status.TargetClusterStatus {
+		if clusterOf(t.ClusterPart) == c {
+			return "", t.RestoreNameInCluster
+		}
+	}
+	return "", ""
+}
+
 // Misses says whether a cluster once had an object of m's, by the record, that
 // is not in what is seen of it and still matters.
 func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
-		return source.BackupStatusInCluster != nil && seen.Backup == nil
+		return !IsTerminal(source.Phase) && source.BackupStatusInCluster != nil && seen.Backup == nil
 	}
 	for _, t := range m.Status.TargetClusterStatus {
 		if clusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {

@@ -66,7 +66,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		setUnreachable(part, member)
 	case member.Backup != nil:
 		source.BackupNameInCluster = member.Backup.Name
-		source.BackupStatusInCluster = member.Backup.Status.DeepCopy()
+		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		setPart(part, velero.BackupPhase(member.Backup.Status.Phase), backupState(member.Backup))
 	case source.BackupStatusInCluster != nil:
 		setPart(part, v1alpha1.MigratePhaseFailed, backupDeleted(source))
@@ -75,7 +75,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		if ready && !IsPinned(&v1alpha1.MigrateStatus{SourceClusterStatus: source}) {
 			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
 		}
-		setPart(part, v1alpha1.MigratePhasePending, state)
+		setPending(part, state)
 	}
 	markProgress(part, before, progressOf(*part, source.BackupStatusInCluster), now)
 }
@@ -93,7 +93,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setUnreachable(part, member)
 	case member.Restore != nil:
 		target.RestoreNameInCluster = member.Restore.Name
-		target.RestoreStatusInCluster = member.Restore.Status.DeepCopy()
+		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		setPart(part, velero.RestorePhase(member.Restore.Status.Phase), restoreState(member.Restore))
 	case target.RestoreStatusInCluster != nil:
 		setPart(part, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
@@ -105,7 +105,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setPart(part, v1alpha1.MigratePhaseFailed, backupExpired(source))
 	default:
 		state, _ := targetReadiness(m, target, source, seen)
-		setPart(part, v1alpha1.MigratePhasePending, state)
+		setPending(part, state)
 	}
 	markProgress(part, before, progressOf(*part, target.RestoreStatusInCluster), now)
 }
@@ -147,13 +147,16 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 	}
 }
 
-// holdsNothing says whether a completed Backup is known to hold no items.
-func holdsNothing(status *velerov1.BackupStatus) bool {
-	return status != nil && status.Progress != nil && status.Progress.TotalItems == 0
+// setPending says what a part waits for. While a member is only being connected
+// to, what was recorded of the part stays: a new leader knows no better.
+func setPending(part *v1alpha1.ClusterPart, s state) {
+	if s.reason != ReasonConnecting || part.Reason == "" {
+		setPart(part, v1alpha1.MigratePhasePending, s)
+	}
 }
 
 func setPart(part *v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, s state) {
-	part.Phase, part.Reason, part.Message = phase, s.reason, s.message
+	part.Phase, part.Reason, part.Message = phase, s.reason, Shorten(s.message, maxMessageLength)
 }
 
 // setUnreachable keeps what was recorded of a part whose member can't be asked,

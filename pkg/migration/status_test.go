@@ -4,9 +4,13 @@
 package migration
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -315,12 +319,99 @@ func TestSamenessUnprovenWaitsForVelerosSync(t *testing.T) {
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
 
 	synced := s.seen.Members[m1].Backup.DeepCopy()
-	synced.UID = "synced"
+	synced.CreationTimestamp = metav1.NewTime(start)
 	s.with(m2, func(m *Member) { m.Backup = synced })
 	s.record()
+	s.wantNothingToDo()
+
+	// What Velero's sync has finished needs no source any more.
+	s.with(m1, func(m *Member) { m.Err = errDown })
+	s.with(m2, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start} })
+	s.record()
 	actions := s.next()
-	if len(actions) != 1 || actions[0].(StartRestore).Backup != synced {
+	if len(actions) != 1 || actions[0].(StartRestore).There != synced || actions[0].(StartRestore).From != nil {
 		t.Fatalf("wants to do %+v, want a Restore of the Backup that Velero found", actions)
+	}
+}
+
+func TestTheSourceGoesAfterItsBackup(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.with(m1, func(m *Member) { m.Err = errDown })
+	s.record()
+	s.wantCondition("Ready", "False", "SourceUnreachable")
+	s.wantNothingToDo()
+}
+
+func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
+	for name, where := range map[string]Cluster{"in the source": m1, "in the target": m2} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+			deleting := s.seen.Members[m1].Backup.DeepCopy()
+			deleting.Status.Phase = velerov1.BackupPhaseDeleting
+			s.with(where, func(m *Member) { m.Backup = deleting })
+			s.record()
+			s.wantCondition("Ready", "False", "WaitingForBackupSync")
+			s.wantNothingToDo()
+		})
+	}
+}
+
+func TestALocationThatIsGone(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.with(m1, func(m *Member) { m.Locations = nil })
+	s.record()
+	s.wantCondition("Ready", "False", "WaitingForBackupSync")
+	s.wantNothingToDo()
+}
+
+func TestANewLeaderKnowsNoBetter(t *testing.T) {
+	s := newScene(t, m2).with(m2, func(m *Member) { m.Err, m.Since = errDown, start })
+	before := s.record()
+	s.seen.Members = map[Cluster]Member{}
+	if after := s.record(); Compare(&before, &after) != Unchanged {
+		t.Errorf("before anybody was asked the status changed:\n%s", cmp.Diff(before, after))
+	}
+}
+
+func TestNamespacesAreItemsToo(t *testing.T) {
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mistyped"}}
+	for _, tt := range []struct {
+		name   string
+		filter v1alpha1.ResourceFilter
+		items  int
+		want   metav1.ConditionStatus
+	}{
+		{"selector alone", v1alpha1.ResourceFilter{LabelSelector: selector}, 1, "True"},
+		{"namespaces alone", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}, 1, "True"},
+		{"as many items as namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 2, "Unknown"},
+		{"namespaces are no cluster resources taken", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludeClusterResources: new(false)}, 1, "True"},
+		{"namespaces are not among the resources", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludedResources: []string{"configmaps"}}, 1, "True"},
+		{"more items than namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 3, "True"},
+		{"a pattern of namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a*"}, OrLabelSelectors: []*metav1.LabelSelector{selector}}, 9, "Unknown"},
+		{"all namespaces but some", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, LabelSelector: selector}, 9, "Unknown"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, m2)
+			s.m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
+			s.begun().backup(velerov1.BackupPhaseCompleted, tt.items)
+			reason := map[metav1.ConditionStatus]string{"True": "ItemsFound", "Unknown": "PerhapsNamespacesAlone"}[tt.want]
+			s.wantCondition("ItemsFound", tt.want, reason)
+		})
+	}
+}
+
+func TestWhatAMemberSendsIsBounded(t *testing.T) {
+	s := newScene(t, m2).begun()
+	s.with(m1, func(m *Member) {
+		m.Backup.Status.FailureReason = strings.Repeat("ä", 1<<20)
+		for range 1000 {
+			m.Backup.Status.ValidationErrors = append(m.Backup.Status.ValidationErrors, strings.Repeat("x", 1<<16))
+		}
+	})
+	s.backup(velerov1.BackupPhaseFailedValidation, 0)
+	raw, err := json.Marshal(s.m.Status)
+	if err != nil || len(raw) > 128<<10 || !utf8.Valid(raw) {
+		t.Errorf("the status has %d bytes, %v", len(raw), err)
 	}
 }
 
@@ -354,6 +445,8 @@ func TestNothingIsDoneForAMigrateThatIsBeingDeleted(t *testing.T) {
 	s := newScene(t, m2)
 	s.record()
 	s.m.DeletionTimestamp = &metav1.Time{Time: start}
+	s.record()
+	s.wantCondition("Ready", "False", "BeingDeleted")
 	s.wantNothingToDo()
 }
 

@@ -5,6 +5,7 @@ package velero
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -87,6 +88,22 @@ func TestNoPolicyIsVelerosDefault(t *testing.T) {
 	}
 }
 
+func TestIsSyncComplete(t *testing.T) {
+	at := func(second int) *metav1.Time {
+		return &metav1.Time{Time: time.Date(2023, 10, 28, 15, 55, second, 0, time.UTC)}
+	}
+	backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: *at(10)}}
+	for _, tt := range []struct {
+		synced *metav1.Time
+		want   bool
+	}{{nil, false}, {at(9), false}, {at(10), true}, {at(11), true}} {
+		location := &velerov1.BackupStorageLocation{Status: velerov1.BackupStorageLocationStatus{LastSyncedTime: tt.synced}}
+		if got := IsSyncComplete(backup, location); got != tt.want {
+			t.Errorf("Backup of second 10, synced at %v: %v", tt.synced, got)
+		}
+	}
+}
+
 func TestHandOver(t *testing.T) {
 	source := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -100,12 +117,15 @@ func TestHandOver(t *testing.T) {
 		},
 		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
 	}
-	backup := HandedOverBackup(source, "green")
+	backup := HandedOverBackup(source, "green", 1)
 	want := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        "b",
-			Labels:      map[string]string{"velero.io/storage-location": "green", MigrateUIDLabel: "u1"},
-			Annotations: map[string]string{"velero.io/source-cluster-k8s-gitversion": "v1.36.3"},
+			Name:   "b",
+			Labels: map[string]string{MigrateUIDLabel: "u1"},
+			Annotations: map[string]string{
+				"velero.io/source-cluster-k8s-gitversion":           "v1.36.3",
+				"backup.kurator.dev/handed-over-pod-volume-backups": "1",
+			},
 		},
 		Spec:   velerov1.BackupSpec{StorageLocation: "green", IncludedNamespaces: []string{"x"}},
 		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
@@ -138,5 +158,20 @@ func TestHandOver(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantPVB, pvb); diff != "" {
 		t.Errorf("PodVolumeBackup (-want +got):\n%s", diff)
+	}
+
+	older := pvb.DeepCopy()
+	older.OwnerReferences[0].UID = "u-before"
+	for name, tt := range map[string]struct {
+		there []velerov1.PodVolumeBackup
+		want  bool
+	}{
+		"none":                 {nil, false},
+		"all":                  {[]velerov1.PodVolumeBackup{*pvb}, true},
+		"of an earlier Backup": {[]velerov1.PodVolumeBackup{*older}, false},
+	} {
+		if got := IsHandoffComplete(backup, tt.there); got != tt.want {
+			t.Errorf("complete with %s: %v", name, got)
+		}
 	}
 }

@@ -6,6 +6,8 @@ package velero
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strconv"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,10 +16,15 @@ import (
 
 // HandedOverBackup is the Backup object that makes a finished Backup of the
 // source known in a target cluster, whose Velero finds the data at
-// storageLocation. It is what Velero's own sync of the bucket would create
-// (backup_sync_controller): name, labels and annotations, spec without hooks and
-// with the local storage location, status.
-func HandedOverBackup(source *velerov1.Backup, storageLocation string) *velerov1.Backup {
+// storageLocation, together with its PodVolumeBackups. It is what Velero's own
+// sync of the bucket would create (backup_sync_controller): name, labels and
+// annotations, spec without hooks and with the local storage location, status.
+//
+// Two things differ. An annotation tells when the handoff is complete. And the
+// label velero.io/storage-location is left out: by it the sync finds the Backups
+// that it deletes because they were not in the bucket when it began, as this one
+// may not have been. Its own expiry still has Velero collect the object.
+func HandedOverBackup(source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
 	source = source.DeepCopy()
 	backup := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -30,8 +37,41 @@ func HandedOverBackup(source *velerov1.Backup, storageLocation string) *velerov1
 	}
 	backup.Spec.Hooks = velerov1.BackupHooks{}
 	backup.Spec.StorageLocation = storageLocation
-	metav1.SetMetaDataLabel(&backup.ObjectMeta, velerov1.StorageLocationLabel, LabelValue(storageLocation))
+	delete(backup.Labels, velerov1.StorageLocationLabel)
+	metav1.SetMetaDataAnnotation(&backup.ObjectMeta, HandedOverAnnotation, strconv.Itoa(podVolumeBackups))
 	return backup
+}
+
+// IsHandedOver says whether we made this Backup known in its cluster.
+func IsHandedOver(backup *velerov1.Backup) bool {
+	_, ok := backup.Annotations[HandedOverAnnotation]
+	return ok
+}
+
+// IsHandoffComplete says whether all PodVolumeBackups of a Backup that we handed
+// over are among those of its cluster. One that belongs to another Backup object
+// of the same name does not count: it is about to be collected with it.
+func IsHandoffComplete(backup *velerov1.Backup, there []velerov1.PodVolumeBackup) bool {
+	owned := 0
+	for i := range there {
+		if IsOwnedBy(&there[i], backup) {
+			owned++
+		}
+	}
+	return backup.Annotations[HandedOverAnnotation] == strconv.Itoa(owned)
+}
+
+// IsOwnedBy says whether a PodVolumeBackup belongs to this very Backup object.
+func IsOwnedBy(pvb *velerov1.PodVolumeBackup, backup *velerov1.Backup) bool {
+	return slices.ContainsFunc(pvb.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == backup.UID })
+}
+
+// IsSyncComplete says whether Velero, which found a Backup by itself, has made
+// known all that belongs to it: the round of its sync that created the Backup has
+// ended since.
+func IsSyncComplete(backup *velerov1.Backup, location *velerov1.BackupStorageLocation) bool {
+	synced := location.Status.LastSyncedTime
+	return synced != nil && !synced.Before(&backup.CreationTimestamp)
 }
 
 // HandedOverPodVolumeBackup is the PodVolumeBackup that makes one of the source

@@ -19,6 +19,10 @@ const (
 	// MigrateAnnotation is on every Velero object that we create; its value is
 	// namespace/name of the Migrate, for a person who finds the object.
 	MigrateAnnotation = "backup.kurator.dev/migrate"
+	// HandedOverAnnotation is on a Backup that we made known in a target; its value
+	// is how many PodVolumeBackups belong to it. A Backup that Velero found by
+	// itself does not have it.
+	HandedOverAnnotation = "backup.kurator.dev/handed-over-pod-volume-backups"
 )
 
 // suffixLength is how much of the UID goes into a name: 32 random bits, among

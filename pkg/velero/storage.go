@@ -4,8 +4,9 @@
 package velero
 
 import (
+	"bytes"
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -52,7 +53,8 @@ var storeKeys = map[string][]string{
 // CompareStorage says whether two locations of two clusters are the same
 // storage. The bucket and the prefix must be the same. The store that they are
 // in is compared by what the provider identifies it with; an endpoint that is
-// named relative to its cluster proves nothing.
+// named relative to its cluster proves nothing, unless both clusters trust it by
+// the same certificate of a CA of its own.
 func CompareStorage(a, b *velerov1.BackupStorageLocation) Sameness {
 	if a.Spec.ObjectStorage == nil || b.Spec.ObjectStorage == nil {
 		return Unproven
@@ -67,8 +69,10 @@ func CompareStorage(a, b *velerov1.BackupStorageLocation) Sameness {
 	if !known {
 		keys = allKeys(a.Spec.Config, b.Spec.Config)
 	}
+	sameCA := len(a.Spec.ObjectStorage.CACert) > 0 && bytes.Equal(a.Spec.ObjectStorage.CACert, b.Spec.ObjectStorage.CACert)
 	for _, key := range keys {
-		if !sameStoreValue(a.Spec.Config[key], b.Spec.Config[key]) {
+		x, y := strings.TrimRight(a.Spec.Config[key], "/"), strings.TrimRight(b.Spec.Config[key], "/")
+		if x != y || isClusterRelative(x) && !sameCA {
 			return Unproven
 		}
 	}
@@ -78,6 +82,9 @@ func CompareStorage(a, b *velerov1.BackupStorageLocation) Sameness {
 // DescribeLocation names the storage behind a location for a person, such as
 // "default (aws, bucket velero, prefix team-a, http://s3.example.com)".
 func DescribeLocation(l *velerov1.BackupStorageLocation) string {
+	if l == nil {
+		return "an unknown BackupStorageLocation"
+	}
 	parts := []string{provider(l)}
 	if l.Spec.ObjectStorage != nil {
 		parts = append(parts, "bucket "+l.Spec.ObjectStorage.Bucket)
@@ -111,23 +118,17 @@ func allKeys(configs ...map[string]string) []string {
 	return keys
 }
 
-func sameStoreValue(a, b string) bool {
-	if strings.TrimRight(a, "/") != strings.TrimRight(b, "/") {
-		return false
-	}
-	return !isClusterRelative(a)
-}
-
-// isClusterRelative says whether an endpoint's host is a name that every cluster
-// resolves for itself: a Service's, or one without a domain.
+// isClusterRelative says whether an endpoint's host may lead to another place in
+// each cluster: the name of a Service or one without a domain, an address of the
+// machine itself or of a private network.
 func isClusterRelative(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" {
 		return false
 	}
 	host := strings.TrimSuffix(u.Hostname(), ".")
-	if host == "localhost" || net.ParseIP(host) != nil {
-		return false
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 	}
 	return !strings.Contains(host, ".") ||
 		strings.HasSuffix(host, ".svc") ||

@@ -22,6 +22,11 @@ func location(provider, bucket, prefix string, config map[string]string) *velero
 	}
 }
 
+func withCA(ca string, l *velerov1.BackupStorageLocation) *velerov1.BackupStorageLocation {
+	l.Spec.ObjectStorage.CACert = []byte(ca)
+	return l
+}
+
 func endpoint(s string) map[string]string { return map[string]string{"s3Url": s} }
 
 func TestCompareStorage(t *testing.T) {
@@ -34,7 +39,11 @@ func TestCompareStorage(t *testing.T) {
 		{"old and new name of the provider", location("aws", "b", "", nil), location("velero.io/aws", "b", "", nil), Same},
 		{"region does not matter at AWS", location("aws", "b", "", map[string]string{"region": "x"}), location("aws", "b", "", map[string]string{"region": "y"}), Same},
 		{"prefix with and without slashes", location("aws", "b", "/p/", nil), location("aws", "b", "p", nil), Same},
-		{"an address of this machine", location("aws", "b", "", endpoint("http://127.0.0.1:9000")), location("aws", "b", "", endpoint("http://127.0.0.1:9000")), Same},
+		{"a public address", location("aws", "b", "", endpoint("http://8.8.4.4:9000")), location("aws", "b", "", endpoint("http://8.8.4.4:9000")), Same},
+		{"an address of the machine itself", location("aws", "b", "", endpoint("http://127.0.0.1:9000")), location("aws", "b", "", endpoint("http://127.0.0.1:9000")), Unproven},
+		{"an address of a private network", location("aws", "b", "", endpoint("http://10.96.0.9:9000")), location("aws", "b", "", endpoint("http://10.96.0.9:9000")), Unproven},
+		{"the same with one CA", withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), Same},
+		{"the same with two CAs", withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), withCA("y", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), Unproven},
 		{"another bucket", location("aws", "b", "", nil), location("aws", "c", "", nil), Different},
 		{"another prefix", location("aws", "b", "p", nil), location("aws", "b", "q", nil), Different},
 		{"another endpoint may lead to the same bucket", location("aws", "b", "", endpoint("https://a.example.com")), location("aws", "b", "", endpoint("https://b.example.com")), Unproven},
@@ -86,6 +95,9 @@ func TestDefaultLocation(t *testing.T) {
 func TestDescribeLocation(t *testing.T) {
 	got := DescribeLocation(location("velero.io/aws", "velero", "/a/", endpoint("http://s3.example.com")))
 	if want := "default (aws, bucket velero, prefix a, http://s3.example.com)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := DescribeLocation(nil), "an unknown BackupStorageLocation"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -48,7 +48,7 @@ func newApplier(config *rest.Config) (*applier, error) {
 // apply applies the objects in their order.
 func (a *applier) apply(ctx context.Context, objects ...*unstructured.Unstructured) error {
 	for _, object := range objects {
-		if _, err := a.applyTo(ctx, object); err != nil {
+		if err := a.applyTo(ctx, object); err != nil {
 			return err
 		}
 	}
@@ -57,21 +57,19 @@ func (a *applier) apply(ctx context.Context, objects ...*unstructured.Unstructur
 
 // applyStatus applies the status of an object that has a status subresource.
 func (a *applier) applyStatus(ctx context.Context, object *unstructured.Unstructured) error {
-	_, err := a.applyTo(ctx, object, "status")
-	return err
+	return a.applyTo(ctx, object, "status")
 }
 
-func (a *applier) applyTo(ctx context.Context, object *unstructured.Unstructured, subresources ...string) (*unstructured.Unstructured, error) {
+func (a *applier) applyTo(ctx context.Context, object *unstructured.Unstructured, subresources ...string) error {
 	resource, err := a.resource(object)
 	if err != nil {
-		return nil, fmt.Errorf("apply %s: %w", describe(object), err)
+		return fmt.Errorf("apply %s: %w", describe(object), err)
 	}
 	options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
-	applied, err := resource.Apply(ctx, object.GetName(), object, options, subresources...)
-	if err != nil {
-		return nil, fmt.Errorf("apply %s: %w", describe(object), err)
+	if _, err := resource.Apply(ctx, object.GetName(), object, options, subresources...); err != nil {
+		return fmt.Errorf("apply %s: %w", describe(object), err)
 	}
-	return applied, nil
+	return nil
 }
 
 // awaitCondition returns when a condition of the object, which must exist, is True.

@@ -59,7 +59,7 @@ func (i identity) signal(sig syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("find process %d: %w", i.PID, err)
 	}
-	defer process.Release()
+	defer func() { _ = process.Release() }()
 	if !i.alive() {
 		return os.ErrProcessDone
 	}

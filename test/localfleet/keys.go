@@ -137,11 +137,11 @@ func (i issuer) signingKey(name string) error {
 
 // once writes what is made, unless it was before. The key is written last and so
 // tells that both are there.
-func (k keys) once(name string, make func() (pki.Pair, error)) error {
+func (k keys) once(name string, create func() (pki.Pair, error)) error {
 	if _, err := os.Stat(k.key(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	pair, err := make()
+	pair, err := create()
 	if err != nil {
 		return err
 	}

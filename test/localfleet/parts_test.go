@@ -156,13 +156,13 @@ func TestStateIsReadBack(t *testing.T) {
 }
 
 // eventually fails the test if it doesn't come true in good time.
-func eventually(t *testing.T, what string, true func() bool) {
+func eventually(t *testing.T, what string, isTrue func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	for !true() {
+	for !isTrue() {
 		select {
 		case <-ticker.C:
 		case <-deadline.C:

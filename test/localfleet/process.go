@@ -195,7 +195,7 @@ func (p *Process) spawn() error {
 	}
 	id, err := identify(run.Process.Pid)
 	// A child must be waited for, or it stays a zombie as long as we run.
-	go run.Wait()
+	go func() { _ = run.Wait() }()
 	if err != nil {
 		return p.failure(fmt.Errorf("ended at once: %w", err))
 	}

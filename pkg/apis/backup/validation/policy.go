@@ -10,8 +10,8 @@ import (
 	"strings"
 	"unicode"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	apipath "k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -251,7 +251,7 @@ func orderedEntry(entry string) string {
 		namespace, name = "default", entry
 	}
 	if len(apivalidation.ValidateNamespaceName(namespace, false)) > 0 ||
-		name == "" || len(apipath.IsValidPathSegmentName(name)) > 0 || strings.ContainsFunc(name, unicode.IsSpace) {
+		name == "" || len(content.IsPathSegmentName(name)) > 0 || strings.ContainsFunc(name, unicode.IsSpace) {
 		return fmt.Sprintf("%q is not the name of an object: %s", entry, want)
 	}
 	return ""

@@ -38,10 +38,10 @@ func NewStrategy(typer runtime.ObjectTyper) Strategy {
 // NamespaceScoped is true: a Migrate lives where its Fleet does.
 func (Strategy) NamespaceScoped() bool { return true }
 
-// PrepareForCreate drops the status that a user sent.
+// PrepareForCreate drops the status that a user sent; the first one is Pending.
 func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
-	m.Status = backup.MigrateStatus{}
+	m.Status = backup.MigrateStatus{Phase: backup.MigratePhasePending}
 	m.Generation = 1
 }
 

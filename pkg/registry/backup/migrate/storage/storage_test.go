@@ -40,7 +40,7 @@ func TestCreateDropsTheStatus(t *testing.T) {
 	sent.Generation = 7
 
 	created := create(t, s, sent)
-	if diff := cmp.Diff(backup.MigrateStatus{}, created.Status); diff != "" {
+	if diff := cmp.Diff(backup.MigrateStatus{Phase: "Pending"}, created.Status); diff != "" {
 		t.Errorf("status (-want +got)\n%s", diff)
 	}
 	if created.Generation != 1 {
@@ -104,7 +104,7 @@ func TestRecordWritesTheStatusAndNothingElse(t *testing.T) {
 	created := create(t, s, newMigrate())
 
 	m := versioned(created)
-	m.Status.Phase = v1alpha1.MigratePhasePending
+	m.Status.Phase = v1alpha1.MigratePhaseBackupInProgress
 	m.Labels = map[string]string{"sneaked": "in"}
 	m.Generation = 9
 	m.Spec.TargetCluster.Fleet = "other"
@@ -114,7 +114,7 @@ func TestRecordWritesTheStatusAndNothingElse(t *testing.T) {
 	}
 
 	want := versioned(created)
-	want.Status.Phase = v1alpha1.MigratePhasePending
+	want.Status.Phase = v1alpha1.MigratePhaseBackupInProgress
 	want.ResourceVersion = recorded.ResourceVersion
 	if diff := cmp.Diff(want, recorded); diff != "" {
 		t.Errorf("recorded (-want +got)\n%s", diff)
