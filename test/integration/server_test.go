@@ -90,7 +90,7 @@ func TestWatch(t *testing.T) {
 	}
 
 	n.create("a")
-	await("ADDED a ")
+	await("ADDED a Pending")
 	await("MODIFIED a Pending")
 	n.run("delete", "migrate", "a")
 	await("DELETED a Pending")
