@@ -49,9 +49,14 @@ go run ./hack/openapi-gen \
   github.com/vmware-tanzu/velero/pkg/apis/velero/v1 \
   "${module}/pkg/apis/backup/v1alpha1"
 
+schemas="$(mktemp)"
+trap 'rm -f "${schemas}"' EXIT
+go run ./hack/models-schema > "${schemas}"
+
 kube::codegen::gen_client pkg/apis \
   --boilerplate "${boilerplate}" \
   --output-dir pkg/generated \
   --output-pkg "${module}/pkg/generated" \
   --with-applyconfig \
+  --applyconfig-openapi-schema "${schemas}" \
   --with-watch

@@ -47,7 +47,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, client: fake.NewSimpleClientset(), members: map[migration.Cluster]*modelMember{}}
+	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*modelMember{}}
 	for _, c := range []migration.Cluster{m1, m2, m3} {
 		w.members[c] = &modelMember{name: c.Name, watches: map[*modelWatch]bool{}}
 	}

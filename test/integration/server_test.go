@@ -42,7 +42,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	}
 	ours := 0
 	for _, name := range slices.Sorted(maps.Keys(document.Components.Schemas)) {
-		if !strings.HasPrefix(name, "dev.kurator.backup.v1alpha1.") {
+		if !strings.HasPrefix(name, "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.") {
 			continue
 		}
 		ours++

@@ -5,7 +5,7 @@
 // +k8s:conversion-gen=kurator.dev/migrate-apiserver/pkg/apis/backup
 // +k8s:defaulter-gen=TypeMeta
 // +k8s:openapi-gen=true
-// +k8s:openapi-model-package=dev.kurator.backup.v1alpha1
+// +k8s:openapi-model-package=dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1
 // +groupName=backup.kurator.dev
 
 // Package v1alpha1 is the version v1alpha1 of the API group

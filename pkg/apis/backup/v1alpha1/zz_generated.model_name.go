@@ -10,55 +10,55 @@ package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BackupDetails) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.BackupDetails"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupDetails"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterPart) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.ClusterPart"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterPart"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Destination) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.Destination"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Migrate) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.Migrate"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateList) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.MigrateList"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateList"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigratePolicy) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.MigratePolicy"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateSpec) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.MigrateSpec"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateSpec"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateStatus) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.MigrateStatus"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PreserveStatus) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.PreserveStatus"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ResourceFilter) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.ResourceFilter"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in RestoreDetails) OpenAPIModelName() string {
-	return "dev.kurator.backup.v1alpha1.RestoreDetails"
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails"
 }

@@ -26,6 +26,582 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.BackupProgress
+  map:
+    fields:
+    - name: itemsBackedUp
+      type:
+        scalar: numeric
+    - name: totalItems
+      type:
+        scalar: numeric
+- name: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.BackupStatus
+  map:
+    fields:
+    - name: backupItemOperationsAttempted
+      type:
+        scalar: numeric
+    - name: backupItemOperationsCompleted
+      type:
+        scalar: numeric
+    - name: backupItemOperationsFailed
+      type:
+        scalar: numeric
+    - name: completionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: csiVolumeSnapshotsAttempted
+      type:
+        scalar: numeric
+    - name: csiVolumeSnapshotsCompleted
+      type:
+        scalar: numeric
+    - name: errors
+      type:
+        scalar: numeric
+    - name: expiration
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: failureReason
+      type:
+        scalar: string
+    - name: formatVersion
+      type:
+        scalar: string
+    - name: hookStatus
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.HookStatus
+    - name: phase
+      type:
+        scalar: string
+    - name: progress
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.BackupProgress
+    - name: queuePosition
+      type:
+        scalar: numeric
+    - name: startTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: validationErrors
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: version
+      type:
+        scalar: numeric
+    - name: volumeSnapshotsAttempted
+      type:
+        scalar: numeric
+    - name: volumeSnapshotsCompleted
+      type:
+        scalar: numeric
+    - name: warnings
+      type:
+        scalar: numeric
+- name: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.HookStatus
+  map:
+    fields:
+    - name: hooksAttempted
+      type:
+        scalar: numeric
+    - name: hooksFailed
+      type:
+        scalar: numeric
+- name: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreProgress
+  map:
+    fields:
+    - name: itemsRestored
+      type:
+        scalar: numeric
+    - name: totalItems
+      type:
+        scalar: numeric
+- name: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreStatus
+  map:
+    fields:
+    - name: completionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: errors
+      type:
+        scalar: numeric
+    - name: failureReason
+      type:
+        scalar: string
+    - name: hookStatus
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.HookStatus
+    - name: phase
+      type:
+        scalar: string
+    - name: progress
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreProgress
+    - name: restoreItemOperationsAttempted
+      type:
+        scalar: numeric
+    - name: restoreItemOperationsCompleted
+      type:
+        scalar: numeric
+    - name: restoreItemOperationsFailed
+      type:
+        scalar: numeric
+    - name: startTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: validationErrors
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: warnings
+      type:
+        scalar: numeric
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupDetails
+  map:
+    fields:
+    - name: backupNameInCluster
+      type:
+        scalar: string
+    - name: backupStatusInCluster
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.BackupStatus
+    - name: clusterKind
+      type:
+        scalar: string
+    - name: clusterName
+      type:
+        scalar: string
+    - name: lastProgressTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+    - name: phase
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
+  map:
+    fields:
+    - name: clusters
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.core.v1.ObjectReference
+          elementRelationship: atomic
+    - name: fleet
+      type:
+        scalar: string
+      default: ""
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
+      default: {}
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy
+  map:
+    fields:
+    - name: migrateStatus
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus
+    - name: namespaceMapping
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: orderedResources
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: preserveNodePorts
+      type:
+        scalar: boolean
+    - name: resourceFilter
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateSpec
+  map:
+    fields:
+    - name: policy
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy
+    - name: progressDeadlineSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: sourceCluster
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
+      default: {}
+    - name: targetCluster
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
+      default: {}
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: phase
+      type:
+        scalar: string
+    - name: sourceClusterStatus
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupDetails
+    - name: targetClusterStatus
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails
+          elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus
+  map:
+    fields:
+    - name: excludedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: includedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
+  map:
+    fields:
+    - name: excludedClusterScopedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: excludedNamespaceScopedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: excludedNamespaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: excludedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: includeClusterResources
+      type:
+        scalar: boolean
+    - name: includedClusterScopedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: includedNamespaceScopedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: includedNamespaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: includedResources
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: labelSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: orLabelSelectors
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+          elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails
+  map:
+    fields:
+    - name: clusterKind
+      type:
+        scalar: string
+    - name: clusterName
+      type:
+        scalar: string
+    - name: lastProgressTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+    - name: phase
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: restoreNameInCluster
+      type:
+        scalar: string
+    - name: restoreStatusInCluster
+      type:
+        namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreStatus
+- name: io.k8s.api.core.v1.ObjectReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldPath
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
 - name: __untyped_atomic_
   scalar: untyped
   list:

@@ -60,16 +60,20 @@ func (t *transcript) kubectl(ctx context.Context, out io.Writer, kubeconfig stri
 // watching is a kubectl that does not end by itself.
 type watching struct {
 	cancel context.CancelFunc
-	done   chan error
 	out    *lookout
+	done   chan struct{} // closed when it has ended
+	err    error         // why it ended, once done
 }
 
 // watchHost starts a kubectl that watches the host. Nothing else may be written
 // until it is stopped.
 func (t *transcript) watchHost(ctx context.Context, args ...string) *watching {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watching{cancel: cancel, done: make(chan error, 1), out: &lookout{out: t.out, grown: make(chan struct{}, 1)}}
-	go func() { w.done <- t.kubectl(ctx, w.out, t.fleet.HostKubeconfig(), args...) }()
+	w := &watching{cancel: cancel, done: make(chan struct{}), out: &lookout{out: t.out, grown: make(chan struct{}, 1)}}
+	go func() {
+		defer close(w.done)
+		w.err = t.kubectl(ctx, w.out, t.fleet.HostKubeconfig(), args...)
+	}()
 	return w
 }
 
@@ -80,8 +84,8 @@ func (w *watching) stopAfter(text string) error {
 	for !w.out.contains(text) {
 		select {
 		case <-w.out.grown:
-		case err := <-w.done:
-			return err
+		case <-w.done:
+			return w.err
 		case <-late:
 			w.stop()
 			return nil

@@ -8,7 +8,10 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
+	managedfields "k8s.io/apimachinery/pkg/util/managedfields"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
+	backupv1alpha1 "kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	internal "kurator.dev/migrate-apiserver/pkg/generated/applyconfiguration/internal"
 )
 
 // MigrateApplyConfiguration represents a declarative configuration of the Migrate type for use
@@ -40,6 +43,47 @@ func Migrate(name, namespace string) *MigrateApplyConfiguration {
 	b.WithKind("Migrate")
 	b.WithAPIVersion("backup.kurator.dev/v1alpha1")
 	return b
+}
+
+// ExtractMigrateFrom extracts the applied configuration owned by fieldManager from
+// migrate for the specified subresource. Pass an empty string for subresource to extract
+// the main resource. Common subresources include "status", "scale", etc.
+// migrate must be a unmodified Migrate API object that was retrieved from the Kubernetes API.
+// ExtractMigrateFrom provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractMigrateFrom(migrate *backupv1alpha1.Migrate, fieldManager string, subresource string) (*MigrateApplyConfiguration, error) {
+	b := &MigrateApplyConfiguration{}
+	err := managedfields.ExtractInto(migrate, internal.Parser().Type("dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate"), fieldManager, b, subresource)
+	if err != nil {
+		return nil, err
+	}
+	b.WithName(migrate.Name)
+	b.WithNamespace(migrate.Namespace)
+
+	b.WithKind("Migrate")
+	b.WithAPIVersion("backup.kurator.dev/v1alpha1")
+	return b, nil
+}
+
+// ExtractMigrate extracts the applied configuration owned by fieldManager from
+// migrate. If no managedFields are found in migrate for fieldManager, a
+// MigrateApplyConfiguration is returned with only the Name, Namespace (if applicable),
+// APIVersion and Kind populated. It is possible that no managed fields were found for because other
+// field managers have taken ownership of all the fields previously owned by fieldManager, or because
+// the fieldManager never owned fields any fields.
+// migrate must be a unmodified Migrate API object that was retrieved from the Kubernetes API.
+// ExtractMigrate provides a way to perform a extract/modify-in-place/apply workflow.
+// Note that an extracted apply configuration will contain fewer fields than what the fieldManager previously
+// applied if another fieldManager has updated or force applied any of the previously applied fields.
+func ExtractMigrate(migrate *backupv1alpha1.Migrate, fieldManager string) (*MigrateApplyConfiguration, error) {
+	return ExtractMigrateFrom(migrate, fieldManager, "")
+}
+
+// ExtractMigrateStatus extracts the applied configuration owned by fieldManager from
+// migrate for the status subresource.
+func ExtractMigrateStatus(migrate *backupv1alpha1.Migrate, fieldManager string) (*MigrateApplyConfiguration, error) {
+	return ExtractMigrateFrom(migrate, fieldManager, "status")
 }
 
 func (b MigrateApplyConfiguration) IsApplyConfiguration() {}
