@@ -16,7 +16,7 @@ trap 'rm -rf "${copy}"' EXIT
 mkdir -p "${copy}/pkg" "${copy}/hack"
 cp "${root}/go.mod" "${root}/go.sum" "${copy}/"
 cp "${root}/hack/boilerplate.go.txt" "${root}/hack/update-codegen.sh" "${copy}/hack/"
-cp -R "${root}/hack/openapi-gen" "${copy}/hack/"
+cp -R "${root}/hack/openapi-gen" "${root}/hack/models-schema" "${copy}/hack/"
 cp -R "${root}/pkg/apis" "${root}/pkg/generated" "${copy}/pkg/"
 
 "${copy}/hack/update-codegen.sh"
