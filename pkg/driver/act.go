@@ -31,7 +31,7 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 	if !t.startWriting(cluster) {
 		return
 	}
-	l.acting.Go(func() {
+	l.beside(func() {
 		err := l.do(ctx, m, action)
 		if err != nil {
 			memberWriteErrors.Inc()

@@ -53,6 +53,8 @@ type loop struct {
 	lister   backuplisters.MigrateLister
 	retries  *flowcontrol.Backoff
 	acting   sync.WaitGroup
+	// beside runs a call to a member beside the loop.
+	beside func(func())
 
 	mutex  sync.Mutex
 	tracks map[types.NamespacedName]*track
@@ -61,7 +63,7 @@ type loop struct {
 func newLoop(config Config) *loop {
 	factory := externalversions.NewSharedInformerFactory(config.Client, 0)
 	migrates := factory.Backup().V1alpha1().Migrates()
-	return &loop{
+	l := &loop{
 		Config: config,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstTurnRetry, lastTurnRetry),
@@ -72,6 +74,8 @@ func newLoop(config Config) *loop {
 		retries:  flowcontrol.NewBackOff(firstRetry, lastRetry),
 		tracks:   map[types.NamespacedName]*track{},
 	}
+	l.beside = l.acting.Go
+	return l
 }
 
 // run turns every live Migrate whenever something that it depends on changes,

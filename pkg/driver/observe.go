@@ -49,7 +49,7 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 	if wait > 0 {
 		l.queue.AddAfter(t.key, wait)
 	} else if t.startAsking(c) {
-		l.acting.Go(func() {
+		l.beside(func() {
 			member := l.Members.Member(m.Namespace, c)
 			t.stopAsking(c, byName(ctx, member, m, c, member.Ask(ctx, m.UID)), l.Clock.Now())
 			l.queue.Add(t.key)
