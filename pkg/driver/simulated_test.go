@@ -156,8 +156,18 @@ func (s *simulation) step() {
 	possible[s.random.IntN(len(possible))]()
 }
 
+// patience is how long an undisturbed end may take: longer than the longest retry,
+// shorter than the progress deadline, which wakes whoever was forgotten.
+const patience = 8 * time.Minute
+
 // finish lets everything happen, undisturbed, for long enough.
 func (s *simulation) finish() {
+	began := s.clock.Now()
+	defer func() {
+		if took := s.clock.Since(began); took > patience {
+			s.t.Errorf("took %s to come to an end undisturbed", took)
+		}
+	}()
 	for _, c := range []migration.Cluster{m1, m2, m3} {
 		s.members[c].down = false
 	}
@@ -211,6 +221,7 @@ func (s *simulation) Record(_ context.Context, m *v1alpha1.Migrate) (recorded *v
 		case migration.IsTerminal(s.stored.Status.Phase):
 			s.t.Errorf("invariant 3: %s is recorded over %s", m.Status.Phase, s.stored.Status.Phase)
 		}
+		s.wantEndsKept(m)
 		version, _ := strconv.Atoi(s.stored.ResourceVersion)
 		s.stored = m.DeepCopy()
 		s.stored.ResourceVersion = strconv.Itoa(version + 1)
@@ -218,6 +229,15 @@ func (s *simulation) Record(_ context.Context, m *v1alpha1.Migrate) (recorded *v
 		return nil
 	})
 	return recorded, err
+}
+
+// wantEndsKept checks that no part that has ended is recorded otherwise.
+func (s *simulation) wantEndsKept(m *v1alpha1.Migrate) {
+	for i, before := range s.stored.Status.TargetClusterStatus {
+		if after := m.Status.TargetClusterStatus[i]; migration.IsTerminal(before.Phase) && after.Phase != before.Phase {
+			s.t.Errorf("invariant 3: %s in %s is recorded over %s", after.Phase, after.ClusterName, before.Phase)
+		}
+	}
 }
 
 // simulatedDriver is one driver with what it has heard of the world.
