@@ -180,7 +180,7 @@ func (s *simulation) finish() {
 			if s.random.IntN(8) == 0 {
 				s.members[c].velero(s)
 			}
-			if s.random.IntN(100) == 0 {
+			if s.members[c].backup == nil && s.random.IntN(50) == 0 {
 				s.members[c].sync(s)
 			}
 		}
