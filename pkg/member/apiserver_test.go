@@ -65,10 +65,11 @@ func newAPIServer(t *testing.T) *apiServer {
 	return s
 }
 
-// stop is the end of the process.
+// stop is the end of the process. The listener goes first, or a client that
+// connects again at once would outlive it.
 func (s *apiServer) stop() {
-	s.server.CloseClientConnections()
 	s.server.Listener.Close()
+	s.server.CloseClientConnections()
 }
 
 // startAgain starts another process on the same address with what was stored.
