@@ -12,6 +12,7 @@ FLEET  := $(OUTPUT)/fleet
 
 MEMBERS ?= 2
 KEEP    ?=
+SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
 
 # Without cgo a program is the same with and without a C compiler, and what is
@@ -111,6 +112,10 @@ test-integration: tools build ## Run the tests through a real aggregator and kub
 test-e2e: tools build ## Run the tests of whole migrations by real Veleros.
 	@echo "e2e tests: some minutes without a word"
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/...
+
+.PHONY: soak
+soak: ## Simulate migrations, SIMULATIONS=100000 of them, each disturbed in its own way.
+	@go test -count=1 -timeout 0 ./pkg/driver -run TestRandomSimulations -simulation.count=$(SIMULATIONS)
 
 ##@ Tools
 

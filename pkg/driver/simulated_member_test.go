@@ -72,7 +72,7 @@ var (
 // kube-apiserver can't be reached from the host.
 func (m *simulatedMember) velero(s *simulation) {
 	if m.backup != nil && m.name == m1.Name {
-		if phase, moved := next(backupSteps, m.backup.Status.Phase, m.backupEnds); moved {
+		if phase, moved := next(s.backupSteps, m.backup.Status.Phase, m.backupEnds); moved {
 			backup := m.backup.DeepCopy()
 			backup.Status.Phase = phase
 			backup.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
@@ -86,7 +86,7 @@ func (m *simulatedMember) velero(s *simulation) {
 	}
 	if m.restore != nil {
 		ends := m.restoreEnds
-		if phase, moved := next(restoreSteps, m.restore.Status.Phase, ends); moved {
+		if phase, moved := next(s.restoreSteps, m.restore.Status.Phase, ends); moved {
 			restore := m.restore.DeepCopy()
 			restore.Status.Phase = phase
 			m.restore = restore

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -65,6 +67,9 @@ type simulation struct {
 	// writes counts the writes that were tried; plan says which go wrong.
 	writes int
 	plan   map[int]fault
+	// backupSteps and restoreSteps are the phases that Velero goes through.
+	backupSteps  []velerov1.BackupPhase
+	restoreSteps []velerov1.RestorePhase
 	// bucket is the finished Backup in the storage that all members share.
 	bucket *velerov1.Backup
 	// byHand says that somebody deleted an object of ours.
@@ -74,6 +79,7 @@ type simulation struct {
 func newSimulation(t *testing.T, random *rand.Rand) *simulation {
 	s := &simulation{
 		t: t, random: random, plan: map[int]fault{},
+		backupSteps: backupSteps, restoreSteps: restoreSteps,
 		clock:   clocktesting.NewFakeClock(time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)),
 		members: map[migration.Cluster]*simulatedMember{},
 	}
@@ -298,7 +304,7 @@ func (d *simulatedDriver) guarded(do func()) {
 
 func (d *simulatedDriver) turn() {
 	d.s.tracef("turn")
-	d.guarded(func() { d.loop.turnNext(context.Background()) })
+	d.guarded(func() { d.loop.turnNext(klog.NewContext(context.Background(), logr.Discard())) })
 }
 
 func (d *simulatedDriver) call(i int) {
