@@ -177,6 +177,9 @@ func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
 		})
 		time.Sleep(10 * time.Second)
 		w.wantPhase("BackupInProgress")
+		if live, err := w.driver().LiveStatus(t.Context(), w.migrate()); err != nil || live.Phase != v1alpha1.MigratePhaseBackupInProgress {
+			t.Errorf("live: %v, %v", live, err)
+		}
 		w.members[m1].change(func() { w.members[m1].backup = nil })
 		time.Sleep(10 * time.Second)
 		w.wantPhase("Failed")

@@ -50,8 +50,7 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		l.queue.AddAfter(t.key, wait)
 	} else if t.startAsking(c) {
 		l.beside(func() {
-			member := l.Members.Member(m.Namespace, c)
-			t.stopAsking(c, byName(ctx, member, m, c, member.Ask(ctx, m.UID)), l.Clock.Now())
+			t.stopAsking(c, askFor(ctx, l.Members, m, c), l.Clock.Now())
 			l.queue.Add(t.key)
 		})
 	}
@@ -61,9 +60,11 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 	return *answer, true
 }
 
-// byName looks for what is recorded by its name: somebody may have taken the label
-// off that it is found by.
-func byName(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) migration.Member {
+// askFor asks a member for what it has of m. What is recorded and not found by its
+// label is looked for by its name: somebody may have taken the label off.
+func askFor(ctx context.Context, members Members, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
+	member := members.Member(m.Namespace, c)
+	seen := member.Ask(ctx, m.UID)
 	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
 	}
@@ -111,7 +112,7 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observa
 	var wg sync.WaitGroup
 	for _, cluster := range migration.Clusters(m, seen.Host) {
 		wg.Go(func() {
-			member := d.Members.Member(m.Namespace, cluster).Ask(ctx, m.UID)
+			member := askFor(ctx, d.Members, m, cluster)
 			mutex.Lock()
 			defer mutex.Unlock()
 			seen.Members[cluster] = member
