@@ -1,0 +1,34 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"testing"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+// BenchmarkStatus computes the status of a migration that is restoring in many
+// targets, as every turn of the driver and every read of the subresource does.
+func BenchmarkStatus(b *testing.B) {
+	for _, targets := range []int{1, 10, 100} {
+		b.Run(fmt.Sprintf("targets=%d", targets), func(b *testing.B) {
+			var clusters []Cluster
+			for i := range targets {
+				clusters = append(clusters, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
+			}
+			s := newScene(nil, clusters...)
+			for _, c := range clusters {
+				s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
+				s.seen.Host.Clusters[c] = ClusterState{Ready: true}
+				s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+			}
+			s.restoring()
+			for b.Loop() {
+				Status(s.m, s.seen, s.now)
+			}
+		})
+	}
+}
