@@ -72,7 +72,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		setPart(part, v1alpha1.MigratePhaseFailed, backupDeleted(source))
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
-		if ready && !IsPinned(&v1alpha1.MigrateStatus{SourceClusterStatus: source}) {
+		if ready {
 			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
 		}
 		setPending(part, state)
