@@ -61,6 +61,22 @@ type MigrateSpec struct {
 	// ProgressDeadlineExceeded. Nothing is given up then, and progress clears it.
 	// Time in one of Velero's queues does not count. Defaults to 600.
 	ProgressDeadlineSeconds *int32
+
+	// requester is who created the Migrate, as the server knew them. The server sets
+	// it, and nobody can change it.
+	Requester *Requester
+}
+
+// Requester is a user, as authentication found them.
+type Requester struct {
+	// username is the name that is unique among all active users.
+	Username string
+	// uid tells users of the same name apart over time.
+	UID string
+	// groups are the groups that the user was in.
+	Groups []string
+	// extra is what else authentication knew of the user.
+	Extra map[string][]string
 }
 
 // Destination names clusters of a fleet.

@@ -35,6 +35,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.MigrateStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PreserveStatus"):
 		return &backupv1alpha1.PreserveStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Requester"):
+		return &backupv1alpha1.RequesterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceFilter"):
 		return &backupv1alpha1.ResourceFilterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreDetails"):

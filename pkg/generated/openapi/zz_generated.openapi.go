@@ -89,6 +89,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.MigrateSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref),
 		v1alpha1.MigrateStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref),
 		v1alpha1.PreserveStatus{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref),
+		v1alpha1.Requester{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Requester(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
 		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
@@ -3519,12 +3520,18 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 							Format:      "int32",
 						},
 					},
+					"requester": {
+						SchemaProps: spec.SchemaProps{
+							Description: "requester is who created the Migrate, as the server knew them. The server sets it, whatever is sent, and nobody can change it. The migration can do no more than the requester may.",
+							Ref:         ref(v1alpha1.Requester{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"sourceCluster", "targetCluster"},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.Destination{}.OpenAPIModelName(), v1alpha1.MigratePolicy{}.OpenAPIModelName()},
+			v1alpha1.Destination{}.OpenAPIModelName(), v1alpha1.MigratePolicy{}.OpenAPIModelName(), v1alpha1.Requester{}.OpenAPIModelName()},
 	}
 }
 
@@ -3644,6 +3651,74 @@ func schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref common.ReferenceCallback
 									SchemaProps: spec.SchemaProps{
 										Type:   []string{"string"},
 										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Requester is a user, as authentication found them.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the name that is unique among all active users.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid tells users of the same name apart over time, where authentication knows it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"groups": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "groups are the groups that the user was in.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"extra": {
+						SchemaProps: spec.SchemaProps{
+							Description: "extra is what else authentication knew of the user.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type: []string{"array"},
+										Items: &spec.SchemaOrArray{
+											Schema: &spec.Schema{
+												SchemaProps: spec.SchemaProps{
+													Type:   []string{"string"},
+													Format: "",
+												},
+											},
+										},
 									},
 								},
 							},

@@ -69,6 +69,33 @@ type MigrateSpec struct {
 	// +optional
 	// +default=600
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+
+	// requester is who created the Migrate, as the server knew them. The server sets
+	// it, whatever is sent, and nobody can change it. The migration can do no more
+	// than the requester may.
+	// +optional
+	Requester *Requester `json:"requester,omitempty"`
+}
+
+// Requester is a user, as authentication found them.
+type Requester struct {
+	// username is the name that is unique among all active users.
+	// +optional
+	Username string `json:"username,omitempty"`
+
+	// uid tells users of the same name apart over time, where authentication knows
+	// it.
+	// +optional
+	UID string `json:"uid,omitempty"`
+
+	// groups are the groups that the user was in.
+	// +optional
+	// +listType=atomic
+	Groups []string `json:"groups,omitempty"`
+
+	// extra is what else authentication knew of the user.
+	// +optional
+	Extra map[string][]string `json:"extra,omitempty"`
 }
 
 // Destination names clusters of a fleet.

@@ -54,6 +54,11 @@ func (in PreserveStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Requester) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Requester"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ResourceFilter) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter"
 }

@@ -260,6 +260,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 600
+    - name: requester
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Requester
     - name: sourceCluster
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
@@ -309,6 +312,29 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Requester
+  map:
+    fields:
+    - name: extra
+      type:
+        map:
+          elementType:
+            list:
+              elementType:
+                scalar: string
+              elementRelationship: atomic
+    - name: groups
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: uid
+      type:
+        scalar: string
+    - name: username
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
   map:
     fields:

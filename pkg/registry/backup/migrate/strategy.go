@@ -5,9 +5,12 @@ package migrate
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -38,11 +41,24 @@ func NewStrategy(typer runtime.ObjectTyper) Strategy {
 // NamespaceScoped is true: a Migrate lives where its Fleet does.
 func (Strategy) NamespaceScoped() bool { return true }
 
-// PrepareForCreate drops the status that a user sent; the first one is Pending.
-func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+// PrepareForCreate sets who asks, and drops the status that a user sent; the first
+// one is Pending.
+func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
+	m.Spec.Requester = requester(ctx)
 	m.Status = backup.MigrateStatus{Phase: backup.MigratePhasePending}
 	m.Generation = 1
+}
+
+// requester is who makes a request, as in the spec of a CertificateSigningRequest.
+func requester(ctx context.Context) *backup.Requester {
+	u, ok := genericapirequest.UserFrom(ctx)
+	if !ok {
+		return nil
+	}
+	return &backup.Requester{
+		Username: u.GetName(), UID: u.GetUID(), Groups: slices.Clone(u.GetGroups()), Extra: maps.Clone(u.GetExtra()),
+	}
 }
 
 // Validate validates a new Migrate.
@@ -53,10 +69,11 @@ func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 // WarningsOnCreate has none.
 func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
 
-// PrepareForUpdate keeps the recorded status. The generation needs no care: it
-// counts changes of the spec, and there are none.
+// PrepareForUpdate keeps the requester and the recorded status. The generation needs
+// no care: it counts changes of the spec, and there are none.
 func (Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	obj.(*backup.Migrate).Status = old.(*backup.Migrate).Status
+	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
+	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
 }
 
 // ValidateUpdate validates a change by a user.
@@ -80,10 +97,12 @@ func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 // Canonicalize has nothing to do.
 func (Strategy) Canonicalize(runtime.Object) {}
 
-// GetResetFields tells server-side apply that nobody comes to own the status.
+// GetResetFields tells server-side apply that nobody comes to own the status, nor
+// the requester.
 func (Strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
+			fieldpath.MakePathOrDie("status"), fieldpath.MakePathOrDie("spec", "requester")),
 	}
 }
 

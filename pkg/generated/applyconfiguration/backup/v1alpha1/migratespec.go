@@ -25,6 +25,10 @@ type MigrateSpecApplyConfiguration struct {
 	// ProgressDeadlineExceeded. Nothing is given up then, and progress clears it.
 	// Time in one of Velero's queues does not count. Defaults to 600.
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+	// requester is who created the Migrate, as the server knew them. The server sets
+	// it, whatever is sent, and nobody can change it. The migration can do no more
+	// than the requester may.
+	Requester *RequesterApplyConfiguration `json:"requester,omitempty"`
 }
 
 // MigrateSpecApplyConfiguration constructs a declarative configuration of the MigrateSpec type for use with
@@ -62,5 +66,13 @@ func (b *MigrateSpecApplyConfiguration) WithPolicy(value *MigratePolicyApplyConf
 // If called multiple times, the ProgressDeadlineSeconds field is set to the value of the last call.
 func (b *MigrateSpecApplyConfiguration) WithProgressDeadlineSeconds(value int32) *MigrateSpecApplyConfiguration {
 	b.ProgressDeadlineSeconds = &value
+	return b
+}
+
+// WithRequester sets the Requester field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Requester field is set to the value of the last call.
+func (b *MigrateSpecApplyConfiguration) WithRequester(value *RequesterApplyConfiguration) *MigrateSpecApplyConfiguration {
+	b.Requester = value
 	return b
 }
