@@ -39,6 +39,13 @@ type Host interface {
 	Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 }
 
+// Access says what who created a Migrate may use; package fleet has the real one.
+type Access interface {
+	// MayUse says why they may not have m act in a cluster that a destination of its
+	// spec means; empty if they may.
+	MayUse(ctx context.Context, m *v1alpha1.Migrate, d v1alpha1.Destination, c migration.Cluster) (refusal string, err error)
+}
+
 // Members are the member clusters; package member has the real ones.
 type Members interface {
 	// Watch begins to watch our Velero objects in a cluster, until Stop. onChange
@@ -64,6 +71,9 @@ type Member interface {
 	Ask(ctx context.Context, uid types.UID) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
+	// Review says why somebody may not do in the member what a review says; empty if
+	// they may.
+	Review(ctx context.Context, r migration.Review) (refusal string, err error)
 	// Diagnose is why Velero makes no progress with the object that Velero's label with
 	// the given key names; the request is for Velero's server.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
@@ -83,7 +93,8 @@ type Recorder interface {
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
 }
 
-// Config is what a Driver needs. Every field but LeaderElection is required.
+// Config is what a Driver needs. Every field but ReviewMembers and
+// LeaderElection is required.
 type Config struct {
 	// Client reads and watches the Migrates.
 	Client versioned.Interface
@@ -91,8 +102,13 @@ type Config struct {
 	Recorder Recorder
 	// Host is the inventory of the host.
 	Host Host
+	// Access says what who created a Migrate may use.
+	Access Access
 	// Members are the ways into the member clusters.
 	Members Members
+	// ReviewMembers says that a member is asked too, before anything else, whether who
+	// created a Migrate might do by themselves what it does there.
+	ReviewMembers bool
 	// Events takes what a person is told.
 	Events events.EventRecorder
 	// Clock tells the time.

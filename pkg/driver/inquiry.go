@@ -23,11 +23,11 @@ type inquiry[T any] struct {
 	said   *T
 }
 
-// inquire is what a member said last, nil if nothing yet. If that is older than
-// every, the member is asked beside the loop, which gets what it said before, and
+// inquire is what a member said last, nil if nothing yet. If that is older than it is
+// good for, the member is asked beside the loop, which gets what it said before, and
 // the Migrate is turned again with the answer.
-func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, every time.Duration, ask func(before *T) T) *T {
-	said, wait := q.last(c, l.Clock.Now(), every)
+func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, goodFor func(said *T) time.Duration, ask func(before *T) T) *T {
+	said, wait := q.last(c, l.Clock.Now(), goodFor)
 	switch {
 	case wait > 0:
 		l.queue.AddAfter(t.key, wait)
@@ -40,15 +40,20 @@ func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, eve
 	return said
 }
 
+// always is how long an answer is good for whatever it says.
+func always[T any](d time.Duration) func(*T) time.Duration {
+	return func(*T) time.Duration { return d }
+}
+
 // last is what the member said last, and how long it is still good for.
-func (q *inquiries[T]) last(c migration.Cluster, now time.Time, every time.Duration) (said *T, wait time.Duration) {
+func (q *inquiries[T]) last(c migration.Cluster, now time.Time, goodFor func(said *T) time.Duration) (said *T, wait time.Duration) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	i := q.byCluster[c]
 	if i == nil || i.said == nil {
 		return nil, 0
 	}
-	return i.said, i.at.Add(every).Sub(now)
+	return i.said, i.at.Add(goodFor(i.said)).Sub(now)
 }
 
 // start says whether the member may be asked: nobody does so already.

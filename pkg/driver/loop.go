@@ -36,6 +36,9 @@ const (
 	askInterval = time.Second
 	// diagnosisInterval is the time between two looks into why Velero makes no progress.
 	diagnosisInterval = 10 * time.Second
+	// refusedInterval and grantedInterval are the times between two questions whether a
+	// cluster may be used in which nothing is begun yet.
+	refusedInterval, grantedInterval = 15 * time.Second, 5 * time.Minute
 	// resultsTimeout is how long the errors of an object are tried to be read before
 	// its end is recorded without them, and resultsInterval how long they are good for.
 	resultsTimeout, resultsInterval = 10 * time.Second, time.Minute
@@ -167,6 +170,7 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 	}
 	t := l.track(key, m.UID)
 	host := l.Host.Observe(m.Namespace, &m.Spec)
+	l.authorize(ctx, t, m, host)
 	t.watch(migration.Clusters(m, host), func(c migration.Cluster) Watch {
 		return l.Members.Watch(key.Namespace, c, func(uid types.UID) {
 			if uid == "" || uid == t.uid {

@@ -51,7 +51,7 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		t.confirmations.forget(c)
 		return seen, true
 	}
-	answer := inquire(l, t, &t.confirmations, c, askInterval, func(before *migration.Member) migration.Member {
+	answer := inquire(l, t, &t.confirmations, c, always[migration.Member](askInterval), func(before *migration.Member) migration.Member {
 		said := askFor(ctx, l.Members, m, c)
 		if said.Err != nil {
 			if said.Since = l.Clock.Now(); before != nil && before.Err != nil {
@@ -77,7 +77,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		t.diagnoses.forget(c)
 		return nil
 	}
-	return inquire(l, t, &t.diagnoses, c, diagnosisInterval, func(*migration.Diagnosis) migration.Diagnosis {
+	return inquire(l, t, &t.diagnoses, c, always[migration.Diagnosis](diagnosisInterval), func(*migration.Diagnosis) migration.Diagnosis {
 		if err := l.stillWanted(ctx, m); err != nil {
 			return migration.Diagnosis{}
 		}
@@ -99,7 +99,7 @@ func (l *loop) results(ctx context.Context, t *track, m *v1alpha1.Migrate, c mig
 	if !needed {
 		return nil, true
 	}
-	answer := inquire(l, t, &t.results, c, resultsInterval, func(*migration.Results) migration.Results {
+	answer := inquire(l, t, &t.results, c, always[migration.Results](resultsInterval), func(*migration.Results) migration.Results {
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
 		defer cancel()
 		if err := l.stillWanted(ctx, m); err != nil {
@@ -160,6 +160,7 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observa
 		Host:    d.Host.Ask(ctx, m.Namespace, &m.Spec),
 		Members: map[migration.Cluster]migration.Member{},
 	}
+	d.authorize(ctx, m, seen.Host)
 	var mutex sync.Mutex
 	var wg sync.WaitGroup
 	for _, cluster := range migration.Clusters(m, seen.Host) {

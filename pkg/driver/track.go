@@ -22,9 +22,11 @@ type track struct {
 	watches  map[migration.Cluster]Watch
 
 	// What members are asked beside their watches: whether they have what a watch
-	// lacks, why Velero makes no progress, and what the errors of an object are.
+	// lacks, whether it may be used, why Velero makes no progress, and what the errors
+	// of an object are.
 	confirmations inquiries[migration.Member]
 	diagnoses     inquiries[migration.Diagnosis]
+	accesses      inquiries[migration.Access]
 	results       inquiries[migration.Results]
 
 	mutex   sync.Mutex

@@ -49,6 +49,19 @@ type Fleet struct {
 type ClusterState struct {
 	// Ready says that the cluster may be used.
 	Ready bool
+	// Access says whether who created the Migrate may use it.
+	Access Access
+}
+
+// Access says whether who created a Migrate may have it act in a cluster. The zero
+// Access is one that is not known yet.
+type Access struct {
+	// Granted says that they may.
+	Granted bool
+	// Refusal says why they may not, for a person.
+	Refusal string
+	// Err is why it can't be found out.
+	Err error
 }
 
 // Member is what one member cluster says.

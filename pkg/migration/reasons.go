@@ -27,6 +27,7 @@ const (
 	ReasonClusterNotInFleet    = "ClusterNotInFleet"
 	ReasonClusterNotFound      = "ClusterNotFound"
 	ReasonClusterNotReady      = "ClusterNotReady"
+	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
 	ReasonConnecting           = "Connecting"
 	ReasonMemberUnreachable    = "MemberUnreachable"
 	ReasonSourceUnreachable    = "SourceUnreachable"

@@ -56,6 +56,40 @@ func Clusters(m *v1alpha1.Migrate, host Inventory) []Cluster {
 	return clusters
 }
 
+// Party is a cluster that takes part in a migration, with what of the spec means it.
+type Party struct {
+	Cluster     Cluster
+	Destination v1alpha1.Destination
+	// Source says that it is the source, not a target.
+	Source bool
+}
+
+// Unbegun are the parties in whose clusters nothing of m's exists yet: before
+// anything does, who created m must be known to be allowed to use them.
+func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
+	if IsTerminal(m.Status.Phase) {
+		return nil
+	}
+	status := *m.Status.DeepCopy()
+	resolve(m, &status, host)
+	var parties []Party
+	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster == nil && !IsTerminal(source.Phase) {
+		parties = append(parties, Party{clusterOf(source.ClusterPart), m.Spec.SourceCluster, true})
+	}
+	for _, t := range status.TargetClusterStatus {
+		if t.RestoreStatusInCluster == nil && !IsTerminal(t.Phase) {
+			parties = append(parties, Party{clusterOf(t.ClusterPart), m.Spec.TargetCluster, false})
+		}
+	}
+	return parties
+}
+
+// IsRefused says whether it is recorded that a cluster may not be used.
+func IsRefused(m *v1alpha1.Migrate, c Cluster) bool {
+	part := partOf(&m.Status, c)
+	return part != nil && part.Reason == ReasonClusterNotAuthorized
+}
+
 // resolve finds the source and the targets and sets their parts, unless the
 // recorded ones are pinned. Where it can't, it says what is waited for and leaves
 // no parts.
@@ -135,6 +169,14 @@ func usable(c Cluster, f Fleet, host Inventory) (state, bool) {
 	case !cluster.Ready:
 		return state{ReasonClusterNotReady, fmt.Sprintf(
 			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}, false
+	case cluster.Access.Refusal != "":
+		return state{ReasonClusterNotAuthorized, fmt.Sprintf(
+			"%s %s may not be used, waiting for the permission: %s.", c.Kind, c.Name, cluster.Access.Refusal)}, false
+	case cluster.Access.Err != nil:
+		return state{ReasonHostUnreachable, fmt.Sprintf(
+			"It can't be found out whether %s %s may be used, trying again: %v", c.Kind, c.Name, cluster.Access.Err)}, false
+	case !cluster.Access.Granted:
+		return state{ReasonConnecting, fmt.Sprintf("Asking whether %s %s may be used.", c.Kind, c.Name)}, false
 	}
 	return state{}, true
 }

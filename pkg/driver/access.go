@@ -1,0 +1,76 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// authorize notes in host whether who created m may use the clusters in which
+// nothing is begun yet, as far as that is known. It was asked when m was created;
+// since then the Fleet, and what they may, can have changed.
+func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
+	for _, p := range migration.Unbegun(m, host) {
+		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval, func(*migration.Access) migration.Access {
+			found := mayUse(ctx, l.Access, m, p)
+			if found.Granted && l.ReviewMembers {
+				found = mayDo(ctx, l.Members.Member(m.Namespace, p.Cluster), m, p)
+			}
+			return found
+		})
+		if known != nil {
+			note(host, p.Cluster, *known)
+		}
+	}
+}
+
+// authorize notes the same for a reader, by asking now. A member is not asked about
+// it again: where it refused, that is recorded.
+func (d *Driver) authorize(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory) {
+	parties := migration.Unbegun(m, host)
+	found := make([]migration.Access, len(parties))
+	var wg sync.WaitGroup
+	for i, p := range parties {
+		wg.Go(func() { found[i] = mayUse(ctx, d.Access, m, p) })
+	}
+	wg.Wait()
+	for i, p := range parties {
+		if !d.ReviewMembers || !migration.IsRefused(m, p.Cluster) {
+			note(host, p.Cluster, found[i])
+		}
+	}
+}
+
+func note(host migration.Inventory, c migration.Cluster, access migration.Access) {
+	if cluster, exists := host.Clusters[c]; exists {
+		cluster.Access = access
+		host.Clusters[c] = cluster
+	}
+}
+
+func accessInterval(access *migration.Access) time.Duration {
+	if access.Granted {
+		return grantedInterval
+	}
+	return refusedInterval
+}
+
+// mayUse asks the host.
+func mayUse(ctx context.Context, a Access, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+	return accessOf(a.MayUse(ctx, m, p.Destination, p.Cluster))
+}
+
+// mayDo asks the member.
+func mayDo(ctx context.Context, member Member, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+	return accessOf(member.Review(ctx, migration.ReviewOf(m, p)))
+}
+
+func accessOf(refusal string, err error) migration.Access {
+	return migration.Access{Granted: err == nil && refusal == "", Refusal: refusal, Err: err}
+}
