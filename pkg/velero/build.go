@@ -61,9 +61,13 @@ func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Re
 }
 
 func objectMeta(cluster string, m *v1alpha1.Migrate) metav1.ObjectMeta {
+	annotations := map[string]string{MigrateAnnotation: m.Namespace + "/" + m.Name}
+	if r := m.Spec.Requester; r != nil {
+		annotations[RequesterAnnotation] = r.Username
+	}
 	return metav1.ObjectMeta{
 		Name:        ObjectName(cluster, m),
 		Labels:      map[string]string{MigrateUIDLabel: string(m.UID)},
-		Annotations: map[string]string{MigrateAnnotation: m.Namespace + "/" + m.Name},
+		Annotations: annotations,
 	}
 }

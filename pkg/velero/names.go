@@ -19,6 +19,9 @@ const (
 	// MigrateAnnotation is on every Velero object that we create; its value is
 	// namespace/name of the Migrate, for a person who finds the object.
 	MigrateAnnotation = "backup.kurator.dev/migrate"
+	// RequesterAnnotation is on every Velero object that we create; its value is the
+	// name of the user who created the Migrate.
+	RequesterAnnotation = "backup.kurator.dev/requester"
 	// HandedOverAnnotation is on a Backup that we made known in a target; its value
 	// is how many PodVolumeBackups belong to it. A Backup that Velero found by
 	// itself does not have it.

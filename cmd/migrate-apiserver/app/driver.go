@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
@@ -18,6 +19,7 @@ import (
 	componentbaseconfig "k8s.io/component-base/config"
 	"k8s.io/utils/clock"
 
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 	"kurator.dev/migrate-apiserver/pkg/driver"
 	"kurator.dev/migrate-apiserver/pkg/fleet"
@@ -34,8 +36,9 @@ const (
 	hostQPS, hostBurst = 200, 400
 )
 
-// driverFactory makes drivers that work through the host.
-func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectionConfiguration) apiserver.DriverFactory {
+// driverFactory makes drivers that work through the host, whose authorizer says who
+// may use which cluster.
+func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *options.Options) apiserver.DriverFactory {
 	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		host := rest.CopyConfig(host)
 		host.QPS, host.Burst = hostQPS, hostBurst
@@ -53,7 +56,7 @@ func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectio
 		if err != nil {
 			return nil, fmt.Errorf("client of this server: %w", err)
 		}
-		leader, err := leaderElection(kube, election)
+		leader, err := leaderElection(kube, o.LeaderElection)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +70,9 @@ func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectio
 				Client:         migrates,
 				Recorder:       recorder,
 				Host:           inventory,
+				Access:         fleet.NewAccess(a),
 				Members:        driver.PoolMembers(pool),
+				ReviewMembers:  o.MemberAccessReview,
 				Events:         broadcaster.NewRecorder(clientscheme.Scheme, reporter),
 				Clock:          clock.RealClock{},
 				LeaderElection: leader,

@@ -21,6 +21,7 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
+	"kurator.dev/migrate-apiserver/pkg/admission"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 )
@@ -48,6 +49,9 @@ type Options struct {
 	EmbeddedEtcd EmbeddedEtcd
 	// LeaderElection are those of the Lease that the replica that drives holds.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
+	// MemberAccessReview says that members are asked too what who created a Migrate may
+	// do there.
+	MemberAccessReview bool
 	// Logs are those of logging.
 	Logs *logs.Options
 
@@ -76,6 +80,7 @@ func New() (*Options, error) {
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}
+	admission.AddTo(o.Recommended.Admission)
 	// Without these a watch, and the controller manager always has one open, holds
 	// the process up for a minute.
 	o.ServerRun.ShutdownSendRetryAfter = true
@@ -115,6 +120,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
 	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
+	sets.FlagSet("member clusters").BoolVar(&o.MemberAccessReview, "member-access-review", o.MemberAccessReview,
+		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 	sets.FlagSet("misc").Bool("version", false, "Print the version and quit.")
