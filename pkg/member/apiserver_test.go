@@ -36,6 +36,10 @@ type apiServer struct {
 	objects map[string]*unstructured.Unstructured // by namespace/resource/name
 	version int
 	watches map[chan event]string // of namespace/resource
+	// answers are what is answered at paths that nothing else is known of.
+	answers map[string]string
+	// onCreate is what Velero makes of a new object.
+	onCreate func(resource string, obj *unstructured.Unstructured)
 	// asked counts the requests by verb and resource.
 	asked map[string]int
 	// changed is closed and replaced when a watch is opened or closed.
@@ -163,6 +167,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault(w, r)
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		answer1(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+	case !ok && s.answers[r.URL.Path] != "":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, s.answers[r.URL.Path])
 	case !ok:
 		http.NotFound(w, r)
 	case verb == "watch":
@@ -173,6 +180,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.get(w, collection, name)
 	case verb == "post":
 		s.create(w, r, collection)
+	case verb == "delete":
+		s.remove(resource, name)
+		answer1(w, http.StatusOK, "", "")
 	}
 }
 
@@ -262,6 +272,9 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request, collection st
 		answer1(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists")
 		return
 	}
+	if s.onCreate != nil {
+		s.onCreate(path.Base(collection), obj)
+	}
 	obj = s.putInto(collection, obj)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
@@ -271,6 +284,7 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request, collection st
 var kindsByResource = map[string]string{
 	"backups": "Backup", "restores": "Restore",
 	"backupstoragelocations": "BackupStorageLocation", "podvolumebackups": "PodVolumeBackup",
+	"serverstatusrequests": "ServerStatusRequest", "downloadrequests": "DownloadRequest",
 }
 
 // put stores an object in namespace velero, as somebody in the member would.

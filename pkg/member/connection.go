@@ -24,6 +24,8 @@ type (
 	restoreClient         = gentype.ClientWithList[*velerov1.Restore, *velerov1.RestoreList]
 	locationClient        = gentype.ClientWithList[*velerov1.BackupStorageLocation, *velerov1.BackupStorageLocationList]
 	podVolumeBackupClient = gentype.ClientWithList[*velerov1.PodVolumeBackup, *velerov1.PodVolumeBackupList]
+	statusRequestClient   = gentype.Client[*velerov1.ServerStatusRequest]
+	downloadRequestClient = gentype.Client[*velerov1.DownloadRequest]
 )
 
 // connection is a way into a member's Velero by one kubeconfig.
@@ -31,8 +33,9 @@ type connection struct {
 	// ctx ends when the connection is closed.
 	ctx    context.Context
 	cancel context.CancelFunc
-	// content identifies the kubeconfig, and namespace is that of Velero.
-	content   [sha256.Size]byte
+	// content identifies the kubeconfig.
+	content [sha256.Size]byte
+	// namespace is Velero's.
 	namespace string
 	transport *http.Transport
 
@@ -40,6 +43,10 @@ type connection struct {
 	restores         *restoreClient
 	locations        *locationClient
 	podVolumeBackups *podVolumeBackupClient
+	statusRequests   *statusRequestClient
+	downloadRequests *downloadRequestClient
+	// rest is for the lists of other kinds, which a diagnosis asks for.
+	rest *rest.RESTClient
 }
 
 // connect makes a connection; nothing is sent before the first call.
@@ -72,6 +79,11 @@ func connect(kubeconfig []byte, namespace string, o Options) (*connection, error
 	c.podVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, namespace,
 		func() *velerov1.PodVolumeBackup { return &velerov1.PodVolumeBackup{} },
 		func() *velerov1.PodVolumeBackupList { return &velerov1.PodVolumeBackupList{} })
+	c.statusRequests = gentype.NewClient("serverstatusrequests", client, codec, namespace,
+		func() *velerov1.ServerStatusRequest { return &velerov1.ServerStatusRequest{} })
+	c.downloadRequests = gentype.NewClient("downloadrequests", client, codec, namespace,
+		func() *velerov1.DownloadRequest { return &velerov1.DownloadRequest{} })
+	c.rest = client
 	return c, nil
 }
 
