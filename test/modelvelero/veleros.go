@@ -1,14 +1,13 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package scale
+package modelvelero
 
 import (
 	"cmp"
 	"context"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -17,14 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-
-	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
 const (
-	// phaseTime is how long a modelled Velero takes for each phase.
-	phaseTime = 100 * time.Millisecond
-	// lookInterval is how often it looks what is due by time alone.
+	// never is longer than anything lives here.
+	never = 1000 * time.Hour
+	// lookInterval is how often a server looks what is due by time alone.
 	lookInterval = 10 * time.Second
 	// seenTimeout is how long a write may take to come back by a watch.
 	seenTimeout = 10 * time.Second
@@ -39,36 +36,53 @@ type view struct {
 	changed map[string]chan struct{} // by namespace
 }
 
-// runVeleros runs a modelled Velero in each namespace, on one bucket, until the
-// test ends.
-func runVeleros(t *testing.T, config *rest.Config, namespaces []string) {
-	t.Helper()
+// Veleros are the servers of several namespaces behind one kube-apiserver, on one
+// bucket. None of them syncs: what is handed over need not be.
+type Veleros struct {
+	// PhaseTime is how long each phase of a Backup or Restore takes.
+	PhaseTime time.Duration
+
+	config     *rest.Config
+	namespaces []string
+	view       *view
+}
+
+// NewVeleros makes the servers of namespaces that exist. Nothing runs before Run.
+func NewVeleros(config *rest.Config, namespaces ...string) (*Veleros, error) {
 	v, err := newView(config)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	return &Veleros{PhaseTime: 100 * time.Millisecond, config: config, namespaces: namespaces, view: v}, nil
+}
+
+// Run runs them until ctx ends.
+func (v *Veleros) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	t.Cleanup(func() {
-		cancel()
-		running.Wait()
-	})
-	for _, informer := range v.informers {
+	defer running.Wait()
+	defer cancel()
+	for _, informer := range v.view.informers {
 		running.Go(func() { informer.RunWithContext(ctx) })
-		if !cache.WaitForCacheSync(t.Context().Done(), informer.HasSynced) {
-			t.Fatal("the modelled Veleros see nothing")
+	}
+	for _, informer := range v.view.informers {
+		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			return ctx.Err()
 		}
 	}
-	bucket := modelvelero.NewBucket()
-	for _, namespace := range namespaces {
-		client, err := modelvelero.NewClient(config, namespace)
+	bucket := NewBucket()
+	for _, namespace := range v.namespaces {
+		client, err := NewClient(v.config, namespace)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		// What is handed over need not be synced.
-		server := modelvelero.New(modelvelero.Options{Items: 10, SyncPeriod: time.Hour}, bucket)
-		running.Go(func() { (&store{Client: client, view: v, namespace: namespace}).run(ctx, server) })
+		server := New(Options{Items: 10, SyncPeriod: never}, bucket)
+		running.Go(func() {
+			(&watchedStore{Client: client, view: v.view, namespace: namespace}).run(ctx, server, v.PhaseTime)
+		})
 	}
+	<-ctx.Done()
+	return nil
 }
 
 func newView(config *rest.Config) (*view, error) {
@@ -113,7 +127,7 @@ func (v *view) heard(object any) {
 	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = gone.Obj
 	}
-	if o, ok := object.(modelvelero.Object); ok {
+	if o, ok := object.(Object); ok {
 		select {
 		case v.changes(o.GetNamespace()) <- struct{}{}:
 		default:
@@ -131,7 +145,7 @@ func (v *view) changes(namespace string) chan struct{} {
 	return v.changed[namespace]
 }
 
-func listed[T modelvelero.Object](v *view, kind, namespace string) []T {
+func listed[T Object](v *view, kind, namespace string) []T {
 	var all []T
 	objects, _ := v.informers[kind].GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
 	for _, o := range objects {
@@ -141,23 +155,27 @@ func listed[T modelvelero.Object](v *view, kind, namespace string) []T {
 	return all
 }
 
-// store is the Store of one namespace: it reads what the watches have heard, and
+// watchedStore is the Store of one namespace: it reads what the watches have heard, and
 // has each write come back by them before it goes on.
-type store struct {
-	*modelvelero.Client
+type watchedStore struct {
+	*Client
 
 	view      *view
 	namespace string
 }
 
-// run has a Velero take its steps whenever something has changed.
-func (s *store) run(ctx context.Context, server *modelvelero.Server) {
+// run has a server take its steps whenever something has changed.
+func (s *watchedStore) run(ctx context.Context, server *Server, phaseTime time.Duration) {
 	for ctx.Err() == nil {
-		c, _ := s.Read(ctx)
+		c, err := s.Read(ctx)
+		if err != nil {
+			await(ctx, nil, phaseTime)
+			continue
+		}
 		steps := server.Steps(c, time.Now())
 		for _, step := range steps {
 			// A write that failed is possible again the next time.
-			_ = modelvelero.Take(ctx, s, step)
+			_ = Take(ctx, s, step)
 		}
 		if len(steps) > 0 {
 			await(ctx, nil, phaseTime)
@@ -175,47 +193,56 @@ func await(ctx context.Context, something <-chan struct{}, atMost time.Duration)
 	}
 }
 
-func (s *store) Read(context.Context) (*modelvelero.Cluster, error) {
-	return &modelvelero.Cluster{
+// Read is what the watches have heard; where a Restore is there and its Backup is
+// not, what there is.
+func (s *watchedStore) Read(ctx context.Context) (*Cluster, error) {
+	c := &Cluster{
 		Backups:          listed[*velerov1.Backup](s.view, "Backup", s.namespace),
 		Restores:         listed[*velerov1.Restore](s.view, "Restore", s.namespace),
 		PodVolumeBackups: listed[*velerov1.PodVolumeBackup](s.view, "PodVolumeBackup", s.namespace),
 		Locations:        listed[*velerov1.BackupStorageLocation](s.view, "BackupStorageLocation", s.namespace),
 		Requests:         listed[*velerov1.ServerStatusRequest](s.view, "ServerStatusRequest", s.namespace),
-	}, nil
+	}
+	for _, r := range c.Restores {
+		if c.Backup(r.Spec.BackupName) == nil {
+			// The watch of the Backups may be behind that of the Restores.
+			return s.Client.Read(ctx)
+		}
+	}
+	return c, nil
 }
 
-func (s *store) Create(ctx context.Context, object modelvelero.Object) (modelvelero.Object, error) {
+func (s *watchedStore) Create(ctx context.Context, object Object) (Object, error) {
 	created, err := s.Client.Create(ctx, object)
 	if err == nil {
-		s.awaitOther(ctx, modelvelero.KeyOf(object), "")
+		s.awaitOther(ctx, KeyOf(object), "")
 	}
 	return created, err
 }
 
-func (s *store) Patch(ctx context.Context, before, after modelvelero.Object) error {
+func (s *watchedStore) Patch(ctx context.Context, before, after Object) error {
 	err := s.Client.Patch(ctx, before, after)
 	if err == nil {
-		s.awaitOther(ctx, modelvelero.KeyOf(after), before.GetResourceVersion())
+		s.awaitOther(ctx, KeyOf(after), before.GetResourceVersion())
 	}
 	return err
 }
 
-func (s *store) Delete(ctx context.Context, object modelvelero.Object) error {
+func (s *watchedStore) Delete(ctx context.Context, object Object) error {
 	err := s.Client.Delete(ctx, object)
 	if err == nil {
-		s.awaitOther(ctx, modelvelero.KeyOf(object), object.GetResourceVersion())
+		s.awaitOther(ctx, KeyOf(object), object.GetResourceVersion())
 	}
 	return err
 }
 
 // awaitOther returns when another version of an object is seen, or none.
-func (s *store) awaitOther(ctx context.Context, key modelvelero.Key, version string) {
+func (s *watchedStore) awaitOther(ctx context.Context, key Key, version string) {
 	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		object, exists, _ := s.view.informers[key.Kind].GetStore().GetByKey(s.namespace + "/" + key.Name)
-		if !exists && version != "" || exists && object.(modelvelero.Object).GetResourceVersion() != version {
+		if !exists && version != "" || exists && object.(Object).GetResourceVersion() != version {
 			return
 		}
 		await(ctx, s.view.changes(s.namespace), seenTimeout)
