@@ -236,9 +236,23 @@ type ClusterPart struct {
 	// message says the same for a person.
 	Message string
 
-	// lastProgressTime is when the part was last seen to make progress, or to wait
-	// in a queue, which is not lack of progress.
+	// lastTransitionTime is when the part last got another phase or reason.
+	LastTransitionTime *metav1.Time
+
+	// lastProgressTime is when the part was last seen to make progress; nil while it
+	// waits for others or in a queue.
 	LastProgressTime *metav1.Time
+
+	// VolumeProgress is how much of the data of volumes is moved.
+	VolumeProgress *VolumeProgress
+}
+
+// VolumeProgress is how much of the data of volumes is moved.
+type VolumeProgress struct {
+	// BytesDone is how many bytes are moved.
+	BytesDone int64
+	// TotalBytes is how many there are, as far as is known.
+	TotalBytes int64
 }
 
 // BackupDetails tells of the Backup in the source cluster.

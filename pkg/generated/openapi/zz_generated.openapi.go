@@ -91,6 +91,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.PreserveStatus{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
+		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
 	}
 }
 
@@ -3169,10 +3170,22 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 							Format:      "",
 						},
 					},
+					"lastTransitionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress, or to wait in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"volumeProgress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
 					"backupNameInCluster": {
@@ -3192,7 +3205,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
 	}
 }
 
@@ -3238,17 +3251,29 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPart(ref common.ReferenceCallback) c
 							Format:      "",
 						},
 					},
+					"lastTransitionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress, or to wait in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"volumeProgress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Time{}.OpenAPIModelName()},
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
 	}
 }
 
@@ -3870,10 +3895,22 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 							Format:      "",
 						},
 					},
+					"lastTransitionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress, or to wait in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"volumeProgress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
 					"restoreNameInCluster": {
@@ -3893,6 +3930,36 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeProgress is how much of the data of volumes is moved, over all PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"bytesDone": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytesDone is how many bytes are moved.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"totalBytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "totalBytes is how many there are, as far as is known.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"bytesDone", "totalBytes"},
+			},
+		},
 	}
 }

@@ -290,10 +290,30 @@ type ClusterPart struct {
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// lastProgressTime is when the part was last seen to make progress, or to wait
-	// in a queue, which is not lack of progress.
+	// lastTransitionTime is when the part last got another phase or reason: since
+	// when it is in the one, or waits for the other.
+	// +optional
+	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
+
+	// lastProgressTime is when the part was last seen to make progress. Absent
+	// while it waits for others or in a queue, which is not lack of progress.
 	// +optional
 	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
+
+	// volumeProgress is how much of the data of volumes is moved. It is looked at
+	// only while nothing else makes progress.
+	// +optional
+	VolumeProgress *VolumeProgress `json:"volumeProgress,omitempty"`
+}
+
+// VolumeProgress is how much of the data of volumes is moved, over all
+// PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.
+type VolumeProgress struct {
+	// bytesDone is how many bytes are moved.
+	BytesDone int64 `json:"bytesDone"`
+
+	// totalBytes is how many there are, as far as is known.
+	TotalBytes int64 `json:"totalBytes"`
 }
 
 // BackupDetails tells of the Backup in the source cluster.

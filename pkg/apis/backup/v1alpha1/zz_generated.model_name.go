@@ -62,3 +62,8 @@ func (in ResourceFilter) OpenAPIModelName() string {
 func (in RestoreDetails) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails"
 }
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumeProgress) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress"
+}

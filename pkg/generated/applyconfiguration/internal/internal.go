@@ -179,6 +179,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastProgressTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: message
       type:
         scalar: string
@@ -188,6 +191,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    - name: volumeProgress
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
   map:
     fields:
@@ -378,6 +384,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: lastProgressTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: message
       type:
         scalar: string
@@ -393,6 +402,20 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: restoreStatusInCluster
       type:
         namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreStatus
+    - name: volumeProgress
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
+  map:
+    fields:
+    - name: bytesDone
+      type:
+        scalar: numeric
+      default: 0
+    - name: totalBytes
+      type:
+        scalar: numeric
+      default: 0
 - name: io.k8s.api.core.v1.ObjectReference
   map:
     fields:

@@ -69,11 +69,27 @@ func (b *BackupDetailsApplyConfiguration) WithMessage(value string) *BackupDetai
 	return b
 }
 
+// WithLastTransitionTime sets the LastTransitionTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastTransitionTime field is set to the value of the last call.
+func (b *BackupDetailsApplyConfiguration) WithLastTransitionTime(value metav1.Time) *BackupDetailsApplyConfiguration {
+	b.ClusterPartApplyConfiguration.LastTransitionTime = &value
+	return b
+}
+
 // WithLastProgressTime sets the LastProgressTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithLastProgressTime(value metav1.Time) *BackupDetailsApplyConfiguration {
 	b.ClusterPartApplyConfiguration.LastProgressTime = &value
+	return b
+}
+
+// WithVolumeProgress sets the VolumeProgress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VolumeProgress field is set to the value of the last call.
+func (b *BackupDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *BackupDetailsApplyConfiguration {
+	b.ClusterPartApplyConfiguration.VolumeProgress = value
 	return b
 }
 

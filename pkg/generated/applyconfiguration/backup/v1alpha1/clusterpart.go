@@ -27,9 +27,15 @@ type ClusterPartApplyConfiguration struct {
 	Reason *string `json:"reason,omitempty"`
 	// message says the same for a person.
 	Message *string `json:"message,omitempty"`
-	// lastProgressTime is when the part was last seen to make progress, or to wait
-	// in a queue, which is not lack of progress.
+	// lastTransitionTime is when the part last got another phase or reason: since
+	// when it is in the one, or waits for the other.
+	LastTransitionTime *v1.Time `json:"lastTransitionTime,omitempty"`
+	// lastProgressTime is when the part was last seen to make progress. Absent
+	// while it waits for others or in a queue, which is not lack of progress.
 	LastProgressTime *v1.Time `json:"lastProgressTime,omitempty"`
+	// volumeProgress is how much of the data of volumes is moved. It is looked at
+	// only while nothing else makes progress.
+	VolumeProgress *VolumeProgressApplyConfiguration `json:"volumeProgress,omitempty"`
 }
 
 // ClusterPartApplyConfiguration constructs a declarative configuration of the ClusterPart type for use with
@@ -78,10 +84,26 @@ func (b *ClusterPartApplyConfiguration) WithMessage(value string) *ClusterPartAp
 	return b
 }
 
+// WithLastTransitionTime sets the LastTransitionTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastTransitionTime field is set to the value of the last call.
+func (b *ClusterPartApplyConfiguration) WithLastTransitionTime(value v1.Time) *ClusterPartApplyConfiguration {
+	b.LastTransitionTime = &value
+	return b
+}
+
 // WithLastProgressTime sets the LastProgressTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
 func (b *ClusterPartApplyConfiguration) WithLastProgressTime(value v1.Time) *ClusterPartApplyConfiguration {
 	b.LastProgressTime = &value
+	return b
+}
+
+// WithVolumeProgress sets the VolumeProgress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VolumeProgress field is set to the value of the last call.
+func (b *ClusterPartApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *ClusterPartApplyConfiguration {
+	b.VolumeProgress = value
 	return b
 }

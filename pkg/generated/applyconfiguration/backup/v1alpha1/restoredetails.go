@@ -69,11 +69,27 @@ func (b *RestoreDetailsApplyConfiguration) WithMessage(value string) *RestoreDet
 	return b
 }
 
+// WithLastTransitionTime sets the LastTransitionTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastTransitionTime field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithLastTransitionTime(value metav1.Time) *RestoreDetailsApplyConfiguration {
+	b.ClusterPartApplyConfiguration.LastTransitionTime = &value
+	return b
+}
+
 // WithLastProgressTime sets the LastProgressTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithLastProgressTime(value metav1.Time) *RestoreDetailsApplyConfiguration {
 	b.ClusterPartApplyConfiguration.LastProgressTime = &value
+	return b
+}
+
+// WithVolumeProgress sets the VolumeProgress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VolumeProgress field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.ClusterPartApplyConfiguration.VolumeProgress = value
 	return b
 }
 
