@@ -267,7 +267,7 @@ func (s *simulation) startDriver() {
 	d := &simulatedDriver{s: s, queue: &simulatedQueue{later: map[types.NamespacedName]time.Time{}, clock: s.clock}, views: map[migration.Cluster]*view{}}
 	d.loop = &loop{
 		Config: Config{
-			Client: simulatedClient{s: s}, Recorder: s, Host: &world{}, Members: d,
+			Client: simulatedClient{s: s}, Recorder: s, Host: &world{}, Access: grantsAll{}, Members: d,
 			Events: &events.FakeRecorder{}, Clock: s.clock,
 		},
 		queue:   d.queue,

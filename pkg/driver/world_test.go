@@ -44,6 +44,8 @@ type world struct {
 	records int
 	// refuse is how many records are yet to be refused.
 	refuse int
+
+	permissions
 }
 
 func newWorld(t *testing.T) *world {
@@ -56,7 +58,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) driver() *Driver {
 	return New(Config{
-		Client: w.client, Recorder: w, Host: w, Members: w,
+		Client: w.client, Recorder: w, Host: w, Access: w, Members: w, ReviewMembers: w.reviewMembers,
 		Events: events.NewFakeRecorder(1000), Clock: clock.RealClock{},
 	})
 }
@@ -179,6 +181,11 @@ type modelMember struct {
 	unfinished bool
 	// hold has Ask wait until it is closed.
 	hold chan struct{}
+	// reviewRefusal is what a review finds; reviews are those that were asked for.
+	reviewRefusal string
+	reviews       []migration.Review
+	// watched is how many watches there have ever been.
+	watched int
 }
 
 type modelWatch struct {
@@ -191,6 +198,7 @@ func (m *modelMember) watch(onChange func(types.UID)) Watch {
 	defer m.mutex.Unlock()
 	w := &modelWatch{m, onChange}
 	m.watches[w] = true
+	m.watched++
 	return w
 }
 
