@@ -32,7 +32,10 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 		return
 	}
 	l.beside(func() {
-		err := l.do(ctx, m, action)
+		var err error
+		if l.isStillGranted(ctx, t, m, cluster) {
+			err = l.do(ctx, m, action)
+		}
 		if err != nil {
 			memberWriteErrors.Inc()
 			l.retries.Next(id, l.Clock.Now())

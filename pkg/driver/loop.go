@@ -39,6 +39,9 @@ const (
 	// refusedInterval and grantedInterval are the times between two questions whether a
 	// cluster may be used in which nothing is begun yet.
 	refusedInterval, grantedInterval = 15 * time.Second, 5 * time.Minute
+	// writeInterval is how long before a write that may have been asked last: as long as
+	// the host's answers are kept in any case.
+	writeInterval = 10 * time.Second
 	// resultsTimeout is how long the errors of an object are tried to be read before
 	// its end is recorded without them, and resultsInterval how long they are good for.
 	resultsTimeout, resultsInterval = 10 * time.Second, time.Minute

@@ -89,10 +89,22 @@ func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
 	return parties
 }
 
-// IsRefused says whether it is recorded that a cluster may not be used.
-func IsRefused(m *v1alpha1.Migrate, c Cluster) bool {
+// PartyOf is the party whose cluster is recorded as the source or as a target.
+func PartyOf(m *v1alpha1.Migrate, c Cluster) Party {
+	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+		return Party{c, m.Spec.SourceCluster, true}
+	}
+	return Party{c, m.Spec.TargetCluster, false}
+}
+
+// WasUsable says whether it is recorded that a cluster could be used: its part waits
+// for something that is only looked at in a cluster that can.
+func WasUsable(m *v1alpha1.Migrate, c Cluster) bool {
 	part := partOf(&m.Status, c)
-	return part != nil && part.Reason == ReasonClusterNotAuthorized
+	return part != nil && !slices.Contains([]string{
+		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
+		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
+	}, part.Reason)
 }
 
 // resolve finds the source and the targets and sets their parts, unless the
