@@ -5,6 +5,7 @@ package integration
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -50,8 +51,8 @@ func TestPermissionWhenItStarts(t *testing.T) {
 	n := newNamespace(t)
 	n.run("create", "role", "starter", "--verb=create,get", "--resource=migrates.backup.kurator.dev")
 	n.run("create", "rolebinding", "starter", "--role=starter", "--user=starter")
-	n.run("create", "role", "use", "--verb=use", "--resource=attachedclusters.cluster.kurator.dev")
-	grant := []string{"create", "rolebinding", "use", "--role=use", "--user=starter"}
+	namespace{t, "default"}.run("apply", "-f", filepath.Join("..", "..", "artifacts", "examples", "tenant-roles.yaml"))
+	grant := []string{"create", "rolebinding", "use", "--clusterrole=migrate-cluster-user", "--user=starter"}
 	n.run(grant...)
 	starter := n.byCertificate("starter")
 	create := func(name string, flags ...string) (string, error) {
