@@ -106,6 +106,11 @@ func HandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov
 	}
 	pvb.Spec.BackupStorageLocation = backup.Spec.StorageLocation
 	metav1.SetMetaDataLabel(&pvb.ObjectMeta, velerov1.BackupUIDLabel, string(backup.UID))
+	for _, key := range []string{MigrateAnnotation, RequesterAnnotation} {
+		if value, ok := backup.Annotations[key]; ok {
+			metav1.SetMetaDataAnnotation(&pvb.ObjectMeta, key, value)
+		}
+	}
 	return pvb
 }
 
