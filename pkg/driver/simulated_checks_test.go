@@ -216,8 +216,24 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	if made > 1 || s.isRecorded(s.versions[decided-1], c, key.Kind) {
 		s.failf("invariant 2: a second %s in %s", key.Kind, c.Name)
 	}
+	s.checkRecorded(s.versions[decided-1], c, key)
 	if restore, ok := object.(*velerov1.Restore); ok {
 		s.checkRestore(c, restore, uid)
+	}
+}
+
+// checkRecorded: what is acted upon is recorded: the Backup's name before the Backup is
+// made, its good end before anything is made in a target.
+func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key modelvelero.Key) {
+	var source *v1alpha1.BackupDetails
+	if m != nil {
+		source = m.Status.SourceClusterStatus
+	}
+	switch {
+	case source == nil,
+		c == m1 && source.BackupNameInCluster != key.Name,
+		c != m1 && source.Phase != v1alpha1.MigratePhaseCompleted:
+		s.failf("invariant 9: %s is created in %s before that is recorded on which it is done", key.Kind, c.Name)
 	}
 }
 

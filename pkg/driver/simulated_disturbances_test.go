@@ -49,7 +49,7 @@ var disturbances = []struct {
 	{"a copy", 8, func(s *simulation) { s.touch(makeAgain) }},
 	{"a volume", 8, (*simulation).deleteVolume},
 	{"a foreign object", 8, (*simulation).makeForeign},
-	{"the Migrate", 25, (*simulation).disturbMigrate},
+	{"the Migrate", 10, (*simulation).disturbMigrate},
 }
 
 // disturb takes so many random steps, among disturbances of which each is there in

@@ -75,6 +75,8 @@ type simulation struct {
 	// interleave says that between two requests one of so many times something else
 	// happens; depth is how many requests are under way.
 	interleave, depth int
+	// calm says that nothing is disturbed any more.
+	calm bool
 	// two says that there have been two drivers at once.
 	two bool
 	// excused says that something was done for which a migration may end otherwise
@@ -225,6 +227,9 @@ func (s *simulation) veleroStep(c migration.Cluster) bool {
 	}
 	objects, _ := m.memory.Read(context.Background())
 	steps := m.velero.Steps(objects, s.clock.Now())
+	if s.calm && !s.needsSync() {
+		steps = slices.DeleteFunc(steps, isRoutine)
+	}
 	if len(steps) == 0 {
 		return false
 	}
@@ -242,6 +247,21 @@ func (s *simulation) veleroStep(c migration.Cluster) bool {
 	return true
 }
 
+// isRoutine says whether a step is one of those that a Velero does again and again,
+// and whose event wakes a driver that has forgotten something.
+func isRoutine(step modelvelero.Step) bool {
+	before, location := step.Before.(*velerov1.BackupStorageLocation)
+	return location && before.Status.Phase == step.After.(*velerov1.BackupStorageLocation).Status.Phase ||
+		step.Before == nil && step.After == nil
+}
+
+// needsSync says whether somebody waits for what Velero does again and again.
+func (s *simulation) needsSync() bool {
+	return s.stored != nil && slices.ContainsFunc(s.stored.Status.TargetClusterStatus, func(target v1alpha1.RestoreDetails) bool {
+		return target.Reason == migration.ReasonWaitingForBackupSync
+	})
+}
+
 func orError(err error) string {
 	if err == nil {
 		return ""
@@ -257,7 +277,7 @@ const patience = 8 * time.Minute
 // finish lets everything happen, undisturbed, for long enough; until says when it
 // is.
 func (s *simulation) finish(until func() bool) {
-	s.faultRate = 0
+	s.faultRate, s.calm = 0, true
 	began, waited := s.clock.Now(), s.waited
 	for s.failure == "" && !until() {
 		if s.waited != waited {
