@@ -86,7 +86,7 @@ var mutations = []mutation{
 	},
 	{
 		"the end of a part is not kept", "pkg/migration/status.go",
-		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\tbefore := progressOf(*part, target.RestoreStatusInCluster",
-		"before := progressOf(*part, target.RestoreStatusInCluster",
+		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, target.RestoreStatusInCluster",
+		"was, before := *part, progressOf(*part, target.RestoreStatusInCluster",
 	},
 }
