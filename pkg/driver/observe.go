@@ -83,10 +83,9 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		if err := l.stillWanted(ctx, m); err != nil {
 			return migration.Diagnosis{}
 		}
-		label, object := velerov1.BackupNameLabel, ""
-		if backup, restore := migration.Recorded(m, c); backup != "" {
-			object = backup
-		} else {
+		label := velerov1.BackupNameLabel
+		object, restore := migration.Recorded(m, c)
+		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
 		return l.Members.Member(m.Namespace, c).Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)

@@ -49,17 +49,23 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
 }
 
+// anyTargetCanReceive says whether one target at least can take the Backup; if
+// not, what is waited for. Before all have been asked it can't be told that none can.
 func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	var waiting []string
+	var connecting state
 	for i := range targets {
 		_, s, ok := receivingLocation(targets[i].ClusterPart, source, seen)
 		if ok {
 			return state{}, true
 		}
 		if s.reason == ReasonConnecting {
-			return s, false
+			connecting = s
 		}
 		waiting = append(waiting, targets[i].ClusterName+": "+s.message)
+	}
+	if connecting != (state{}) {
+		return connecting, false
 	}
 	return state{ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
 }

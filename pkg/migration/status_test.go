@@ -140,6 +140,17 @@ func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
 	s.wantPhase("Completed")
 }
 
+// A member that takes connections and stays silent has not been asked for as long
+// as a call may take.
+func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
+	s := newScene(t, m2, m3)
+	delete(s.seen.Members, m2)
+	s.record()
+	if actions := s.next(); len(actions) != 1 {
+		t.Errorf("got actions %+v, want the Backup to be made", actions)
+	}
+}
+
 func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 	s := newScene(t)
 	s.seen.Host.TargetFleet.Members = []Cluster{m3, m1, m2}
