@@ -65,9 +65,9 @@ var mutations = []mutation{
 		"if true {",
 	},
 	{
-		"handing over a Backup that is gone", "pkg/driver/act.go",
-		"} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {",
-		"} else if now.DeletionTimestamp != nil {",
+		"handing over before the source has all of it", "pkg/migration/readiness.go",
+		"case velero.IsFound(from.Backup) && !isSynced(from):",
+		"case false:",
 	},
 	{
 		"writing after the end", "pkg/driver/act.go",
@@ -86,7 +86,7 @@ var mutations = []mutation{
 	},
 	{
 		"the end of a part is not kept", "pkg/migration/status.go",
-		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, target.RestoreStatusInCluster",
-		"was, before := *part, progressOf(*part, target.RestoreStatusInCluster",
+		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, source.BackupStatusInCluster",
+		"was, before := *part, progressOf(*part, source.BackupStatusInCluster",
 	},
 }
