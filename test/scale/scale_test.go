@@ -52,6 +52,9 @@ func TestThirtyOfAHundred(t *testing.T) {
 
 	idle := r.meter.read(t.Context())
 	t.Logf("at rest: %v", idle)
+	// The first one meets Veleros that have just begun, and no connections.
+	t.Logf("before: %v", r.oneToMany("before", seventy))
+	r.meter.read(t.Context())
 	aloneMany := r.oneToMany("alone", seventy)
 	alonePairs := r.pairs("alone", nil)
 	alone := r.meter.read(t.Context())
