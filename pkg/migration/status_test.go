@@ -353,6 +353,22 @@ func TestTheSourceGoesAfterItsBackup(t *testing.T) {
 	s.wantNothingToDo()
 }
 
+func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.with(m1, func(m *Member) {
+		m.Backup = m.Backup.DeepCopy()
+		m.Backup.Spec.StorageLocation = "default"
+		m.Backup.Status.CompletionTimestamp = &metav1.Time{Time: start}
+		m.Backup.CreationTimestamp = metav1.NewTime(start.Add(30 * time.Second))
+	})
+	s.record()
+	s.wantCondition("Ready", "False", "WaitingForBackupSync")
+	s.wantNothingToDo()
+	s.with(m1, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)} })
+	s.record()
+	s.wantCondition("Ready", "False", "RestoreStarting")
+}
+
 func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
 	for name, where := range map[string]Cluster{"in the source": m1, "in the target": m2} {
 		t.Run(name, func(t *testing.T) {
