@@ -6,13 +6,13 @@ package ha
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -65,7 +65,7 @@ type book struct {
 func startLoad(t *testing.T, config *rest.Config, label string) *load {
 	t.Helper()
 	client := newClient(t, config)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l := &load{label: label, migrate: client.BackupV1alpha1().Migrates(namespace), stop: cancel, began: time.Now(), books: map[string]*book{}}
 	l.view = watchAll(ctx, t, client.BackupV1alpha1().Migrates(namespace), label)
 	for n := range writers {
@@ -92,9 +92,8 @@ func newClient(t *testing.T, config *rest.Config) versioned.Interface {
 	t.Helper()
 	config = rest.CopyConfig(config)
 	config.QPS = -1
-	config.Timeout = 0
 	// A dial function of one's own keeps client-go from sharing connections.
-	config.Dial = newDialer().DialContext
+	config.Dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	client, err := versioned.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -262,6 +261,3 @@ func (l *load) check(t *testing.T, all *v1alpha1.MigrateList) {
 	}
 	l.view.equals(t, there)
 }
-
-// isGone says that a watch can't be resumed.
-func isGone(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }

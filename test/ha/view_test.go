@@ -191,3 +191,6 @@ func (v *view) equals(t *testing.T, there map[string]*v1alpha1.Migrate) {
 		t.Errorf("time went back %d times, such as: %s", len(v.past), v.past[0])
 	}
 }
+
+// isGone says that a watch can't be resumed.
+func isGone(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
