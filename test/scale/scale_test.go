@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// patience is for what is alive, many times what it takes.
-	patience = 2 * time.Minute
+	// patience is for what is alive, many times what it takes on an idle machine.
+	patience = 5 * time.Minute
 	// slowness is what the slow members' proxy adds to each chunk.
 	slowness = 200 * time.Millisecond
 	// observed is for how long the server's log and size are looked at while nothing
