@@ -211,8 +211,18 @@ func (l *load) end(t *testing.T) result {
 	l.stop()
 	l.running.Wait()
 	all := l.listWhenItAnswers(t)
+	there := map[string]*v1alpha1.Migrate{}
+	for i := range all.Items {
+		there[all.Items[i].Name] = &all.Items[i]
+	}
+	l.check(t, there)
 	l.view.awaitVersion(t, all)
-	l.check(t, all)
+	for name, b := range l.books {
+		if b.created {
+			l.view.check(t, name, b)
+		}
+	}
+	l.view.equals(t, there)
 
 	times := append([]time.Time{l.began}, l.succeeded...)
 	slices.SortFunc(times, time.Time.Compare)
@@ -234,14 +244,9 @@ func (l *load) listWhenItAnswers(t *testing.T) *v1alpha1.MigrateList {
 	return all
 }
 
-// check compares what is there with what was acknowledged, and with what the watch
-// has seen.
-func (l *load) check(t *testing.T, all *v1alpha1.MigrateList) {
+// check compares what is there with what was acknowledged.
+func (l *load) check(t *testing.T, there map[string]*v1alpha1.Migrate) {
 	t.Helper()
-	there := map[string]*v1alpha1.Migrate{}
-	for i := range all.Items {
-		there[all.Items[i].Name] = &all.Items[i]
-	}
 	for name, b := range l.books {
 		m := there[name]
 		switch {
@@ -255,9 +260,5 @@ func (l *load) check(t *testing.T, all *v1alpha1.MigrateList) {
 				t.Errorf("%s has revision %d, want %d", name, got, b.revision)
 			}
 		}
-		if b.created {
-			l.view.check(t, name, b)
-		}
 	}
-	l.view.equals(t, there)
 }
