@@ -25,7 +25,7 @@ const (
 	// The times of the Lease: short ones, so that a test is.
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 500 * time.Millisecond
 	// shutdownDelay is many times what the balancer needs to see who is not ready.
-	shutdownDelay = 2 * time.Second
+	shutdownDelay = 5 * time.Second
 	// enough is how many requests succeed before a disturbance, and after it.
 	enough = 150
 )
