@@ -16,6 +16,10 @@
 // that the record knows and a cache does not is asked for outright before it is
 // taken as gone.
 //
+// What a watch doesn't tell is asked for beside the loop (inquiry.go): whether an
+// object is really gone, why Velero makes no progress with one, and, before an end
+// is recorded, what its errors were.
+//
 // Calls to a member run beside the loop, one at a time for each Migrate and
 // cluster, so a member that hangs delays nobody else.
 //

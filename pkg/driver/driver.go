@@ -64,6 +64,12 @@ type Member interface {
 	Ask(ctx context.Context, uid types.UID) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
+	// Diagnose is why Velero makes no progress with the object that Velero's label with
+	// the given key names; the request is for Velero's server.
+	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
+	// Results are the errors of an object, as Velero keeps them in the storage, or that
+	// its log is not there; cas are those by which the storage is known.
+	Results(ctx context.Context, results, log *velerov1.DownloadRequest, cas []byte) migration.Results
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)

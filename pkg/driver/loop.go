@@ -34,6 +34,11 @@ const (
 	progressInterval = time.Second
 	// askInterval is the time between two questions about what a watch lacks.
 	askInterval = time.Second
+	// diagnosisInterval is the time between two looks into why Velero makes no progress.
+	diagnosisInterval = 10 * time.Second
+	// resultsTimeout is how long the errors of an object are tried to be read before
+	// its end is recorded without them, and resultsInterval how long they are good for.
+	resultsTimeout, resultsInterval = 10 * time.Second, time.Minute
 	// firstTurnRetry and lastTurnRetry bound the time between two tries of a turn that failed, for
 	// our own storage does not tell when it works again.
 	firstTurnRetry, lastTurnRetry = 5 * time.Millisecond, 30 * time.Second

@@ -188,6 +188,22 @@ func (c callTo) PodVolumeBackups(context.Context, string) ([]velerov1.PodVolumeB
 	return slices.Clone(c.member().pvbs), nil
 }
 
+// Diagnose finds a Velero that answers.
+func (c callTo) Diagnose(context.Context, *velerov1.ServerStatusRequest, string, string) migration.Diagnosis {
+	if c.member().down {
+		return migration.Diagnosis{}
+	}
+	return migration.Diagnosis{Server: migration.ServerAnswers}
+}
+
+// Results finds no errors to tell of.
+func (c callTo) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
+	if c.member().down {
+		return migration.Results{Err: errDown}
+	}
+	return migration.Results{}
+}
+
 func (c callTo) CreateBackup(_ context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
 	m := c.member()
 	created := b.DeepCopy()

@@ -21,17 +21,15 @@ type track struct {
 	recorded time.Time
 	watches  map[migration.Cluster]Watch
 
+	// What members are asked beside their watches: whether they have what a watch
+	// lacks, why Velero makes no progress, and what the errors of an object are.
+	confirmations inquiries[migration.Member]
+	diagnoses     inquiries[migration.Diagnosis]
+	results       inquiries[migration.Results]
+
 	mutex   sync.Mutex
 	writing map[migration.Cluster]bool
 	refused map[migration.Cluster]error
-	asking  map[migration.Cluster]bool
-	answers map[migration.Cluster]answer
-}
-
-// answer is what a member said when it was asked outright.
-type answer struct {
-	at   time.Time
-	said migration.Member
 }
 
 // track returns what is held for a Migrate. One that was created again under the
@@ -52,8 +50,6 @@ func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
 		watches: map[migration.Cluster]Watch{},
 		writing: map[migration.Cluster]bool{},
 		refused: map[migration.Cluster]error{},
-		asking:  map[migration.Cluster]bool{},
-		answers: map[migration.Cluster]answer{},
 	}
 	l.tracks[key] = t
 	return t
@@ -128,45 +124,4 @@ func (t *track) writeErr(c migration.Cluster) error {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.refused[c]
-}
-
-// answer is what the member said last, if it was asked, and how long it is still
-// good for.
-func (t *track) answer(c migration.Cluster, now time.Time) (said *migration.Member, wait time.Duration) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	a, ok := t.answers[c]
-	if !ok {
-		return nil, 0
-	}
-	return &a.said, a.at.Add(askInterval).Sub(now)
-}
-
-func (t *track) forgetAnswer(c migration.Cluster) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	delete(t.answers, c)
-}
-
-// startAsking says whether a member may be asked: nobody does so already.
-func (t *track) startAsking(c migration.Cluster) bool {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if t.asking[c] {
-		return false
-	}
-	t.asking[c] = true
-	return true
-}
-
-func (t *track) stopAsking(c migration.Cluster, said migration.Member, now time.Time) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	delete(t.asking, c)
-	if said.Err != nil {
-		if said.Since = now; t.answers[c].said.Err != nil {
-			said.Since = t.answers[c].said.Since
-		}
-	}
-	t.answers[c] = answer{now, said}
 }

@@ -313,6 +313,14 @@ func (m *modelMember) PodVolumeBackups(context.Context, string) ([]velerov1.PodV
 	return append([]velerov1.PodVolumeBackup(nil), m.pvbs...), nil
 }
 
+func (m *modelMember) Diagnose(context.Context, *velerov1.ServerStatusRequest, string, string) migration.Diagnosis {
+	return migration.Diagnosis{}
+}
+
+func (m *modelMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
+	return migration.Results{}
+}
+
 func (m *modelMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

@@ -36,6 +36,10 @@ type apiServer struct {
 	objects map[string]*unstructured.Unstructured
 	version int
 	watches map[chan event]string
+	// answers are what is answered at paths that nothing else is known of.
+	answers map[string]string
+	// onCreate is what Velero makes of a new object.
+	onCreate func(resource string, obj *unstructured.Unstructured)
 	// asked counts the requests by verb and resource.
 	asked map[string]int
 	// changed is closed and replaced when a watch is opened or closed.
@@ -162,6 +166,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault(w, r)
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		answer1(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+	case !ok && s.answers[r.URL.Path] != "":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, s.answers[r.URL.Path])
 	case !ok:
 		http.NotFound(w, r)
 	case verb == "watch":
@@ -172,6 +179,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.get(w, resource, name)
 	case verb == "post":
 		s.create(w, r, resource)
+	case verb == "delete":
+		s.remove(resource, name)
+		answer1(w, http.StatusOK, "", "")
 	}
 }
 
@@ -261,6 +271,9 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request, resource stri
 		answer1(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists")
 		return
 	}
+	if s.onCreate != nil {
+		s.onCreate(resource, obj)
+	}
 	obj = s.put(resource, obj)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
@@ -270,6 +283,7 @@ func (s *apiServer) create(w http.ResponseWriter, r *http.Request, resource stri
 var kindsByResource = map[string]string{
 	"backups": "Backup", "restores": "Restore",
 	"backupstoragelocations": "BackupStorageLocation", "podvolumebackups": "PodVolumeBackup",
+	"serverstatusrequests": "ServerStatusRequest", "downloadrequests": "DownloadRequest",
 }
 
 // put stores an object, as somebody in the member would.

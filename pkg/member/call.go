@@ -152,10 +152,7 @@ func shorten(status *apierrors.StatusError) *apierrors.StatusError {
 func unanswered(err error) migration.Member {
 	var unreachable *UnreachableError
 	if errors.As(err, &unreachable) {
-		return migration.Member{
-			Err:   fmt.Errorf("%w; next try at %s", unreachable.Err, unreachable.NextTry.UTC().Format(time.RFC3339)),
-			Since: unreachable.Since,
-		}
+		return migration.Member{Err: unreachable.Err, Since: unreachable.Since, NextTry: unreachable.NextTry}
 	}
 	return migration.Member{Err: err, Since: time.Now()}
 }

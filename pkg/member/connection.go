@@ -24,6 +24,8 @@ type (
 	restoreClient         = gentype.ClientWithList[*velerov1.Restore, *velerov1.RestoreList]
 	locationClient        = gentype.ClientWithList[*velerov1.BackupStorageLocation, *velerov1.BackupStorageLocationList]
 	podVolumeBackupClient = gentype.ClientWithList[*velerov1.PodVolumeBackup, *velerov1.PodVolumeBackupList]
+	statusRequestClient   = gentype.Client[*velerov1.ServerStatusRequest]
+	downloadRequestClient = gentype.Client[*velerov1.DownloadRequest]
 )
 
 // connection is a way into a member by one kubeconfig.
@@ -32,13 +34,19 @@ type connection struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	// content identifies the kubeconfig.
-	content   [sha256.Size]byte
+	content [sha256.Size]byte
+	// namespace is Velero's.
+	namespace string
 	transport *http.Transport
 
 	backups          *backupClient
 	restores         *restoreClient
 	locations        *locationClient
 	podVolumeBackups *podVolumeBackupClient
+	statusRequests   *statusRequestClient
+	downloadRequests *downloadRequestClient
+	// rest is for the lists of other kinds, which a diagnosis asks for.
+	rest *rest.RESTClient
 }
 
 // connect makes a connection; nothing is sent before the first call.
@@ -56,7 +64,7 @@ func connect(kubeconfig []byte, o Options) (*connection, error) {
 		return nil, err
 	}
 
-	c := &connection{content: sha256.Sum256(kubeconfig), transport: transport}
+	c := &connection{content: sha256.Sum256(kubeconfig), namespace: o.VeleroNamespace, transport: transport}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	codec := runtime.NewParameterCodec(veleroScheme())
 	c.backups = gentype.NewClientWithList("backups", client, codec, o.VeleroNamespace,
@@ -71,6 +79,11 @@ func connect(kubeconfig []byte, o Options) (*connection, error) {
 	c.podVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, o.VeleroNamespace,
 		func() *velerov1.PodVolumeBackup { return &velerov1.PodVolumeBackup{} },
 		func() *velerov1.PodVolumeBackupList { return &velerov1.PodVolumeBackupList{} })
+	c.statusRequests = gentype.NewClient("serverstatusrequests", client, codec, o.VeleroNamespace,
+		func() *velerov1.ServerStatusRequest { return &velerov1.ServerStatusRequest{} })
+	c.downloadRequests = gentype.NewClient("downloadrequests", client, codec, o.VeleroNamespace,
+		func() *velerov1.DownloadRequest { return &velerov1.DownloadRequest{} })
+	c.rest = client
 	return c, nil
 }
 

@@ -17,6 +17,14 @@
 // not answer, on Invalidate, and otherwise once a minute; when it has changed, a
 // new connection takes the place of the old one and the watches move over.
 //
+// # What is asked beyond the objects
+//
+// Diagnose finds out why Velero makes no progress, and Results what the errors of an
+// object were, in the way of the velero CLI: by a ServerStatusRequest, and by a
+// DownloadRequest whose URL is read from the storage. Both write an object of the
+// Migrate's own name and UID label, which Velero removes after some minutes. A
+// member whose kubeconfig does not allow it is used all the same.
+//
 // # How fast a dead member is noticed by a watch
 //
 // Each of Backups, Restores and BackupStorageLocations has a list and watch of

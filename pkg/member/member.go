@@ -29,6 +29,7 @@ type Member struct {
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
 	refreshing  chan struct{} // taken while the kubeconfig is read
+	server      serverAnswer
 
 	mu   sync.Mutex
 	conn *connection

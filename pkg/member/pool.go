@@ -37,6 +37,9 @@ type Options struct {
 	// PingInterval is how long a connection may be silent before it is tested; the
 	// test may take half as long. Default: 10 s.
 	PingInterval time.Duration
+	// AnswerTimeout is how long Velero's server may take to answer a request that is an
+	// object. Default: 3 s.
+	AnswerTimeout time.Duration
 	// IdleTimeout is how long a connection is kept that nobody uses. Default:
 	// 10 min.
 	IdleTimeout time.Duration
@@ -58,6 +61,7 @@ func (o Options) withDefaults() Options {
 		{&o.RetryMax, time.Minute},
 		{&o.RecheckInterval, time.Minute},
 		{&o.PingInterval, 10 * time.Second},
+		{&o.AnswerTimeout, 3 * time.Second},
 		{&o.IdleTimeout, 10 * time.Minute},
 	} {
 		if *d.value == 0 {

@@ -90,9 +90,9 @@ type watcher struct {
 	// listed are the resources that were listed at least once.
 	listed sets.Set[string]
 	// faults are what is wrong now, by resource or access; since is when the first
-	// of them began.
-	faults map[string]error
-	since  time.Time
+	// of them began, and next when the member is asked again.
+	faults      map[string]error
+	since, next time.Time
 }
 
 func newWatcher(m *Member) *watcher {
@@ -149,7 +149,7 @@ func (w *watcher) observe(uid types.UID) (migration.Member, bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen.Err, seen.Since = w.fault(), w.since
+	seen.Err, seen.Since, seen.NextTry = w.fault(), w.since, w.next
 	return seen, seen.Err != nil || len(w.listed) == len(watched)
 }
 
@@ -182,7 +182,7 @@ func (w *watcher) failed(name string, err error) {
 		if len(w.faults) == 0 {
 			w.since = time.Now()
 		}
-		w.faults[name] = err
+		w.faults[name], w.next = err, w.member.circuit.nextTry()
 	})
 }
 
@@ -191,7 +191,7 @@ func (w *watcher) works(name string) {
 	w.transition(func() {
 		delete(w.faults, name)
 		if len(w.faults) == 0 {
-			w.since = time.Time{}
+			w.since, w.next = time.Time{}, time.Time{}
 		}
 	})
 }
@@ -204,10 +204,10 @@ func (w *watcher) wasListed(name string) {
 // transition changes the state, and tells everybody if that can be observed.
 func (w *watcher) transition(change func()) {
 	w.mu.Lock()
-	before, complete := w.fault(), len(w.listed) == len(watched)
+	before, next, complete := w.fault(), w.next, len(w.listed) == len(watched)
 	change()
 	after := w.fault()
-	differs := text(before) != text(after) || complete != (len(w.listed) == len(watched))
+	differs := text(before) != text(after) || !next.Equal(w.next) || complete != (len(w.listed) == len(watched))
 	w.mu.Unlock()
 	if !differs || w.ctx.Err() != nil {
 		return

@@ -86,7 +86,7 @@ func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state)
 	case source == nil:
 		return state{ReasonConnecting, "Nothing is known yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
-		return state{source.Reason, source.ClusterName + ": " + source.Message}
+		return state{source.Reason, told(source.ClusterPart)}
 	case holdsNothing(source.BackupStatusInCluster):
 		return nothingMatched(source)
 	}
@@ -112,13 +112,21 @@ func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
 		} else if reason == "" {
 			reason = t.Reason
 		}
-		parts = append(parts, t.ClusterName+": "+t.Message)
+		parts = append(parts, told(t.ClusterPart))
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
 	return state{
 		orElse(reason, string(v1alpha1.MigratePhaseCompleted)),
 		strings.Join(append([]string{summary}, parts...), " "),
 	}
+}
+
+// told is what a part says, and since when if it goes on.
+func told(part v1alpha1.ClusterPart) string {
+	if IsTerminal(part.Phase) || part.LastTransitionTime == nil {
+		return part.ClusterName + ": " + part.Message
+	}
+	return fmt.Sprintf("%s, since %s: %s", part.ClusterName, clockTime(part.LastTransitionTime.Time), part.Message)
 }
 
 func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, now time.Time) (metav1.ConditionStatus, state) {
@@ -130,7 +138,7 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, n
 		for _, since := range clocks(m, status) {
 			if !now.Before(since.at.Add(progressDeadline(m))) {
 				late = append(late, fmt.Sprintf("%s has made no progress since %s: %s",
-					since.what, since.at.UTC().Format(time.RFC3339), orElse(since.why, story.message)))
+					since.what, clockTime(since.at), orElse(since.why, story.message)))
 			}
 		}
 	}

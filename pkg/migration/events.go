@@ -73,7 +73,7 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 // normalReasons are those of a part that goes as it should.
 var normalReasons = []string{
 	ReasonConnecting, ReasonBackupStarting, ReasonBackupQueued, ReasonWaitingForBackup,
-	ReasonWaitingForBackupSync, ReasonRestoreStarting, ReasonNothingToRestore,
+	ReasonWaitingForBackupSync, ReasonRestoreStarting, ReasonRestoreQueued, ReasonNothingToRestore,
 	"BackupNew", "BackupInProgress", "BackupWaitingForPluginOperations", "BackupFinalizing", "BackupCompleted",
 	"RestoreNew", "RestoreInProgress", "RestoreWaitingForPluginOperations", "RestoreFinalizing", "RestoreCompleted",
 	string(v1alpha1.MigratePhaseCompleted),

@@ -10,6 +10,7 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -169,6 +170,10 @@ func (s *scene) wantCondition(kind string, status metav1.ConditionStatus, reason
 		}
 	}
 	s.t.Errorf("there is no condition %s, want %s (%s)", kind, status, reason)
+}
+
+func (s *scene) condition(kind string) metav1.Condition {
+	return *meta.FindStatusCondition(s.m.Status.Conditions, kind)
 }
 
 func (s *scene) wantNothingToDo() {

@@ -58,6 +58,8 @@ type Member struct {
 	Err error
 	// Since is when Err began.
 	Since time.Time
+	// NextTry is when the member is asked again; zero if that is not known.
+	NextTry time.Time
 	// WriteErr is why the last object that was to be created here was not; nil if
 	// that is not known, for the reader may not be the writer.
 	WriteErr error
@@ -69,4 +71,8 @@ type Member struct {
 	Backup *velerov1.Backup
 	// Restore is the Migrate's Restore in this cluster; nil if there is none.
 	Restore *velerov1.Restore
+	// Diagnosis is why Velero makes no progress; nil if that was not looked into.
+	Diagnosis *Diagnosis
+	// Results are the errors of the Migrate's object; nil if they were not asked for.
+	Results *Results
 }

@@ -43,7 +43,7 @@ func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 		status.Conditions[i].Message = ""
 	}
 	for _, part := range partsOf(status) {
-		part.Message, part.LastProgressTime = "", nil
+		part.Message, part.LastProgressTime, part.VolumeProgress = "", nil, nil
 	}
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster

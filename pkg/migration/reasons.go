@@ -11,6 +11,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // Reasons of a cluster's part and of the conditions. A part whose Velero object
@@ -45,6 +46,10 @@ const (
 	ReasonRestoreStarting      = "RestoreStarting"
 	ReasonRestoreCreateFailed  = "RestoreCreateFailed"
 	ReasonRestoreDeleted       = "RestoreDeleted"
+	ReasonRestoreQueued        = "RestoreQueued"
+	ReasonRestoreLogMissing    = "RestoreLogNotUploaded"
+	ReasonNamespaceTerminating = "NamespaceTerminating"
+	ReasonVeleroNotAnswering   = "VeleroNotAnswering"
 	ReasonNothingToRestore     = "NothingToRestore"
 
 	ReasonAllReachable             = "AllReachable"
@@ -77,12 +82,18 @@ func unreachable(cluster string, member Member) state {
 	if member.Err == nil {
 		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
-	return state{ReasonMemberUnreachable, fmt.Sprintf(
-		"%s can't be asked since %s: %v", cluster, member.Since.UTC().Format(time.RFC3339), member.Err)}
+	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
+	if !member.NextTry.IsZero() {
+		message += "; next try at " + clockTime(member.NextTry)
+	}
+	return state{ReasonMemberUnreachable, message}
 }
 
-// backupState tells of a Backup in its own phase.
-func backupState(b *velerov1.Backup) state {
+func clockTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// backupState tells of a Backup in its own phase, with the volume data that is
+// moved for it and its errors, as far as they are known.
+func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := b.Status
 	tell := func(format string, args ...any) string {
 		return fmt.Sprintf("Backup %s "+format, append([]any{b.Name}, args...)...)
@@ -96,10 +107,10 @@ func backupState(b *velerov1.Backup) state {
 		return state{ReasonBackupQueued, tell("is next in Velero's queue.")}
 	case velerov1.BackupPhaseInProgress:
 		done, total := backupItems(&s)
-		return state{"BackupInProgress", tell("is running%s.", ofItems(done, total))}
+		return state{"BackupInProgress", tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations.",
-			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted)}
+		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations%s.",
+			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted, ofVolumes(volumes))}
 	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
 		return state{"Backup" + string(s.Phase), tell("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
@@ -108,17 +119,18 @@ func backupState(b *velerov1.Backup) state {
 	case velerov1.BackupPhaseDeleting:
 		return state{ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{"BackupFailedValidation", tell("was refused by Velero: %s", validationErrors(s.ValidationErrors))}
+		return state{"BackupFailedValidation", tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored. See its log: velero backup logs %s",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason), b.Name)}
+		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored. See its log: velero backup logs %s. Create the Migrate again when that is mended.",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), b.Name)}
 	default:
 		return state{"BackupUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
 }
 
-// restoreState tells of a Restore in its own phase.
-func restoreState(r *velerov1.Restore) state {
+// restoreState tells of a Restore in its own phase, with the volume data that is
+// moved for it and its errors, as far as they are known.
+func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := r.Status
 	tell := func(format string, args ...any) string {
 		return fmt.Sprintf("Restore %s "+format, append([]any{r.Name}, args...)...)
@@ -128,20 +140,25 @@ func restoreState(r *velerov1.Restore) state {
 		return state{"RestoreNew", tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
 	case velerov1.RestorePhaseInProgress:
 		done, total := restoreItems(&s)
-		return state{"RestoreInProgress", tell("is running%s.", ofItems(done, total))}
+		return state{"RestoreInProgress", tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations.",
-			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted)}
+		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations%s.",
+			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted, ofVolumes(volumes))}
 	case velerov1.RestorePhaseFinalizing, velerov1.RestorePhaseFinalizingPartiallyFailed:
 		return state{"Restore" + string(s.Phase), tell("is being finalized.")}
 	case velerov1.RestorePhaseCompleted:
 		done, _ := restoreItems(&s)
 		return state{"RestoreCompleted", tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.RestorePhaseFailedValidation:
-		return state{"RestoreFailedValidation", tell("was refused by Velero: %s", validationErrors(s.ValidationErrors))}
+		return state{"RestoreFailedValidation", tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
-		return state{"Restore" + string(s.Phase), tell("ended %s%s. See what was not restored: velero restore describe %s",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason), r.Name)}
+		if onlyLogMissing(&s, results) {
+			done, _ := restoreItems(&s)
+			return state{ReasonRestoreLogMissing, tell("restored %s%s. It ended %s for no other reason than that Velero could not upload its log to the storage.",
+				count(done, "item"), warnings(s.Warnings), s.Phase)}
+		}
+		return state{"Restore" + string(s.Phase), tell("ended %s%s. See what was not restored: velero restore describe %s --details. Create the Migrate again when that is mended.",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), r.Name)}
 	default:
 		return state{"RestoreUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
@@ -149,12 +166,12 @@ func restoreState(r *velerov1.Restore) state {
 
 func backupDeleted(source *v1alpha1.BackupDetails) state {
 	return state{ReasonBackupDeleted, fmt.Sprintf(
-		"Backup %s was deleted before it had finished, so nothing can be restored from it.", source.BackupNameInCluster)}
+		"Backup %s was deleted before it had finished, so nothing can be restored from it. Create the Migrate again.", source.BackupNameInCluster)}
 }
 
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 	return state{ReasonRestoreDeleted, fmt.Sprintf(
-		"Restore %s was deleted before its end was seen, so it can't be told what it restored.", target.RestoreNameInCluster)}
+		"Restore %s was deleted before its end was seen, so it can't be told what it restored. Look into the cluster, and create the Migrate again.", target.RestoreNameInCluster)}
 }
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
@@ -216,12 +233,67 @@ func warnings(n int) string {
 	return ", with " + count(n, "warning")
 }
 
-func troubles(errors, warnings int, reason string) string {
+// maxErrorsTold is how many of an object's errors are told, each of at most
+// maxErrorLength bytes.
+const maxErrorsTold, maxErrorLength = 3, 512
+
+// troubles tells of an object's errors in Velero's own words, as far as they are
+// known.
+func troubles(errors, warnings int, reason string, results *Results) string {
 	s := fmt.Sprintf(" with %s and %s", count(errors, "error"), count(warnings, "warning"))
+	var why []string
 	if reason != "" {
-		s += ": " + reason
+		why = append(why, reason)
+	}
+	switch {
+	case results == nil:
+	case results.Err != nil:
+		why = append(why, fmt.Sprintf("(what the errors are could not be read from the storage: %v)", results.Err))
+	default:
+		for i, message := range results.Errors {
+			if i == maxErrorsTold {
+				why = append(why, fmt.Sprintf("and %d more", len(results.Errors)-i))
+				break
+			}
+			why = append(why, Shorten(message, maxErrorLength))
+		}
+	}
+	if len(why) > 0 {
+		s += ": " + strings.Join(why, "; ")
 	}
 	return s
+}
+
+// onlyLogMissing says whether a Restore's one error is known to be that Velero could
+// not upload its log: Velero counts that as an error of the Restore.
+func onlyLogMissing(s *velerov1.RestoreStatus, results *Results) bool {
+	if results == nil || s.Phase != velerov1.RestorePhasePartiallyFailed || s.Errors != 1 {
+		return false
+	}
+	return results.LogMissing || len(results.Errors) == 1 && velero.IsLogNotUploaded(results.Errors[0])
+}
+
+// ofVolumes tells how much of the volumes' data is moved, where that is known.
+func ofVolumes(v *v1alpha1.VolumeProgress) string {
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %s of %s of volume data", bytes(v.BytesDone), bytes(v.TotalBytes))
+}
+
+// bytes tells a size in its binary unit.
+func bytes(n int64) string {
+	size, unit := float64(n), "B"
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
+		if size < 1024 {
+			break
+		}
+		size, unit = size/1024, larger
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
 }
 
 func validationErrors(errs []string) string {

@@ -59,7 +59,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	if IsTerminal(part.Phase) {
 		return
 	}
-	before := progressOf(*part, source.BackupStatusInCluster)
+	was, before := *part, progressOf(*part, source.BackupStatusInCluster)
 	member, asked := seen.Members[clusterOf(*part)]
 	switch {
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
@@ -67,7 +67,10 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case member.Backup != nil:
 		source.BackupNameInCluster = member.Backup.Name
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
-		setPart(part, velero.BackupPhase(member.Backup.Status.Phase), backupState(member.Backup))
+		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
+		noteVolumes(part, member.Diagnosis)
+		moved := progressOf(*part, source.BackupStatusInCluster) != before
+		setPart(part, part.Phase, explained(m, *part, backupState(member.Backup, part.VolumeProgress, member.Results), moved, member.Diagnosis))
 	case source.BackupStatusInCluster != nil:
 		setPart(part, v1alpha1.MigratePhaseFailed, backupDeleted(source))
 	default:
@@ -77,6 +80,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		}
 		setPending(part, state)
 	}
+	markTransition(part, was, now)
 	markProgress(part, before, progressOf(*part, source.BackupStatusInCluster), now)
 }
 
@@ -86,7 +90,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	if IsTerminal(part.Phase) {
 		return
 	}
-	before := progressOf(*part, target.RestoreStatusInCluster)
+	was, before := *part, progressOf(*part, target.RestoreStatusInCluster)
 	member, asked := seen.Members[clusterOf(*part)]
 	switch {
 	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
@@ -94,7 +98,10 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case member.Restore != nil:
 		target.RestoreNameInCluster = member.Restore.Name
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
-		setPart(part, velero.RestorePhase(member.Restore.Status.Phase), restoreState(member.Restore))
+		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
+		noteVolumes(part, member.Diagnosis)
+		moved := progressOf(*part, target.RestoreStatusInCluster) != before
+		setPart(part, part.Phase, explained(m, *part, restoreState(member.Restore, part.VolumeProgress, member.Results), moved, member.Diagnosis))
 	case target.RestoreStatusInCluster != nil:
 		setPart(part, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
 	case source.Phase == v1alpha1.MigratePhaseCompleted && holdsNothing(source.BackupStatusInCluster):
@@ -107,6 +114,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		state, _ := targetReadiness(m, target, source, seen)
 		setPending(part, state)
 	}
+	markTransition(part, was, now)
 	markProgress(part, before, progressOf(*part, target.RestoreStatusInCluster), now)
 }
 
@@ -177,10 +185,14 @@ type progress struct {
 	phase, velero string
 	items, total  int
 	operations    int
+	bytes         int64
 }
 
 func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.ClusterPart, status *S) progress {
 	p := progress{phase: string(part.Phase)}
+	if v := part.VolumeProgress; v != nil {
+		p.bytes = v.BytesDone
+	}
 	switch s := any(status).(type) {
 	case *velerov1.BackupStatus:
 		if s == nil {
@@ -204,6 +216,20 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 	return p
 }
 
+// markTransition keeps the time since when a part has its phase and reason.
+func markTransition(part *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now time.Time) {
+	if part.LastTransitionTime == nil || part.Phase != was.Phase || part.Reason != was.Reason {
+		part.LastTransitionTime = &metav1.Time{Time: now.Truncate(time.Second)}
+	}
+}
+
+// noteVolumes keeps how much of the volumes' data is moved, where it was looked at.
+func noteVolumes(part *v1alpha1.ClusterPart, d *Diagnosis) {
+	if d != nil && d.Volumes != nil {
+		part.VolumeProgress = d.Volumes
+	}
+}
+
 // markProgress keeps the time of a part's last progress. A part that waits for
 // others has none: its clock does not run.
 func markProgress(part *v1alpha1.ClusterPart, before, after progress, now time.Time) {
@@ -216,5 +242,5 @@ func markProgress(part *v1alpha1.ClusterPart, before, after progress, now time.T
 }
 
 func waitsForOthers(reason string) bool {
-	return slices.Contains([]string{ReasonWaitingForBackup, ReasonBackupQueued}, reason)
+	return slices.Contains([]string{ReasonWaitingForBackup, ReasonBackupQueued, ReasonRestoreQueued}, reason)
 }

@@ -140,8 +140,13 @@ spec: {hard: {count/configmaps: 0}}
 	if good.Phase != v1alpha1.MigratePhaseCompleted || bad.Phase != v1alpha1.MigratePhasePartiallyFailed {
 		t.Errorf("the parts are %s and %s", good.Phase, bad.Phase)
 	}
-	if !strings.Contains(bad.Message, "ended PartiallyFailed with 1 error and 0 warnings") {
+	const told = "ended PartiallyFailed with 1 error and 0 warnings: namespace failing: error restoring configmaps/failing/settings: " +
+		`configmaps "settings" is forbidden: exceeded quota: full`
+	if !strings.Contains(bad.Message, told) {
 		t.Errorf("the part that failed says %q", bad.Message)
+	}
+	if described := host.kubectl(t, "describe", "migrate", "failing"); !strings.Contains(strings.Join(strings.Fields(described), " "), told) {
+		t.Errorf("describe does not tell the error:\n%s", described)
 	}
 	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionFalse, "RestorePartiallyFailed")
 	checkCondition(t, m, v1alpha1.ConditionReconciling, metav1.ConditionFalse, "PartiallyFailed")

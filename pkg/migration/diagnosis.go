@@ -1,0 +1,190 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// patience is how long a part that waits for Velero may make no progress before it
+// is looked into.
+const patience = 5 * time.Second
+
+// Diagnosis is what a member says when it is asked why Velero makes no progress
+// with a Migrate's object. What is zero is not known.
+type Diagnosis struct {
+	// Server says whether Velero's server answers a ServerStatusRequest.
+	Server ServerState
+	// Terminating are the namespaces that are being deleted.
+	Terminating []string
+	// Volumes is how much of the object's volume data is moved; nil if there is none.
+	Volumes *v1alpha1.VolumeProgress
+}
+
+// ServerState says whether a Velero server is there.
+type ServerState string
+
+const (
+	// ServerAnswers means that it answered just now.
+	ServerAnswers ServerState = "Answers"
+	// ServerSilent means that it did not answer in time.
+	ServerSilent ServerState = "Silent"
+)
+
+// Results are what Velero keeps about the errors of an object beside its status.
+type Results struct {
+	// Errors are the errors, as Velero words them.
+	Errors []string
+	// Err is why they can't be read.
+	Err error
+	// LogMissing says that the storage does not have the object's log either.
+	LogMissing bool
+}
+
+// NeedsDiagnosis says whether a cluster is to be asked why Velero makes no progress
+// there: its part waits for Velero, for longer than is usual. Not yet, it says how
+// long that still is; zero where nothing is waited for.
+func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, now time.Time) (wait time.Duration, needed bool) {
+	part := partOf(&m.Status, c)
+	if part == nil || !waitsForVelero(part) {
+		return 0, false
+	}
+	quiet := part.LastProgressTime
+	if quiet == nil {
+		quiet = part.LastTransitionTime
+	}
+	if quiet == nil {
+		return 0, false
+	}
+	wait = quiet.Add(patience).Sub(now)
+	return max(wait, 0), wait <= 0
+}
+
+// ResultsRequest says what is to be read from the storage about an object.
+type ResultsRequest struct {
+	// Results and Log are the kinds of the two files, and Name is the object's.
+	Results, Log velerov1.DownloadTargetKind
+	Name         string
+	// CAs are the certificates of the CAs by which the storage is known, as PEM.
+	CAs []byte
+}
+
+// NeedsResults says whether the errors of a cluster's object are to be asked for
+// before its end is recorded: its status counts them only.
+func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsRequest, needed bool) {
+	part := partOf(&m.Status, c)
+	if part == nil || IsTerminal(part.Phase) {
+		return ResultsRequest{}, false
+	}
+	if b := seen.Backup; part == sourcePart(&m.Status) {
+		if b == nil || b.Status.Phase != velerov1.BackupPhasePartiallyFailed {
+			return ResultsRequest{}, false
+		}
+		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog, b.Name
+	} else {
+		r := seen.Restore
+		if r == nil || r.Status.Phase != velerov1.RestorePhasePartiallyFailed {
+			return ResultsRequest{}, false
+		}
+		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindRestoreResults, velerov1.DownloadTargetKindRestoreLog, r.Name
+	}
+	if b := seen.Backup; b != nil {
+		if l := locationNamed(b.Spec.StorageLocation, seen.Locations); l != nil && l.Spec.ObjectStorage != nil {
+			request.CAs = l.Spec.ObjectStorage.CACert
+		}
+	}
+	return request, true
+}
+
+// waitsForVelero says whether a part's object is made and Velero has not ended it.
+func waitsForVelero(part *v1alpha1.ClusterPart) bool {
+	return part.Phase == v1alpha1.MigratePhaseBackupInProgress || part.Phase == v1alpha1.MigratePhaseRestoreInProgress
+}
+
+// diagnosed are the reasons that come from a diagnosis. They stay until there is
+// another one, or the object moves.
+var diagnosed = []string{ReasonVeleroNotAnswering, ReasonRestoreQueued, ReasonNamespaceTerminating}
+
+// explained is the state of a part that was recorded and whose object is in the
+// given basic state now, with what a diagnosis adds. moved says that the object is
+// no longer as it was recorded.
+func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, moved bool, d *Diagnosis) state {
+	if !waitsForVelero(&part) {
+		return basic
+	}
+	if d == nil {
+		if !moved && slices.Contains(diagnosed, part.Reason) {
+			return state{part.Reason, part.Message}
+		}
+		return basic
+	}
+	terminating := intoNamespaces(m, d.Terminating)
+	switch {
+	case d.Server == ServerSilent:
+		return state{ReasonVeleroNotAnswering, fmt.Sprintf(
+			"Velero in %s does not answer a request for its status; see whether its server runs. %s", part.ClusterName, basic.message)}
+	case basic.reason == "RestoreNew" && d.Server == ServerAnswers:
+		return state{ReasonRestoreQueued, fmt.Sprintf(
+			"%s Velero in %s answers, so it is busy with another Restore.", basic.message, part.ClusterName)}
+	case basic.reason == "RestoreInProgress" && len(terminating) > 0:
+		return state{ReasonNamespaceTerminating, fmt.Sprintf(
+			"%s Velero waits while a namespace that it restores into is being deleted in %s: %s. "+
+				"See what holds it: kubectl get namespace %s --output=yaml",
+			basic.message, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
+	}
+	return basic
+}
+
+// intoNamespaces are those of the given namespaces of a target that m may restore
+// into.
+func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) []string {
+	if m.Spec.Policy == nil {
+		return namespaces
+	}
+	mapping := m.Spec.Policy.NamespaceMapping
+	from := func(target string) string {
+		for source, to := range mapping {
+			if to == target {
+				return source
+			}
+		}
+		return target
+	}
+	filter := m.Spec.Policy.ResourceFilter
+	return slices.DeleteFunc(slices.Clone(namespaces), func(target string) bool {
+		source := from(target)
+		if _, moved := mapping[source]; moved && mapping[source] != target {
+			return true
+		}
+		if filter == nil {
+			return false
+		}
+		named := len(filter.IncludedNamespaces) > 0 &&
+			!slices.ContainsFunc(filter.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
+		return named && !slices.Contains(filter.IncludedNamespaces, source) || slices.Contains(filter.ExcludedNamespaces, source)
+	})
+}
+
+func partOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {
+	for _, part := range partsOf(status) {
+		if clusterOf(*part) == c {
+			return part
+		}
+	}
+	return nil
+}
+
+func sourcePart(status *v1alpha1.MigrateStatus) *v1alpha1.ClusterPart {
+	if status.SourceClusterStatus == nil {
+		return nil
+	}
+	return &status.SourceClusterStatus.ClusterPart
+}

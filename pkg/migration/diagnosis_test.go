@@ -1,0 +1,277 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+const restoreName = "m2-migrate-default-app-c948154d"
+
+// after records once more, so much later, with a diagnosis of a cluster.
+func (s *scene) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *scene {
+	s.now = s.now.Add(d)
+	s.with(c, func(m *Member) { m.Diagnosis = diagnosis })
+	s.record()
+	return s
+}
+
+func (s *scene) wantPart(part v1alpha1.ClusterPart, reason, message string) {
+	s.t.Helper()
+	if part.Reason != reason || part.Message != message {
+		s.t.Errorf("the part of %s says\n%s: %q, want\n%s: %q", part.ClusterName, part.Reason, part.Message, reason, message)
+	}
+}
+
+func (s *scene) target() v1alpha1.ClusterPart { return s.m.Status.TargetClusterStatus[0].ClusterPart }
+
+func TestWhyNothingMoves(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		phase     velerov1.RestorePhase
+		diagnosis Diagnosis
+		reason    string
+		message   string
+		clockRuns bool
+	}{
+		{
+			"Velero is silent", velerov1.RestorePhaseNew,
+			Diagnosis{Server: ServerSilent},
+			"VeleroNotAnswering",
+			"Velero in m2 does not answer a request for its status; see whether its server runs. " +
+				"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
+		},
+		{
+			"Velero is silent under way", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerSilent, Terminating: []string{"app"}},
+			"VeleroNotAnswering",
+			"Velero in m2 does not answer a request for its status; see whether its server runs. Restore m2-migrate-default-app-c948154d is running.", true,
+		},
+		{
+			"queued", velerov1.RestorePhaseNew,
+			Diagnosis{Server: ServerAnswers},
+			"RestoreQueued",
+			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time. " +
+				"Velero in m2 answers, so it is busy with another Restore.", false,
+		},
+		{
+			"namespace Terminating", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerAnswers, Terminating: []string{"app", "shop"}},
+			"NamespaceTerminating",
+			"Restore m2-migrate-default-app-c948154d is running. Velero waits while a namespace that it restores into is being deleted in m2: app, shop. " +
+				"See what holds it: kubectl get namespace app --output=yaml", true,
+		},
+		{
+			"volumes", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: 512, TotalBytes: 3 << 30}},
+			"RestoreInProgress",
+			"Restore m2-migrate-default-app-c948154d is running, 512 B of 3.0 GiB of volume data.", true,
+		},
+		{
+			"nothing found out", velerov1.RestorePhaseNew,
+			Diagnosis{},
+			"RestoreNew",
+			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, m2).restoring().restore(m2, tt.phase)
+			s.after(6*time.Second, m2, &tt.diagnosis)
+			s.wantPart(s.target(), tt.reason, tt.message)
+			s.wantPhase("RestoreInProgress")
+			if runs := s.target().LastProgressTime != nil; runs != tt.clockRuns {
+				t.Errorf("the progress clock runs: %v, want %v", runs, tt.clockRuns)
+			}
+			// Whoever has not looked into it keeps what is recorded.
+			was := s.m.Status.DeepCopy()
+			s.after(time.Second, m2, nil)
+			if tt.diagnosis.Volumes == nil && cmp.Diff(was, &s.m.Status) != "" {
+				t.Errorf("without a diagnosis the status changes: %s", cmp.Diff(was, &s.m.Status))
+			}
+			// And when the object moves it is another story.
+			s.restore(m2, velerov1.RestorePhaseFinalizing)
+			s.wantPart(s.target(), "RestoreFinalizing", "Restore "+restoreName+" is being finalized.")
+		})
+	}
+}
+
+func TestBackupOfASilentVelero(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	if s.m.Status.SourceClusterStatus.LastProgressTime != nil {
+		t.Error("the progress clock runs in a queue")
+	}
+	s.after(6*time.Second, m1, &Diagnosis{Server: ServerSilent})
+	part := s.m.Status.SourceClusterStatus.ClusterPart
+	s.wantPart(part, "VeleroNotAnswering", "Velero in m1 does not answer a request for its status; see whether its server runs. "+
+		"Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0.")
+	if part.LastProgressTime == nil {
+		t.Error("the progress clock does not run while Velero is silent")
+	}
+	s.wantCondition("Ready", "False", "VeleroNotAnswering")
+}
+
+// TestSince tells since when a part is as it is.
+func TestSince(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.after(6*time.Second, m2, &Diagnosis{Server: ServerAnswers})
+	s.after(20*time.Second, m2, &Diagnosis{Server: ServerAnswers})
+	if since := s.target().LastTransitionTime; since == nil || !since.Equal(&metav1.Time{Time: start.Add(6 * time.Second)}) {
+		t.Errorf("queued since %v", since)
+	}
+	want := "0 of 1 target done. m2, since 2023-10-28T15:55:19Z: Restore m2-migrate-default-app-c948154d is made; " +
+		"waiting for Velero to take it up, which runs one Restore at a time. Velero in m2 answers, so it is busy with another Restore."
+	if got := s.condition("Ready").Message; got != want {
+		t.Errorf("Ready says %q", got)
+	}
+}
+
+func TestUnreachableTellsTheNextTry(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.with(m2, func(m *Member) {
+		m.Err, m.Since, m.NextTry = errDown, start, start.Add(8*time.Second)
+	}).record()
+	s.wantPart(s.target(), "MemberUnreachable", "m2 can't be asked since 2023-10-28T15:55:13Z: connection refused; next try at 2023-10-28T15:55:21Z")
+}
+
+// TestVolumesAreProgress keeps a part from stalling as long as bytes move.
+func TestVolumesAreProgress(t *testing.T) {
+	s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
+	for n := range 5 {
+		s.after(400*time.Second, m2, &Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: int64(n + 1), TotalBytes: 100}})
+		s.wantCondition("Stalled", "False", "Progressing")
+	}
+	s.after(600*time.Second, m2, &Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: 5, TotalBytes: 100}})
+	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+}
+
+func TestNeedsDiagnosis(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	for _, tt := range []struct {
+		after  time.Duration
+		c      Cluster
+		wait   time.Duration
+		needed bool
+	}{
+		{2 * time.Second, m2, 3 * time.Second, false},
+		{5 * time.Second, m2, 0, true},
+		{time.Hour, m1, 0, false}, // its Backup has ended
+		{time.Hour, m3, 0, false}, // is no part
+	} {
+		wait, needed := NeedsDiagnosis(s.m, tt.c, start.Add(tt.after))
+		if wait != tt.wait || needed != tt.needed {
+			t.Errorf("%s after %v: %v in %v, want %v in %v", tt.c.Name, tt.after, needed, wait, tt.needed, tt.wait)
+		}
+	}
+	s.restore(m2, velerov1.RestorePhaseCompleted)
+	if _, needed := NeedsDiagnosis(s.m, m2, start.Add(time.Hour)); needed {
+		t.Error("what has ended is looked into")
+	}
+}
+
+func TestErrorsOfARestore(t *testing.T) {
+	const logError = "error uploading log file to backup storage: rpc error: connection refused"
+	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Create the Migrate again when that is mended."
+	for _, tt := range []struct {
+		name    string
+		errors  int
+		results *Results
+		reason  string
+		message string
+	}{
+		{"unknown", 2, nil, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning." + next},
+		{"known", 2, &Results{Errors: []string{"a", "b"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning: a; b." + next},
+		{"many", 5, &Results{Errors: []string{"a", "b", "c", "d", "e"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 5 errors and 1 warning: a; b; c; and 2 more." + next},
+		{
+			"can't be read", 1, &Results{Err: errors.New("the storage answers 403 Forbidden")}, "RestorePartiallyFailed",
+			"ended PartiallyFailed with 1 error and 1 warning: (what the errors are could not be read from the storage: the storage answers 403 Forbidden)." + next,
+		},
+		{
+			"only the log", 1, &Results{Errors: []string{logError}}, "RestoreLogNotUploaded",
+			"restored 4 items, with 1 warning. It ended PartiallyFailed for no other reason than that Velero could not upload its log to the storage.",
+		},
+		{
+			"neither log nor results", 1, &Results{Err: errDown, LogMissing: true}, "RestoreLogNotUploaded",
+			"restored 4 items, with 1 warning. It ended PartiallyFailed for no other reason than that Velero could not upload its log to the storage.",
+		},
+		{
+			"neither, and more errors", 2, &Results{Err: errDown, LogMissing: true}, "RestorePartiallyFailed",
+			"ended PartiallyFailed with 2 errors and 1 warning: (what the errors are could not be read from the storage: connection refused)." + next,
+		},
+		{
+			"the log among others", 2, &Results{Errors: []string{logError, "a"}}, "RestorePartiallyFailed",
+			"ended PartiallyFailed with 2 errors and 1 warning: " + logError + "; a." + next,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, m2).restoring()
+			s.with(m2, func(m *Member) {
+				m.Restore = m.Restore.DeepCopy()
+				m.Restore.Status.Errors, m.Restore.Status.Warnings = tt.errors, 1
+				m.Restore.Status.Progress = &velerov1.RestoreProgress{TotalItems: 4, ItemsRestored: 4}
+				m.Results = tt.results
+			})
+			s.restore(m2, velerov1.RestorePhasePartiallyFailed)
+			s.wantPhase("PartiallyFailed")
+			s.wantPart(s.target(), tt.reason, "Restore "+restoreName+" "+tt.message)
+		})
+	}
+}
+
+func TestNeedsResults(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.with(m2, func(m *Member) {
+		m.Backup.Spec.StorageLocation = "default"
+		m.Locations[0].Spec.ObjectStorage.CACert = []byte("ca")
+		m.Restore.Status.Phase = velerov1.RestorePhasePartiallyFailed
+	})
+	got, needed := NeedsResults(s.m, m2, s.seen.Members[m2])
+	want := ResultsRequest{Results: "RestoreResults", Log: "RestoreLog", Name: restoreName, CAs: []byte("ca")}
+	if d := cmp.Diff(want, got); !needed || d != "" {
+		t.Errorf("needed: %v, %s", needed, d)
+	}
+	s.record()
+	if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed {
+		t.Error("the errors of what has ended are asked for")
+	}
+
+	s = newScene(t, m2).begun()
+	s.with(m1, func(m *Member) { m.Backup.Status.Phase = velerov1.BackupPhasePartiallyFailed })
+	if got, needed := NeedsResults(s.m, m1, s.seen.Members[m1]); !needed || got.Results != "BackupResults" || got.Log != "BackupLog" {
+		t.Errorf("of a Backup: %+v, %v", got, needed)
+	}
+}
+
+func TestIntoNamespaces(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		policy *v1alpha1.MigratePolicy
+		want   []string
+	}{
+		{"no policy", nil, []string{"a", "b", "c"}},
+		{"named", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"b"}}}, []string{"b"}},
+		{"all", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}}, []string{"a", "b", "c"}},
+		{"excluded", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b"}}}, []string{"a", "c"}},
+		{
+			"mapped", &v1alpha1.MigratePolicy{
+				ResourceFilter:   &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"b"}},
+				NamespaceMapping: map[string]string{"b": "c"},
+			},
+			[]string{"c"},
+		},
+		{"moved away", &v1alpha1.MigratePolicy{NamespaceMapping: map[string]string{"a": "z"}}, []string{"b", "c"}},
+	} {
+		m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Policy: tt.policy}}
+		if d := cmp.Diff(tt.want, intoNamespaces(m, []string{"a", "b", "c"})); d != "" {
+			t.Errorf("%s: %s", tt.name, d)
+		}
+	}
+}

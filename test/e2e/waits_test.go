@@ -1,0 +1,96 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// TestWaitsOfARestore has a Restore wait for a namespace that is Terminating, and
+// another one behind it. Only the first is late: time in a queue does not count.
+func TestWaitsOfARestore(t *testing.T) {
+	needsFleet(t)
+	absent(t, "held", "behind")
+	members[source].apply(t, settings("held"))
+	members[source].apply(t, settings("behind"))
+	release := holdTerminating(t, members[2], "held")
+
+	const deadline = "\n  progressDeadlineSeconds: 20"
+	held := migrate(t, manifest("held", only("held")+deadline, 2))
+	reason := func(want string) func(*v1alpha1.Migrate) bool {
+		return func(m *v1alpha1.Migrate) bool {
+			parts := m.Status.TargetClusterStatus
+			return len(parts) == 1 && parts[0].Reason == want
+		}
+	}
+	first := held.await(t, "that a namespace is Terminating", reason("NamespaceTerminating"))
+	part := first.Status.TargetClusterStatus[0]
+	if !strings.Contains(part.Message, "Velero waits while a namespace that it restores into is being deleted in kurator-member2: held. "+
+		"See what holds it: kubectl get namespace held --output=yaml") {
+		t.Errorf("the part says %q", part.Message)
+	}
+	if part.LastTransitionTime == nil {
+		t.Error("the part does not say since when")
+	}
+
+	behind := migrate(t, manifest("behind", only("behind")+deadline, 2))
+	queued := behind.await(t, "that it is queued", reason("RestoreQueued"))
+	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 answers, so it is busy with another Restore.") {
+		t.Errorf("the queued part says %q", message)
+	}
+	late := held.await(t, "that it is late", func(m *v1alpha1.Migrate) bool {
+		return condition(m, v1alpha1.ConditionStalled).Reason == "ProgressDeadlineExceeded"
+	})
+	if late.Status.Phase != v1alpha1.MigratePhaseRestoreInProgress {
+		t.Errorf("phase is %s while it is late", late.Status.Phase)
+	}
+	if message := condition(late, v1alpha1.ConditionStalled).Message; !strings.HasPrefix(message, "kurator-member2 has made no progress since ") {
+		t.Errorf("Stalled says %q", message)
+	}
+	t.Logf("describe of the one that is late:\n%s", host.kubectl(t, "describe", "migrate", "held"))
+
+	// The one behind has waited as long, but in a queue.
+	if live, err := behind.get(t.Context()); err != nil {
+		t.Error(err)
+	} else {
+		checkCondition(t, live, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
+	}
+	release()
+	done := held.completed(t)
+	checkCondition(t, done, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
+	checkOnce(t, done, 2)
+	checkOnce(t, behind.completed(t), 2)
+}
+
+// holdTerminating makes a namespace that is Terminating until release or the end of
+// the test: something in it has a finalizer that nobody removes.
+func holdTerminating(t *testing.T, c *cluster, namespace string) (release func()) {
+	t.Helper()
+	c.apply(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: `+namespace+`}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: held, namespace: `+namespace+`, finalizers: [example.com/hold]}
+`)
+	c.kubectl(t, "delete", "namespace", namespace, "--wait=false")
+	free := []string{"patch", "configmap", "held", "--namespace=" + namespace, "--type=merge", `--patch={"metadata":{"finalizers":null}}`}
+	// The test's own context has ended when it cleans up.
+	release = sync.OnceFunc(func() {
+		if _, err := fleet.Kubectl(context.WithoutCancel(t.Context()), c.kubeconfig, free...); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	})
+	t.Cleanup(release)
+	return release
+}
