@@ -30,7 +30,7 @@ func hurtMembers() []hurt {
 	}, {
 		name: "source-down-during",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{kill(apiserverOf(source)), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "kurator-member1 can't be asked since ")}},
 			{do(goOn(veleroOf(source)), start(apiserverOf(source))), nil},
 		},
@@ -38,7 +38,7 @@ func hurtMembers() []hurt {
 		name:    "target-down-during",
 		targets: []int{2, 3},
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells("RestoreNew"), 3: tells("RestoreCompleted")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
 			{do(kill(apiserverOf(2)), goOn(veleroOf(2))), says{0: tells("MemberUnreachable", "1 of 2 targets done."), 2: tells("MemberUnreachable", "kurator-member2 can't be asked since ")}},
 			{start(apiserverOf(2)), nil},
 		},
@@ -60,7 +60,7 @@ func hurtMembers() []hurt {
 		name:    "targets-silent-during",
 		targets: []int{2, 3, 4},
 		steps: []step{
-			{do(stop(veleroOf(2), veleroOf(3)), apply), says{2: tells("RestoreNew"), 3: tells("RestoreNew"), 4: tells("RestoreCompleted")}},
+			{do(stop(veleroOf(2), veleroOf(3)), apply), says{2: tells(restoreNew), 3: tells(restoreNew), 4: tells("RestoreCompleted")}},
 			{do(link(netproxy.Blackhole, 2), stop(apiserverOf(3))), says{
 				0: tells("MemberUnreachable", "1 of 3 targets done."),
 				2: tells("MemberUnreachable", "kurator-member2 can't be asked since "),
@@ -71,9 +71,9 @@ func hurtMembers() []hurt {
 	}, {
 		name: "connections-reset",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{link(netproxy.Reset, source), says{source: tells("MemberUnreachable", "connection reset by peer")}},
-			{do(stop(veleroOf(2)), goOn(veleroOf(source)), link(netproxy.Pass, source)), says{source: tells("BackupCompleted"), 2: tells("RestoreNew")}},
+			{do(stop(veleroOf(2)), goOn(veleroOf(source)), link(netproxy.Pass, source)), says{source: tells("BackupCompleted"), 2: tells(restoreNew)}},
 			{link(netproxy.Reset, 2), says{2: tells("MemberUnreachable", "connection reset by peer")}},
 			{do(goOn(veleroOf(2)), link(netproxy.Pass, 2)), nil},
 		},

@@ -27,13 +27,15 @@ func hurtObjects() []hurt {
 	return []hurt{{
 		name: "namespace-stuck-terminating",
 		steps: []step{
-			{do(stuckNamespace(2), apply), says{2: tells("RestoreInProgress")}},
+			{do(stuckNamespace(2), apply), says{2: tells("NamespaceTerminating",
+				"Velero waits while a namespace that it restores into is being deleted in kurator-member2: namespace-stuck-terminating.",
+				"See what holds it: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
 			{goOn(theNamespace), nil},
 		},
 	}, {
 		name: "backup-deleted",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{deleted(source, backupResource), nil},
 		},
 		end: "Failed",
@@ -48,7 +50,7 @@ func hurtObjects() []hurt {
 		name:    "restore-deleted",
 		targets: []int{2, 3},
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells("RestoreNew"), 3: tells("RestoreCompleted")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
 			{deleted(2, restoreResource), nil},
 		},
 		end: "PartiallyFailed",
@@ -170,7 +172,7 @@ func busy(n int) action {
 		absent(t, other.name)
 		members[source].apply(t, settings(other.name))
 		do(holdNamespace(n), apply)(t, other)
-		other.awaitTold(t, "in its Restore", says{n: tells("RestoreInProgress")})
+		other.awaitTold(t, "in its Restore", says{n: tells(restoreHeld)})
 		r.release[theOther] = other.release[theNamespace]
 	}
 }

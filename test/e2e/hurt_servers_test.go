@@ -31,33 +31,33 @@ func hurtServers() []hurt {
 	}, {
 		name: "server-killed-before-the-handoff",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{do(link(netproxy.Refuse, 2), goOn(veleroOf(source))), says{source: tells("BackupCompleted"), 2: tells("MemberUnreachable", "connection refused")}},
 			{do(kill(ourServer), link(netproxy.Pass, 2), start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-during-the-restore",
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells("RestoreInProgress")}},
-			{do(kill(ourServer), start(ourServer)), says{2: tells("RestoreInProgress")}},
+			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
+			{do(kill(ourServer), start(ourServer)), says{2: tells("NamespaceTerminating")}},
 			{goOn(theNamespace), nil},
 		},
 	}, {
 		name: "server-killed-at-the-end",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells("RestoreNew")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew)}},
 			{do(kill(ourServer), goOn(veleroOf(2)), restoreFinished(2), start(ourServer)), nil},
 		},
 	}, {
 		name: "host-down",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{do(kill(hostAPIServer), goOn(veleroOf(source)), backupFinished, start(hostAPIServer)), nil},
 		},
 	}, {
 		name: "etcd-of-all-clusters-down-for-30-s",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
 			{do(kill(etcd), goOn(veleroOf(source)), lasts(30*time.Second), start(etcd)), nil},
 		},
 	}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func hurtStorage() []hurt {
 	return []hurt{{
 		name: "bucket-unavailable-before-the-backup",
 		steps: []step{
-			{do(kill(storage), validated("Unavailable", source, 2), apply), says{
+			{do(killStorage, validated("Unavailable", source, 2), apply), says{
 				0:      tells("StorageUnavailable", "kurator-member1: BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
 				source: tells("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
 				2:      tells("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
@@ -35,7 +36,7 @@ func hurtStorage() []hurt {
 		name: "bucket-unavailable-during-the-backup",
 		steps: []step{
 			{do(stop(storage), apply), says{source: tells("BackupInProgress")}},
-			{kill(storage), nil},
+			{killStorage, nil},
 		},
 		end: "Failed",
 		ended: says{
@@ -47,9 +48,9 @@ func hurtStorage() []hurt {
 	}, {
 		name: "bucket-unavailable-during-the-restore",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells("RestoreNew")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew)}},
 			{do(stop(storage), goOn(veleroOf(2))), says{2: tells("RestoreInProgress")}},
-			{kill(storage), nil},
+			{killStorage, nil},
 		},
 		end: "Failed",
 		ended: says{
@@ -59,20 +60,20 @@ func hurtStorage() []hurt {
 	}, {
 		name: "bucket-unavailable-for-the-log-of-the-restore",
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells("RestoreInProgress")}},
-			{do(kill(storage), goOn(theNamespace)), says{2: tells("RestoreFinalizingPartiallyFailed")}},
+			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
+			{do(restoreBegun(2), killStorage, goOn(theNamespace)), says{2: tells("RestoreFinalizingPartiallyFailed")}},
 			{start(storage), nil},
 		},
 		end:     "PartiallyFailed",
-		ended:   says{2: tells("RestorePartiallyFailed", "with 1 error and 0 warnings")},
+		ended:   says{2: tells("RestoreLogNotUploaded", "for no other reason than that Velero could not upload its log to the storage.")},
 		arrived: []int{2},
 	}, {
 		// Velero runs one Restore at a time, so this one is still New when the
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",
 		steps: []step{
-			{do(busy(2), apply), says{2: tells("RestoreNew", "which runs one Restore at a time")}},
-			{do(kill(storage), validated("Unavailable", 2), goOn(theOther)), nil},
+			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 answers, so it is busy with another Restore.")}},
+			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
 		},
 		end:   "Failed",
 		ended: says{2: tells("RestoreFailedValidation", "was refused by Velero: The BSL default is unavailable, cannot retrieve the backup")},
@@ -91,18 +92,44 @@ func hurtStorage() []hurt {
 	}}
 }
 
-// validated has Veleros look at their storage now, and waits until each has found
-// it to be so. When it was not Available, that is seen to at the end of the case.
-func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
+// killStorage kills the S3 server. When the case is over it runs again, and every
+// Velero has found that out: those that look at their storage meanwhile, once a
+// minute, have found it gone.
+func killStorage(t *testing.T, r *run) {
+	kill(storage)(t, r)
+	r.later(func() {
+		startProcess(t, process(t, storage))
+		for n := 1; n < len(members); n++ {
+			validate(t, n, velerov1.BackupStorageLocationPhaseAvailable)
+		}
+	})
+}
+
+// restoreBegun waits until a member's Velero has read the Backup from the storage,
+// which only its log tells.
+func restoreBegun(n int) action {
 	return func(t *testing.T, r *run) {
+		m, err := r.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := "Starting restore of backup " + veleroNamespace + "/" + m.Status.SourceClusterStatus.BackupNameInCluster
+		eventually(t, "the Restore has begun", func() (string, bool) {
+			log, err := os.ReadFile(process(t, veleroOf(n)).LogFile())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "it is not in the log", strings.Contains(string(log), begun)
+		})
+	}
+}
+
+// validated has Veleros look at their storage now, and waits until each has found
+// it to be so.
+func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
+	return func(t *testing.T, _ *run) {
 		for _, n := range in {
 			validate(t, n, phase)
-			if phase != velerov1.BackupStorageLocationPhaseAvailable {
-				r.later(func() {
-					startProcess(t, process(t, storage))
-					validate(t, n, velerov1.BackupStorageLocationPhaseAvailable)
-				})
-			}
 		}
 	}
 }

@@ -51,10 +51,20 @@ type action func(t *testing.T, r *run)
 // are in the message. Member 0 is the whole, as its condition Ready tells.
 type says map[int]state
 
+// state has one reason, or several with "|" between them where it depends on the
+// time which of them it is.
 type state struct {
 	reason string
 	words  []string
 }
+
+// Reasons of a part that is held in some moment. What it is held by is told when it
+// has lasted for some seconds.
+const (
+	backupNew   = "BackupNew|VeleroNotAnswering"
+	restoreNew  = "RestoreNew|VeleroNotAnswering"
+	restoreHeld = "RestoreInProgress|NamespaceTerminating"
+)
 
 // tells is a state with a reason and words of its message.
 func tells(reason string, words ...string) state { return state{reason, words} }
@@ -253,7 +263,7 @@ func (want says) differences(m *v1alpha1.Migrate) []string {
 }
 
 func (s state) matches(got state) bool {
-	return s.reason == got.reason && !slices.ContainsFunc(s.words, func(words string) bool { return !strings.Contains(got.words[0], words) })
+	return slices.Contains(strings.Split(s.reason, "|"), got.reason) && !slices.ContainsFunc(s.words, func(words string) bool { return !strings.Contains(got.words[0], words) })
 }
 
 // end is a Migrate and its Velero objects as they were at its end.

@@ -10,13 +10,13 @@ func hurtVeleros() []hurt {
 	return []hurt{{
 		name: "velero-stopped-before-the-backup",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("BackupNew", "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells("VeleroNotAnswering", "Velero in kurator-member1 does not answer a request for its status; see whether its server runs. Backup ", "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
 			{goOn(veleroOf(source)), nil},
 		},
 	}, {
 		name: "velero-dead-before-the-backup",
 		steps: []step{
-			{do(kill(veleroOf(source)), apply), says{source: tells("BackupNew", "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
+			{do(kill(veleroOf(source)), apply), says{source: tells(backupNew, "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
 			{start(veleroOf(source)), nil},
 		},
 	}, {
@@ -35,21 +35,21 @@ func hurtVeleros() []hurt {
 	}, {
 		name: "velero-dead-before-the-restore",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells("RestoreNew", "waiting for Velero to take it up")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew, "waiting for Velero to take it up")}},
 			{do(kill(veleroOf(2)), start(veleroOf(2))), nil},
 		},
 	}, {
 		name: "velero-stopped-during-the-restore",
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells("RestoreInProgress")}},
-			{do(stop(veleroOf(2)), goOn(theNamespace)), says{2: tells("RestoreInProgress")}},
+			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
+			{do(stop(veleroOf(2)), goOn(theNamespace)), says{2: tells("VeleroNotAnswering", "Velero in kurator-member2 does not answer a request for its status")}},
 			{goOn(veleroOf(2)), nil},
 		},
 	}, {
 		name:    "velero-dies-during-the-restore",
 		targets: []int{2, 3},
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells("RestoreInProgress"), 3: tells("RestoreCompleted")}},
+			{do(holdNamespace(2), apply), says{2: tells(restoreHeld), 3: tells("RestoreCompleted")}},
 			{do(kill(veleroOf(2)), start(veleroOf(2))), nil},
 		},
 		end: "PartiallyFailed",
