@@ -223,6 +223,12 @@ func (c callTo) CreatePodVolumeBackup(_ context.Context, p *velerov1.PodVolumeBa
 	return p, c.create("PodVolumeBackup", p.Name, i >= 0, func() { m.pvbs = append(m.pvbs, *p) })
 }
 
+// DeleteRestore is for a Restore that Velero refused too early, which none does here.
+func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
+	c.s.t.Errorf("Restore %s in %s was deleted", r.Name, c.member().name)
+	return nil
+}
+
 func (c callTo) CreateRestore(_ context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
 	m := c.member()
 	err := c.create("Restore", r.Name, m.restore != nil, func() {
