@@ -26,7 +26,7 @@ func hurtStorage() []hurt {
 		name: "bucket-unavailable-before-the-backup",
 		steps: []step{
 			{do(killStorage, validated("Unavailable", source, 2), apply), says{
-				0:      tells("StorageUnavailable", "kurator-member1: BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
+				0:      tells("StorageUnavailable", "kurator-member1, since ", ": BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
 				source: tells("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
 				2:      tells("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
 			}},
@@ -81,7 +81,7 @@ func hurtStorage() []hurt {
 		name: "buckets-differ",
 		steps: []step{
 			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), says{
-				0:      tells("NoTargetReady", "kurator-member1: No target can take the Backup yet, so none is made."),
+				0:      tells("NoTargetReady", "kurator-member1, since ", ": No target can take the Backup yet, so none is made."),
 				source: tells("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
 				2: tells("StorageNotShared",
 					"do not share a storage: default (aws, bucket velero, https://127.0.0.1:", "in kurator-member1, default (aws, bucket elsewhere, https://127.0.0.1:",
