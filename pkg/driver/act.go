@@ -121,7 +121,14 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		return nil, err
 	}
 	if backup == nil {
-		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		// PodVolumeBackups are collected with their Backup, so only while it is there are
+		// those all that were found.
+		if now, err := source.Backup(ctx, action.From.Name); err != nil {
+			return nil, err
+		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
+			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
+		}
+		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m.UID, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,11 @@ func ClusterFor(ref corev1.ObjectReference) Cluster {
 	return Cluster{Kind: ref.Kind, Name: ref.Name}
 }
 
+// CompareClusters orders clusters by name, then by kind.
+func CompareClusters(a, b Cluster) int {
+	return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
+}
+
 // Clusters are the members that m needs to hear of now: the parts that have not
 // ended, of those clusters that may be used or that hold something of m's
 // already.
@@ -115,9 +120,7 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 		return nil, state{ReasonNoTargets, fmt.Sprintf(
 			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
 	}
-	slices.SortFunc(members, func(a, b Cluster) int {
-		return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
-	})
+	slices.SortFunc(members, CompareClusters)
 	return slices.Compact(members), state{}
 }
 

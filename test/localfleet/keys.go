@@ -44,6 +44,11 @@ func (f *Fleet) writeKeys() error {
 			})
 		},
 		func() error {
+			return f.issue(serverEtcdName, func(i issuer) error {
+				return errors.Join(i.peer("server", "localhost", "127.0.0.1"), i.client("client", serverName))
+			})
+		},
+		func() error {
 			return f.issue("front-proxy", func(i issuer) error { return i.client("client", "front-proxy") })
 		},
 		func() error {

@@ -50,10 +50,10 @@ func Delay(d time.Duration) Mode { return Mode{kind: passes, delay: d} }
 // Proxy listens on a port of 127.0.0.1 and forwards connections. Its methods may
 // be called from several goroutines.
 type Proxy struct {
-	port     *port
-	backends []string
+	port *port
 
 	mu       sync.Mutex
+	backends []string
 	mode     Mode
 	listener net.Listener // nil while it refuses
 	links    map[*link]struct{}
@@ -109,6 +109,14 @@ func (p *Proxy) Set(mode Mode) error {
 		}
 	}
 	return nil
+}
+
+// SetBackends has new connections go to these backends. Without any they are
+// reset.
+func (p *Proxy) SetBackends(backends ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.backends = backends
 }
 
 // Cut closes all connections. New ones are treated as the mode says.
@@ -187,12 +195,12 @@ func (p *Proxy) now() Mode {
 // dial connects to the next backend that accepts.
 func (p *Proxy) dial() (*net.TCPConn, error) {
 	p.mu.Lock()
-	first := p.next
+	first, backends := p.next, p.backends
 	p.next++
 	p.mu.Unlock()
-	var errs []error
-	for i := range p.backends {
-		backend, err := net.DialTimeout("tcp", p.backends[(first+i)%len(p.backends)], dialTimeout)
+	errs := []error{errors.New("no backend accepts")}
+	for i := range backends {
+		backend, err := net.DialTimeout("tcp", backends[(first+i)%len(backends)], dialTimeout)
 		if err == nil {
 			return backend.(*net.TCPConn), nil
 		}

@@ -153,6 +153,19 @@ func TestBackends(t *testing.T) {
 	checkReset(t, p)
 }
 
+func TestOtherBackends(t *testing.T) {
+	a, _ := echo(t, "a")
+	b, _ := echo(t, "b")
+	p := listen(t, a)
+	old := dial(t, p)
+	old.answers(t, "one", "a one")
+	p.SetBackends(b)
+	old.answers(t, "two", "a two")
+	dial(t, p).answers(t, "three", "b three")
+	p.SetBackends()
+	checkReset(t, p)
+}
+
 func TestDelay(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
