@@ -24,13 +24,13 @@ func hurtAccess() []hurt {
 	return []hurt{{
 		name: "secret-renewed",
 		steps: []step{
-			{do(credentials(2, "first"), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
+			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
 			{do(credentials(2, "second"), revoked(2, "first"), goOn(veleroOf(source))), nil},
 		},
 	}, {
 		name: "secret-invalid-and-removed",
 		steps: []step{
-			{do(credentials(2, "first"), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
+			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
 			{do(revoked(2, "first"), goOn(veleroOf(source))), says{2: tells("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
 			{secret(2, []byte("garbage")), says{2: tells("MemberUnreachable", "kubeconfig not accepted")}},
 			{secretRemoved(2), says{2: tells("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "hurt"`)}},
@@ -38,6 +38,10 @@ func hurtAccess() []hurt {
 		},
 	}}
 }
+
+// readAgain has our server read a member's kubeconfig now. A connection that works
+// is kept for up to a minute when the Secret changes.
+func readAgain(n int) action { return do(clusterReady(false, n), clusterReady(true, n)) }
 
 // credentials gives the host a token of a new ServiceAccount of a member as its
 // way in, until the end of the case.

@@ -21,7 +21,7 @@ const hurtNamespace = "hurt"
 
 // hurtLease are the times of the Lease while TestHurt runs: who takes over from a
 // server that was killed waits for the end of its Lease.
-var hurtLease = []string{"--leader-elect-lease-duration=6s", "--leader-elect-renew-deadline=4s", "--leader-elect-retry-period=1s"}
+var hurtLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"}
 
 // network is the one between our server and the members.
 type network struct {
