@@ -52,6 +52,9 @@ func TestThirtyOfAHundred(t *testing.T) {
 
 	idle := r.meter.read(t.Context())
 	t.Logf("at rest: %v", idle)
+	// The first one meets Veleros that have just begun, and no connections.
+	t.Logf("before: %v", r.oneToMany("before", seventy))
+	r.meter.read(t.Context())
 	aloneMany := r.oneToMany("alone", seventy)
 	alonePairs := r.pairs("alone", nil)
 	alone := r.meter.read(t.Context())
@@ -135,7 +138,7 @@ func (r *run) pairs(name string, others []pair) spread {
 	ids := map[string]time.Time{}
 	var group errgroup.Group
 	group.SetLimit(16)
-	make1 := func(p pair) string {
+	add := func(p pair) string {
 		id := fmt.Sprintf("%s-%03d-%03d", name, p.source, p.target)
 		group.Go(func() error { return r.tryCreate(id, hundred, p.source, p.target) })
 		r.made = append(r.made, id)
@@ -143,11 +146,11 @@ func (r *run) pairs(name string, others []pair) spread {
 	}
 	began := time.Now()
 	for _, p := range others {
-		make1(p)
+		add(p)
 	}
 	for n := firstWell; n < members; n++ {
 		next := firstWell + (n+1-firstWell)%(members-firstWell)
-		ids[make1(pair{n, next})] = began
+		ids[add(pair{n, next})] = began
 	}
 	if err := group.Wait(); err != nil {
 		r.t.Fatal(err)
