@@ -46,6 +46,7 @@ const (
 	ReasonRestoreStarting      = "RestoreStarting"
 	ReasonRestoreCreateFailed  = "RestoreCreateFailed"
 	ReasonRestoreDeleted       = "RestoreDeleted"
+	ReasonRestoreRefusedEarly  = "RestoreRefusedEarly"
 	ReasonRestoreQueued        = "RestoreQueued"
 	ReasonRestoreLogMissing    = "RestoreLogNotUploaded"
 	ReasonNamespaceTerminating = "NamespaceTerminating"
@@ -172,6 +173,12 @@ func backupDeleted(source *v1alpha1.BackupDetails) state {
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 	return state{ReasonRestoreDeleted, fmt.Sprintf(
 		"Restore %s was deleted before its end was seen, so it can't be told what it restored. Look into the cluster, and create the Migrate again.", target.RestoreNameInCluster)}
+}
+
+func refusedEarly(target string, member Member) state {
+	return state{ReasonRestoreRefusedEarly, fmt.Sprintf(
+		"Velero in %s refused Restore %s because it had not noticed Backup %s yet, which is there; the Restore is made again.",
+		target, member.Restore.Name, member.Backup.Name)}
 }
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
