@@ -105,9 +105,9 @@ test-unit: ## Run the unit tests, with the race detector where there is a C comp
 
 # These depend on programs that Go's test cache doesn't know of.
 .PHONY: test-integration
-test-integration: tools build ## Run the tests through a real aggregator and kubectl, and those of the local fleet.
+test-integration: tools build ## Run the tests through a real aggregator and kubectl, of the local fleet, and of the driver broken on purpose.
 	@echo "integration tests: some minutes without a word"
-	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
+	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
 .PHONY: test-e2e
 test-e2e: tools build ## Run the tests of whole migrations by real Veleros, of replicas, and of a hundred members.
