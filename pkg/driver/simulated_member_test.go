@@ -312,6 +312,12 @@ func (m *simulatedMember) find(key modelvelero.Key, object modelvelero.Object) i
 	return 1 + slices.Index(m.history[key], object)
 }
 
+type aDelete aCreate
+
+func (d aDelete) String() string {
+	return "delete " + d.key.Kind + " " + d.key.Name + " in " + d.in.Name
+}
+
 type aCreate struct {
 	key modelvelero.Key
 	in  migration.Cluster
@@ -358,6 +364,23 @@ func (c callTo) ask(request metav1.Object, answer func() error) error {
 
 func (c callTo) CreateBackup(_ context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
 	return create(c, b)
+}
+
+// DeleteRestore is for one that Velero refused since it did not know the Backup.
+func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
+	key := modelvelero.KeyOf(r)
+	return c.d.write(aDelete{key, c.c}, func() error {
+		if err := c.member().fault; err != nil {
+			return err
+		}
+		if now := c.member().now(key); now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+			return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
+		}
+		if r.Status.Phase != velerov1.RestorePhaseFailedValidation {
+			c.d.s.failf("invariant 4: Restore %s in %s is deleted, which Velero did not refuse", r.Name, c.c.Name)
+		}
+		return c.member().memory.Delete(context.Background(), r)
+	})
 }
 
 func (c callTo) CreateRestore(_ context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
