@@ -92,7 +92,7 @@ update: ## Regenerate code, tidy the modules, format and mend what linters can m
 # One after the other, also with -j: each of the later ones wants the machine.
 .PHONY: test
 test: ## Run all tests on real parts; nothing is left running. The first time builds the tools.
-	@for part in unit mutations integration e2e; do $(MAKE) --no-print-directory test-$$part || exit; done
+	@for part in unit integration e2e; do $(MAKE) --no-print-directory test-$$part || exit; done
 
 # The race detector needs cgo, and cgo a C compiler.
 CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
@@ -102,11 +102,6 @@ test-unit: ## Run the unit tests, with the race detector where there is a C comp
 	@$(if $(filter 1,$(CGO)),,echo "no C compiler: without the race detector")
 	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 10m ./artifacts/... ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
 		| grep -v '\[no test files\]$$'
-
-.PHONY: test-mutations
-test-mutations: ## Break the driver on purpose, and see that its simulation notices.
-	@echo "mutations: some minutes without a word"
-	@go test -count=1 -timeout 15m ./test/mutations/...
 
 # These depend on programs that Go's test cache doesn't know of.
 .PHONY: test-integration
