@@ -109,7 +109,7 @@ var Scenarios = []Scenario{
 		map[string][]string{"readonly": {"", "Queued", "ReadyToStart", "FailedValidation"}},
 	},
 	{
-		"a location that is not validated",
+		"a location that does not exist",
 		func(t *testing.T, v *Trial) {
 			v.backup(t, "nowhere", v.Prefix+"nowhere")
 			v.await(t, "nowhere", "FailedValidation")
