@@ -128,6 +128,17 @@ func (m *Member) CreateRestore(ctx context.Context, restore *velerov1.Restore) (
 	return created, err
 }
 
+// DeleteRestore deletes a Restore; a conflict if there is another one of its name, or
+// it has changed.
+func (m *Member) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	_, err := do(ctx, m, fmt.Sprintf("delete restore %q", restore.Name), func(ctx context.Context, c *connection) (struct{}, error) {
+		return struct{}{}, c.restores.Delete(ctx, restore.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &restore.UID, ResourceVersion: &restore.ResourceVersion},
+		})
+	})
+	return err
+}
+
 // Locations lists the BackupStorageLocations.
 func (m *Member) Locations(ctx context.Context) ([]velerov1.BackupStorageLocation, error) {
 	list, err := do(ctx, m, "list backupstoragelocations", func(ctx context.Context, c *connection) (*velerov1.BackupStorageLocationList, error) {

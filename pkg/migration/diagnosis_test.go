@@ -226,6 +226,18 @@ func TestErrorsOfARestore(t *testing.T) {
 	}
 }
 
+// TestGivenUp tells of a Velero that was restarted under way: there is no log.
+func TestGivenUp(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.with(m2, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.FailureReason = `found a restore with status "InProgress" during the server starting, mark it as "Failed"`
+	})
+	s.restore(m2, velerov1.RestorePhaseFailed)
+	s.wantPart(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
+		`mark it as "Failed". Create the Migrate again when that is mended.`)
+}
+
 func TestNeedsResults(t *testing.T) {
 	s := newScene(t, m2).restoring()
 	s.with(m2, func(m *Member) {

@@ -364,7 +364,9 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
 	s.wantNothingToDo()
-	s.with(m1, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)} })
+	s.with(m1, func(m *Member) {
+		m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)}
+	})
 	s.record()
 	s.wantCondition("Ready", "False", "RestoreStarting")
 }

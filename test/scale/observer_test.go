@@ -42,7 +42,7 @@ func observe(t *testing.T, migrates versioned.Interface) *observer {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	factory.StartWithContext(ctx)
 	t.Cleanup(func() {
 		cancel()
