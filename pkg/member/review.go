@@ -109,9 +109,10 @@ func (m *Member) allowed(ctx context.Context, r migration.Review, verb string, r
 	if err != nil {
 		return false, err
 	}
-	review.Status = authorizationv1.SubjectAccessReviewStatus{}
-	err = json.Unmarshal(answer, review)
-	return review.Status.Allowed, err
+	// Into another one: what was sent shares the requester with the Migrate.
+	var answered authorizationv1.SubjectAccessReview
+	err = json.Unmarshal(answer, &answered)
+	return answered.Status.Allowed, err
 }
 
 // resources are those of the member that Velero takes, by its discovery.

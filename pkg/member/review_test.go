@@ -197,3 +197,22 @@ func TestReviewThatCantBeMade(t *testing.T) {
 		})
 	}
 }
+
+// TestReviewTakesNothingButTheAnswer has a hostile member answer about somebody
+// else: what is recorded of the requester is shared with all that reads it.
+func TestReviewTakesNothingButTheAnswer(t *testing.T) {
+	server := newAPIServer(t)
+	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
+	})
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+	review := reviewOf(v1alpha1.ResourceFilter{}, true)
+	if refusal, err := m.Review(t.Context(), review); err != nil || refusal != "" {
+		t.Errorf("got %q, %v", refusal, err)
+	}
+	want := v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	if diff := cmp.Diff(want, review.Requester); diff != "" {
+		t.Errorf("the requester is another one (-want +got):\n%s", diff)
+	}
+}
