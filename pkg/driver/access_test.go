@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -286,6 +287,8 @@ func TestWhatIsReviewed(t *testing.T) {
 					got = append(got, r.Verbs)
 				}
 			}
+			// An answer that comes while a turn looks for it is asked for once more.
+			got = slices.CompactFunc(got, slices.Equal[[]string])
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("reviewed with the flag %v (-want +got):\n%s", on, diff)
 			}
