@@ -81,7 +81,6 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 	if source == nil {
 		return
 	}
-
 	if status := source.BackupStatusInCluster; status != nil {
 		states := s.statesOf(source.ClusterPart, "Backup", source.BackupNameInCluster, m.UID)
 		if _, last := statesWith(states, func(o modelvelero.Object) bool {
