@@ -17,8 +17,10 @@ import (
 // since then the Fleet, and what they may, can have changed.
 func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
 	for _, p := range migration.Unbegun(m, host) {
-		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval, func(*migration.Access) migration.Access {
-			return l.access(ctx, m, p)
+		before, _ := t.accesses.last(p.Cluster)
+		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval(before), func(*migration.Access) *migration.Access {
+			found := l.access(ctx, m, p)
+			return &found
 		})
 		if known != nil {
 			note(host, p.Cluster, *known)
@@ -29,11 +31,11 @@ func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, hos
 // isStillGranted says whether who created m may have something written in a cluster
 // now. If that was asked too long ago it is asked again, and the next turn tells.
 func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster) bool {
-	if said, wait := t.accesses.last(c, l.Clock.Now(), always[migration.Access](writeInterval)); wait > 0 {
+	if said, at := t.accesses.last(c); said != nil && l.Clock.Since(at) < writeInterval {
 		return said.Granted
 	}
 	found := l.access(ctx, m, migration.PartyOf(m, c))
-	t.accesses.finish(c, found, l.Clock.Now())
+	t.accesses.note(c, &found, l.Clock.Now())
 	return found.Granted
 }
 
@@ -72,7 +74,7 @@ func note(host migration.Inventory, c migration.Cluster, access migration.Access
 }
 
 func accessInterval(access *migration.Access) time.Duration {
-	if access.Granted {
+	if access != nil && access.Granted {
 		return grantedInterval
 	}
 	return refusedInterval

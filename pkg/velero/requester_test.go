@@ -23,7 +23,7 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 		"Backup": backup, "Restore": Restore(m, "m2", "b"), "Backup in the target": handedOver,
 		"PodVolumeBackup":     HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
 		"ServerStatusRequest": ServerStatusRequest(m, "m2"),
-		"DownloadRequest":     DownloadRequest(m, "m2", velerov1.DownloadTargetKindRestoreResults, "r"),
+		"DownloadRequest":     DownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, "r"),
 	} {
 		want := map[string]string{"backup.kurator.dev/migrate": "ns/app", "backup.kurator.dev/requester": "system:serviceaccount:ns:jane"}
 		got := map[string]string{}
