@@ -72,7 +72,7 @@ func TestForgedHeaders(t *testing.T) {
 				"create":  {http.MethodPost, migratesIn + n.name + "/migrates", body, test.create},
 				"delete":  {http.MethodDelete, migratesIn + n.name + "/migrates/none", "", absentOr(test.create)},
 			} {
-				code, answer := server.send(t, r.method, r.path, r.body, test.headers)
+				code, answer := server.sendAs(t, r.method, r.path, r.body, test.headers)
 				if code != r.want {
 					t.Errorf("%s: got %d, want %d\n%s", what, code, r.want, answer)
 				}
@@ -111,7 +111,7 @@ func certificate(t *testing.T, authority *pki.Authority, user string) func(*rest
 	return func(config *rest.Config) { config.CertData, config.KeyData = pair.Certificate, pair.Key }
 }
 
-func (d directly) send(t *testing.T, method, path, body string, headers map[string]string) (code int, answer string) {
+func (d directly) sendAs(t *testing.T, method, path, body string, headers map[string]string) (code int, answer string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(body))
 	if err != nil {
