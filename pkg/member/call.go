@@ -121,6 +121,10 @@ func explain(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
+	var refused *addressError
+	if errors.As(err, &refused) {
+		return refused
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		// The local port is another one each time.

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // userAgent is what members see in their audit logs.
@@ -51,7 +53,7 @@ type connection struct {
 
 // connect makes a connection; nothing is sent before the first call.
 func connect(kubeconfig []byte, o Options) (*connection, error) {
-	config, err := ClientConfig(kubeconfig)
+	config, err := ClientConfig(kubeconfig, o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 
 	authenticated, err := rest.HTTPWrappersForConfig(config, &bounded{next: transport, timeout: o.CallTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKubeconfig, err)
+		return nil, fmt.Errorf("%w: %w", migration.ErrKubeconfigRefused, err)
 	}
 	client := &http.Client{
 		Transport: authenticated,

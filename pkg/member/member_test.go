@@ -54,6 +54,7 @@ func (h *host) count() int {
 }
 
 func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
+	o.AllowLocalAddresses = true // where test servers are
 	p := NewPool(h, o)
 	t.Cleanup(p.Close)
 	return p

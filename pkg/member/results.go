@@ -61,7 +61,7 @@ func (m *Member) download(ctx context.Context, request *velerov1.DownloadRequest
 	if err != nil {
 		return err
 	}
-	return fetch(ctx, from, cas, read)
+	return m.options.addresses().fetch(ctx, from, cas, read)
 }
 
 // downloadURL has Velero make a URL. Velero removes the request when that expires.
@@ -90,14 +90,17 @@ func (m *Member) downloadURL(ctx context.Context, request *velerov1.DownloadRequ
 
 // fetch reads what is at a URL that a member names. Errors don't repeat the URL: it
 // is a way in for whoever has it.
-func fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) error) error {
+func (a addresses) fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, downloadTimeout, noAnswerError{downloadTimeout})
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return errors.New("the URL that Velero gives is invalid")
 	}
-	client, err := downloader(cas)
+	if scheme := request.URL.Scheme; scheme != "https" && scheme != "http" {
+		return errors.New("the URL that Velero gives is not one of https or http")
+	}
+	client, err := a.downloader(request.URL, cas)
 	if err != nil {
 		return err
 	}
@@ -122,7 +125,7 @@ func fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) er
 
 // downloader is a client for one download, which follows no redirects: the URL is
 // signed for one place.
-func downloader(cas []byte) (*http.Client, error) {
+func (a addresses) downloader(from *url.URL, cas []byte) (*http.Client, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
@@ -130,14 +133,14 @@ func downloader(cas []byte) (*http.Client, error) {
 	if len(cas) > 0 && !roots.AppendCertsFromPEM(cas) {
 		return nil, errors.New("caCert of the BackupStorageLocation is not PEM")
 	}
+	transport, err := a.transportTo(from, &net.Dialer{Timeout: dialTimeout})
+	if err != nil {
+		return nil, err
+	}
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	transport.DisableCompression = true
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: dialTimeout,
-			DisableCompression:  true,
-		},
+		Transport:     transport,
 	}, nil
 }

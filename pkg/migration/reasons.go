@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ const (
 	ReasonClusterNotReady      = "ClusterNotReady"
 	ReasonConnecting           = "Connecting"
 	ReasonMemberUnreachable    = "MemberUnreachable"
+	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
+	ReasonAddressRefused       = "MemberAddressNotAllowed"
 	ReasonSourceUnreachable    = "SourceUnreachable"
 	ReasonStorageNotConfigured = "StorageNotConfigured"
 	ReasonStorageUnavailable   = "StorageUnavailable"
@@ -85,6 +88,12 @@ func unreachable(cluster string, member Member) state {
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
 	if !member.NextTry.IsZero() {
 		message += "; next try at " + clockTime(member.NextTry)
+	}
+	switch {
+	case errors.Is(member.Err, ErrKubeconfigRefused):
+		return state{ReasonKubeconfigRefused, message}
+	case errors.Is(member.Err, ErrAddressRefused):
+		return state{ReasonAddressRefused, message}
 	}
 	return state{ReasonMemberUnreachable, message}
 }

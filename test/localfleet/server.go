@@ -43,6 +43,7 @@ func (f *Fleet) server() command {
 		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
 		"--data-dir=" + f.dataDir(serverName) + "/etcd",
 		"--leader-elect-resource-namespace=" + serverNamespace,
+		"--member-allow-local-addresses", // where the members of this fleet are
 	}
 	return command{
 		name:    serverName,

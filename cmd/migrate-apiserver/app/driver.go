@@ -18,6 +18,7 @@ import (
 	componentbaseconfig "k8s.io/component-base/config"
 	"k8s.io/utils/clock"
 
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 	"kurator.dev/migrate-apiserver/pkg/driver"
 	"kurator.dev/migrate-apiserver/pkg/fleet"
@@ -35,7 +36,7 @@ const (
 )
 
 // driverFactory makes drivers that work through the host.
-func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectionConfiguration) apiserver.DriverFactory {
+func driverFactory(host *rest.Config, o *options.Options) apiserver.DriverFactory {
 	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		host := rest.CopyConfig(host)
 		host.QPS, host.Burst = hostQPS, hostBurst
@@ -53,13 +54,16 @@ func driverFactory(host *rest.Config, election componentbaseconfig.LeaderElectio
 		if err != nil {
 			return nil, fmt.Errorf("client of this server: %w", err)
 		}
-		leader, err := leaderElection(kube, election)
+		leader, err := leaderElection(kube, o.LeaderElection)
 		if err != nil {
 			return nil, err
 		}
 
 		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()))
-		pool := member.NewPool(inventory, member.Options{})
+		pool := member.NewPool(inventory, member.Options{
+			AllowInsecureTLS:    o.Members.AllowInsecureTLS,
+			AllowLocalAddresses: o.Members.AllowLocalAddresses,
+		})
 		inventory.OnClusterChange(pool.Invalidate)
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 		return &hosted{

@@ -51,7 +51,7 @@ func serve(ctx context.Context, o *options.Options, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	config.NewDriver = driverFactory(config.Generic.ClientConfig, o.LeaderElection)
+	config.NewDriver = driverFactory(config.Generic.ClientConfig, o)
 	server, err := config.Complete().New()
 	if err != nil {
 		return err

@@ -48,6 +48,8 @@ type Options struct {
 	EmbeddedEtcd EmbeddedEtcd
 	// LeaderElection are those of the Lease that the replica that drives holds.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
+	// Members are those of the calls to member clusters.
+	Members Members
 	// Logs are those of logging.
 	Logs *logs.Options
 
@@ -104,6 +106,7 @@ func (o *Options) UsesEmbeddedEtcd() bool {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	o.EmbeddedEtcd.addFlags(&sets)
+	o.Members.addFlags(&sets)
 	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
