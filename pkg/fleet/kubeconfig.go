@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -60,7 +62,8 @@ func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migratio
 	return kubeconfig, nil
 }
 
-// Secrets reads Secrets through a client of the host.
+// Secrets reads Secrets through a client of the host. At its highest verbosity
+// client-go logs the bodies of answers, so it does not log here.
 func Secrets(client corev1client.SecretsGetter) SecretGetter {
 	return secretGetter{client}
 }
@@ -68,5 +71,6 @@ func Secrets(client corev1client.SecretsGetter) SecretGetter {
 type secretGetter struct{ client corev1client.SecretsGetter }
 
 func (g secretGetter) Get(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	ctx = klog.NewContext(ctx, logr.Discard())
 	return g.client.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
 }

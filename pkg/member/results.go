@@ -15,10 +15,12 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -64,8 +66,10 @@ func (m *Member) download(ctx context.Context, request *velerov1.DownloadRequest
 	return m.options.addresses().fetch(ctx, from, cas, read)
 }
 
-// downloadURL has Velero make a URL. Velero removes the request when that expires.
+// downloadURL has Velero make a URL. Velero removes the request when that expires. The
+// URL is a way in for whoever has it, so client-go does not log the answers.
 func (m *Member) downloadURL(ctx context.Context, request *velerov1.DownloadRequest) (string, error) {
+	ctx = klog.NewContext(ctx, logr.Discard())
 	_, err := do(ctx, m, "create downloadrequest", func(ctx context.Context, c *connection) (*velerov1.DownloadRequest, error) {
 		return c.downloadRequests.Create(ctx, inNamespace(request, c.namespace), metav1.CreateOptions{})
 	})
