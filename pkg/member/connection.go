@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -101,7 +102,7 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 	config.UserAgent = userAgent
 	config.APIPath = "/apis"
 	config.GroupVersion = &velerov1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(veleroScheme()).WithoutConversion()
+	config.NegotiatedSerializer = onlyJSON{serializer.NewCodecFactory(veleroScheme()).WithoutConversion()}
 	config.QPS = -1 // calls are bounded by Options.MaxCalls
 	config.WarningHandler = rest.NoWarnings{}
 
@@ -115,6 +116,16 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return rest.RESTClientForConfigAndClient(config, client)
+}
+
+// onlyJSON reads and writes nothing but JSON: a small answer in YAML could unfold to
+// anything.
+type onlyJSON struct{ runtime.NegotiatedSerializer }
+
+func (s onlyJSON) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(s.NegotiatedSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType != runtime.ContentTypeJSON
+	})
 }
 
 func veleroScheme() *runtime.Scheme {
