@@ -25,6 +25,7 @@ const (
 	ReasonSourceAmbiguous      = "SourceAmbiguous"
 	ReasonSourceIsTarget       = "SourceIsTarget"
 	ReasonNoTargets            = "NoTargets"
+	ReasonTooManyTargets       = "TooManyTargets"
 	ReasonClusterNotInFleet    = "ClusterNotInFleet"
 	ReasonClusterNotFound      = "ClusterNotFound"
 	ReasonClusterNotReady      = "ClusterNotReady"
