@@ -34,14 +34,14 @@ const (
 // back the next question, a second later at most, makes the server ready again. That
 // it is alive does not depend on the host.
 type delegation struct {
-	authorizer authorizer.Authorizer
+	authorizer authorizer.UnconditionalAuthorizer
 
 	mutex sync.Mutex
 	// missing is why there is no answer; nil if there is one.
 	missing error
 }
 
-func newDelegation(a authorizer.Authorizer) *delegation {
+func newDelegation(a authorizer.UnconditionalAuthorizer) *delegation {
 	return &delegation{authorizer: a, missing: errors.New("the host has not been asked yet")}
 }
 

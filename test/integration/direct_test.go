@@ -53,6 +53,21 @@ func directAs(t *testing.T, identify func(*rest.Config) *rest.Config) directly {
 	return directly{client, config.Host}
 }
 
+// throughHost is the administrator's way by the host's aggregator, without kubectl.
+func throughHost(t *testing.T) directly {
+	t.Helper()
+	config, err := host.HostConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return directly{client, config.Host}
+}
+
 // get is the body of what must be answered with 200.
 func (d directly) get(t *testing.T, path string) string {
 	t.Helper()
