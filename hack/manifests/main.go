@@ -20,14 +20,15 @@ import (
 func main() {
 	image := flag.String("image", "", "image of migrate-apiserver")
 	out := flag.String("out", "", "directory to write the manifests to")
+	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
-	if err := run(*image, *out); err != nil {
+	if err := run(*image, *out, *etcd); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)
 	}
 }
 
-func run(image, out string) error {
+func run(image, out, etcd string) error {
 	if image == "" || out == "" {
 		return errors.New("--image and --out are needed")
 	}
@@ -41,6 +42,7 @@ func run(image, out string) error {
 	}
 	rendered, err := deploy.Render(deploy.Values{
 		Image:       image,
+		EtcdServers: etcd,
 		Authority:   authority.Certificate,
 		Certificate: serving.Certificate,
 		Key:         serving.Key,
@@ -50,6 +52,16 @@ func run(image, out string) error {
 	}
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return err
+	}
+	// What another run left may be of the other kind.
+	old, err := filepath.Glob(filepath.Join(out, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range old {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
 	}
 	for name, content := range rendered {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o600); err != nil {

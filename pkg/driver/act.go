@@ -66,6 +66,9 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 // to it, then makes the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) error {
 	target := l.Members.Member(m.Namespace, action.Target)
+	if action.Refused != nil {
+		return l.withdraw(ctx, m, target, action.Refused)
+	}
 	backup := action.There
 	if backup == nil || velero.IsHandedOver(backup) {
 		var err error
@@ -86,6 +89,20 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 	return err
 }
 
+// withdraw deletes a Restore that Velero refused too early. That it is to be made
+// again is an error, so that Velero is given time to notice its Backup.
+func (l *loop) withdraw(ctx context.Context, m *v1alpha1.Migrate, target Member, refused *velerov1.Restore) error {
+	if err := l.stillWanted(ctx, m); err != nil {
+		return err
+	}
+	if refused.DeletionTimestamp == nil {
+		if err := target.DeleteRestore(ctx, refused); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("Velero had not noticed Backup %s yet and refused it", refused.Spec.BackupName)
+}
+
 // handOver makes the source's Backup known in the target, and then every
 // PodVolumeBackup that belongs to it, and returns the target's Backup. Its
 // annotation tells how many there have to be, so a handoff that was broken off is
@@ -104,7 +121,14 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		return nil, err
 	}
 	if backup == nil {
-		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		// PodVolumeBackups are collected with their Backup, so only while it is there are
+		// those all that were found.
+		if now, err := source.Backup(ctx, action.From.Name); err != nil {
+			return nil, err
+		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
+			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
+		}
+		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m.UID, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}

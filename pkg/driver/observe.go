@@ -6,6 +6,8 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +26,8 @@ const askTimeout = 8 * time.Second
 // them.
 func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) migration.Observation {
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
-	for cluster, watch := range t.watches {
-		member, ok := watch.Observe(m.UID)
+	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
+		member, ok := t.watches[cluster].Observe(m.UID)
 		if ok && member.Err == nil {
 			member, ok = l.confirmed(ctx, t, m, cluster, member)
 		}
@@ -81,10 +83,9 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		if err := l.stillWanted(ctx, m); err != nil {
 			return migration.Diagnosis{}
 		}
-		label, object := velerov1.BackupNameLabel, ""
-		if backup, restore := migration.Recorded(m, c); backup != "" {
-			object = backup
-		} else {
+		label := velerov1.BackupNameLabel
+		object, restore := migration.Recorded(m, c)
+		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
 		return l.Members.Member(m.Namespace, c).Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)

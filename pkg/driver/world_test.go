@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -175,6 +176,9 @@ type modelMember struct {
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
+	// unaware is how many Restores are refused because Velero has not noticed their
+	// Backup.
+	unaware int
 	// unfinished has Backups stay InProgress.
 	unfinished bool
 	// hold has Ask wait until it is closed.
@@ -291,9 +295,20 @@ func (m *modelMember) CreateRestore(ctx context.Context, r *velerov1.Restore) (*
 		if m.backup == nil || m.backup.Status.Phase != velerov1.BackupPhaseCompleted {
 			r.Status.Phase = velerov1.RestorePhaseFailedValidation
 		}
+		if m.unaware > 0 {
+			m.unaware--
+			r.Status.Phase = velerov1.RestorePhaseFailedValidation
+			r.Status.ValidationErrors = []string{fmt.Sprintf(
+				"Error retrieving backup: can't find backup velero/%[1]s: Backup.velero.io %[1]q not found", r.Spec.BackupName)}
+		}
 		m.restore = r
 	})
 	return r, err
+}
+
+func (m *modelMember) DeleteRestore(context.Context, *velerov1.Restore) error {
+	m.change(func() { m.restore = nil })
+	return nil
 }
 
 func (m *modelMember) CreatePodVolumeBackup(ctx context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {

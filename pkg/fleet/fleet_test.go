@@ -222,6 +222,8 @@ func TestChanges(t *testing.T) {
 		"another Secret":               {"attachedclusters", strings.ReplaceAll(member1YAML, "member1-secret", "another"), []migration.Cluster{attached1}, true},
 		"another key":                  {"attachedclusters", strings.ReplaceAll(member1YAML, "key: config", "key: another"), []migration.Cluster{attached1}, true},
 		"a cluster made again":         {"attachedclusters", strings.ReplaceAll(member1YAML, "u1", "u2"), []migration.Cluster{attached1}, true},
+		"another Velero":               {"attachedclusters", annotated(member1YAML, "v2"), []migration.Cluster{attached1}, true},
+		"Velero where it was":          {"clusters", annotated(capiYAML, "velero"), nil, false},
 		"a Cluster's phase":            {"clusters", strings.ReplaceAll(capiYAML, "Ready", "Failed"), []migration.Cluster{capi}, true},
 		"a fleet's members":            {"fleets", strings.ReplaceAll(quickstart, "missing", "another"), nil, true},
 		"a cluster's label":            {"attachedclusters", strings.ReplaceAll(member1YAML, "uid: u1", "uid: u1, labels: {a: b}"), nil, false},
@@ -347,11 +349,14 @@ func TestKubeconfig(t *testing.T) {
 		"the host won't tell": {member1YAML, secrets{err: errors.New("forbidden")}, attached1, "", nil, "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
+			got, namespace, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
 			if string(got) != tc.want {
 				t.Errorf("got %q", got)
 			}
 			if tc.want != "" {
+				if namespace != "velero" {
+					t.Errorf("Velero is in %q, want velero", namespace)
+				}
 				if err != nil {
 					t.Error(err)
 				}
@@ -365,4 +370,43 @@ func TestKubeconfig(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestVeleroNamespace(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	for name, tc := range map[string]struct {
+		manifest string
+		cluster  migration.Cluster
+		want     string
+		text     string
+	}{
+		"of an AttachedCluster": {annotated(member2YAML, "velero-2"), attached2, "velero-2", ""},
+		"of a Cluster":          {annotated(capiYAML, "backups"), capi, "backups", ""},
+		"empty":                 {annotated(member2YAML, ""), attached2, "", `annotation backup.kurator.dev/velero-namespace of AttachedCluster default/member2 is ""; set it to the namespace of the cluster's Velero: a lowercase RFC 1123 label`},
+		"no name":               {annotated(member2YAML, "a/b"), attached2, "", `default/member2 is "a/b"; set it`},
+		"too long":              {annotated(member2YAML, long), attached2, "", `is "` + long[:63] + `…"; set it`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := secrets{data: map[string]map[string][]byte{
+				"default/member2-secret": {"value": []byte("k")}, "default/capi-kubeconfig": {"value": []byte("k")},
+			}}
+			kubeconfig, got, err := New(client(t, tc.manifest), s).Kubeconfig(t.Context(), "default", tc.cluster)
+			if got != tc.want {
+				t.Errorf("Velero is in %q, want %q", got, tc.want)
+			}
+			if tc.want != "" {
+				if err != nil || string(kubeconfig) != "k" {
+					t.Errorf("got %q, %v", kubeconfig, err)
+				}
+				return
+			}
+			if !errors.Is(err, ErrVeleroNamespace) || !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("got %v, want %q", err, tc.text)
+			}
+		})
+	}
+}
+
+func annotated(manifest, veleroNamespace string) string {
+	return strings.ReplaceAll(manifest, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/velero-namespace: "`+veleroNamespace+`"}`)
 }

@@ -4,12 +4,14 @@
 package fleet
 
 import (
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -46,10 +48,15 @@ type cluster struct {
 	// secret and key say where the kubeconfig is; secret is empty where the object
 	// doesn't say.
 	secret, key string
+	// veleroNamespace is what the annotation says, unchecked.
+	veleroNamespace string
 }
 
 func readCluster(kind string, u *unstructured.Unstructured) cluster {
-	c := cluster{uid: u.GetUID(), key: defaultKey}
+	c := cluster{uid: u.GetUID(), key: defaultKey, veleroNamespace: velerov1.DefaultNamespace}
+	if namespace, ok := u.GetAnnotations()[v1alpha1.VeleroNamespaceAnnotation]; ok {
+		c.veleroNamespace = namespace
+	}
 	switch kind {
 	case migration.KindAttachedCluster:
 		c.ready, _, _ = unstructured.NestedBool(u.Object, "status", "ready")

@@ -5,7 +5,6 @@ package member
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"net"
 	"net/http"
@@ -48,7 +47,8 @@ func (m *Member) current() *connection {
 	return m.conn
 }
 
-// refresh reads the kubeconfig and returns the connection that belongs to it. If
+// refresh reads the kubeconfig and Velero's namespace and returns the connection
+// that belongs to them. If
 // the host can't be asked, the connection that there is goes on.
 func (m *Member) refresh(ctx context.Context) (*connection, error) {
 	m.mu.Lock()
@@ -57,14 +57,14 @@ func (m *Member) refresh(ctx context.Context) (*connection, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, m.options.CallTimeout)
 	defer cancel()
-	kubeconfig, err := m.kubeconfigs.Kubeconfig(ctx, m.key.namespace, m.key.cluster)
+	kubeconfig, namespace, err := m.kubeconfigs.Kubeconfig(ctx, m.key.namespace, m.key.cluster)
 	switch {
 	case err != nil && conn != nil && hostSilent(err):
 	case err != nil:
 		m.replace(nil, epoch)
 		return nil, &accessError{err}
-	case conn == nil || sha256.Sum256(kubeconfig) != conn.content:
-		if conn, err = connect(kubeconfig, m.options); err != nil {
+	case conn == nil || !conn.leadsTo(kubeconfig, namespace):
+		if conn, err = connect(kubeconfig, namespace, m.options); err != nil {
 			m.replace(nil, epoch)
 			return nil, &accessError{err}
 		}

@@ -32,10 +32,10 @@ type apiServer struct {
 
 	mu      sync.Mutex
 	token   string
-	fault   http.HandlerFunc // answers instead, if set
-	objects map[string]*unstructured.Unstructured
+	fault   http.HandlerFunc                      // answers instead, if set
+	objects map[string]*unstructured.Unstructured // by namespace/resource/name
 	version int
-	watches map[chan event]string
+	watches map[chan event]string // of namespace/resource
 	// answers are what is answered at paths that nothing else is known of.
 	answers map[string]string
 	// onCreate is what Velero makes of a new object.
@@ -146,9 +146,10 @@ func (s *apiServer) awaitWatches(n int) {
 }
 
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const prefix = "/apis/velero.io/v1/namespaces/velero/"
-	rest, ok := strings.CutPrefix(r.URL.Path, prefix)
+	rest, ok := strings.CutPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/")
+	namespace, rest, _ := strings.Cut(rest, "/")
 	resource, name, _ := strings.Cut(rest, "/")
+	collection := path.Join(namespace, resource)
 	verb := strings.ToLower(r.Method)
 	switch {
 	case r.URL.Query().Get("watch") != "":
@@ -172,13 +173,13 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		http.NotFound(w, r)
 	case verb == "watch":
-		s.watch(w, r, resource)
+		s.watch(w, r, collection)
 	case verb == "list":
-		s.list(w, r, resource)
+		s.list(w, r, collection)
 	case verb == "get":
-		s.get(w, resource, name)
+		s.get(w, collection, name)
 	case verb == "post":
-		s.create(w, r, resource)
+		s.create(w, r, collection)
 	case verb == "delete":
 		s.remove(resource, name)
 		answer1(w, http.StatusOK, "", "")
@@ -194,28 +195,28 @@ func answer1(w http.ResponseWriter, code int, reason metav1.StatusReason, messag
 	})
 }
 
-func (s *apiServer) get(w http.ResponseWriter, resource, name string) {
+func (s *apiServer) get(w http.ResponseWriter, collection, name string) {
 	s.mu.Lock()
-	obj := s.objects[path.Join(resource, name)]
+	obj := s.objects[path.Join(collection, name)]
 	s.mu.Unlock()
 	if obj == nil {
-		answer1(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s.velero.io %q not found", resource, name))
+		answer1(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s.velero.io %q not found", path.Base(collection), name))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(obj)
 }
 
-func (s *apiServer) list(w http.ResponseWriter, r *http.Request, resource string) {
+func (s *apiServer) list(w http.ResponseWriter, r *http.Request, collection string) {
 	selector, _ := labels.Parse(r.URL.Query().Get("labelSelector"))
-	kind := kindsByResource[resource]
+	kind := kindsByResource[path.Base(collection)]
 	list := &unstructured.UnstructuredList{}
 	list.SetAPIVersion("velero.io/v1")
 	list.SetKind(kind + "List")
 	s.mu.Lock()
 	list.SetResourceVersion(strconv.Itoa(s.version))
 	for key, obj := range s.objects {
-		if strings.HasPrefix(key, resource+"/") && selector.Matches(labels.Set(obj.GetLabels())) {
+		if strings.HasPrefix(key, collection+"/") && selector.Matches(labels.Set(obj.GetLabels())) {
 			list.Items = append(list.Items, *obj)
 		}
 	}
@@ -224,17 +225,17 @@ func (s *apiServer) list(w http.ResponseWriter, r *http.Request, resource string
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, resource string) {
+func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, collection string) {
 	selector, _ := labels.Parse(r.URL.Query().Get("labelSelector"))
 	events := make(chan event, 100)
 	s.mu.Lock()
 	from, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	for key, obj := range s.objects {
-		if version, _ := strconv.Atoi(obj.GetResourceVersion()); version > from && strings.HasPrefix(key, resource+"/") {
+		if version, _ := strconv.Atoi(obj.GetResourceVersion()); version > from && strings.HasPrefix(key, collection+"/") {
 			events <- event{"ADDED", obj}
 		}
 	}
-	s.watches[events] = resource
+	s.watches[events] = collection
 	s.broadcast()
 	s.mu.Unlock()
 	defer func() {
@@ -261,20 +262,20 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, resource strin
 	}
 }
 
-func (s *apiServer) create(w http.ResponseWriter, r *http.Request, resource string) {
+func (s *apiServer) create(w http.ResponseWriter, r *http.Request, collection string) {
 	obj := &unstructured.Unstructured{}
 	_ = json.NewDecoder(r.Body).Decode(obj)
 	s.mu.Lock()
-	exists := s.objects[path.Join(resource, obj.GetName())] != nil
+	exists := s.objects[path.Join(collection, obj.GetName())] != nil
 	s.mu.Unlock()
 	if exists {
 		answer1(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists")
 		return
 	}
 	if s.onCreate != nil {
-		s.onCreate(resource, obj)
+		s.onCreate(path.Base(collection), obj)
 	}
-	obj = s.put(resource, obj)
+	obj = s.putInto(collection, obj)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(obj)
@@ -286,40 +287,45 @@ var kindsByResource = map[string]string{
 	"serverstatusrequests": "ServerStatusRequest", "downloadrequests": "DownloadRequest",
 }
 
-// put stores an object, as somebody in the member would.
-func (s *apiServer) put(resource string, obj *unstructured.Unstructured) *unstructured.Unstructured {
+// put stores an object in namespace velero, as somebody in the member would.
+func (s *apiServer) put(resource string, obj *unstructured.Unstructured) {
+	s.putInto(path.Join("velero", resource), obj)
+}
+
+func (s *apiServer) putInto(collection string, obj *unstructured.Unstructured) *unstructured.Unstructured {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	obj = obj.DeepCopy()
 	obj.SetAPIVersion("velero.io/v1")
-	obj.SetKind(kindsByResource[resource])
-	obj.SetNamespace("velero")
+	obj.SetKind(kindsByResource[path.Base(collection)])
+	obj.SetNamespace(path.Dir(collection))
 	s.version++
 	obj.SetResourceVersion(strconv.Itoa(s.version))
-	key := path.Join(resource, obj.GetName())
+	key := path.Join(collection, obj.GetName())
 	kind := "MODIFIED"
 	if s.objects[key] == nil {
 		kind = "ADDED"
 	}
 	s.objects[key] = obj
-	s.send(resource, event{kind, obj})
+	s.send(collection, event{kind, obj})
 	return obj
 }
 
 func (s *apiServer) remove(resource, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := path.Join(resource, name)
+	collection := path.Join("velero", resource)
+	key := path.Join(collection, name)
 	obj := s.objects[key].DeepCopy()
 	delete(s.objects, key)
 	s.version++
 	obj.SetResourceVersion(strconv.Itoa(s.version))
-	s.send(resource, event{"DELETED", obj})
+	s.send(collection, event{"DELETED", obj})
 }
 
-func (s *apiServer) send(resource string, e event) {
+func (s *apiServer) send(collection string, e event) {
 	for events, of := range s.watches {
-		if of == resource {
+		if of == collection {
 			events <- e
 		}
 	}

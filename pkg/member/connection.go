@@ -31,7 +31,7 @@ type (
 	downloadRequestClient = gentype.Client[*velerov1.DownloadRequest]
 )
 
-// connection is a way into a member by one kubeconfig.
+// connection is a way into a member's Velero by one kubeconfig.
 type connection struct {
 	// ctx ends when the connection is closed.
 	ctx    context.Context
@@ -53,7 +53,7 @@ type connection struct {
 }
 
 // connect makes a connection; nothing is sent before the first call.
-func connect(kubeconfig []byte, o Options) (*connection, error) {
+func connect(kubeconfig []byte, namespace string, o Options) (*connection, error) {
 	config, err := ClientConfig(kubeconfig, o)
 	if err != nil {
 		return nil, err
@@ -67,27 +67,33 @@ func connect(kubeconfig []byte, o Options) (*connection, error) {
 		return nil, err
 	}
 
-	c := &connection{content: sha256.Sum256(kubeconfig), namespace: o.VeleroNamespace, transport: transport}
+	c := &connection{content: sha256.Sum256(kubeconfig), namespace: namespace, transport: transport}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	codec := runtime.NewParameterCodec(veleroScheme())
-	c.backups = gentype.NewClientWithList("backups", client, codec, o.VeleroNamespace,
+	c.backups = gentype.NewClientWithList("backups", client, codec, namespace,
 		func() *velerov1.Backup { return &velerov1.Backup{} },
 		func() *velerov1.BackupList { return &velerov1.BackupList{} })
-	c.restores = gentype.NewClientWithList("restores", client, codec, o.VeleroNamespace,
+	c.restores = gentype.NewClientWithList("restores", client, codec, namespace,
 		func() *velerov1.Restore { return &velerov1.Restore{} },
 		func() *velerov1.RestoreList { return &velerov1.RestoreList{} })
-	c.locations = gentype.NewClientWithList("backupstoragelocations", client, codec, o.VeleroNamespace,
+	c.locations = gentype.NewClientWithList("backupstoragelocations", client, codec, namespace,
 		func() *velerov1.BackupStorageLocation { return &velerov1.BackupStorageLocation{} },
 		func() *velerov1.BackupStorageLocationList { return &velerov1.BackupStorageLocationList{} })
-	c.podVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, o.VeleroNamespace,
+	c.podVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, namespace,
 		func() *velerov1.PodVolumeBackup { return &velerov1.PodVolumeBackup{} },
 		func() *velerov1.PodVolumeBackupList { return &velerov1.PodVolumeBackupList{} })
-	c.statusRequests = gentype.NewClient("serverstatusrequests", client, codec, o.VeleroNamespace,
+	c.statusRequests = gentype.NewClient("serverstatusrequests", client, codec, namespace,
 		func() *velerov1.ServerStatusRequest { return &velerov1.ServerStatusRequest{} })
-	c.downloadRequests = gentype.NewClient("downloadrequests", client, codec, o.VeleroNamespace,
+	c.downloadRequests = gentype.NewClient("downloadrequests", client, codec, namespace,
 		func() *velerov1.DownloadRequest { return &velerov1.DownloadRequest{} })
 	c.rest = client
 	return c, nil
+}
+
+// leadsTo says whether the connection is the one by a kubeconfig to the Velero in
+// a namespace.
+func (c *connection) leadsTo(kubeconfig []byte, namespace string) bool {
+	return c.content == sha256.Sum256(kubeconfig) && c.namespace == namespace
 }
 
 // close ends the watches of the connection. A call that is under way may end; its

@@ -157,8 +157,10 @@ func TestResults(t *testing.T) {
 		log    bool // is missing
 	}{
 		{
-			"errors", map[string]string{"/results": gzipped(`{"errors":{"velero":["v"],"cluster":["c"],"namespaces":{"b":["n2"],"a":["n1"]}},"warnings":{"velero":["w"]}}`)},
-			[]string{"v", "c", "namespace a: n1", "namespace b: n2"}, "", false,
+			"errors",
+			map[string]string{"/results": gzipped(`{"errors":{"velero":["v"],"cluster":["c"],"namespaces":{"b":["n2"],"a":["n1"]}},"warnings":{"velero":["w"]}}`)},
+			[]string{"v", "c", "namespace a: n1", "namespace b: n2"},
+			"", false,
 		},
 		{"neither results nor log", nil, nil, "the storage does not have it", true},
 		{"a log and no results", map[string]string{"/log": "log"}, nil, "the storage does not have it", false},

@@ -12,10 +12,11 @@
 // UnreachableError. An error status of the API is an answer; anything else that
 // prevents one is a failure of the connection.
 //
-// A connection belongs to a kubeconfig's content. The kubeconfig is read again
-// when a connection is opened, after the member refused the credentials or did
-// not answer, on Invalidate, and otherwise once a minute; when it has changed, a
-// new connection takes the place of the old one and the watches move over.
+// A connection belongs to a kubeconfig's content and the namespace of the
+// member's Velero. They are read again when a connection is opened, after the
+// member refused the credentials or did not answer, on Invalidate, and otherwise
+// once a minute; when one has changed, a new connection takes the place of the old
+// one and the watches move over.
 //
 // # What a kubeconfig may lead to
 //

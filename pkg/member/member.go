@@ -108,7 +108,7 @@ func (m *Member) Restore(ctx context.Context, name string) (*velerov1.Restore, e
 // member's Watches observe it from then on.
 func (m *Member) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
 	created, err := do(ctx, m, fmt.Sprintf("create backup %q", backup.Name), func(ctx context.Context, c *connection) (*velerov1.Backup, error) {
-		return c.backups.Create(ctx, inNamespace(backup, m.options.VeleroNamespace), metav1.CreateOptions{})
+		return c.backups.Create(ctx, inNamespace(backup, c.namespace), metav1.CreateOptions{})
 	})
 	if w := m.watching(); err == nil && w != nil {
 		w.createdBackup(created)
@@ -120,12 +120,23 @@ func (m *Member) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*ve
 // observe it from then on.
 func (m *Member) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
 	created, err := do(ctx, m, fmt.Sprintf("create restore %q", restore.Name), func(ctx context.Context, c *connection) (*velerov1.Restore, error) {
-		return c.restores.Create(ctx, inNamespace(restore, m.options.VeleroNamespace), metav1.CreateOptions{})
+		return c.restores.Create(ctx, inNamespace(restore, c.namespace), metav1.CreateOptions{})
 	})
 	if w := m.watching(); err == nil && w != nil {
 		w.createdRestore(created)
 	}
 	return created, err
+}
+
+// DeleteRestore deletes a Restore; a conflict if there is another one of its name, or
+// it has changed.
+func (m *Member) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	_, err := do(ctx, m, fmt.Sprintf("delete restore %q", restore.Name), func(ctx context.Context, c *connection) (struct{}, error) {
+		return struct{}{}, c.restores.Delete(ctx, restore.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &restore.UID, ResourceVersion: &restore.ResourceVersion},
+		})
+	})
+	return err
 }
 
 // Locations lists the BackupStorageLocations.
@@ -155,7 +166,7 @@ func (m *Member) PodVolumeBackups(ctx context.Context, backup string) ([]velerov
 // status included.
 func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
 	return do(ctx, m, fmt.Sprintf("create podvolumebackup %q", pvb.Name), func(ctx context.Context, c *connection) (*velerov1.PodVolumeBackup, error) {
-		return c.podVolumeBackups.Create(ctx, inNamespace(pvb, m.options.VeleroNamespace), metav1.CreateOptions{})
+		return c.podVolumeBackups.Create(ctx, inNamespace(pvb, c.namespace), metav1.CreateOptions{})
 	})
 }
 

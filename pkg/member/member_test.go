@@ -4,6 +4,7 @@
 package member
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,21 +31,29 @@ var member1 = migration.Cluster{Kind: "AttachedCluster", Name: "member1"}
 type host struct {
 	mu         sync.Mutex
 	kubeconfig string
-	err        error
-	asked      int
+	// namespace is that of Velero; empty means velero.
+	namespace string
+	err       error
+	asked     int
 }
 
-func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
+func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	return []byte(h.kubeconfig), h.err
+	return []byte(h.kubeconfig), cmp.Or(h.namespace, "velero"), h.err
 }
 
 func (h *host) set(kubeconfig string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.kubeconfig, h.err = kubeconfig, err
+}
+
+func (h *host) moveVelero(namespace string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.namespace = namespace
 }
 
 func (h *host) count() int {
@@ -324,6 +333,24 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 		_, _ = m.Backup(t.Context(), "b")
 		if second.count("get backups") != 1 {
 			t.Error("the second was not asked")
+		}
+	})
+	t.Run("with Velero's namespace", func(t *testing.T) {
+		server := newAPIServer(t)
+		h := &host{kubeconfig: server.kubeconfig()}
+		pool := newTestPool(t, h, quick())
+		m := pool.Member("default", member1)
+		if _, err := m.CreateBackup(t.Context(), &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}}); err != nil {
+			t.Fatal(err)
+		}
+		h.moveVelero("velero-2")
+		pool.Invalidate("default", member1)
+		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
+			t.Errorf("asked where Velero was: %v", err)
+		}
+		created, err := m.CreateBackup(t.Context(), &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
+		if err != nil || created.Namespace != "velero-2" {
+			t.Errorf("created in %q, %v", created.Namespace, err)
 		}
 	})
 	t.Run("when the credentials are refused", func(t *testing.T) {

@@ -15,16 +15,15 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// Kubeconfigs reads the kubeconfig of a cluster from the host.
+// Kubeconfigs reads from the host the kubeconfig of a cluster and in which
+// namespace of it Velero is.
 type Kubeconfigs interface {
-	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) ([]byte, error)
+	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) (kubeconfig []byte, veleroNamespace string, err error)
 }
 
 // Options are the bounds within which members are dealt with. A zero field means
 // its default.
 type Options struct {
-	// VeleroNamespace is where the members' Velero is. Default: velero.
-	VeleroNamespace string
 	// CallTimeout bounds a call, the waiting for its turn included, and the start
 	// of a watch. Default: 10 s.
 	CallTimeout time.Duration
@@ -57,9 +56,6 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.VeleroNamespace == "" {
-		o.VeleroNamespace = "velero"
-	}
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 8
 	}

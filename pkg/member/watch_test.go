@@ -191,6 +191,22 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
 }
 
+func TestWatchMovesWithVelero(t *testing.T) {
+	server := newAPIServer(t)
+	server.put("backups", backupOf("b1", "u1"))
+	server.putInto("velero-2/backups", backupOf("b2", "u1"))
+	h := &host{kubeconfig: server.kubeconfig()}
+	pool := newTestPool(t, h, patient())
+	s := newSpectator(t, pool)
+	s.await("what there is", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == "b1" })
+
+	h.moveVelero("velero-2")
+	pool.Invalidate("default", member1)
+	s.await("what there is elsewhere", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == "b2" })
+	server.putInto("velero-2/restores", backupOf("r2", "u1"))
+	s.await("what comes there", "u1", func(m migration.Member) bool { return m.Restore != nil })
+}
+
 func TestWatchOfAMemberThatHangs(t *testing.T) {
 	server := newAPIServer(t)
 	o := impatient()

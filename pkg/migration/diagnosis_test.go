@@ -44,30 +44,42 @@ func TestWhyNothingMoves(t *testing.T) {
 		clockRuns bool
 	}{
 		{
-			"Velero is silent", velerov1.RestorePhaseNew, Diagnosis{Server: ServerSilent}, "VeleroNotAnswering",
+			"Velero is silent", velerov1.RestorePhaseNew,
+			Diagnosis{Server: ServerSilent},
+			"VeleroNotAnswering",
 			"Velero in m2 does not answer a request for its status; see whether its server runs. " +
 				"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
 		},
 		{
-			"Velero is silent under way", velerov1.RestorePhaseInProgress, Diagnosis{Server: ServerSilent, Terminating: []string{"app"}}, "VeleroNotAnswering",
+			"Velero is silent under way", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerSilent, Terminating: []string{"app"}},
+			"VeleroNotAnswering",
 			"Velero in m2 does not answer a request for its status; see whether its server runs. Restore m2-migrate-default-app-c948154d is running.", true,
 		},
 		{
-			"queued", velerov1.RestorePhaseNew, Diagnosis{Server: ServerAnswers}, "RestoreQueued",
+			"queued", velerov1.RestorePhaseNew,
+			Diagnosis{Server: ServerAnswers},
+			"RestoreQueued",
 			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time. " +
 				"Velero in m2 answers, so it is busy with another Restore.", false,
 		},
 		{
-			"namespace Terminating", velerov1.RestorePhaseInProgress, Diagnosis{Server: ServerAnswers, Terminating: []string{"app", "shop"}}, "NamespaceTerminating",
+			"namespace Terminating", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerAnswers, Terminating: []string{"app", "shop"}},
+			"NamespaceTerminating",
 			"Restore m2-migrate-default-app-c948154d is running. Velero waits while a namespace that it restores into is being deleted in m2: app, shop. " +
 				"See what holds it: kubectl get namespace app --output=yaml", true,
 		},
 		{
-			"volumes", velerov1.RestorePhaseInProgress, Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: 512, TotalBytes: 3 << 30}}, "RestoreInProgress",
+			"volumes", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: 512, TotalBytes: 3 << 30}},
+			"RestoreInProgress",
 			"Restore m2-migrate-default-app-c948154d is running, 512 B of 3.0 GiB of volume data.", true,
 		},
 		{
-			"nothing found out", velerov1.RestorePhaseNew, Diagnosis{}, "RestoreNew",
+			"nothing found out", velerov1.RestorePhaseNew,
+			Diagnosis{},
+			"RestoreNew",
 			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
 		},
 	} {
@@ -212,6 +224,18 @@ func TestErrorsOfARestore(t *testing.T) {
 			s.wantPart(s.target(), tt.reason, "Restore "+restoreName+" "+tt.message)
 		})
 	}
+}
+
+// TestGivenUp tells of a Velero that was restarted under way: there is no log.
+func TestGivenUp(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.with(m2, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.FailureReason = `found a restore with status "InProgress" during the server starting, mark it as "Failed"`
+	})
+	s.restore(m2, velerov1.RestorePhaseFailed)
+	s.wantPart(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
+		`mark it as "Failed". Create the Migrate again when that is mended.`)
 }
 
 func TestNeedsResults(t *testing.T) {

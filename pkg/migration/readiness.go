@@ -49,17 +49,23 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
 }
 
+// anyTargetCanReceive says whether one target at least can take the Backup; if
+// not, what is waited for. Before all have been asked it can't be told that none can.
 func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	var waiting []string
+	var connecting state
 	for i := range targets {
 		_, s, ok := receivingLocation(targets[i].ClusterPart, source, seen)
 		if ok {
 			return state{}, true
 		}
 		if s.reason == ReasonConnecting {
-			return s, false
+			connecting = s
 		}
 		waiting = append(waiting, targets[i].ClusterName+": "+s.message)
+	}
+	if connecting != (state{}) {
+		return connecting, false
 	}
 	return state{ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
 }
@@ -105,12 +111,18 @@ func restorable(target string, member Member) (state, bool) {
 			"Backup %s in %s is %s, so it can't be restored from; waiting for Velero to find it in the storage anew.",
 			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
 	}
-	location := locationNamed(backup.Spec.StorageLocation, member.Locations)
-	if velero.IsHandedOver(backup) || location != nil && velero.IsSyncComplete(backup, location) {
+	if velero.IsHandedOver(backup) || isSynced(member) {
 		return state{}, true
 	}
 	return state{ReasonWaitingForBackupSync, fmt.Sprintf(
 		"Velero in %s has found Backup %s by itself; waiting for it to find all that belongs to it.", target, backup.Name)}, false
+}
+
+// isSynced says whether Velero has found all that belongs to the Backup that it found
+// in a member by itself.
+func isSynced(member Member) bool {
+	location := locationNamed(member.Backup.Spec.StorageLocation, member.Locations)
+	return location != nil && velero.IsSyncComplete(member.Backup, location)
 }
 
 // canHandOver says whether the source's finished Backup can be made known in a
@@ -127,6 +139,10 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s is no longer in %s; waiting for Velero in %s to find it in the storage by itself, which it looks through about once a minute.",
 			name, source.ClusterName, target)}, false
+	case velero.IsFound(from.Backup) && !isSynced(from):
+		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+			"Velero in %s has found Backup %s in the storage anew; waiting for it to find all that belongs to it.",
+			source.ClusterName, name)}, false
 	case location.sameness != velero.Same:
 		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+

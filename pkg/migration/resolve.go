@@ -28,6 +28,11 @@ func ClusterFor(ref corev1.ObjectReference) Cluster {
 	return Cluster{Kind: ref.Kind, Name: ref.Name}
 }
 
+// CompareClusters orders clusters by name, then by kind.
+func CompareClusters(a, b Cluster) int {
+	return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
+}
+
 // Clusters are the members that m needs to hear of now: the parts that have not
 // ended, of those clusters that may be used or that hold something of m's
 // already.
@@ -120,9 +125,7 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
 				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), MaxTargets)}
 	}
-	slices.SortFunc(members, func(a, b Cluster) int {
-		return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
-	})
+	slices.SortFunc(members, CompareClusters)
 	return slices.Compact(members), state{}
 }
 

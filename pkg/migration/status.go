@@ -96,6 +96,9 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	switch {
 	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
+	case isRefusedEarly(member):
+		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
+		setPart(part, v1alpha1.MigratePhasePending, refusedEarly(part.ClusterName, member))
 	case member.Restore != nil:
 		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)

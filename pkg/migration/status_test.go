@@ -147,6 +147,17 @@ func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
 	s.wantPhase("Completed")
 }
 
+// A member that takes connections and stays silent has not been asked for as long
+// as a call may take.
+func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
+	s := newScene(t, m2, m3)
+	delete(s.seen.Members, m2)
+	s.record()
+	if actions := s.next(); len(actions) != 1 {
+		t.Errorf("got actions %+v, want the Backup to be made", actions)
+	}
+}
+
 func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 	s := newScene(t)
 	s.seen.Host.TargetFleet.Members = []Cluster{m3, m1, m2}
@@ -347,6 +358,24 @@ func TestTheSourceGoesAfterItsBackup(t *testing.T) {
 	s.record()
 	s.wantCondition("Ready", "False", "SourceUnreachable")
 	s.wantNothingToDo()
+}
+
+func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.with(m1, func(m *Member) {
+		m.Backup = m.Backup.DeepCopy()
+		m.Backup.Spec.StorageLocation = "default"
+		m.Backup.Status.CompletionTimestamp = &metav1.Time{Time: start}
+		m.Backup.CreationTimestamp = metav1.NewTime(start.Add(30 * time.Second))
+	})
+	s.record()
+	s.wantCondition("Ready", "False", "WaitingForBackupSync")
+	s.wantNothingToDo()
+	s.with(m1, func(m *Member) {
+		m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)}
+	})
+	s.record()
+	s.wantCondition("Ready", "False", "RestoreStarting")
 }
 
 func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {

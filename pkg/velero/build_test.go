@@ -104,6 +104,22 @@ func TestIsSyncComplete(t *testing.T) {
 	}
 }
 
+func TestIsFound(t *testing.T) {
+	at := func(second int) *metav1.Time { return &metav1.Time{Time: time.Unix(int64(second), 0)} }
+	for _, tt := range []struct {
+		created, ended *metav1.Time
+		want           bool
+	}{{at(10), nil, false}, {at(10), at(12), false}, {at(10), at(10), false}, {at(10), at(9), true}} {
+		backup := &velerov1.Backup{
+			ObjectMeta: metav1.ObjectMeta{CreationTimestamp: *tt.created},
+			Status:     velerov1.BackupStatus{CompletionTimestamp: tt.ended},
+		}
+		if got := IsFound(backup); got != tt.want {
+			t.Errorf("created %v, ended %v: %v", tt.created, tt.ended, got)
+		}
+	}
+}
+
 func TestHandOver(t *testing.T) {
 	source := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -117,7 +133,7 @@ func TestHandOver(t *testing.T) {
 		},
 		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
 	}
-	backup := HandedOverBackup(source, "green", 1)
+	backup := HandedOverBackup("u1", source, "green", 1)
 	want := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   "b",
@@ -132,6 +148,10 @@ func TestHandOver(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, backup); diff != "" {
 		t.Errorf("Backup (-want +got):\n%s", diff)
+	}
+	delete(source.Labels, MigrateUIDLabel)
+	if got := HandedOverBackup("u1", source, "green", 1).Labels[MigrateUIDLabel]; got != "u1" {
+		t.Errorf("where the source's Backup has lost its label, the target's has %q", got)
 	}
 	if source.Labels["velero.io/storage-location"] != "blue" {
 		t.Error("the source's Backup was written to")

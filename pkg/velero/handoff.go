@@ -11,6 +11,7 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -20,11 +21,12 @@ import (
 // sync of the bucket would create (backup_sync_controller): name, labels and
 // annotations, spec without hooks and with the local storage location, status.
 //
-// Two things differ. An annotation tells when the handoff is complete. And the
-// label velero.io/storage-location is left out: by it the sync finds the Backups
+// Three things differ. It has the UID of its Migrate as a label, also where somebody
+// took that off the source's. An annotation tells when the handoff is complete. And
+// the label velero.io/storage-location is left out: by it the sync finds the Backups
 // that it deletes because they were not in the bucket when it began, as this one
 // may not have been. Its own expiry still has Velero collect the object.
-func HandedOverBackup(source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
+func HandedOverBackup(uid types.UID, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
 	source = source.DeepCopy()
 	backup := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -38,6 +40,7 @@ func HandedOverBackup(source *velerov1.Backup, storageLocation string, podVolume
 	backup.Spec.Hooks = velerov1.BackupHooks{}
 	backup.Spec.StorageLocation = storageLocation
 	delete(backup.Labels, velerov1.StorageLocationLabel)
+	metav1.SetMetaDataLabel(&backup.ObjectMeta, MigrateUIDLabel, string(uid))
 	metav1.SetMetaDataAnnotation(&backup.ObjectMeta, HandedOverAnnotation, strconv.Itoa(podVolumeBackups))
 	return backup
 }
@@ -64,6 +67,13 @@ func IsHandoffComplete(backup *velerov1.Backup, there []velerov1.PodVolumeBackup
 // IsOwnedBy says whether a PodVolumeBackup belongs to this very Backup object.
 func IsOwnedBy(pvb *velerov1.PodVolumeBackup, backup *velerov1.Backup) bool {
 	return slices.ContainsFunc(pvb.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == backup.UID })
+}
+
+// IsFound says whether a finished Backup was found in the storage by Velero: its
+// object is newer than its end.
+func IsFound(backup *velerov1.Backup) bool {
+	ended := backup.Status.CompletionTimestamp
+	return ended != nil && ended.Before(&backup.CreationTimestamp)
 }
 
 // IsSyncComplete says whether Velero, which found a Backup by itself, has made

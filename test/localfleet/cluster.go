@@ -52,16 +52,24 @@ func (f *Fleet) clusters() []cluster {
 
 // etcd keeps all clusters, apart by prefix. Only a certificate of its own
 // authority opens it.
-func (f *Fleet) etcd() command {
-	client, peer := "https://"+f.address("etcd"), "https://"+f.address("etcd-peer")
-	keys := f.keys("etcd")
+func (f *Fleet) etcd() command { return f.etcdMember("etcd", []string{"etcd"}, f.keys("etcd")) }
+
+// etcdMember is one of the members of an etcd. The names are those of processes
+// and of their client ports.
+func (f *Fleet) etcdMember(name string, members []string, keys keys) command {
+	peerURL := func(member string) string { return "https://" + f.address(member+"-peer") }
+	client, peer := "https://"+f.address(name), peerURL(name)
+	var cluster []string
+	for _, member := range members {
+		cluster = append(cluster, member+"="+peerURL(member))
+	}
 	return command{
-		name:    "etcd",
+		name:    name,
 		program: f.program("etcd"),
 		args: []string{
-			"--name=local", "--data-dir=etcd", "--log-level=warn",
+			"--name=" + name, "--data-dir=etcd", "--log-level=warn",
 			"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
-			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=local=" + peer,
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=" + strings.Join(cluster, ","),
 			"--client-cert-auth", "--trusted-ca-file=" + keys.authority(),
 			"--cert-file=" + keys.certificate("server"), "--key-file=" + keys.key("server"),
 			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + keys.authority(),

@@ -30,6 +30,13 @@ type Options struct {
 	Server string
 	// ServerFlags are added to those our server is started with.
 	ServerFlags []string
+	// Replicas is how many of our server there are. More than one keep their data
+	// in an etcd of three members, which is theirs alone, and the host reaches them
+	// through a balancer in this process; only an attached fleet may have them.
+	Replicas int
+	// WithoutVelero leaves Velero and its storage out: the members have its kinds
+	// only.
+	WithoutVelero bool
 	// Attached binds the fleet to this process: it is gone, directory included,
 	// when the process ends, in whatever way.
 	Attached bool
@@ -44,6 +51,7 @@ type Fleet struct {
 	progress *progress
 	watchdog *watchdog
 	locks    portLocks
+	balancer *balancer
 
 	mu    sync.Mutex
 	state *state
@@ -98,7 +106,7 @@ func (f *Fleet) Down(ctx context.Context) error {
 	if err := os.RemoveAll(f.dir); err != nil {
 		return fmt.Errorf("local fleet: %w", err)
 	}
-	return errors.Join(f.locks.release(), f.watchdog.end())
+	return errors.Join(f.balancer.close(), f.locks.release(), f.watchdog.end())
 }
 
 // Dir is the directory that holds everything of the fleet.
@@ -117,15 +125,18 @@ func (f *Fleet) Bucket() string { return filepath.Join(f.storageDir(), bucket) }
 // Processes are all processes a fleet of this shape has, those started first
 // coming first.
 func (f *Fleet) Processes() []*Process {
-	commands := []command{f.etcd(), f.storage()}
+	commands := []command{f.etcd()}
+	if !f.state.WithoutVelero {
+		commands = append(commands, f.storage())
+	}
 	for _, c := range f.clusters() {
 		commands = append(commands, f.apiserver(c), f.controllerManager(c))
-		if c.member() {
+		if c.member() && !f.state.WithoutVelero {
 			commands = append(commands, f.velero(c))
 		}
 	}
 	if program, _ := f.serverProgram(); program != "" {
-		commands = append(commands, f.server())
+		commands = append(append(commands, f.serverEtcd()...), f.servers()...)
 	}
 	var processes []*Process
 	for _, c := range commands {
@@ -136,7 +147,8 @@ func (f *Fleet) Processes() []*Process {
 
 // Process returns the process of that name: etcd, storage, migrate-apiserver, or
 // CLUSTER-apiserver, CLUSTER-controller-manager and CLUSTER-velero, where CLUSTER
-// is host or kurator-memberN.
+// is host or kurator-memberN. Where there are several replicas of our server, they
+// are migrate-apiserver-N, and the members of their etcd migrate-etcd-N.
 func (f *Fleet) Process(name string) (*Process, error) {
 	for _, p := range f.Processes() {
 		if p.Name() == name {
@@ -180,6 +192,10 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		}
 	}
 	s.ServerFlags = options.ServerFlags
+	s.Replicas, s.WithoutVelero = options.Replicas, options.WithoutVelero
+	if s.Replicas > 1 && !options.Attached {
+		return nil, errors.New("a detached fleet has nobody to balance between replicas")
+	}
 	s.Members = max(s.Members, options.Members)
 
 	f := &Fleet{dir: dir, state: s, progress: newProgress(options.Progress)}
@@ -214,7 +230,8 @@ func makeDir(options Options) (string, error) {
 // choosePorts gives every server that has none a port. An attached fleet keeps
 // them reserved as long as it lives, a detached one until its servers listen.
 func (f *Fleet) choosePorts() error {
-	names := []string{"etcd", "etcd-peer", "storage", "migrate-apiserver"}
+	names := []string{"etcd", "etcd-peer", "storage", serverName}
+	names = append(names, f.replicaPorts()...)
 	for _, c := range f.clusters() {
 		names = append(names, c.name)
 	}
@@ -264,6 +281,9 @@ func (f *Fleet) upClusters(ctx context.Context) error {
 	storageReady := make(chan struct{})
 	group.Go(func() error {
 		defer close(storageReady)
+		if f.state.WithoutVelero {
+			return nil
+		}
 		return f.upStorage(ctx)
 	})
 	if err := f.process(f.etcd()).ensure(ctx); err != nil {

@@ -52,17 +52,53 @@ func (f *Fleet) enroll(ctx context.Context) error {
 }
 
 func (f *Fleet) attach(ctx context.Context, applier *applier, n int) error {
-	name := MemberName(n)
 	kubeconfig, err := os.ReadFile(f.MemberKubeconfig(n))
 	if err != nil {
 		return err
 	}
+	return attach(ctx, applier, MemberName(n), kubeconfig, nil)
+}
+
+// Attachment is a member that a test makes known to the host.
+type Attachment struct {
+	// Name is that of its AttachedCluster and Secret.
+	Name string
+	// Kubeconfig leads into it.
+	Kubeconfig []byte
+	// VeleroNamespace is where its Velero is.
+	VeleroNamespace string
+}
+
+// Attach makes members known to the host, and a Fleet that lists them, all in
+// namespace default.
+func (f *Fleet) Attach(ctx context.Context, fleetName string, members ...Attachment) error {
+	config, err := f.HostConfig()
+	if err != nil {
+		return err
+	}
+	applier, err := newApplier(config)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range members {
+		annotations := map[string]string{"backup.kurator.dev/velero-namespace": m.VeleroNamespace}
+		if err := attach(ctx, applier, m.Name, m.Kubeconfig, annotations); err != nil {
+			return fmt.Errorf("attach %s: %w", m.Name, err)
+		}
+		names = append(names, m.Name)
+	}
+	return applier.apply(ctx, fleetObject(fleetName, names))
+}
+
+func attach(ctx context.Context, applier *applier, name string, kubeconfig []byte, annotations map[string]string) error {
 	secret := newObject("v1", "Secret", metav1.NamespaceDefault, name, map[string]any{
 		"data": map[string]any{"value": base64.StdEncoding.EncodeToString(kubeconfig)},
 	})
 	attached := newObject("cluster.kurator.dev/v1alpha1", "AttachedCluster", metav1.NamespaceDefault, name, map[string]any{
 		"spec": map[string]any{"kubeconfig": map[string]any{"name": name, "key": "value"}},
 	})
+	attached.SetAnnotations(annotations)
 	status := newObject(attached.GetAPIVersion(), attached.GetKind(), attached.GetNamespace(), name, map[string]any{
 		"status": map[string]any{"ready": true},
 	})
@@ -72,12 +108,46 @@ func (f *Fleet) attach(ctx context.Context, applier *applier, n int) error {
 	return applier.applyStatus(ctx, status)
 }
 
-func (f *Fleet) fleetObject() *unstructured.Unstructured {
-	clusters := []any{}
-	for n := 1; n <= f.Members(); n++ {
-		clusters = append(clusters, map[string]any{"kind": "AttachedCluster", "name": MemberName(n)})
+// AddVeleroNamespaces makes namespaces in a member that has no Velero, each with a
+// storage location; all locations are the same storage, which does not exist.
+func (f *Fleet) AddVeleroNamespaces(ctx context.Context, member int, namespaces ...string) error {
+	config, err := f.MemberConfig(member)
+	if err != nil {
+		return err
 	}
-	return newObject("fleet.kurator.dev/v1alpha1", "Fleet", metav1.NamespaceDefault, FleetName, map[string]any{
+	applier, err := newApplier(config)
+	if err != nil {
+		return err
+	}
+	for _, namespace := range namespaces {
+		location := newObject("velero.io/v1", "BackupStorageLocation", namespace, veleroLocation, map[string]any{
+			"spec": map[string]any{
+				"provider": "aws", "default": true,
+				"objectStorage": map[string]any{"bucket": bucket},
+				"config":        map[string]any{"region": region, "s3Url": "https://storage.invalid"},
+			},
+		})
+		if err := applier.apply(ctx, newObject("v1", "Namespace", "", namespace, nil), location); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) fleetObject() *unstructured.Unstructured {
+	var names []string
+	for n := 1; n <= f.Members(); n++ {
+		names = append(names, MemberName(n))
+	}
+	return fleetObject(FleetName, names)
+}
+
+func fleetObject(name string, members []string) *unstructured.Unstructured {
+	clusters := []any{}
+	for _, member := range members {
+		clusters = append(clusters, map[string]any{"kind": "AttachedCluster", "name": member})
+	}
+	return newObject("fleet.kurator.dev/v1alpha1", "Fleet", metav1.NamespaceDefault, name, map[string]any{
 		"spec": map[string]any{"clusters": clusters},
 	})
 }

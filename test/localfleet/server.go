@@ -33,26 +33,35 @@ const (
 	tokenLifetime = 365 * 24 * time.Hour
 )
 
-// server is our server, with the flags a person would give it.
+// server is our server on its embedded etcd.
 func (f *Fleet) server() command {
+	return f.serverCommand(serverName, "--data-dir="+f.dataDir(serverName)+"/etcd")
+}
+
+// serverCommand is our server, with the flags a person would give it and those
+// that say where its data is.
+func (f *Fleet) serverCommand(name string, data ...string) command {
 	keys, kubeconfig := f.keys(serverName), f.serverKubeconfig()
 	program, flags := f.serverProgram()
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
-		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[serverName]),
+		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[name]),
 		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
-		"--data-dir=" + f.dataDir(serverName) + "/etcd",
 		"--leader-elect-resource-namespace=" + serverNamespace,
 		"--member-allow-local-addresses", // where the members of this fleet are
 	}
 	return command{
-		name:    serverName,
+		name:    name,
 		program: program,
-		args:    append(args, flags...),
-		ready: func(ctx context.Context, _ time.Time) error {
-			return get(ctx, "https://"+f.address(serverName)+"/readyz", keys.authority(), "", "")
-		},
+		args:    append(append(args, data...), flags...),
+		ready:   func(ctx context.Context, _ time.Time) error { return f.serverReady(ctx, name) },
 	}
+}
+
+// serverReady returns nil if our server, or the replica of that name, says that it
+// is ready.
+func (f *Fleet) serverReady(ctx context.Context, name string) error {
+	return get(ctx, "https://"+f.address(name)+"/readyz", f.keys(serverName).authority(), "", "")
 }
 
 // StartServer runs our server from the program at path, with flags added to its
@@ -100,7 +109,7 @@ func (f *Fleet) upServer(ctx context.Context) error {
 	if err := f.installServer(ctx, applier); err != nil {
 		return fmt.Errorf("install %s: %w", serverName, err)
 	}
-	if err := f.process(f.server()).ensure(ctx); err != nil {
+	if err := f.upServers(ctx); err != nil {
 		return err
 	}
 	service, err := f.apiService()
@@ -127,7 +136,7 @@ func (f *Fleet) awaitAnswer(ctx context.Context) error {
 		return missing == nil, nil
 	})
 	if err != nil {
-		return f.process(f.server()).failure(fmt.Errorf("the host does not reach it: %w", missing))
+		return f.process(f.servers()[0]).failure(fmt.Errorf("the host does not reach it: %w", missing))
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type state struct {
 	// Server is the program of our server, empty if the fleet runs none.
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`
+	// Replicas is how many of it there are, if more than one.
+	Replicas      int  `json:"replicas,omitempty"`
+	WithoutVelero bool `json:"withoutVelero,omitempty"`
 	// StorageKey and StorageSecret are the S3 server's root credentials.
 	StorageKey    string            `json:"storageKey"`
 	StorageSecret string            `json:"storageSecret"`

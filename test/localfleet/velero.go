@@ -58,6 +58,9 @@ func (f *Fleet) upVelero(ctx context.Context, c cluster, storageReady <-chan str
 	if err := f.installVelero(ctx, c); err != nil {
 		return err
 	}
+	if f.state.WithoutVelero {
+		return nil
+	}
 	p := f.process(f.velero(c))
 	credentials := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n", f.state.StorageKey, f.state.StorageSecret)
 	if err := writeFile(f.veleroCredentials(p.Name()), []byte(credentials)); err != nil {
@@ -84,7 +87,7 @@ func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
-	if err := applier.define(ctx, definitions); err != nil {
+	if err := applier.define(ctx, definitions); err != nil || f.state.WithoutVelero {
 		return err
 	}
 	objects, err := f.veleroObjects()

@@ -3299,7 +3299,7 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev; empty means Cluster) and name.",
+							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose Velero is not in namespace velero has an annotation that says where it is: backup.kurator.dev/velero-namespace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -9,6 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// VeleroNamespaceAnnotation on an AttachedCluster or Cluster names the namespace
+// of that cluster's Velero. Absent: velero.
+const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
+
 // +genclient
 // +genclient:onlyVerbs=create,update,delete,deleteCollection,get,list,watch,patch,apply
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -77,7 +81,9 @@ type Destination struct {
 	Fleet string `json:"fleet"`
 
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
-	// Cluster of cluster.kurator.dev; empty means Cluster) and name.
+	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
+	// Velero is not in namespace velero has an annotation that says where it is:
+	// backup.kurator.dev/velero-namespace.
 	// +optional
 	// +listType=atomic
 	Clusters []corev1.ObjectReference `json:"clusters,omitempty"`

@@ -17,7 +17,9 @@ type DestinationApplyConfiguration struct {
 	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace.
 	Fleet *string `json:"fleet,omitempty"`
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
-	// Cluster of cluster.kurator.dev; empty means Cluster) and name.
+	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
+	// Velero is not in namespace velero has an annotation that says where it is:
+	// backup.kurator.dev/velero-namespace.
 	Clusters []v1.ObjectReference `json:"clusters,omitempty"`
 }
 

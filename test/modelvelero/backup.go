@@ -1,0 +1,245 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package modelvelero
+
+import (
+	"fmt"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DefaultBackupPhases is the way of a Backup that goes well and has no data
+// operations.
+func DefaultBackupPhases() []velerov1.BackupPhase {
+	return []velerov1.BackupPhase{
+		velerov1.BackupPhaseQueued, velerov1.BackupPhaseReadyToStart, velerov1.BackupPhaseInProgress,
+		velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseCompleted,
+	}
+}
+
+// backupSteps is what is next for a Backup: its way through the queue, its run, its
+// expiry.
+func (s *Server) backupSteps(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
+	if steps := s.expire(c, b, now); steps != nil {
+		return steps
+	}
+	next, ok := following(s.options.BackupPhases(b), b.Status.Phase)
+	switch now := b.Status.Phase; {
+	case !ok || isBackupEnd(now):
+		return nil
+	case now == velerov1.BackupPhaseReadyToStart && !s.dequeued[b.Name]:
+		return nil
+	case now != velerov1.BackupPhaseReadyToStart && isStart(next) && !mayStart(c, b):
+		return nil
+	case now == velerov1.BackupPhaseInProgress && s.StorageErr == "":
+		if step, ok := s.run(c, b); ok {
+			return []Step{step}
+		}
+	case s.StorageErr != "" && (now == velerov1.BackupPhaseFinalizing || now == velerov1.BackupPhaseFinalizingPartiallyFailed):
+		// backup_finalizer_controller tries again until it can be done.
+		return nil
+	}
+	return []Step{s.moveBackup(c, b, next, now)}
+}
+
+func isBackupEnd(p velerov1.BackupPhase) bool {
+	switch p {
+	case velerov1.BackupPhaseCompleted, velerov1.BackupPhasePartiallyFailed, velerov1.BackupPhaseFailed,
+		velerov1.BackupPhaseFailedValidation, velerov1.BackupPhaseDeleting:
+		return true
+	}
+	return false
+}
+
+// isStart says whether a phase is that of the one Backup which may be at it.
+func isStart(p velerov1.BackupPhase) bool {
+	return p == velerov1.BackupPhaseReadyToStart || p == velerov1.BackupPhaseInProgress
+}
+
+// mayStart is backup_queue_controller: no other is at it or before b in the queue.
+func mayStart(c *Cluster, b *velerov1.Backup) bool {
+	for _, other := range c.Backups {
+		earlier := other.Status.Phase == velerov1.BackupPhaseQueued && b.Status.Phase == velerov1.BackupPhaseQueued &&
+			other.Status.QueuePosition < b.Status.QueuePosition
+		if other.Name != b.Name && (isStart(other.Status.Phase) || earlier) {
+			return false
+		}
+	}
+	return true
+}
+
+// run is what becomes of a Backup while it is InProgress: its PodVolumeBackups and
+// its progress.
+func (s *Server) run(c *Cluster, b *velerov1.Backup) (Step, bool) {
+	if s.bucket.Has(b.Name) {
+		return Step{}, false
+	}
+	for i := range s.options.Volumes {
+		if name := fmt.Sprintf("%s-%d", b.Name, i+1); named(c.PodVolumeBackups, name) == nil {
+			return Step{What: "PodVolumeBackup " + name, After: podVolumeBackup(name, b)}, true
+		}
+	}
+	if b.Status.Progress == nil && s.options.Items > 1 {
+		after := b.DeepCopy()
+		after.Status.Progress = &velerov1.BackupProgress{TotalItems: s.options.Items, ItemsBackedUp: s.options.Items / 2}
+		return Step{What: "Backup " + b.Name + " has come half way", Before: b, After: after}, true
+	}
+	return Step{}, false
+}
+
+func podVolumeBackup(name string, b *velerov1.Backup) *velerov1.PodVolumeBackup {
+	controller := true
+	return &velerov1.PodVolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name,
+			Labels: map[string]string{
+				velerov1.BackupNameLabel: labelValue(b.Name),
+				velerov1.BackupUIDLabel:  string(b.UID),
+			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: velerov1.SchemeGroupVersion.String(), Kind: "Backup", Name: b.Name, UID: b.UID, Controller: &controller,
+			}},
+		},
+		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: b.Spec.StorageLocation},
+		Status: velerov1.PodVolumeBackupStatus{Phase: velerov1.PodVolumeBackupPhaseCompleted},
+	}
+}
+
+// moveBackup moves a Backup to its next phase, or to the failure that comes instead.
+func (s *Server) moveBackup(c *Cluster, b *velerov1.Backup, next velerov1.BackupPhase, now time.Time) Step {
+	after := b.DeepCopy()
+	status := &after.Status
+	if b.Status.Phase == velerov1.BackupPhaseQueued {
+		status.QueuePosition = 0
+	}
+	status.Phase = next
+	switch {
+	case next == velerov1.BackupPhaseQueued:
+		status.QueuePosition = lastPosition(c) + 1
+	case next == velerov1.BackupPhaseInProgress, next == velerov1.BackupPhaseFailedValidation:
+		s.prepare(c, after, now)
+	case b.Status.Phase == velerov1.BackupPhaseInProgress:
+		s.finishRun(b, after)
+	}
+	if isBackupEnd(status.Phase) && status.Phase != velerov1.BackupPhaseFailedValidation {
+		status.CompletionTimestamp = at(now)
+	}
+	step := Step{What: fmt.Sprintf("Backup %s is %q", b.Name, status.Phase), Before: b, After: after}
+	if status.StartTimestamp != nil && b.Status.StartTimestamp != nil && status.Phase != velerov1.BackupPhaseFailed {
+		volumes := volumesOf(c, b)
+		step.first = func() { s.bucket.put(after, volumes) }
+	}
+	step.done = func(_ Object, err error) {
+		if err == nil && next == velerov1.BackupPhaseReadyToStart {
+			s.dequeued[b.Name] = true
+		} else if err == nil {
+			delete(s.dequeued, b.Name)
+		}
+	}
+	return step
+}
+
+func lastPosition(c *Cluster) int {
+	last := 0
+	for _, b := range c.Backups {
+		if b.Status.Phase == velerov1.BackupPhaseQueued {
+			last = max(last, b.Status.QueuePosition)
+		}
+	}
+	return last
+}
+
+// prepare is prepareBackupRequest of backup_controller: what Velero fills in, and
+// what it refuses.
+func (s *Server) prepare(c *Cluster, b *velerov1.Backup, now time.Time) {
+	status := &b.Status
+	if b.Spec.StorageLocation == "" {
+		b.Spec.StorageLocation = c.defaultLocation()
+	}
+	if b.Spec.TTL.Duration == 0 {
+		b.Spec.TTL.Duration = s.options.TTL
+	}
+	if len(b.Spec.IncludedNamespaces) == 0 {
+		b.Spec.IncludedNamespaces = []string{"*"}
+	}
+	metav1.SetMetaDataLabel(&b.ObjectMeta, velerov1.StorageLocationLabel, labelValue(b.Spec.StorageLocation))
+	status.Version, status.FormatVersion = 1, "1.1.0"
+	status.Expiration = at(now.Add(b.Spec.TTL.Duration))
+	status.ValidationErrors = nil
+	switch location := c.Location(b.Spec.StorageLocation); {
+	case status.Phase == velerov1.BackupPhaseFailedValidation:
+		status.ValidationErrors = []string{"refused by the model"}
+	case location == nil:
+		status.ValidationErrors = []string{fmt.Sprintf("an existing backup storage location was not specified at backup creation time and the default %s was not found", b.Spec.StorageLocation)}
+	case location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly:
+		status.ValidationErrors = []string{fmt.Sprintf("backup can't be created because backup storage location %s is currently in read-only mode", location.Name)}
+	case !isAvailable(location):
+		status.ValidationErrors = []string{fmt.Sprintf("backup can't be created because BackupStorageLocation %s is in Unavailable status.", location.Name)}
+	}
+	if len(status.ValidationErrors) > 0 {
+		status.Phase = velerov1.BackupPhaseFailedValidation
+	} else {
+		status.StartTimestamp = at(now)
+	}
+}
+
+// finishRun is the end of runBackup of backup_controller.
+func (s *Server) finishRun(before, after *velerov1.Backup) {
+	status := &after.Status
+	fail := func(reason string) {
+		status.Phase, status.FailureReason = velerov1.BackupPhaseFailed, "backup execution failed: "+reason
+	}
+	switch {
+	case s.StorageErr != "":
+		fail("error checking if backup already exists in object storage: " + s.StorageErr)
+	case s.bucket.Has(before.Name):
+		fail("backup already exists in object storage")
+	case status.Phase == velerov1.BackupPhaseFailed:
+		fail("failed by the model")
+	default:
+		status.Progress = &velerov1.BackupProgress{TotalItems: s.options.Items, ItemsBackedUp: s.options.Items}
+	}
+	if status.Phase == velerov1.BackupPhasePartiallyFailed || status.Phase == velerov1.BackupPhaseFinalizingPartiallyFailed {
+		status.Errors = 1
+	}
+}
+
+func volumesOf(c *Cluster, b *velerov1.Backup) []*velerov1.PodVolumeBackup {
+	var volumes []*velerov1.PodVolumeBackup
+	for _, v := range c.PodVolumeBackups {
+		if v.Labels[velerov1.BackupNameLabel] == labelValue(b.Name) {
+			volumes = append(volumes, v)
+		}
+	}
+	return volumes
+}
+
+// expire is gc_controller and backup_deletion_controller: the data, the Restores
+// and the Backup itself go.
+func (s *Server) expire(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
+	location := c.Location(b.Spec.StorageLocation)
+	deleting := b.Status.Phase == velerov1.BackupPhaseDeleting
+	expired := b.Status.Expiration != nil && !b.Status.Expiration.After(now) && isBackupEnd(b.Status.Phase)
+	switch {
+	case location == nil || !isAvailable(location) || s.StorageErr != "",
+		location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly,
+		!deleting && !expired:
+		return nil
+	case !deleting:
+		after := b.DeepCopy()
+		after.Status.Phase = velerov1.BackupPhaseDeleting
+		return []Step{{What: "Backup " + b.Name + " has expired", Before: b, After: after}}
+	}
+	for _, r := range c.Restores {
+		if r.Spec.BackupName == b.Name && r.DeletionTimestamp == nil {
+			return []Step{{What: "deletes Restore " + r.Name + " of an expired Backup", Before: r}}
+		}
+	}
+	return []Step{{
+		What: "deletes Backup " + b.Name + " and its data", Before: b,
+		first: func() { s.bucket.Delete(b.Name) },
+	}}
+}

@@ -1,0 +1,177 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package modelvelero
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Memory is a Store in memory, which does what a kube-apiserver does to Velero's
+// objects: UIDs, resourceVersions, times, finalizers. It is used by one goroutine
+// at a time. Objects that it returns or is given must not be changed.
+type Memory struct {
+	name    string
+	now     func() time.Time
+	objects map[Key]Object
+	version int
+	// Changed is told of every change: before is nil where an object was created,
+	// after is nil where it is gone.
+	Changed func(key Key, before, after Object)
+}
+
+// Key is the kind and name of an object.
+type Key struct{ Kind, Name string }
+
+// KeyOf is the key of an object.
+func KeyOf(object Object) Key {
+	switch object.(type) {
+	case *velerov1.Backup:
+		return Key{"Backup", object.GetName()}
+	case *velerov1.Restore:
+		return Key{"Restore", object.GetName()}
+	case *velerov1.PodVolumeBackup:
+		return Key{"PodVolumeBackup", object.GetName()}
+	case *velerov1.BackupStorageLocation:
+		return Key{"BackupStorageLocation", object.GetName()}
+	case *velerov1.ServerStatusRequest:
+		return Key{"ServerStatusRequest", object.GetName()}
+	default:
+		panic(fmt.Sprintf("not one of Velero's objects: %T", object))
+	}
+}
+
+var _ Store = &Memory{}
+
+// NewMemory makes the objects of the cluster of that name: none. UIDs begin with
+// the name.
+func NewMemory(cluster string, now func() time.Time) *Memory {
+	return &Memory{name: cluster, now: now, objects: map[Key]Object{}, Changed: func(Key, Object, Object) {}}
+}
+
+// Get returns an object, or an error that it is not found.
+func (m *Memory) Get(key Key) (Object, error) {
+	object, ok := m.objects[key]
+	if !ok {
+		return nil, apierrors.NewNotFound(velerov1.Resource(key.Kind), key.Name)
+	}
+	return object, nil
+}
+
+// Read returns all objects.
+func (m *Memory) Read(context.Context) (*Cluster, error) {
+	c := &Cluster{}
+	for _, key := range m.keys() {
+		switch object := m.objects[key].(type) {
+		case *velerov1.Backup:
+			c.Backups = append(c.Backups, object)
+		case *velerov1.Restore:
+			c.Restores = append(c.Restores, object)
+		case *velerov1.PodVolumeBackup:
+			c.PodVolumeBackups = append(c.PodVolumeBackups, object)
+		case *velerov1.BackupStorageLocation:
+			c.Locations = append(c.Locations, object)
+		case *velerov1.ServerStatusRequest:
+			c.Requests = append(c.Requests, object)
+		}
+	}
+	return c, nil
+}
+
+// Create makes an object, unless one of its kind and name is there.
+func (m *Memory) Create(_ context.Context, object Object) (Object, error) {
+	key := KeyOf(object)
+	if _, exists := m.objects[key]; exists {
+		return nil, apierrors.NewAlreadyExists(velerov1.Resource(key.Kind), key.Name)
+	}
+	object = object.DeepCopyObject().(Object)
+	object.SetUID(types.UID(fmt.Sprintf("%s-%d", m.name, m.version+1)))
+	object.SetCreationTimestamp(*at(m.now()))
+	m.put(key, nil, object)
+	return object, nil
+}
+
+// Patch makes after of an object, if it is still the one that was read.
+func (m *Memory) Patch(_ context.Context, before, after Object) error {
+	key := KeyOf(after)
+	now, ok := m.objects[key]
+	if !ok || now.GetUID() != before.GetUID() {
+		return apierrors.NewNotFound(velerov1.Resource(key.Kind), key.Name)
+	}
+	merged, err := merge(now, before, after)
+	if err != nil {
+		return err
+	}
+	if merged.GetDeletionTimestamp() != nil && len(merged.GetFinalizers()) == 0 {
+		m.remove(key, now)
+		return nil
+	}
+	m.put(key, now, merged)
+	return nil
+}
+
+// Delete deletes an object; one that has finalizers is marked only.
+func (m *Memory) Delete(_ context.Context, object Object) error {
+	key := KeyOf(object)
+	now, ok := m.objects[key]
+	switch {
+	case !ok:
+		return apierrors.NewNotFound(velerov1.Resource(key.Kind), key.Name)
+	case len(now.GetFinalizers()) == 0:
+		m.remove(key, now)
+	case now.GetDeletionTimestamp() == nil:
+		marked := now.DeepCopyObject().(Object)
+		marked.SetDeletionTimestamp(&metav1.Time{Time: m.now()})
+		m.put(key, now, marked)
+	}
+	return nil
+}
+
+// Collect is the garbage collector: it removes one object whose owner is gone, and
+// says whether there was one.
+func (m *Memory) Collect() bool {
+	uids := map[types.UID]bool{}
+	for _, object := range m.objects {
+		uids[object.GetUID()] = true
+	}
+	for _, key := range m.keys() {
+		for _, owner := range m.objects[key].GetOwnerReferences() {
+			if !uids[owner.UID] {
+				m.remove(key, m.objects[key])
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// keys are those of all objects, ordered by name.
+func (m *Memory) keys() []Key {
+	return slices.SortedFunc(maps.Keys(m.objects), func(a, b Key) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	})
+}
+
+func (m *Memory) put(key Key, before, after Object) {
+	m.version++
+	after.SetResourceVersion(strconv.Itoa(m.version))
+	m.objects[key] = after
+	m.Changed(key, before, after)
+}
+
+func (m *Memory) remove(key Key, before Object) {
+	m.version++
+	delete(m.objects, key)
+	m.Changed(key, before, nil)
+}

@@ -1,0 +1,129 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package modelvelero
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestABackupIsSyncedAndRestored goes the whole way once: a Backup in one cluster,
+// its sync into another, a Restore there.
+func TestABackupIsSyncedAndRestored(t *testing.T) {
+	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
+	clock := func() time.Time { return now }
+	bucket := NewBucket()
+	options := Options{Items: 3, Volumes: 2}
+	source, target := NewMemory("m1", clock), NewMemory("m2", clock)
+	servers := map[*Memory]*Server{source: New(options, bucket), target: New(options, bucket)}
+	var seen []string
+	for _, m := range []*Memory{source, target} {
+		m.Changed = func(_ Key, _, after Object) {
+			phase := ""
+			switch o := after.(type) {
+			case *velerov1.Backup:
+				phase = "Backup " + string(o.Status.Phase)
+			case *velerov1.Restore:
+				phase = "Restore " + string(o.Status.Phase)
+			}
+			if phase != "" && !slices.Contains(seen, phase) {
+				seen = append(seen, phase)
+			}
+		}
+		create(t, m, &velerov1.BackupStorageLocation{
+			ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
+		})
+	}
+	step := func() {
+		for range 30 {
+			for m, s := range servers {
+				c, _ := m.Read(t.Context())
+				for _, step := range s.Steps(c, now) {
+					_ = Take(t.Context(), m, step)
+				}
+			}
+		}
+	}
+	create(t, source, &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
+	step()
+	now = now.Add(time.Minute)
+	step()
+	create(t, target, &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: velerov1.RestoreSpec{BackupName: "b"}})
+	step()
+
+	want := []string{
+		"Backup ", "Backup Queued", "Backup ReadyToStart", "Backup InProgress", "Backup Finalizing", "Backup Completed",
+		"Restore ", "Restore InProgress", "Restore Finalizing", "Restore Completed",
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("seen %q, want %q", seen, want)
+	}
+	c, _ := target.Read(t.Context())
+	if n := len(c.PodVolumeBackups); n != 2 || c.PodVolumeBackups[0].OwnerReferences[0].UID != c.Backup("b").UID {
+		t.Errorf("the target has %d PodVolumeBackups, or they are not the Backup's", n)
+	}
+}
+
+// TestScenarios runs on the model what package e2e runs on a real Velero.
+func TestScenarios(t *testing.T) {
+	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
+	clock := func() time.Time { return now }
+	bucket := NewBucket()
+	options := Options{Items: 1}
+	source, target := NewMemory("m1", clock), NewMemory("m2", clock)
+	servers := map[*Memory]*Server{source: New(options, bucket), target: New(options, bucket)}
+	for _, m := range []*Memory{source, target} {
+		create(t, m, &velerov1.BackupStorageLocation{
+			ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
+			Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
+		})
+	}
+	frozen, dead := false, false
+	v := &Trial{
+		Source: source, Target: target, Now: clock,
+		Work: func() {
+			now = now.Add(100 * time.Millisecond)
+			for _, m := range []*Memory{source, target} {
+				c, _ := m.Read(t.Context())
+				for _, step := range servers[m].Steps(c, now) {
+					if dead && m == source || frozen && needsStorage(step) {
+						continue
+					}
+					if err := Take(t.Context(), m, step); err != nil {
+						t.Errorf("%s: %v", step.What, err)
+					}
+					break
+				}
+			}
+		},
+		Freeze: func() func() {
+			frozen = true
+			return func() { frozen = false }
+		},
+		Kill: func() func() {
+			dead = true
+			return func() { dead, servers[source] = false, New(options, bucket) }
+		},
+	}
+	for _, scenario := range Scenarios {
+		t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, v, true) })
+	}
+}
+
+// needsStorage says whether a step can't be done while the storage does not answer.
+func needsStorage(step Step) bool {
+	switch before := step.Before.(type) {
+	case *velerov1.Backup:
+		return before.Status.Phase == velerov1.BackupPhaseInProgress
+	case *velerov1.Restore:
+		return before.Status.Phase == velerov1.RestorePhaseInProgress
+	case *velerov1.BackupStorageLocation, nil:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package netproxy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// dialTimeout is how long a backend may take to accept a connection.
+const dialTimeout = 5 * time.Second
+
+// Mode is what a Proxy does with connections.
+type Mode struct {
+	kind  kind
+	delay time.Duration
+}
+
+type kind int
+
+const (
+	passes kind = iota
+	swallows
+	resets
+	refuses
+)
+
+var (
+	// Pass forwards everything.
+	Pass = Mode{kind: passes}
+	// Blackhole keeps connections open, accepts new ones, and swallows all that
+	// comes. A connection that has lost something so never recovers.
+	Blackhole = Mode{kind: swallows}
+	// Reset resets all connections, and each new one.
+	Reset = Mode{kind: resets}
+	// Refuse closes the listener, as if no process had the port. Connections that
+	// are open pass on; Cut ends them.
+	Refuse = Mode{kind: refuses}
+)
+
+// Delay forwards each chunk, in both directions, d after it came.
+func Delay(d time.Duration) Mode { return Mode{kind: passes, delay: d} }
+
+// Proxy listens on a port of 127.0.0.1 and forwards connections. Its methods may
+// be called from several goroutines.
+type Proxy struct {
+	port *port
+
+	mu       sync.Mutex
+	backends []string
+	mode     Mode
+	listener net.Listener // nil while it refuses
+	links    map[*link]struct{}
+	next     int // the backend whose turn it is
+	running  sync.WaitGroup
+}
+
+// Listen starts a proxy on a free port before one or more backends, addresses as
+// host:port. It passes, until Set says otherwise.
+func Listen(backends ...string) (*Proxy, error) {
+	taken, err := takePort()
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	return start(taken, backends)
+}
+
+// ListenOn is Listen on a port of the caller's choice.
+func ListenOn(number int, backends ...string) (*Proxy, error) {
+	return start(&port{number: number}, backends)
+}
+
+func start(taken *port, backends []string) (*Proxy, error) {
+	if len(backends) == 0 {
+		return nil, errors.Join(errors.New("proxy: no backend"), taken.release())
+	}
+	p := &Proxy{port: taken, backends: backends, mode: Refuse, links: map[*link]struct{}{}}
+	if err := p.Set(Pass); err != nil {
+		return nil, errors.Join(err, taken.release())
+	}
+	return p, nil
+}
+
+// Addr is the address it listens on, as host:port.
+func (p *Proxy) Addr() string { return p.port.address() }
+
+// Set changes the mode. It fails only where the listener can't be opened again.
+func (p *Proxy) Set(mode Mode) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case mode == Refuse:
+		p.refuse()
+	case p.listener == nil:
+		if err := p.listen(); err != nil {
+			return err
+		}
+	}
+	p.mode = mode
+	if mode == Reset {
+		for l := range p.links {
+			l.reset()
+		}
+	}
+	return nil
+}
+
+// SetBackends has new connections go to these backends. Without any they are
+// reset.
+func (p *Proxy) SetBackends(backends ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.backends = backends
+}
+
+// Cut closes all connections. New ones are treated as the mode says.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	links := slices.Collect(maps.Keys(p.links))
+	p.mu.Unlock()
+	for _, l := range links {
+		l.close()
+	}
+}
+
+// Close ends the proxy and all its connections, and returns when they are gone.
+func (p *Proxy) Close() error {
+	if err := p.Set(Refuse); err != nil {
+		return err
+	}
+	p.Cut()
+	p.running.Wait()
+	return p.port.release()
+}
+
+// listen opens the listener. The caller holds the lock.
+func (p *Proxy) listen() error {
+	listener, err := net.Listen("tcp", p.Addr())
+	if err != nil {
+		return fmt.Errorf("proxy: %w", err)
+	}
+	p.listener = listener
+	p.running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				p.accept(listener, client)
+			}
+		}
+	})
+	return nil
+}
+
+// refuse closes the listener. The caller holds the lock.
+func (p *Proxy) refuse() {
+	if p.listener != nil {
+		p.listener.Close()
+		p.listener = nil
+	}
+}
+
+// accept takes a connection on, unless what it came in by was closed meanwhile.
+func (p *Proxy) accept(by net.Listener, client net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := &link{proxy: p, client: client.(*net.TCPConn), done: make(chan struct{})}
+	if p.listener != by || p.mode == Reset {
+		l.reset()
+		return
+	}
+	p.links[l] = struct{}{}
+	p.running.Go(func() {
+		l.run()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.links, l)
+	})
+}
+
+func (p *Proxy) now() Mode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mode
+}
+
+// dial connects to the next backend that accepts.
+func (p *Proxy) dial() (*net.TCPConn, error) {
+	p.mu.Lock()
+	first, backends := p.next, p.backends
+	p.next++
+	p.mu.Unlock()
+	errs := []error{errors.New("no backend accepts")}
+	for i := range backends {
+		backend, err := net.DialTimeout("tcp", backends[(first+i)%len(backends)], dialTimeout)
+		if err == nil {
+			return backend.(*net.TCPConn), nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
