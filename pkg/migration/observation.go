@@ -4,9 +4,19 @@
 package migration
 
 import (
+	"errors"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+// Why a member is not even asked; in the chain of Member.Err.
+var (
+	// ErrKubeconfigRefused says that a kubeconfig is invalid, or not one that is
+	// accepted.
+	ErrKubeconfigRefused = errors.New("kubeconfig not accepted")
+	// ErrAddressRefused says that a member is at an address where none may be.
+	ErrAddressRefused = errors.New("address not allowed")
 )
 
 // Cluster identifies a member cluster in a Migrate's namespace.

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,12 +25,15 @@ const (
 	ReasonSourceAmbiguous      = "SourceAmbiguous"
 	ReasonSourceIsTarget       = "SourceIsTarget"
 	ReasonNoTargets            = "NoTargets"
+	ReasonTooManyTargets       = "TooManyTargets"
 	ReasonClusterNotInFleet    = "ClusterNotInFleet"
 	ReasonClusterNotFound      = "ClusterNotFound"
 	ReasonClusterNotReady      = "ClusterNotReady"
 	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
 	ReasonConnecting           = "Connecting"
 	ReasonMemberUnreachable    = "MemberUnreachable"
+	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
+	ReasonAddressRefused       = "MemberAddressNotAllowed"
 	ReasonSourceUnreachable    = "SourceUnreachable"
 	ReasonStorageNotConfigured = "StorageNotConfigured"
 	ReasonStorageUnavailable   = "StorageUnavailable"
@@ -89,6 +93,12 @@ func unreachable(cluster string, member Member) state {
 		message += "; it is asked again within a minute"
 	} else {
 		message += "; next try at " + clockTime(member.NextTry)
+	}
+	switch {
+	case errors.Is(member.Err, ErrKubeconfigRefused):
+		return state{ReasonKubeconfigRefused, message}
+	case errors.Is(member.Err, ErrAddressRefused):
+		return state{ReasonAddressRefused, message}
 	}
 	return state{ReasonMemberUnreachable, message}
 }

@@ -167,6 +167,11 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 		return nil, state{ReasonNoTargets, fmt.Sprintf(
 			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
 	}
+	if len(members) > MaxTargets {
+		return nil, state{ReasonTooManyTargets, fmt.Sprintf(
+			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
+				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), MaxTargets)}
+	}
 	slices.SortFunc(members, CompareClusters)
 	return slices.Compact(members), state{}
 }

@@ -29,6 +29,7 @@ func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.Migra
 		for i := range status.TargetClusterStatus {
 			observeTarget(m, &status.TargetClusterStatus[i], source, seen, now)
 		}
+		boundParts(&status)
 	}
 	status.Phase = overallPhase(&status)
 	setConditions(m, &status, seen, waiting, now)
@@ -65,7 +66,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
 	case member.Backup != nil:
-		source.BackupNameInCluster = member.Backup.Name
+		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
 		noteVolumes(part, member.Diagnosis)
@@ -103,7 +104,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		}
 		setPending(part, state)
 	case member.Restore != nil:
-		target.RestoreNameInCluster = member.Restore.Name
+		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
 		noteVolumes(part, member.Diagnosis)

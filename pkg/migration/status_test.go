@@ -5,6 +5,7 @@ package migration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,12 @@ func TestWaitingToBegin(t *testing.T) {
 		{"source not ready", []Cluster{m2}, func(s *scene) { s.seen.Host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
 		{"source not asked", []Cluster{m2}, func(s *scene) { delete(s.seen.Members, m1) }, "Connecting"},
 		{"source down", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
+		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: exec is not allowed", ErrKubeconfigRefused) })
+		}, "KubeconfigNotAccepted"},
+		{"source at an address of the host", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressRefused) })
+		}, "MemberAddressNotAllowed"},
 		{"source without storage", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
 		{"storage not validated", []Cluster{m2}, func(s *scene) {
 			s.with(m1, func(m *Member) {

@@ -49,9 +49,8 @@ type Options struct {
 	EmbeddedEtcd EmbeddedEtcd
 	// LeaderElection are those of the Lease that the replica that drives holds.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
-	// MemberAccessReview says that members are asked too what who created a Migrate may
-	// do there.
-	MemberAccessReview bool
+	// Members are those of the calls to member clusters.
+	Members Members
 	// Logs are those of logging.
 	Logs *logs.Options
 
@@ -109,6 +108,7 @@ func (o *Options) UsesEmbeddedEtcd() bool {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	o.EmbeddedEtcd.addFlags(&sets)
+	o.Members.addFlags(&sets)
 	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
@@ -120,8 +120,6 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
 	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
-	sets.FlagSet("member clusters").BoolVar(&o.MemberAccessReview, "member-access-review", o.MemberAccessReview,
-		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 	sets.FlagSet("misc").Bool("version", false, "Print the version and quit.")
