@@ -5,9 +5,7 @@ package integration
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 )
@@ -16,7 +14,7 @@ import (
 // down, and finds it closed to new Migrates meanwhile.
 func TestNamespaceDeletion(t *testing.T) {
 	n := newNamespace(t)
-	n.run("create", "-f", n.file("fleet.yaml", deadFleet(t), 0o600))
+	n.run("create", "-f", n.file("fleet.yaml", deadFleet(t, "member1", "member2", "member3"), 0o600))
 	for _, name := range []string{"member1", "member2", "member3"} {
 		n.run("patch", "attachedcluster", name, "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
 	}
@@ -36,48 +34,6 @@ func TestNamespaceDeletion(t *testing.T) {
 	n.run("wait", "namespace", n.name, "--for=delete", "--timeout=60s")
 	contains(t, n.fail("create", "-f", n.file("later.yaml", manifest("later"), 0o600)),
 		`(NotFound)`, `namespaces "`+n.name+`" not found`)
-}
-
-// deadFleet is the Fleet of the manifest's Migrate, whose members' servers are gone.
-func deadFleet(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig := fmt.Sprintf(`{"clusters":[{"name":"a","cluster":{"server":"https://%s"}}],"users":[{"name":"a","user":{"token":"t"}}],`+
-		`"contexts":[{"name":"a","context":{"cluster":"a","user":"a"}}],"current-context":"a"}`, listener.Addr())
-	var manifests, clusters strings.Builder
-	for _, name := range []string{"member1", "member2", "member3"} {
-		fmt.Fprintf(&manifests, `apiVersion: v1
-kind: Secret
-metadata:
-  name: %[1]s
-data:
-  value: %[2]s
----
-apiVersion: cluster.kurator.dev/v1alpha1
-kind: AttachedCluster
-metadata:
-  name: %[1]s
-spec:
-  kubeconfig:
-    name: %[1]s
-    key: value
----
-`, name, base64.StdEncoding.EncodeToString([]byte(kubeconfig)))
-		fmt.Fprintf(&clusters, "  - kind: AttachedCluster\n    name: %s\n", name)
-	}
-	return manifests.String() + `apiVersion: fleet.kurator.dev/v1alpha1
-kind: Fleet
-metadata:
-  name: nowhere
-spec:
-  clusters:
-` + clusters.String()
 }
 
 // TestOwnedByMigrate deletes Migrates that own a ConfigMap, in each way there is. The
