@@ -200,16 +200,20 @@ func (s *spare) mustBeWhole() {
 		code, _, err := s.try(ctx, "/readyz")
 		return err == nil && code == http.StatusOK
 	})
-	s.giveWork(s.t.Context())
+	code, body := s.create(s.t.Context(), s.n.name, "a")
+	if code != http.StatusCreated {
+		s.t.Errorf("a server that is ready answers %d: %s", code, body)
+	}
 	for _, status := range []string{"a", "a/status"} {
-		eventually(s.t, "the status to tell of both members", func(ctx context.Context) bool {
-			return strings.Count(s.read(s.t.Context(), status), `"reason":"MemberUnreachable"`) >= 2
+		eventually(s.t, "the status to tell of the members", func(ctx context.Context) bool {
+			told := s.read(ctx, status)
+			return strings.Contains(told, `"clusterName":"member1"`) && strings.Contains(told, `"reason":"MemberUnreachable"`)
 		})
 	}
 	ctx := s.t.Context()
-	code, _ := s.create(ctx, "no-such-namespace", "a")
+	code, _ = s.create(ctx, "no-such-namespace", "a")
 	equal(s.t, "created where there is no namespace", fmt.Sprint(code), "404")
-	code, body := s.create(ctx, "limited-by-quota", s.account)
+	code, body = s.create(ctx, "limited-by-quota", s.account)
 	equal(s.t, "created where there is a quota", fmt.Sprint(code), "201")
 	equal(s.t, "by token", fmt.Sprint(s.codeFor(ctx, byToken)), "200")
 	equal(s.t, "by name", fmt.Sprint(s.codeFor(ctx, byName)), "200")
