@@ -11,6 +11,18 @@ import (
 	"testing"
 )
 
+// createOfDeadFleet creates a Migrate whose members are all there and ready, but for
+// their servers, and returns when the server has tried to reach them.
+func (n namespace) createOfDeadFleet(name string) {
+	n.t.Helper()
+	n.run("create", "-f", n.file("fleet.yaml", deadFleet(n.t, "member1", "member2", "member3"), 0o600))
+	for _, member := range []string{"member1", "member2", "member3"} {
+		n.run("patch", "attachedcluster", member, "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
+	}
+	n.create(name)
+	n.run("wait", "migrate/"+name, "--for=jsonpath={.status.sourceClusterStatus.reason}=MemberUnreachable", "--timeout=60s")
+}
+
 // deadFleet is a Fleet named nowhere, of AttachedClusters whose servers are gone.
 // They have yet to be ready.
 func deadFleet(t *testing.T, members ...string) string {

@@ -14,12 +14,7 @@ import (
 // down, and finds it closed to new Migrates meanwhile.
 func TestNamespaceDeletion(t *testing.T) {
 	n := newNamespace(t)
-	n.run("create", "-f", n.file("fleet.yaml", deadFleet(t, "member1", "member2", "member3"), 0o600))
-	for _, name := range []string{"member1", "member2", "member3"} {
-		n.run("patch", "attachedcluster", name, "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
-	}
-	n.create("a")
-	n.run("wait", "migrate/a", "--for=jsonpath={.status.sourceClusterStatus.reason}=MemberUnreachable", "--timeout=60s")
+	n.createOfDeadFleet("a")
 	const held = `{"metadata":{"finalizers":["test.kurator.dev/%s"]}}`
 	n.run("create", "configmap", "last")
 	n.run("patch", "configmap", "last", "--type=merge", "-p", fmt.Sprintf(held, "held"))
