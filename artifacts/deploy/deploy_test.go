@@ -5,9 +5,15 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
 func TestRender(t *testing.T) {
@@ -57,5 +63,53 @@ func TestRenderReplicas(t *testing.T) {
 		if !bytes.Contains(rendered["30-deployment.yaml"], []byte(text)) {
 			t.Errorf("the Deployment lacks %q:\n%s", text, rendered["30-deployment.yaml"])
 		}
+	}
+}
+
+// TestPrivilegesAreLeast holds what no server of ours may ever be granted.
+func TestPrivilegesAreLeast(t *testing.T) {
+	rules := rulesOf(t, Permissions())
+	for _, rule := range rules {
+		for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
+			if slices.Contains(list, "*") {
+				t.Errorf("a wildcard: %v", rule)
+			}
+		}
+		for _, verb := range []string{"escalate", "bind", "impersonate", "use", "delete", "deletecollection"} {
+			if slices.Contains(rule.Verbs, verb) {
+				t.Errorf("verb %s: %v", verb, rule)
+			}
+		}
+		if len(rule.NonResourceURLs) > 0 {
+			t.Errorf("beside resources: %v", rule)
+		}
+		if slices.Contains(rule.Resources, "secrets") && !slices.Equal(rule.Verbs, []string{"get"}) {
+			t.Errorf("verbs of Secrets: %v, want get alone", rule.Verbs)
+		}
+	}
+	if len(rules) != 11 {
+		t.Errorf("got %d rules, want 11", len(rules))
+	}
+}
+
+// rulesOf are the rules of all roles in a tree of manifests.
+func rulesOf(t *testing.T, files fs.FS) []rbacv1.PolicyRule {
+	t.Helper()
+	content, err := fs.ReadFile(files, "10-rbac.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4<<10)
+	var rules []rbacv1.PolicyRule
+	for {
+		var role struct{ Rules []rbacv1.PolicyRule }
+		err := decoder.Decode(&role)
+		if errors.Is(err, io.EOF) {
+			return rules
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, role.Rules...)
 	}
 }

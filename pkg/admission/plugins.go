@@ -6,17 +6,27 @@ package admission
 import (
 	"slices"
 
-	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	"k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 
+	migrateinitializer "kurator.dev/migrate-apiserver/pkg/admission/initializer"
 	"kurator.dev/migrate-apiserver/pkg/admission/plugin/clusteruse"
 )
 
-// AddTo adds our plugins to the chain of every API server: behind what may still
-// change the object, and before what calls out to others about it.
-func AddTo(o *genericoptions.AdmissionOptions) {
-	clusteruse.Register(o.Plugins)
-	order := o.RecommendedPluginOrder
-	at := slices.Index(order, validatingpolicy.PluginName)
-	o.RecommendedPluginOrder = slices.Insert(slices.Clone(order), max(at, 0), clusteruse.PluginName)
+// AddTo adds to the chain of every API server what it lacks. ClusterUse comes behind
+// what may still change the object, and before what calls out to others about it.
+// ResourceQuota comes last, for it counts what all others have let through.
+func AddTo(o *genericoptions.RecommendedOptions) {
+	clusteruse.Register(o.Admission.Plugins)
+	resourcequota.Register(o.Admission.Plugins)
+	order := o.Admission.RecommendedPluginOrder
+	at := slices.Index(order, validating.PluginName)
+	order = slices.Insert(slices.Clone(order), max(at, 0), clusteruse.PluginName)
+	o.Admission.RecommendedPluginOrder = append(order, resourcequota.PluginName)
+	o.ExtraAdmissionInitializers = func(*server.RecommendedConfig) ([]admission.PluginInitializer, error) {
+		return []admission.PluginInitializer{migrateinitializer.Quota{}}, nil
+	}
 }

@@ -11,16 +11,16 @@ import (
 )
 
 func TestOrder(t *testing.T) {
-	o := genericoptions.NewAdmissionOptions()
+	o := genericoptions.NewRecommendedOptions("/test", nil)
 	AddTo(o)
 	want := []string{
 		"NamespaceLifecycle", "MutatingAdmissionPolicy", "MutatingAdmissionWebhook",
-		"ClusterUse", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+		"ClusterUse", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook", "ResourceQuota",
 	}
-	if d := cmp.Diff(want, o.RecommendedPluginOrder); d != "" {
+	if d := cmp.Diff(want, o.Admission.RecommendedPluginOrder); d != "" {
 		t.Error(d)
 	}
-	if errs := o.Validate(); len(errs) > 0 {
+	if errs := o.Admission.Validate(); len(errs) > 0 {
 		t.Error(errs)
 	}
 }

@@ -184,7 +184,7 @@ func TestReviewThatCantBeMade(t *testing.T) {
 				return
 			}
 			status(503, "no discovery")(w, r)
-		}, "the server is currently unable to handle the request"},
+		}, "it answers 503, and not as Kubernetes does"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newAPIServer(t)

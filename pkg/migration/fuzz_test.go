@@ -120,7 +120,7 @@ func TestTheLargestStatus(t *testing.T) {
 	much := strings.Repeat("much ", 1<<11)
 	for _, c := range targets {
 		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
-		s.seen.Host.Clusters[c] = ClusterState{Ready: true}
+		s.seen.Host.Clusters[c] = ClusterState{Ready: true, Access: Access{Granted: true}}
 		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 	}
 	s.restoring()

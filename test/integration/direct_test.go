@@ -101,15 +101,20 @@ func (d directly) send(t *testing.T, method, path string, header http.Header, bo
 }
 
 func (d directly) try(ctx context.Context, path string) (code int, body string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
-	if err != nil {
-		return 0, "", err
-	}
-	response, err := d.client.Do(request)
+	response, err := d.ask(ctx, path)
 	if err != nil {
 		return 0, "", err
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(content), err
+}
+
+// ask sends a GET; the caller closes the body.
+func (d directly) ask(ctx context.Context, path string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return d.client.Do(request)
 }

@@ -56,7 +56,12 @@ func (n namespace) fail(args ...string) string {
 
 // try runs kubectl on an input and returns what it printed, complaints included.
 func (n namespace) try(input string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	return n.tryIn(n.t.Context(), input, args...)
+}
+
+// tryIn is try, for cleanups too, which come after the end of a test's context.
+func (n namespace) tryIn(ctx context.Context, input string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var out bytes.Buffer
 	command := n.command(ctx, args...)

@@ -19,8 +19,8 @@ import (
 	"kurator.dev/migrate-apiserver/hack/pki"
 )
 
-// ours are paths that only a known user gets something at.
-var ours = []string{
+// guarded are paths that only a known user gets something at.
+var guarded = []string{
 	"/", "/version", "/version/", "/openapi/v2", "/openapi/v3", "/openapi/v3/apis/backup.kurator.dev/v1alpha1",
 	"/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/heap", "/debug/flags/v", "/debug/api_priority_and_fairness/dump_priority_levels",
 	"/apis", "/apis/backup.kurator.dev", "/apis/backup.kurator.dev/v1alpha1", "/apis/backup.kurator.dev/v1alpha1/migrates",
@@ -54,7 +54,7 @@ func TestUnauthenticatedGetsHealthAlone(t *testing.T) {
 		"a front proxy that brings anonymity":       {withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy"), http.Header{"X-Remote-User": {"system:anonymous"}}},
 		"the server's own authority as a front one": {withCertificate(t, authorityOf(t, "migrate-apiserver"), "front-proxy"), forged},
 	} {
-		for _, path := range ours {
+		for _, path := range guarded {
 			if code, body := as.send(t, http.MethodGet, path, as.header, ""); code != http.StatusUnauthorized {
 				t.Errorf("%s at %s: got %d\n%s", name, path, code, body)
 			}

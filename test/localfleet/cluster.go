@@ -99,6 +99,8 @@ func (f *Fleet) apiserver(c cluster) command {
 		// without it a machine without a default route could not start.
 		"--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
 	}
+	// What the host alone has: an aggregator, and a log of what our server does with
+	// Secrets.
 	if !c.member() {
 		front := f.keys("front-proxy")
 		args = append(args,
@@ -106,6 +108,7 @@ func (f *Fleet) apiserver(c cluster) command {
 			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
 			"--proxy-client-cert-file="+front.certificate("client"), "--proxy-client-key-file="+front.key("client"),
+			"--audit-policy-file="+f.auditPolicy(), "--audit-log-path="+f.HostAuditLog(),
 		)
 	}
 	return command{

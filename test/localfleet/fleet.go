@@ -258,6 +258,9 @@ func (f *Fleet) up(ctx context.Context) error {
 	if err := f.writeKeys(); err != nil {
 		return err
 	}
+	if err := f.writeAuditPolicy(); err != nil {
+		return err
+	}
 	if err := f.upClusters(ctx); err != nil {
 		return err
 	}

@@ -188,6 +188,12 @@ func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
 	if _, err := os.Stat(f.serverKubeconfig()); err == nil {
 		return nil
 	}
+	return f.writeAccountKubeconfig(ctx, f.serverKubeconfig(), serverNamespace, serverAccount)
+}
+
+// writeAccountKubeconfig makes a kubeconfig with a token of a ServiceAccount of the
+// host.
+func (f *Fleet) writeAccountKubeconfig(ctx context.Context, path, namespace, account string) error {
 	config, err := f.HostConfig()
 	if err != nil {
 		return err
@@ -198,13 +204,13 @@ func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
 	}
 	seconds := int64(tokenLifetime / time.Second)
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
-	token, err := client.CoreV1().ServiceAccounts(serverNamespace).CreateToken(ctx, serverAccount, request, metav1.CreateOptions{})
+	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("token of ServiceAccount %s: %w", serverAccount, err)
+		return fmt.Errorf("token of ServiceAccount %s: %w", account, err)
 	}
 	content, err := kubeconfigFor(hostName, config.Host, config.CAData, clientcmdapi.AuthInfo{Token: token.Status.Token})
 	if err != nil {
 		return err
 	}
-	return writeFile(f.serverKubeconfig(), content)
+	return writeFile(path, content)
 }

@@ -79,7 +79,7 @@ func New() (*Options, error) {
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}
-	admission.AddTo(o.Recommended.Admission)
+	admission.AddTo(o.Recommended)
 	// Without these a watch, and the controller manager always has one open, holds
 	// the process up for a minute.
 	o.ServerRun.ShutdownSendRetryAfter = true
