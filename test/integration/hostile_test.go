@@ -291,7 +291,7 @@ func TestHostileRequests(t *testing.T) {
 			if code != request.want {
 				t.Errorf("%s, %s: got %d, want %d\n%.600s", request.name, way, code, request.want, answer)
 			}
-			if len(answer) > 2<<20 {
+			if len(answer) > 3<<20 {
 				t.Errorf("%s, %s: an answer of %d bytes", request.name, way, len(answer))
 			}
 		}
