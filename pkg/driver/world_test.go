@@ -175,6 +175,9 @@ type modelMember struct {
 	creates []string
 	asked   int
 	watches map[*modelWatch]bool
+	// partial ends Restores PartiallyFailed, and results reads their errors then.
+	partial bool
+	results func() migration.Results
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
@@ -300,6 +303,9 @@ func (m *modelMember) CreateRestore(ctx context.Context, r *velerov1.Restore) (*
 	r = r.DeepCopy()
 	err := m.create(ctx, "restores", r.Name, func() bool { return m.restore != nil }, func() {
 		r.Status.Phase = velerov1.RestorePhaseCompleted
+		if m.partial {
+			r.Status.Phase, r.Status.Errors = velerov1.RestorePhasePartiallyFailed, 2
+		}
 		if m.backup == nil || m.backup.Status.Phase != velerov1.BackupPhaseCompleted {
 			r.Status.Phase = velerov1.RestorePhaseFailedValidation
 		}
@@ -341,7 +347,10 @@ func (m *modelMember) Diagnose(context.Context, *velerov1.ServerStatusRequest, s
 }
 
 func (m *modelMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
-	return migration.Results{}
+	if m.results == nil {
+		return migration.Results{}
+	}
+	return m.results()
 }
 
 func (m *modelMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
