@@ -37,8 +37,6 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 			memberWriteErrors.Inc()
 			l.retries.Next(id, l.Clock.Now())
 			klog.FromContext(ctx).Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
-		} else {
-			l.retries.DeleteEntry(id)
 		}
 		t.stopWriting(cluster, err)
 		l.queue.Add(t.key)

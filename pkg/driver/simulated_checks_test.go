@@ -81,7 +81,6 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 	if source == nil {
 		return
 	}
-	gone := false
 	if status := source.BackupStatusInCluster; status != nil {
 		states := s.statesOf(source.ClusterPart, "Backup", source.BackupNameInCluster, m.UID)
 		if _, last := statesWith(states, func(o modelvelero.Object) bool {
@@ -89,8 +88,8 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 		}); last < 0 {
 			s.failf("invariant 4: the Backup that is recorded of %s was never so there: %+v", source.ClusterName, status)
 		}
-		gone = source.Reason == migration.ReasonBackupDeleted && wasGone(states)
-		if want := backupMeans[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && !(gone && source.Phase == v1alpha1.MigratePhaseFailed) {
+		gone := source.Reason == migration.ReasonBackupDeleted && wasGone(states)
+		if want := backupMeans[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && (!gone || source.Phase != v1alpha1.MigratePhaseFailed) {
 			s.failf("invariant 7: Backup phase %q in %s is recorded as %s (%s)", status.Phase, source.ClusterName, source.Phase, source.Reason)
 		}
 	} else if source.Phase != v1alpha1.MigratePhasePending {

@@ -127,7 +127,7 @@ func (s *simulation) administer() {
 // tidy puts back a label that was taken off, and takes away what is not ours or has
 // come to a phase from which Velero does not go on.
 func (s *simulation) tidy(id objectID, object modelvelero.Object) {
-	done := true
+	var done bool
 	switch o := object.(type) {
 	case *velerov1.Backup:
 		done = o.Status.Phase == velerov1.BackupPhaseCompleted || id.cluster == m1 && backupMeans[o.Status.Phase] != ""

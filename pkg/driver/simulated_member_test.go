@@ -114,7 +114,7 @@ type view struct {
 }
 
 func (v *view) isBehind(m *simulatedMember) bool {
-	return !v.listed || v.err != m.fault || v.err == nil && len(v.lacks(m)) > 0
+	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
 }
 
 // lacks are the objects of which there is more to hear.

@@ -29,7 +29,8 @@ type Member struct {
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
 	refreshing  chan struct{} // taken while the kubeconfig is read
-	server      serverAnswer
+	server      shared[migration.ServerState]
+	namespaces  shared[[]string]
 
 	mu   sync.Mutex
 	conn *connection

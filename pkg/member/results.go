@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,8 +30,9 @@ import (
 const (
 	// downloadTimeout bounds the reading of one file of the storage.
 	downloadTimeout = 5 * time.Second
-	// maxDownload is how much is read of one.
+	// maxDownload is how much is read of one, and maxRefusal of what is answered instead.
 	maxDownload = 4 << 20
+	maxRefusal  = 4 << 10
 )
 
 // errNoFile says that the storage does not have a file.
@@ -122,9 +124,18 @@ func (a addresses) fetch(ctx context.Context, from string, cas []byte, read func
 	case http.StatusOK:
 		return read(io.LimitReader(response.Body, maxDownload))
 	case http.StatusNotFound:
-		return errNoFile
+		if says, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal)); isNoFile(string(says)) {
+			return errNoFile
+		}
 	}
 	return fmt.Errorf("the storage answers %s", response.Status)
+}
+
+// isNoFile says whether an object store says that it does not have a file: something
+// else that answers there would be none to believe. The codes are those of S3 and GCS,
+// and of Azure.
+func isNoFile(says string) bool {
+	return strings.Contains(says, "NoSuchKey") || strings.Contains(says, "BlobNotFound")
 }
 
 // downloader is a client for one download, which follows no redirects: the URL is

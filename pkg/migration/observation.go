@@ -68,7 +68,8 @@ type Member struct {
 	Err error
 	// Since is when Err began.
 	Since time.Time
-	// NextTry is when the member is asked again; zero if that is not known.
+	// NextTry is when the member is asked again, for a reader; zero where the status is
+	// recorded, or each try would be a record.
 	NextTry time.Time
 	// WriteErr is why the last object that was to be created here was not; nil if
 	// that is not known, for the reader may not be the writer.

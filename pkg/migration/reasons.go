@@ -88,7 +88,9 @@ func unreachable(cluster string, member Member) state {
 		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
-	if !member.NextTry.IsZero() {
+	if member.NextTry.IsZero() {
+		message += "; it is asked again within a minute"
+	} else {
 		message += "; next try at " + clockTime(member.NextTry)
 	}
 	switch {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
@@ -200,7 +201,9 @@ func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	}
 	for _, t := range m.Status.TargetClusterStatus {
 		if clusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
-			return t.RestoreStatusInCluster != nil && seen.Restore == nil
+			// A Backup that Velero did not know may be there, and the watch behind.
+			unknown := seen.Restore != nil && seen.Backup == nil && velero.DidNotKnowBackup(seen.Restore)
+			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown
 		}
 	}
 	return false

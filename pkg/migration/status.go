@@ -98,7 +98,11 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setUnreachable(part, member)
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
-		setPart(part, v1alpha1.MigratePhasePending, refusedEarly(part.ClusterName, member))
+		state, ready := targetReadiness(m, target, source, seen)
+		if ready {
+			state = refusedEarly(part.ClusterName, member)
+		}
+		setPending(part, state)
 	case member.Restore != nil:
 		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
@@ -202,7 +206,7 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.velero = string(s.Phase)
+		p.noteVelero(string(s.Phase))
 		p.operations = s.BackupItemOperationsCompleted + s.BackupItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsBackedUp, s.Progress.TotalItems
@@ -211,13 +215,23 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.velero = string(s.Phase)
+		p.noteVelero(string(s.Phase))
 		p.operations = s.RestoreItemOperationsCompleted + s.RestoreItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsRestored, s.Progress.TotalItems
 		}
 	}
 	return p
+}
+
+// noteVelero notes Velero's phase. That an object is made is no progress before Velero
+// takes it up.
+func (p *progress) noteVelero(phase string) {
+	if phase == "" || phase == "New" {
+		p.phase = string(v1alpha1.MigratePhasePending)
+		return
+	}
+	p.velero = phase
 }
 
 // markTransition keeps the time since when a part has its phase and reason.
@@ -229,7 +243,7 @@ func markTransition(part *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now ti
 
 // noteVolumes keeps how much of the volumes' data is moved, where it was looked at.
 func noteVolumes(part *v1alpha1.ClusterPart, d *Diagnosis) {
-	if d != nil && d.Volumes != nil {
+	if d != nil && d.Volumes != nil && (part.VolumeProgress == nil || d.Volumes.BytesDone > part.VolumeProgress.BytesDone) {
 		part.VolumeProgress = d.Volumes
 	}
 }

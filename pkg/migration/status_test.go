@@ -296,7 +296,7 @@ func TestDeletedUnderWay(t *testing.T) {
 		s.record()
 		s.wantPhase("BackupInProgress")
 		source := s.m.Status.SourceClusterStatus
-		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused" {
+		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused; it is asked again within a minute" {
 			t.Errorf("the source's part says %s: %s", source.Reason, source.Message)
 		}
 		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {
@@ -367,6 +367,7 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 		m.Backup.Spec.StorageLocation = "default"
 		m.Backup.Status.CompletionTimestamp = &metav1.Time{Time: start}
 		m.Backup.CreationTimestamp = metav1.NewTime(start.Add(30 * time.Second))
+		m.Backup.Generation = 1
 	})
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")

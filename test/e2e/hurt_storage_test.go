@@ -72,7 +72,7 @@ func hurtStorage() []hurt {
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",
 		steps: []step{
-			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 answers, so it is busy with another Restore.")}},
+			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 is at Restore kurator-member2-migrate-hurt-")}},
 			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
 		},
 		end:   "Failed",

@@ -111,10 +111,3 @@ func (o *observer) look(ids map[string]time.Time) (took []time.Duration, missing
 	}
 	return took, append(missing, o.ended...), o.changed
 }
-
-// migrate is what was last seen of a Migrate.
-func (o *observer) migrate(name string) *v1alpha1.Migrate {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.last[name]
-}
