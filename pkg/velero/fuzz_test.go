@@ -48,7 +48,7 @@ func FuzzObjectName(f *testing.F) {
 func FuzzReadErrors(f *testing.F) {
 	for _, results := range []string{
 		`{"errors":{"velero":["a"],"cluster":["b"],"namespaces":{"n":["c"]}},"warnings":{}}`,
-		`{"errors":null}`, `{"errors":{"namespaces":{"n":null}}}`, `[]`, `null`, ``, strings.Repeat("[", 1<<16), "{\"errors\":{\"velero\":[\"\xff\"]}}",
+		`{"errors":null}`, `{"errors":{"namespaces":{"n":null}}}`, `[]`, `null`, ``, strings.Repeat("[", 1<<11), "{\"errors\":{\"velero\":[\"\xff\"]}}",
 	} {
 		f.Add([]byte(results))
 	}
