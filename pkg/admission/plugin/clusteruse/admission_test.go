@@ -94,7 +94,9 @@ func TestValidate(t *testing.T) {
 		{"each by name", []string{attached + "a", attached + "b"}, destination("f", "a"), destination("f", "b"), ""},
 		{"all of the kind", []string{attached}, destination("f", "a"), destination("f", "b", "c"), ""},
 		{
-			"not the target", []string{attached + "a"}, destination("f", "a"), destination("f", "b"),
+			"not the target",
+			[]string{attached + "a"},
+			destination("f", "a"), destination("f", "b"),
 			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use AttachedCluster team/b` + told,
 		},
 		{
@@ -104,7 +106,9 @@ func TestValidate(t *testing.T) {
 		},
 		{"a fleet", []string{attached + "a", fleets + "f"}, destination("f", "a"), destination("f"), ""},
 		{
-			"the clusters of a fleet but not the fleet", []string{attached, clusters}, destination("f", "a"), destination("f"),
+			"the clusters of a fleet but not the fleet",
+			[]string{attached, clusters},
+			destination("f", "a"), destination("f"),
 			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use Fleet team/f: it takes verb "use" on resource "fleets" in API group ` +
 				`"fleet.kurator.dev" with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`,
 		},
