@@ -32,7 +32,7 @@ func hurtAccess() []hurt {
 		steps: []step{
 			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
 			{do(revoked(2, "first"), goOn(veleroOf(source))), says{2: tells("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
-			{secret(2, []byte("garbage")), says{2: tells("MemberUnreachable", "kubeconfig not accepted")}},
+			{secret(2, []byte("garbage")), says{2: tells("KubeconfigNotAccepted", "kubeconfig not accepted")}},
 			{secretRemoved(2), says{2: tells("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "hurt"`)}},
 			{credentials(2, "second"), nil},
 		},
