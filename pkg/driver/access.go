@@ -6,7 +6,6 @@ package driver
 import (
 	"context"
 	"sync"
-	"time"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -17,11 +16,13 @@ import (
 // since then the Fleet, and what they may, can have changed.
 func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
 	for _, p := range migration.Unbegun(m, host) {
-		before, _ := t.accesses.last(p.Cluster)
-		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval(before), func(*migration.Access) *migration.Access {
-			found := l.access(ctx, m, p)
-			return &found
-		})
+		known, at := t.accesses.last(p.Cluster)
+		if known == nil || !known.Granted || l.Clock.Since(at) >= grantedInterval {
+			known = inquire(l, t, &t.accesses, p.Cluster, refusedInterval, func(*migration.Access) *migration.Access {
+				found := l.access(ctx, m, p)
+				return &found
+			})
+		}
 		if known != nil {
 			note(host, p.Cluster, *known)
 		}
@@ -71,13 +72,6 @@ func note(host migration.Inventory, c migration.Cluster, access migration.Access
 		cluster.Access = access
 		host.Clusters[c] = cluster
 	}
-}
-
-func accessInterval(access *migration.Access) time.Duration {
-	if access != nil && access.Granted {
-		return grantedInterval
-	}
-	return refusedInterval
 }
 
 // mayUse asks the host.

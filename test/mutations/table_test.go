@@ -15,11 +15,6 @@ var mutations = []mutation{
 		"return update, nil",
 	},
 	{
-		"acting on a stale cache", "pkg/driver/loop.go",
-		"if fresh.UID != m.UID || fresh.ResourceVersion != m.ResourceVersion {",
-		"if fresh.UID != m.UID {",
-	},
-	{
 		"a missing object is a deleted one", "pkg/driver/observe.go",
 		"if !migration.Misses(m, c, seen) {\n\t\tt.confirmations.forget(c)",
 		"if true {\n\t\tt.confirmations.forget(c)",
