@@ -76,12 +76,25 @@ func (s *spare) as(identify func(*rest.Config)) directly {
 		s.t.Fatal(err)
 	}
 	identify(config)
+	// A connection of the moment in which the server has yet to read whose certificates
+	// it trusts would stay one of nobody in particular.
+	config.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(client.CloseIdleConnections)
 	return directly{client, config.Host}
+}
+
+// once has each request take a connection of its own.
+type once struct{ next http.RoundTripper }
+
+func (o once) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Close = true
+	return o.next.RoundTrip(request)
 }
 
 func (s *spare) log() string {
