@@ -14,6 +14,7 @@ MEMBERS ?= 2
 KEEP    ?=
 SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
+NAMESPACES ?=
 
 # Without cgo a program is the same with and without a C compiler, and what is
 # tested is what is in the image. One setting for all also compiles all but once.
@@ -48,8 +49,8 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy with a new serving certificate and IMAGE into _output/deploy.
-	@go run ./hack/manifests --image $(IMAGE) --out $(OUTPUT)/deploy
+manifests: ## Render artifacts/deploy with a new serving certificate and IMAGE into _output/deploy. NAMESPACES="team-a team-b" confines the server to these.
+	@go run ./hack/manifests --image $(IMAGE) --namespaces "$(NAMESPACES)" --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -20,6 +21,8 @@ import (
 const (
 	namespace = "migrate-system"
 	secret    = "migrate-apiserver-tls"
+	// tenantsRole is the ClusterRole of what the server does where tenants are.
+	tenantsRole = "migrate-apiserver:tenants"
 )
 
 // ServiceHost is the name by which the aggregator knows the server; its serving
@@ -44,6 +47,9 @@ type Values struct {
 	// Authority, Certificate and Key are PEM: the server's certificate for
 	// ServiceHost, and who signed it.
 	Authority, Certificate, Key []byte
+	// Namespaces are the only ones whose fleets, clusters and Secrets the server may
+	// read, and where it may write Events; all where there are none. They must exist.
+	Namespaces []string
 }
 
 // Render returns the manifests with the values put in, by file name.
@@ -83,12 +89,31 @@ func render(content []byte, values Values) ([]byte, error) {
 		if err := fill(object, values); err != nil {
 			return nil, err
 		}
-		document, err := sigsyaml.Marshal(object)
-		if err != nil {
-			return nil, err
+		for _, confined := range confine(object, values.Namespaces) {
+			document, err := sigsyaml.Marshal(confined)
+			if err != nil {
+				return nil, err
+			}
+			documents = append(documents, document)
 		}
-		documents = append(documents, document)
 	}
+}
+
+// confine returns in place of the binding of what the server does where tenants are,
+// bindings in these namespaces alone. Any other object is returned as it is.
+func confine(object map[string]any, namespaces []string) []map[string]any {
+	u := unstructured.Unstructured{Object: object}
+	if len(namespaces) == 0 || u.GetKind() != "ClusterRoleBinding" || u.GetName() != tenantsRole {
+		return []map[string]any{object}
+	}
+	var confined []map[string]any
+	for _, namespace := range namespaces {
+		binding := u.DeepCopy()
+		binding.SetKind("RoleBinding")
+		binding.SetNamespace(namespace)
+		confined = append(confined, binding.Object)
+	}
+	return confined
 }
 
 func fill(object map[string]any, values Values) error {
@@ -100,9 +125,12 @@ func fill(object map[string]any, values Values) error {
 		if err != nil {
 			return err
 		}
-		for _, container := range containers {
-			if err := unstructured.SetNestedField(container.(map[string]any), values.Image, "image"); err != nil {
-				return err
+		for _, c := range containers {
+			container := c.(map[string]any)
+			container["image"] = values.Image
+			if len(values.Namespaces) > 0 {
+				args, _ := container["args"].([]any)
+				container["args"] = append(args, "--namespaces="+strings.Join(values.Namespaces, ","))
 			}
 		}
 		return unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers")

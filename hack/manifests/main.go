@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/hack/pki"
@@ -19,15 +20,16 @@ import (
 
 func main() {
 	image := flag.String("image", "", "image of migrate-apiserver")
+	namespaces := flag.String("namespaces", "", "namespaces to confine the server to, separated by blanks or commas")
 	out := flag.String("out", "", "directory to write the manifests to")
 	flag.Parse()
-	if err := run(*image, *out); err != nil {
+	if err := run(*image, *out, *namespaces); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)
 	}
 }
 
-func run(image, out string) error {
+func run(image, out, namespaces string) error {
 	if image == "" || out == "" {
 		return errors.New("--image and --out are needed")
 	}
@@ -44,6 +46,7 @@ func run(image, out string) error {
 		Authority:   authority.Certificate,
 		Certificate: serving.Certificate,
 		Key:         serving.Key,
+		Namespaces:  strings.Fields(strings.ReplaceAll(namespaces, ",", " ")),
 	})
 	if err != nil {
 		return err
