@@ -15,6 +15,7 @@ KEEP    ?=
 SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
 NAMESPACES ?=
+ETCD_SERVERS ?=
 
 # Without cgo a program is the same with and without a C compiler, and what is
 # tested is what is in the image. One setting for all also compiles all but once.
@@ -49,8 +50,8 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy with a new serving certificate and IMAGE into _output/deploy. NAMESPACES="team-a team-b" confines the server to these.
-	@go run ./hack/manifests --image $(IMAGE) --namespaces "$(NAMESPACES)" --out $(OUTPUT)/deploy
+manifests: ## Render artifacts/deploy with a new serving certificate, IMAGE, ETCD_SERVERS for replicas and NAMESPACES to confine it to, into _output/deploy.
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its
@@ -105,14 +106,14 @@ test-unit: ## Run the unit tests, with the race detector where there is a C comp
 
 # These depend on programs that Go's test cache doesn't know of.
 .PHONY: test-integration
-test-integration: tools build ## Run the tests through a real aggregator and kubectl, and those of the local fleet.
+test-integration: tools build ## Run the tests through a real aggregator and kubectl, of the local fleet, and of the driver broken on purpose.
 	@echo "integration tests: some minutes without a word"
-	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
+	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
 .PHONY: test-e2e
-test-e2e: tools build ## Run the tests of whole migrations by real Veleros.
+test-e2e: tools build ## Run the tests of whole migrations by real Veleros, of replicas, and of a hundred members.
 	@echo "e2e tests: some minutes without a word"
-	@go test -count=1 -p 1 -timeout 25m ./test/e2e/...
+	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/ha/... ./test/scale/...
 
 .PHONY: soak
 soak: ## Simulate migrations, SIMULATIONS=100000 of them, each disturbed in its own way.

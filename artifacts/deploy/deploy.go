@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	namespace = "migrate-system"
-	secret    = "migrate-apiserver-tls"
+	namespace       = "migrate-system"
+	secret          = "migrate-apiserver-tls"
+	etcdServersFlag = "--etcd-servers="
+
 	// tenantsRole is the ClusterRole of what the server does where tenants are.
 	tenantsRole = "migrate-apiserver:tenants"
 )
@@ -34,7 +36,13 @@ var (
 	permissions embed.FS
 	//go:embed *.yaml
 	all embed.FS
+	//go:embed replicas/*.yaml
+	replicas embed.FS
 )
+
+// embeddedEtcd is the manifest of the server on an etcd of its own; those in the
+// folder replicas take its place.
+const embeddedEtcd = "30-statefulset.yaml"
 
 // Permissions are the namespace, the ServiceAccount and its RBAC: all that holds
 // for a server that runs outside of the cluster too.
@@ -44,6 +52,9 @@ func Permissions() fs.FS { return permissions }
 type Values struct {
 	// Image is the server's image.
 	Image string
+	// EtcdServers are the URLs of an etcd cluster, comma-separated. With it there are
+	// several replicas; empty: one, with an etcd of its own.
+	EtcdServers string
 	// Authority, Certificate and Key are PEM: the server's certificate for
 	// ServiceHost, and who signed it.
 	Authority, Certificate, Key []byte
@@ -54,24 +65,36 @@ type Values struct {
 
 // Render returns the manifests with the values put in, by file name.
 func Render(values Values) (map[string][]byte, error) {
-	entries, err := all.ReadDir(".")
+	rendered := map[string][]byte{}
+	err := renderAll(all, values, rendered)
+	if err == nil && values.EtcdServers != "" {
+		delete(rendered, embeddedEtcd)
+		err = renderAll(replicas, values, rendered)
+	}
 	if err != nil {
 		return nil, err
-	}
-	rendered := map[string][]byte{}
-	for _, entry := range entries {
-		content, err := all.ReadFile(entry.Name())
-		if err != nil {
-			return nil, err
-		}
-		if rendered[entry.Name()], err = render(content, values); err != nil {
-			return nil, fmt.Errorf("render %s: %w", entry.Name(), err)
-		}
 	}
 	if rendered["15-serving-cert.yaml"], err = sigsyaml.Marshal(servingCert(values)); err != nil {
 		return nil, fmt.Errorf("render the serving certificate: %w", err)
 	}
 	return rendered, nil
+}
+
+// renderAll renders all files of a tree.
+func renderAll(files fs.FS, values Values, into map[string][]byte) error {
+	return fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(files, file)
+		if err != nil {
+			return err
+		}
+		if into[entry.Name()], err = render(content, values); err != nil {
+			return fmt.Errorf("render %s: %w", file, err)
+		}
+		return nil
+	})
 }
 
 func render(content []byte, values Values) ([]byte, error) {
@@ -120,17 +143,23 @@ func fill(object map[string]any, values Values) error {
 	switch object["kind"] {
 	case "APIService":
 		return unstructured.SetNestedField(object, base64.StdEncoding.EncodeToString(values.Authority), "spec", "caBundle")
-	case "StatefulSet":
+	case "StatefulSet", "Deployment":
 		containers, _, err := unstructured.NestedSlice(object, "spec", "template", "spec", "containers")
 		if err != nil {
 			return err
 		}
-		for _, c := range containers {
-			container := c.(map[string]any)
+		for _, container := range containers {
+			container := container.(map[string]any)
 			container["image"] = values.Image
+			args, _ := container["args"].([]any)
+			for i := range args {
+				if strings.HasPrefix(args[i].(string), etcdServersFlag) {
+					args[i] = etcdServersFlag + values.EtcdServers
+				}
+			}
 			if len(values.Namespaces) > 0 {
-				args, _ := container["args"].([]any)
-				container["args"] = append(args, "--namespaces="+strings.Join(values.Namespaces, ","))
+				args = append(args, "--namespaces="+strings.Join(values.Namespaces, ","))
+				container["args"] = args
 			}
 		}
 		return unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers")

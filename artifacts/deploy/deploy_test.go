@@ -69,6 +69,25 @@ func TestRenderForNamespaces(t *testing.T) {
 	}
 }
 
+func TestRenderReplicas(t *testing.T) {
+	rendered, err := Render(Values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"00-namespace.yaml", "10-rbac.yaml", "15-serving-cert.yaml", "20-service.yaml",
+		"30-deployment.yaml", "35-poddisruptionbudget.yaml", "40-apiservice.yaml",
+	}
+	if got := slices.Sorted(maps.Keys(rendered)); !slices.Equal(got, want) {
+		t.Fatalf("files = %v, want %v", got, want)
+	}
+	for _, text := range []string{"image: example/migrate-apiserver:v1\n", "- --etcd-servers=https://a:2379,https://b:2379\n"} {
+		if !bytes.Contains(rendered["30-deployment.yaml"], []byte(text)) {
+			t.Errorf("the Deployment lacks %q:\n%s", text, rendered["30-deployment.yaml"])
+		}
+	}
+}
+
 // TestPrivilegesAreLeast holds what no server of ours may ever be granted.
 func TestPrivilegesAreLeast(t *testing.T) {
 	rules := rulesOf(t, Permissions())

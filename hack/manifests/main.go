@@ -22,15 +22,21 @@ func main() {
 	image := flag.String("image", "", "image of migrate-apiserver")
 	namespaces := flag.String("namespaces", "", "namespaces to confine the server to, separated by blanks or commas")
 	out := flag.String("out", "", "directory to write the manifests to")
+	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
-	if err := run(*image, *out, *namespaces); err != nil {
+	if err := run(*out, deploy.Values{
+		Image:       *image,
+		EtcdServers: *etcd,
+		Namespaces:  strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
+	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)
 	}
 }
 
-func run(image, out, namespaces string) error {
-	if image == "" || out == "" {
+// run writes the manifests with these values and a serving certificate.
+func run(out string, values deploy.Values) error {
+	if values.Image == "" || out == "" {
 		return errors.New("--image and --out are needed")
 	}
 	authority, err := pki.NewAuthority("migrate-apiserver")
@@ -41,18 +47,23 @@ func run(image, out, namespaces string) error {
 	if err != nil {
 		return err
 	}
-	rendered, err := deploy.Render(deploy.Values{
-		Image:       image,
-		Authority:   authority.Certificate,
-		Certificate: serving.Certificate,
-		Key:         serving.Key,
-		Namespaces:  strings.Fields(strings.ReplaceAll(namespaces, ",", " ")),
-	})
+	values.Authority, values.Certificate, values.Key = authority.Certificate, serving.Certificate, serving.Key
+	rendered, err := deploy.Render(values)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return err
+	}
+	// What another run left may be of the other kind.
+	old, err := filepath.Glob(filepath.Join(out, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range old {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
 	}
 	for name, content := range rendered {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o600); err != nil {

@@ -6,6 +6,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -52,6 +53,11 @@ func NewConfig(scheme *runtime.Scheme, version string) *Config {
 
 // Complete fills in what can be derived.
 func (c *Config) Complete() CompletedConfig {
+	c.Generic.Authentication.Authenticator = known(c.Generic.Authentication.Authenticator)
+	limit := c.Generic.MaxRequestBodyBytes
+	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, generic *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(withBoundedYAML(handler, limit, c.codecs), generic)
+	}
 	return CompletedConfig{&completedConfig{Config: c, generic: c.Generic.Complete()}}
 }
 
@@ -90,6 +96,11 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	if err := newBackground(driver).addTo(generic); err != nil {
 		return nil, fmt.Errorf("add driver: %w", err)
+	}
+	if authorizer := c.generic.Authorization.Authorizer; authorizer != nil {
+		if err := newDelegation(authorizer).addTo(generic); err != nil {
+			return nil, fmt.Errorf("add check of delegated authorization: %w", err)
+		}
 	}
 	return &Server{generic}, nil
 }

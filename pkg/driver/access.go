@@ -17,12 +17,10 @@ import (
 // since then the Fleet, and what they may, can have changed.
 func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
 	for _, p := range migration.Unbegun(m, host) {
-		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval, func(*migration.Access) migration.Access {
-			found := mayUse(ctx, l.Access, m, p)
-			if found.Granted && l.ReviewMembers {
-				found = mayDo(ctx, l.Members.Member(m.Namespace, p.Cluster), m, p)
-			}
-			return found
+		before, _ := t.accesses.last(p.Cluster)
+		known := inquire(l, t, &t.accesses, p.Cluster, accessInterval(before), func(*migration.Access) *migration.Access {
+			found := l.access(ctx, m, p)
+			return &found
 		})
 		if known != nil {
 			note(host, p.Cluster, *known)
@@ -30,8 +28,29 @@ func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, hos
 	}
 }
 
-// authorize notes the same for a reader, by asking now. A member is not asked about
-// it again: where it refused, that is recorded.
+// isStillGranted says whether who created m may have something written in a cluster
+// now. If that was asked too long ago it is asked again, and the next turn tells.
+func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster) bool {
+	if said, at := t.accesses.last(c); said != nil && l.Clock.Since(at) < writeInterval {
+		return said.Granted
+	}
+	found := l.access(ctx, m, migration.PartyOf(m, c))
+	t.accesses.note(c, &found, l.Clock.Now())
+	return found.Granted
+}
+
+// access asks the host, and the member too if members are to be asked.
+func (l *loop) access(ctx context.Context, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+	found := mayUse(ctx, l.Access, m, p)
+	if found.Granted && l.ReviewMembers {
+		found = mayDo(ctx, l.Members.Member(m.Namespace, p.Cluster), m, p)
+	}
+	return found
+}
+
+// authorize notes the same for a reader, by asking the host now. What a member says
+// to it only the driver asks: until it is recorded that the cluster could be used, no
+// reader has anything asked there.
 func (d *Driver) authorize(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory) {
 	parties := migration.Unbegun(m, host)
 	found := make([]migration.Access, len(parties))
@@ -41,7 +60,7 @@ func (d *Driver) authorize(ctx context.Context, m *v1alpha1.Migrate, host migrat
 	}
 	wg.Wait()
 	for i, p := range parties {
-		if !d.ReviewMembers || !migration.IsRefused(m, p.Cluster) {
+		if !found[i].Granted || !d.ReviewMembers || migration.WasUsable(m, p.Cluster) {
 			note(host, p.Cluster, found[i])
 		}
 	}
@@ -55,7 +74,7 @@ func note(host migration.Inventory, c migration.Cluster, access migration.Access
 }
 
 func accessInterval(access *migration.Access) time.Duration {
-	if access.Granted {
+	if access != nil && access.Granted {
 		return grantedInterval
 	}
 	return refusedInterval

@@ -32,13 +32,14 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 		return
 	}
 	l.beside(func() {
-		err := l.do(ctx, m, action)
+		var err error
+		if l.isStillGranted(ctx, t, m, cluster) {
+			err = l.do(ctx, m, action)
+		}
 		if err != nil {
 			memberWriteErrors.Inc()
 			l.retries.Next(id, l.Clock.Now())
 			klog.FromContext(ctx).Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
-		} else {
-			l.retries.DeleteEntry(id)
 		}
 		t.stopWriting(cluster, err)
 		l.queue.Add(t.key)
@@ -66,6 +67,9 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 // to it, then makes the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) error {
 	target := l.Members.Member(m.Namespace, action.Target)
+	if action.Refused != nil {
+		return l.withdraw(ctx, m, target, action.Refused)
+	}
 	backup := action.There
 	if backup == nil || velero.IsHandedOver(backup) {
 		var err error
@@ -84,6 +88,20 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 	}
 	_, err := ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
 	return err
+}
+
+// withdraw deletes a Restore that Velero refused too early. That it is to be made
+// again is an error, so that Velero is given time to notice its Backup.
+func (l *loop) withdraw(ctx context.Context, m *v1alpha1.Migrate, target Member, refused *velerov1.Restore) error {
+	if err := l.stillWanted(ctx, m); err != nil {
+		return err
+	}
+	if refused.DeletionTimestamp == nil {
+		if err := target.DeleteRestore(ctx, refused); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("Velero had not noticed Backup %s yet and refused it", refused.Spec.BackupName)
 }
 
 // handOver makes the source's Backup known in the target, and then every

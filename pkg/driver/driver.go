@@ -83,6 +83,8 @@ type Member interface {
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)
+	// DeleteRestore deletes a Restore, if it is still this very one.
+	DeleteRestore(ctx context.Context, restore *velerov1.Restore) error
 	CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error)
 }
 

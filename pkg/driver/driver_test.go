@@ -97,6 +97,28 @@ func TestARefusedWriteIsToldAndTriedAgain(t *testing.T) {
 	})
 }
 
+// Velero looks a Restore's Backup up in a cache. What it refuses because that is
+// behind was not begun, so it is no end.
+func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].unaware = 2
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		w.wantPhase("RestoreInProgress")
+		part := w.migrate().Status.TargetClusterStatus[0]
+		if want := "The Restore could not be created in m2, trying again: Velero had not noticed Backup " + backupName + " yet and refused it"; part.Reason != "RestoreCreateFailed" || part.Message != want {
+			t.Errorf("m2 says %s: %q, want RestoreCreateFailed: %q", part.Reason, part.Message, want)
+		}
+
+		time.Sleep(10 * time.Second)
+		w.wantPhase("Completed")
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName, "restores "+restoreName, "restores "+restoreName)
+	})
+}
+
 func TestAMemberThatHangsDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -23,70 +23,63 @@ type inquiry[T any] struct {
 	said   *T
 }
 
-// inquire is what a member said last, nil if nothing yet. If that is older than it is
-// good for, the member is asked beside the loop, which gets what it said before, and
-// the Migrate is turned again with the answer.
-func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, goodFor func(said *T) time.Duration, ask func(before *T) T) *T {
-	said, wait := q.last(c, l.Clock.Now(), goodFor)
-	switch {
-	case wait > 0:
-		l.queue.AddAfter(t.key, wait)
-	case q.start(c):
-		l.beside(func() {
-			q.finish(c, ask(said), l.Clock.Now())
-			l.queue.Add(t.key)
-		})
-	}
-	return said
-}
-
-// always is how long an answer is good for whatever it says.
-func always[T any](d time.Duration) func(*T) time.Duration {
-	return func(*T) time.Duration { return d }
-}
-
-// last is what the member said last, and how long it is still good for.
-func (q *inquiries[T]) last(c migration.Cluster, now time.Time, goodFor func(said *T) time.Duration) (said *T, wait time.Duration) {
+// inquire is what a member said last, nil if that is nothing or older than it is good
+// for. Then the member is asked beside the loop, which gets what it said before, and
+// the Migrate is turned again with the answer. No answer, nil, is asked for again
+// after the same time.
+func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, goodFor time.Duration, ask func(before *T) *T) *T {
+	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	i := q.byCluster[c]
-	if i == nil || i.said == nil {
-		return nil, 0
+	if wait := i.at.Add(goodFor).Sub(l.Clock.Now()); wait > 0 {
+		l.queue.AddAfter(t.key, wait)
+		return i.said
 	}
-	return i.said, i.at.Add(goodFor(i.said)).Sub(now)
+	if i.asking {
+		return nil
+	}
+	i.asking = true
+	before := i.said
+	l.beside(func() {
+		q.note(c, ask(before), l.Clock.Now())
+		l.queue.Add(t.key)
+	})
+	return nil
 }
 
-// start says whether the member may be asked: nobody does so already.
-func (q *inquiries[T]) start(c migration.Cluster) bool {
+// note keeps what a member said.
+func (q *inquiries[T]) note(c migration.Cluster, said *T, now time.Time) {
+	i := q.of(c)
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	i.asking, i.at, i.said = false, now, said
+}
+
+// last is what a member said last, and when.
+func (q *inquiries[T]) last(c migration.Cluster) (said *T, at time.Time) {
+	i := q.of(c)
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	return i.said, i.at
+}
+
+// of is the question to a member.
+func (q *inquiries[T]) of(c migration.Cluster) *inquiry[T] {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.byCluster == nil {
 		q.byCluster = map[migration.Cluster]*inquiry[T]{}
 	}
-	i := q.byCluster[c]
-	if i == nil {
-		i = &inquiry[T]{}
-		q.byCluster[c] = i
+	if q.byCluster[c] == nil {
+		q.byCluster[c] = &inquiry[T]{}
 	}
-	if i.asking {
-		return false
-	}
-	i.asking = true
-	return true
-}
-
-func (q *inquiries[T]) finish(c migration.Cluster, said T, now time.Time) {
-	q.mutex.Lock()
-	defer q.mutex.Unlock()
-	i := q.byCluster[c]
-	i.asking, i.at, i.said = false, now, &said
+	return q.byCluster[c]
 }
 
 // forget drops what the member said.
 func (q *inquiries[T]) forget(c migration.Cluster) {
+	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	if i := q.byCluster[c]; i != nil {
-		i.said = nil
-	}
+	i.at, i.said = time.Time{}, nil
 }

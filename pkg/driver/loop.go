@@ -36,12 +36,18 @@ const (
 	askInterval = time.Second
 	// diagnosisInterval is the time between two looks into why Velero makes no progress.
 	diagnosisInterval = 10 * time.Second
+	// diagnosisTimeout bounds one of them.
+	diagnosisTimeout = 8 * time.Second
 	// refusedInterval and grantedInterval are the times between two questions whether a
 	// cluster may be used in which nothing is begun yet.
 	refusedInterval, grantedInterval = 15 * time.Second, 5 * time.Minute
-	// resultsTimeout is how long the errors of an object are tried to be read before
-	// its end is recorded without them, and resultsInterval how long they are good for.
-	resultsTimeout, resultsInterval = 10 * time.Second, time.Minute
+	// writeInterval is how long before a write that may have been asked last: as long as
+	// the host's answers are kept in any case.
+	writeInterval = 10 * time.Second
+	// resultsPatience is how long the errors of an object are tried to be read before
+	// its end is recorded without them, resultsTimeout bounds one try, and
+	// resultsInterval is the time between two.
+	resultsPatience, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
 	// firstTurnRetry and lastTurnRetry bound the time between two tries of a turn that failed, for
 	// our own storage does not tell when it works again.
 	firstTurnRetry, lastTurnRetry = 5 * time.Millisecond, 30 * time.Second

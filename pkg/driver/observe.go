@@ -32,13 +32,13 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host 
 			member, ok = l.confirmed(ctx, t, m, cluster, member)
 		}
 		if ok && member.Err == nil {
-			member.Diagnosis = l.diagnosis(ctx, t, m, cluster)
-			member.Results, ok = l.results(ctx, t, m, cluster, member)
+			member.Diagnosis = l.diagnosis(ctx, t, m, cluster, member)
 		}
-		if !ok {
+		if member, ok = l.ending(ctx, t, m, cluster, member, ok); !ok {
 			continue
 		}
 		member.WriteErr = t.writeErr(cluster)
+		member.NextTry = time.Time{}
 		seen.Members[cluster] = member
 	}
 	return seen
@@ -53,14 +53,14 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		t.confirmations.forget(c)
 		return seen, true
 	}
-	answer := inquire(l, t, &t.confirmations, c, always[migration.Member](askInterval), func(before *migration.Member) migration.Member {
+	answer := inquire(l, t, &t.confirmations, c, askInterval, func(before *migration.Member) *migration.Member {
 		said := askFor(ctx, l.Members, m, c)
 		if said.Err != nil {
 			if said.Since = l.Clock.Now(); before != nil && before.Err != nil {
 				said.Since = before.Since
 			}
 		}
-		return said
+		return &said
 	})
 	if answer == nil {
 		return migration.Member{}, false
@@ -70,8 +70,8 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 
 // diagnosis is why Velero makes no progress in a cluster, nil if it does or if that
 // is not known yet.
-func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster) *migration.Diagnosis {
-	wait, needed := migration.NeedsDiagnosis(m, c, l.Clock.Now())
+func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) *migration.Diagnosis {
+	wait, needed := migration.NeedsDiagnosis(m, c, seen, l.Clock.Now())
 	if wait > 0 {
 		l.queue.AddAfter(t.key, wait)
 	}
@@ -79,38 +79,57 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		t.diagnoses.forget(c)
 		return nil
 	}
-	return inquire(l, t, &t.diagnoses, c, always[migration.Diagnosis](diagnosisInterval), func(*migration.Diagnosis) migration.Diagnosis {
+	return inquire(l, t, &t.diagnoses, c, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
+		ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
+		defer cancel()
 		if err := l.stillWanted(ctx, m); err != nil {
-			return migration.Diagnosis{}
+			return nil
 		}
 		label := velerov1.BackupNameLabel
 		object, restore := migration.Recorded(m, c)
 		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
-		return l.Members.Member(m.Namespace, c).Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)
+		found := l.Members.Member(m.Namespace, c).Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)
+		return &found
 	})
 }
 
-// results are the errors of a cluster's object, which are asked for before its end
-// is recorded, since its status only counts them. Until there is an answer nothing
-// is said of the member.
-func (l *loop) results(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) (*migration.Results, bool) {
-	request, needed := migration.NeedsResults(m, c, seen)
-	if !needed {
-		return nil, true
+// ending is seen, or, where the object of the cluster has ended and its status only
+// counts its errors, what was seen then together with the errors, which are read
+// first. What comes after that end, be it that the member goes away or the object is
+// deleted, changes nothing of it. Until the errors are read, or have been tried to be
+// for resultsPatience, nothing is said of the member.
+func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member, known bool) (migration.Member, bool) {
+	ended, begun := t.ended[c]
+	if !begun {
+		request, needed := migration.NeedsResults(m, c, seen)
+		if !known || seen.Err != nil || !needed {
+			return seen, known
+		}
+		ended = &end{request: request, member: seen, since: l.Clock.Now()}
+		t.ended[c] = ended
 	}
-	answer := inquire(l, t, &t.results, c, always[migration.Results](resultsInterval), func(*migration.Results) migration.Results {
+	answer := inquire(l, t, &t.results, c, resultsInterval, func(before *migration.Results) *migration.Results {
+		if before != nil && before.Err == nil {
+			return before
+		}
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
 		defer cancel()
 		if err := l.stillWanted(ctx, m); err != nil {
-			return migration.Results{Err: err}
+			return nil
 		}
-		return l.Members.Member(m.Namespace, c).Results(ctx,
-			velero.DownloadRequest(m, c.Name, request.Results, request.Name),
-			velero.DownloadRequest(m, c.Name, request.Log, request.Name), request.CAs)
+		found := l.Members.Member(m.Namespace, c).Results(ctx,
+			velero.DownloadRequest(m, ended.request.Results, ended.request.Name),
+			velero.DownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
+		return &found
 	})
-	return answer, answer != nil
+	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsPatience && !answer.LogMissing {
+		return migration.Member{}, false
+	}
+	member := ended.member
+	member.Results = answer
+	return member, true
 }
 
 // askFor asks a member for what it has of m. What is recorded and not found by its

@@ -6,8 +6,10 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,226 +18,375 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
+	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
 var (
 	errDown = errors.New("connection refused")
-	// volumes are the PodVolumeBackups that belong to the Backup.
-	volumes = []string{"p1", "p2"}
+	// errCredentials is what a member says after the Secret was changed.
+	errCredentials error = apierrors.NewUnauthorized("the cluster does not accept the credentials")
 )
 
-// simulatedMember is one member as it really is, with a Velero that takes a step
-// when it is told to.
+// simulatedMember is one member as it really is: the objects in it, all that they
+// ever were, and its Velero.
 type simulatedMember struct {
-	name    string
-	down    bool
-	changes int
-
-	backup  *velerov1.Backup
-	restore *velerov1.Restore
-	pvbs    []velerov1.PodVolumeBackup
-	// synced is when Velero has last looked through the bucket.
-	synced *metav1.Time
-	// made is how many Restores there have ever been.
-	made int
-
-	backupEnds  velerov1.BackupPhase
-	restoreEnds velerov1.RestorePhase
+	s       *simulation
+	cluster migration.Cluster
+	memory  *modelvelero.Memory
+	velero  *modelvelero.Server
+	options modelvelero.Options
+	history map[modelvelero.Key][]modelvelero.Object
+	// stopped says that its Velero does not run, or is stuck; it runs on while the
+	// cluster can't be reached from the host.
+	stopped bool
+	// fault is why it can't be asked.
+	fault error
+	// healed says that it is no longer disturbed.
+	healed bool
+	// syncBroken says that its Velero may have left PodVolumeBackups out of a sync,
+	// which it does not make good.
+	syncBroken bool
 }
 
-// version changes whenever a watch would tell of something.
-func (m *simulatedMember) version() string { return fmt.Sprint(m.changes, m.down) }
-
-// observe is what a watch, or a question, finds out now.
-func (m *simulatedMember) observe() migration.Member {
-	if m.down {
-		return migration.Member{Err: errDown}
+func newSimulatedMember(s *simulation, c migration.Cluster, w ways) *simulatedMember {
+	m := &simulatedMember{s: s, cluster: c, history: map[modelvelero.Key][]modelvelero.Object{}}
+	m.options = modelvelero.Options{
+		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return w.backup },
+		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return w.restores[c] },
+		Items:         w.items,
+		Volumes:       volumes,
 	}
-	return migration.Member{
-		Backup: m.backup.DeepCopy(), Restore: m.restore.DeepCopy(),
-		Locations: []velerov1.BackupStorageLocation{{
-			ObjectMeta: metav1.ObjectMeta{Name: "default"},
-			Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
-				ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
-			}},
-			Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable, LastSyncedTime: m.synced},
+	m.velero = modelvelero.New(m.options, s.bucket)
+	m.memory = modelvelero.NewMemory(c.Name, s.clock.Now)
+	m.memory.Changed = func(key modelvelero.Key, _, after modelvelero.Object) {
+		m.history[key] = append(m.history[key], after)
+	}
+	_, _ = m.memory.Create(context.Background(), &velerov1.BackupStorageLocation{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
+			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
 		}},
-	}
+		Status: velerov1.BackupStorageLocationStatus{
+			Phase:              velerov1.BackupStorageLocationPhaseAvailable,
+			LastValidationTime: &metav1.Time{Time: s.clock.Now()},
+		},
+	})
+	return m
 }
 
-var (
-	backupSteps  = []velerov1.BackupPhase{"", "New", "Queued", "ReadyToStart", "InProgress", "PhaseOfTomorrow", "Finalizing"}
-	restoreSteps = []velerov1.RestorePhase{"", "New", "InProgress", "PhaseOfTomorrow", "Finalizing"}
-)
+// restart has the Velero die and come again.
+func (m *simulatedMember) restart() {
+	storage := m.velero.StorageErr
+	m.velero = modelvelero.New(m.options, m.s.bucket)
+	m.velero.StorageErr = storage
+	m.stopped = false
+}
 
-// velero has Velero take its next step in the cluster. It works while the
-// kube-apiserver can't be reached from the host.
-func (m *simulatedMember) velero(s *simulation) {
-	if m.backup != nil && m.name == m1.Name {
-		if phase, moved := next(s.backupSteps, m.backup.Status.Phase, m.backupEnds); moved {
-			backup := m.backup.DeepCopy()
-			backup.Status.Phase = phase
-			backup.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
-			m.backup = backup
-			m.changes++
-			s.tracef("Velero in %s: Backup %s", m.name, phase)
-			if phase == velerov1.BackupPhaseCompleted {
-				s.bucket = backup
+// observe is what objects say of a Migrate.
+func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
+	var seen migration.Member
+	for _, object := range objects {
+		ours := velero.BelongsTo(object.GetLabels(), uid)
+		switch o := object.(type) {
+		case *velerov1.BackupStorageLocation:
+			seen.Locations = append(seen.Locations, *o.DeepCopy())
+		case *velerov1.Backup:
+			if ours && (seen.Backup == nil || o.CreationTimestamp.Before(&seen.Backup.CreationTimestamp)) {
+				seen.Backup = o.DeepCopy()
+			}
+		case *velerov1.Restore:
+			if ours && (seen.Restore == nil || o.CreationTimestamp.Before(&seen.Restore.CreationTimestamp)) {
+				seen.Restore = o.DeepCopy()
 			}
 		}
 	}
-	if m.restore != nil {
-		ends := m.restoreEnds
-		if phase, moved := next(s.restoreSteps, m.restore.Status.Phase, ends); moved {
-			restore := m.restore.DeepCopy()
-			restore.Status.Phase = phase
-			m.restore = restore
-			m.changes++
-			s.tracef("Velero in %s: Restore %s", m.name, phase)
+	return seen
+}
+
+// view is what a driver's watch of a member has heard: of each object any state that
+// it has been in, and never an earlier one than before.
+type view struct {
+	listed   bool
+	heard    map[modelvelero.Key]int
+	err      error
+	since    time.Time
+	onChange func(types.UID)
+}
+
+func (v *view) isBehind(m *simulatedMember) bool {
+	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
+}
+
+// lacks are the objects of which there is more to hear.
+func (v *view) lacks(m *simulatedMember) []modelvelero.Key {
+	var lacks []modelvelero.Key
+	for _, key := range slices.SortedFunc(maps.Keys(m.history), compareKeys) {
+		if v.heard[key] < len(m.history[key]) && key.Kind != "PodVolumeBackup" && key.Kind != "ServerStatusRequest" {
+			lacks = append(lacks, key)
+		}
+	}
+	return lacks
+}
+
+func compareKeys(a, b modelvelero.Key) int {
+	return strings.Compare(a.Name+a.Kind, b.Name+b.Kind)
+}
+
+// deliverMember tells of a fault, or of its end, which comes with all that is there
+// now; else of one object, and sometimes of that again.
+func (d *simulatedDriver) deliverMember(c migration.Cluster) {
+	v, m := d.views[c], d.s.members[c]
+	if m.fault != nil || !v.listed || v.err != nil {
+		d.s.tracef("driver %d hears all of %s%s", d.number, c.Name, orError(m.fault))
+		if v.err == nil && m.fault != nil {
+			v.since = d.s.clock.Now()
+		}
+		v.err = m.fault
+		if v.err == nil {
+			v.listed = true
+			for key, history := range m.history {
+				v.heard[key] = len(history)
+			}
+		}
+		v.onChange("")
+		return
+	}
+	lacks := v.lacks(m)
+	key := lacks[d.s.random.IntN(len(lacks))]
+	before, history := v.heard[key], m.history[key]
+	v.heard[key] += 1 + d.s.random.IntN(len(history)-before)
+	d.s.tracef("driver %d hears of %s %s in %s", d.number, key.Kind, key.Name, c.Name)
+	for range 1 + d.s.random.IntN(2) {
+		v.tell(key, history, before)
+		v.tell(key, history, v.heard[key])
+	}
+}
+
+// tell calls for the Migrate that an object of a certain state belongs to.
+func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int) {
+	switch {
+	case key.Kind == "BackupStorageLocation":
+		v.onChange("")
+	case state > 0 && history[state-1] != nil:
+		if uid := history[state-1].GetLabels()[velero.MigrateUIDLabel]; uid != "" {
+			v.onChange(types.UID(uid))
 		}
 	}
 }
 
-// sync has Velero look through the bucket, find what the cluster lacks, and forget
-// what by its label must be in the bucket and isn't.
-func (m *simulatedMember) sync(s *simulation) {
-	s.tracef("Velero in %s looks through the bucket", m.name)
-	m.synced = &metav1.Time{Time: s.clock.Now()}
-	m.changes++
-	if s.bucket == nil || m.backup != nil {
-		return
-	}
-	m.backup = s.bucket.DeepCopy()
-	m.backup.UID = types.UID(fmt.Sprintf("%s-%d", m.name, m.changes))
-	m.backup.CreationTimestamp = *m.synced
-	m.pvbs = nil
-	for _, name := range volumes {
-		m.pvbs = append(m.pvbs, *velero.HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{ObjectMeta: metav1.ObjectMeta{Name: name}}, m.backup))
-	}
+func (d *simulatedDriver) Watch(_ string, c migration.Cluster, onChange func(types.UID)) Watch {
+	d.views[c] = &view{heard: map[modelvelero.Key]int{}, onChange: onChange}
+	return simulatedWatch{d, c, d.views[c]}
 }
 
-func next[P ~string](steps []P, now, end P) (P, bool) {
-	i := slices.Index(steps, now)
-	switch {
-	case i < 0:
-		return now, false
-	case i == len(steps)-1:
-		return end, true
-	default:
-		return steps[i+1], true
+func (d *simulatedDriver) Member(_ string, c migration.Cluster) Member { return callTo{d, c} }
+
+type simulatedWatch struct {
+	d *simulatedDriver
+	c migration.Cluster
+	v *view
+}
+
+func (w simulatedWatch) Observe(uid types.UID) (migration.Member, bool) {
+	m := w.d.s.members[w.c]
+	var objects []modelvelero.Object
+	for _, key := range slices.SortedFunc(maps.Keys(w.v.heard), compareKeys) {
+		if n := w.v.heard[key]; n > 0 && m.history[key][n-1] != nil {
+			objects = append(objects, m.history[key][n-1])
+		}
+	}
+	seen := observe(objects, uid)
+	seen.Err = w.v.err
+	if seen.Err != nil {
+		seen.Since = w.v.since
+	}
+	return seen, w.v.listed || w.v.err != nil
+}
+
+func (w simulatedWatch) Stop() {
+	if w.d.views[w.c] == w.v {
+		delete(w.d.views, w.c)
 	}
 }
 
 // callTo is a call to a member: it reaches it as it is.
 type callTo struct {
-	s *simulation
+	d *simulatedDriver
 	c migration.Cluster
 }
 
-func (c callTo) member() *simulatedMember { return c.s.members[c.c] }
+func (c callTo) member() *simulatedMember { return c.d.s.members[c.c] }
 
-// create is a write into a member, with the invariants that every one must keep.
-func (c callTo) create(kind, name string, exists bool, store func()) error {
-	return c.s.write(fmt.Sprintf("create %s in %s", kind, c.c.Name), func() error {
-		switch {
-		case c.member().down:
-			return errDown
-		case exists:
-			return apierrors.NewAlreadyExists(velerov1.Resource(kind), name)
-		case c.s.stored != nil && migration.IsTerminal(c.s.stored.Status.Phase):
-			c.s.t.Errorf("invariant 3: %s is created in %s after the end\n%s", kind, c.c.Name, c.s.story())
-		}
-		store()
-		c.member().changes++
-		return nil
-	})
+func (c callTo) Ask(_ context.Context, uid types.UID) migration.Member {
+	c.d.request()
+	m := c.member()
+	if m.fault != nil {
+		return migration.Member{Err: m.fault, Since: c.d.s.clock.Now()}
+	}
+	return observe(m.objects(), uid)
 }
 
-func (c callTo) Ask(context.Context, types.UID) migration.Member {
-	seen := c.member().observe()
-	if seen.Err != nil {
-		seen.Since = c.s.clock.Now()
+// objects are those that are there now.
+func (m *simulatedMember) objects() []modelvelero.Object {
+	var objects []modelvelero.Object
+	for _, key := range slices.SortedFunc(maps.Keys(m.history), compareKeys) {
+		if last := m.now(key); last != nil {
+			objects = append(objects, last)
+		}
 	}
-	return seen
+	return objects
+}
+
+// now is an object as it is; nil if it is not there.
+func (m *simulatedMember) now(key modelvelero.Key) modelvelero.Object {
+	history := m.history[key]
+	if len(history) == 0 {
+		return nil
+	}
+	return history[len(history)-1]
+}
+
+// read returns a copy of what is there.
+func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
+	c.d.request()
+	var nothing T
+	if err := c.member().fault; err != nil {
+		return nothing, err
+	}
+	object, err := c.member().memory.Get(modelvelero.Key{Kind: kind, Name: name})
+	if err != nil {
+		return nothing, err
+	}
+	return object.DeepCopyObject().(T), nil
 }
 
 func (c callTo) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
-	switch m := c.member(); {
-	case m.down:
-		return nil, errDown
-	case m.backup == nil || m.backup.Name != name:
-		return nil, apierrors.NewNotFound(velerov1.Resource("backups"), name)
-	default:
-		return m.backup.DeepCopy(), nil
-	}
+	return read[*velerov1.Backup](c, "Backup", name)
 }
 
 func (c callTo) Restore(_ context.Context, name string) (*velerov1.Restore, error) {
-	switch m := c.member(); {
-	case m.down:
-		return nil, errDown
-	case m.restore == nil || m.restore.Name != name:
-		return nil, apierrors.NewNotFound(velerov1.Resource("restores"), name)
-	default:
-		return m.restore.DeepCopy(), nil
-	}
+	return read[*velerov1.Restore](c, "Restore", name)
 }
 
-func (c callTo) PodVolumeBackups(context.Context, string) ([]velerov1.PodVolumeBackup, error) {
-	if c.member().down {
-		return nil, errDown
+func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.PodVolumeBackup, error) {
+	c.d.request()
+	if err := c.member().fault; err != nil {
+		return nil, err
 	}
-	return slices.Clone(c.member().pvbs), nil
+	var found []velerov1.PodVolumeBackup
+	for _, object := range c.member().objects() {
+		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && pvb.Labels[velerov1.BackupNameLabel] == velero.LabelValue(backup) {
+			found = append(found, *pvb.DeepCopy())
+		}
+	}
+	return found, nil
 }
 
-// Diagnose finds a Velero that answers.
-func (c callTo) Diagnose(context.Context, *velerov1.ServerStatusRequest, string, string) migration.Diagnosis {
-	if c.member().down {
-		return migration.Diagnosis{}
+// create is a write into a member, with the checks that every one must pass.
+func create[T modelvelero.Object](c callTo, object T) (T, error) {
+	var created modelvelero.Object
+	key := modelvelero.KeyOf(object)
+	d, s, decided, began := c.d, c.d.s, c.d.decided, c.d.began
+	err := d.write(aCreate{key, c.c}, func() (err error) {
+		if err := c.member().fault; err != nil {
+			return err
+		}
+		if created, err = c.member().memory.Create(context.Background(), object); err == nil {
+			s.checkCreated(c.c, created, decided, began)
+		}
+		return err
+	})
+	if err != nil {
+		var nothing T
+		return nothing, err
 	}
-	return migration.Diagnosis{Server: migration.ServerAnswers}
+	// A watch knows at once what its own driver has made, as those of package member do.
+	if v := d.views[c.c]; v != nil && v.listed {
+		v.heard[key] = max(v.heard[key], c.member().find(key, created))
+	}
+	return created.DeepCopyObject().(T), nil
 }
 
-// Results finds no errors to tell of.
-func (c callTo) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
-	if c.member().down {
-		return migration.Results{Err: errDown}
-	}
-	return migration.Results{}
+// find says after how many states an object came to be as it is given.
+func (m *simulatedMember) find(key modelvelero.Key, object modelvelero.Object) int {
+	return 1 + slices.Index(m.history[key], object)
+}
+
+type aDelete aCreate
+
+func (d aDelete) String() string {
+	return "delete " + d.key.Kind + " " + d.key.Name + " in " + d.in.Name
+}
+
+type aCreate struct {
+	key modelvelero.Key
+	in  migration.Cluster
+}
+
+func (c aCreate) String() string {
+	return "create " + c.key.Kind + " " + c.key.Name + " in " + c.in.Name
+}
+
+// Diagnose asks the Velero, by a write of its own.
+func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusRequest, _, _ string) (d migration.Diagnosis) {
+	_ = c.ask(request, func() error {
+		if d.Server = migration.ServerAnswers; c.member().stopped {
+			d.Server = migration.ServerSilent
+		}
+		return nil
+	})
+	return d
+}
+
+// Results has the Velero tell of errors, by writes of its own.
+func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
+	r.Err = c.ask(results, func() error {
+		if c.member().stopped || c.member().velero.StorageErr != "" {
+			return context.DeadlineExceeded
+		}
+		r.Errors = []string{"the model's error"}
+		return nil
+	})
+	return r
+}
+
+// ask makes a request for Velero in a member, and has it answered.
+func (c callTo) ask(request metav1.Object, answer func() error) error {
+	began, uid := c.d.began, types.UID(request.GetLabels()[velero.MigrateUIDLabel])
+	return c.d.write(aCreate{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
+		c.d.s.checkWanted(c.c, "request", uid, began)
+		if err := c.member().fault; err != nil {
+			return err
+		}
+		return answer()
+	})
 }
 
 func (c callTo) CreateBackup(_ context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
-	m := c.member()
-	created := b.DeepCopy()
-	created.UID = types.UID(fmt.Sprintf("%s-%d", m.name, m.changes))
-	err := c.create("Backup", b.Name, m.backup != nil, func() { m.backup = created })
-	return created, err
+	return create(c, b)
 }
 
-func (c callTo) CreatePodVolumeBackup(_ context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
-	m := c.member()
-	i := slices.IndexFunc(m.pvbs, func(have velerov1.PodVolumeBackup) bool { return have.Name == p.Name })
-	// Those of a Backup that is gone are collected.
-	if i >= 0 && (m.backup == nil || m.pvbs[i].OwnerReferences[0].UID != m.backup.UID) {
-		m.pvbs = slices.Delete(m.pvbs, i, i+1)
-		i = -1
-	}
-	return p, c.create("PodVolumeBackup", p.Name, i >= 0, func() { m.pvbs = append(m.pvbs, *p) })
+// DeleteRestore is for one that Velero refused since it did not know the Backup.
+func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
+	key := modelvelero.KeyOf(r)
+	return c.d.write(aDelete{key, c.c}, func() error {
+		if err := c.member().fault; err != nil {
+			return err
+		}
+		if now := c.member().now(key); now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+			return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
+		}
+		if r.Status.Phase != velerov1.RestorePhaseFailedValidation {
+			c.d.s.failf("invariant 4: Restore %s in %s is deleted, which Velero did not refuse", r.Name, c.c.Name)
+		}
+		return c.member().memory.Delete(context.Background(), r)
+	})
 }
 
 func (c callTo) CreateRestore(_ context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
-	m := c.member()
-	err := c.create("Restore", r.Name, m.restore != nil, func() {
-		if m.backup == nil || m.backup.Status.Phase != velerov1.BackupPhaseCompleted {
-			c.s.t.Errorf("invariant 1: a Restore in %s without a finished Backup", m.name)
-		}
-		if len(m.pvbs) != len(volumes) {
-			c.s.t.Errorf("a Restore in %s with %d of 2 PodVolumeBackups", m.name, len(m.pvbs))
-		}
-		if m.made++; m.made > 1 && !c.s.byHand {
-			c.s.t.Errorf("invariant 2: %d Restores in %s", m.made, m.name)
-		}
-		m.restore = r.DeepCopy()
-	})
-	return r, err
+	return create(c, r)
+}
+
+func (c callTo) CreatePodVolumeBackup(_ context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
+	return create(c, p)
 }

@@ -7,13 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"sigs.k8s.io/yaml"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -22,42 +23,42 @@ var (
 	simulations    = flag.Uint64("simulation.count", 1000, "How many random simulations to run.")
 )
 
-// TestEveryFaultOfEveryWrite runs a migration to two targets once for each write
-// that it makes and each way in which that write can go wrong, and again with
-// each later write failing too, the two ways in which it was made all the same.
+// TestEveryFaultOfEveryWrite runs a migration to one, two and three targets once for
+// each write that it makes and each way in which that write can go wrong, and to one
+// target again with each later write failing too, in each way in which it is made all
+// the same, or the driver dies before it.
 func TestEveryFaultOfEveryWrite(t *testing.T) {
-	begin := func() *simulation {
-		s := newSimulation(t, rand.New(rand.NewPCG(1, 1)))
-		s.backupSteps = []velerov1.BackupPhase{"", "InProgress"}
-		s.restoreSteps = []velerov1.RestorePhase{"", "InProgress"}
-		return s
-	}
-	undisturbed := begin()
-	undisturbed.finish()
-	undisturbed.wantPhase(v1alpha1.MigratePhaseCompleted)
-	faults := []fault{crashBefore, crashAfter, refused, answerLost}
-	run := func(plan map[int]fault) {
-		s := begin()
-		s.plan = plan
-		s.finish()
-		s.wantPhase(v1alpha1.MigratePhaseCompleted)
-		if t.Failed() {
-			t.Fatalf("faults %v\n%s", plan, s.story())
-		}
-	}
-	// A fault may add a write or two.
-	writes := undisturbed.writes + 2
-	for first := range writes {
-		for _, f := range faults {
-			run(map[int]fault{first: f})
-			for second := first + 1; second < writes; second++ {
-				for _, g := range []fault{crashAfter, answerLost} {
-					run(map[int]fault{first: f, second: g})
+	for targets := 1; targets <= 3; targets++ {
+		t.Run(fmt.Sprint(targets), func(t *testing.T) {
+			run := func(plan map[int]fault) *simulation {
+				w := wellWay(targets)
+				s := newSimulation(rand.New(rand.NewPCG(1, 1)), targets, w)
+				s.plan = plan
+				s.heal(migration.Cluster{})
+				s.finish(s.ended)
+				if s.checkEnd(w); s.failure != "" {
+					t.Fatalf("simulation failed: %s\nfaults %v\n%s", s.failure, plan, s.story())
+				}
+				return s
+			}
+			undisturbed := run(nil).writes
+			// A fault may add a write or two.
+			writes, runs := undisturbed+2, 1
+			for first := range writes {
+				for _, f := range faults {
+					run(map[int]fault{first: f})
+					runs++
+					for second := first + 1; second < writes && targets == 1; second++ {
+						for _, g := range faults[:4] {
+							run(map[int]fault{first: f, second: g})
+							runs++
+						}
+					}
 				}
 			}
-		}
+			t.Logf("%d writes of an undisturbed migration, %d simulations", undisturbed, runs)
+		})
 	}
-	t.Logf("%d writes of an undisturbed migration", undisturbed.writes)
 }
 
 // TestRandomSimulations disturbs migrations in every way at once, in an order that
@@ -68,127 +69,119 @@ func TestRandomSimulations(t *testing.T) {
 	if *simulationSeed != 0 {
 		first, last = *simulationSeed, *simulationSeed
 	}
-	ends := map[v1alpha1.MigratePhase]int{}
+	ends := map[string]int{}
 	for seed := first; seed <= last; seed++ {
-		s := newSimulation(t, rand.New(rand.NewPCG(seed, 0)))
-		s.disturb(150)
-		s.finish()
-		s.wantRightEnd()
-		if t.Failed() || *simulationSeed != 0 {
-			t.Logf("again by: go test ./pkg/driver -run TestRandomSimulations -simulation.seed=%d\n%s", seed, s.story())
+		s := simulate(seed)
+		if s.failure != "" || *simulationSeed != 0 {
+			t.Logf("%s\nagain by: go test ./pkg/driver -run TestRandomSimulations -simulation.seed=%d", s.story(), seed)
 		}
-		if t.Failed() {
-			return
+		if s.failure != "" {
+			t.Fatalf("simulation failed: seed %d: %s", seed, s.failure)
 		}
+		end := "deleted"
 		if s.stored != nil {
-			ends[s.stored.Status.Phase]++
+			end = string(s.stored.Status.Phase)
 		}
+		ends[end]++
 	}
 	t.Logf("ends: %v", ends)
 }
 
-// disturb takes so many random steps.
-func (s *simulation) disturb(steps int) {
-	s.outcomes()
-	for range steps {
-		switch s.random.IntN(40) {
-		case 0:
-			s.crash(s.drivers[s.random.IntN(len(s.drivers))])
-		case 1:
-			if len(s.drivers) < 2 {
-				s.startDriver()
-			}
-		case 2:
-			c := s.someCluster()
-			s.members[c].down = !s.members[c].down
-			s.tracef("%s is down: %v", c.Name, s.members[c].down)
-		case 3:
-			s.plan[s.writes] = fault(1 + s.random.IntN(4))
-		case 4:
-			s.clock.Step(time.Duration(s.random.IntN(5000)) * time.Millisecond)
-		case 5:
-			if s.random.IntN(10) == 0 {
-				s.deleteByHand(s.someCluster())
-			}
-		case 6:
-			if s.random.IntN(40) == 0 {
-				s.deleteMigrate()
-			}
-		case 7, 8, 9, 10, 11:
-			s.members[s.someCluster()].velero(s)
-		case 12:
-			if s.random.IntN(5) == 0 {
-				s.members[s.someCluster()].sync(s)
-			}
-		default:
-			s.step()
+// TestASeedAlwaysLeadsToTheSameEnd: without that no failure could be run again.
+func TestASeedAlwaysLeadsToTheSameEnd(t *testing.T) {
+	for seed := range uint64(100) {
+		if once, again := simulate(seed).story(), simulate(seed).story(); once != again {
+			t.Fatalf("seed %d: (-once +again)\n%s", seed, cmp.Diff(once, again))
 		}
 	}
 }
 
-// outcomes decides how Velero's work will end.
-func (s *simulation) outcomes() {
-	if s.random.IntN(4) == 0 {
-		s.members[m1].backupEnds = []velerov1.BackupPhase{"Failed", "PartiallyFailed", "FailedValidation"}[s.random.IntN(3)]
+// simulate runs the simulation of a seed.
+func simulate(seed uint64) *simulation {
+	random := rand.New(rand.NewPCG(seed, 0))
+	targets := 1 + random.IntN(3)
+	w := randomWays(random, targets)
+	s := newSimulation(random, targets, w)
+	s.disturb(50 + random.IntN(200))
+	if targets > 1 && random.IntN(3) == 0 && s.failure == "" {
+		disturbed := s.clusters[1+random.IntN(targets)]
+		s.heal(disturbed)
+		s.checkOthers(disturbed)
 	}
-	for _, c := range []migration.Cluster{m2, m3} {
-		if s.random.IntN(4) == 0 {
-			s.members[c].restoreEnds = []velerov1.RestorePhase{"Failed", "PartiallyFailed", "FailedValidation"}[s.random.IntN(3)]
-		}
-	}
+	s.heal(migration.Cluster{})
+	s.finish(s.ended)
+	s.checkEnd(w)
+	return s
 }
 
-// wantRightEnd checks the end against how Velero's work ended and what was deleted
-// by hand.
-func (s *simulation) wantRightEnd() {
-	s.t.Helper()
-	if s.stored == nil {
-		return
+// wellWay is how Velero goes in no time, and well.
+func wellWay(targets int) ways {
+	w := ways{
+		backup:   []velerov1.BackupPhase{"InProgress", "Completed"},
+		restores: map[migration.Cluster][]velerov1.RestorePhase{},
+		items:    3,
 	}
-	got := s.stored.Status.Phase
-	if !migration.IsTerminal(got) {
-		s.t.Errorf("has not come to an end, but is %s", got)
-		return
+	for _, c := range allTargets[:targets] {
+		w.restores[c] = []velerov1.RestorePhase{"InProgress", "Completed"}
 	}
-	if s.byHand {
-		return
+	return w
+}
+
+// randomWays are any that a Velero of today, of yesterday or of tomorrow may go.
+func randomWays(random *rand.Rand, targets int) ways {
+	w := ways{restores: map[migration.Cluster][]velerov1.RestorePhase{}, items: 3}
+	if random.IntN(10) == 0 {
+		w.items = 0
 	}
-	want := v1alpha1.MigratePhaseCompleted
-	switch s.members[m1].backupEnds {
-	case velerov1.BackupPhaseFailedValidation:
-		want = v1alpha1.MigratePhaseFailedValidation
-	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		want = v1alpha1.MigratePhaseFailed
+	w.backup = pick(random, [][]velerov1.BackupPhase{
+		{"Queued", "ReadyToStart", "InProgress"}, {"New", "Queued", "ReadyToStart", "InProgress"}, {"New", "InProgress"},
+	})
+	switch random.IntN(12) {
+	case 0:
+		w.backup = []velerov1.BackupPhase{"Queued", "ReadyToStart", "FailedValidation"}
+	case 1:
+		w.backup = append(w.backup, "Failed")
+	case 2:
+		w.backup = append(w.backup, "WaitingForPluginOperationsPartiallyFailed", "FinalizingPartiallyFailed", "PartiallyFailed")
 	default:
-		ends := string(s.members[m2].restoreEnds) + " " + string(s.members[m3].restoreEnds)
-		switch {
-		case ends == "Completed Completed":
-		case strings.Contains(ends, "Completed"), strings.Contains(ends, "PartiallyFailed"):
-			want = v1alpha1.MigratePhasePartiallyFailed
+		w.backup = append(w.backup, pick(random, [][]velerov1.BackupPhase{
+			{"Finalizing"}, {"WaitingForPluginOperations", "Finalizing"}, {"PhaseOfTomorrow", "Finalizing"}, nil,
+		})...)
+		w.backup = append(w.backup, "Completed")
+	}
+	for _, c := range allTargets[:targets] {
+		way := pick(random, [][]velerov1.RestorePhase{{"InProgress"}, {"New", "InProgress"}})
+		switch random.IntN(12) {
+		case 0:
+			way = []velerov1.RestorePhase{"New", "FailedValidation"}
+		case 1:
+			way = append(way, "Failed")
+		case 2:
+			way = append(way, "FinalizingPartiallyFailed", "PartiallyFailed")
 		default:
-			want = v1alpha1.MigratePhaseFailed
+			way = append(way, pick(random, [][]velerov1.RestorePhase{
+				{"Finalizing"}, {"WaitingForPluginOperations", "Finalizing"}, {"PhaseOfTomorrow"}, nil,
+			})...)
+			way = append(way, "Completed")
 		}
+		w.restores[c] = way
 	}
-	if got != want {
-		s.t.Errorf("has ended %s, want %s", got, want)
-	}
+	return w
 }
 
-func (s *simulation) wantPhase(want v1alpha1.MigratePhase) {
-	s.t.Helper()
-	if got := s.stored.Status.Phase; got != want {
-		s.t.Errorf("has ended %s, want %s", got, want)
-	}
+func pick[T any](random *rand.Rand, from [][]T) []T {
+	return slices.Clone(from[random.IntN(len(from))])
 }
 
 // story is what a person needs to understand a failure.
 func (s *simulation) story() string {
 	var b strings.Builder
 	for i, line := range s.trace {
-		fmt.Fprintf(&b, "%4d  %s\n", i, line)
+		fmt.Fprintf(&b, "%4d  "+line.format+"\n", append([]any{i}, line.args...)...)
 	}
 	if s.stored != nil {
-		fmt.Fprintf(&b, "status: %+v\n", s.stored.Status)
+		status, err := yaml.Marshal(s.stored.Status)
+		fmt.Fprintf(&b, "status:%s\n%s", orError(err), status)
 	}
 	return b.String()
 }

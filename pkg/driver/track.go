@@ -28,10 +28,20 @@ type track struct {
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
 	results       inquiries[migration.Results]
+	// ended are the ends that are seen and not recorded yet, for the errors are read
+	// first.
+	ended map[migration.Cluster]*end
 
 	mutex   sync.Mutex
 	writing map[migration.Cluster]bool
 	refused map[migration.Cluster]error
+}
+
+// end is the end of a cluster's object as it was first seen.
+type end struct {
+	request migration.ResultsRequest
+	member  migration.Member
+	since   time.Time
 }
 
 // track returns what is held for a Migrate. One that was created again under the
@@ -52,6 +62,7 @@ func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
 		watches: map[migration.Cluster]Watch{},
 		writing: map[migration.Cluster]bool{},
 		refused: map[migration.Cluster]error{},
+		ended:   map[migration.Cluster]*end{},
 	}
 	l.tracks[key] = t
 	return t

@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -44,6 +45,8 @@ type world struct {
 	records int
 	// refuse is how many records are yet to be refused.
 	refuse int
+
+	permissions
 }
 
 func newWorld(t *testing.T) *world {
@@ -56,7 +59,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) driver() *Driver {
 	return New(Config{
-		Client: w.client, Recorder: w, Host: w, Members: w,
+		Client: w.client, Recorder: w, Host: w, Access: w, Members: w, ReviewMembers: w.reviewMembers,
 		Events: events.NewFakeRecorder(1000), Clock: clock.RealClock{},
 	})
 }
@@ -172,13 +175,24 @@ type modelMember struct {
 	creates []string
 	asked   int
 	watches map[*modelWatch]bool
+	// partial ends Restores PartiallyFailed, and results reads their errors then.
+	partial bool
+	results func() migration.Results
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
+	// unaware is how many Restores are refused because Velero has not noticed their
+	// Backup.
+	unaware int
 	// unfinished has Backups stay InProgress.
 	unfinished bool
 	// hold has Ask wait until it is closed.
 	hold chan struct{}
+	// reviewRefusal is what a review finds; reviews are those that were asked for.
+	reviewRefusal string
+	reviews       []migration.Review
+	// watched is how many watches there have ever been.
+	watched int
 }
 
 type modelWatch struct {
@@ -191,6 +205,7 @@ func (m *modelMember) watch(onChange func(types.UID)) Watch {
 	defer m.mutex.Unlock()
 	w := &modelWatch{m, onChange}
 	m.watches[w] = true
+	m.watched++
 	return w
 }
 
@@ -288,12 +303,26 @@ func (m *modelMember) CreateRestore(ctx context.Context, r *velerov1.Restore) (*
 	r = r.DeepCopy()
 	err := m.create(ctx, "restores", r.Name, func() bool { return m.restore != nil }, func() {
 		r.Status.Phase = velerov1.RestorePhaseCompleted
+		if m.partial {
+			r.Status.Phase, r.Status.Errors = velerov1.RestorePhasePartiallyFailed, 2
+		}
 		if m.backup == nil || m.backup.Status.Phase != velerov1.BackupPhaseCompleted {
 			r.Status.Phase = velerov1.RestorePhaseFailedValidation
+		}
+		if m.unaware > 0 {
+			m.unaware--
+			r.Status.Phase = velerov1.RestorePhaseFailedValidation
+			r.Status.ValidationErrors = []string{fmt.Sprintf(
+				"Error retrieving backup: can't find backup velero/%[1]s: Backup.velero.io %[1]q not found", r.Spec.BackupName)}
 		}
 		m.restore = r
 	})
 	return r, err
+}
+
+func (m *modelMember) DeleteRestore(context.Context, *velerov1.Restore) error {
+	m.change(func() { m.restore = nil })
+	return nil
 }
 
 func (m *modelMember) CreatePodVolumeBackup(ctx context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
@@ -318,7 +347,10 @@ func (m *modelMember) Diagnose(context.Context, *velerov1.ServerStatusRequest, s
 }
 
 func (m *modelMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
-	return migration.Results{}
+	if m.results == nil {
+		return migration.Results{}
+	}
+	return m.results()
 }
 
 func (m *modelMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {

@@ -217,11 +217,12 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 }
 
 // concerned lists the clusters that the spec means, each once: those that it
-// names, and where it names none the members of the fleet.
+// names, and where it names none the members of the fleet, unless they are more than a
+// migration can have.
 func concerned(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.Cluster {
 	var all []migration.Cluster
 	add := func(d v1alpha1.Destination, fleet migration.Fleet) {
-		if len(d.Clusters) == 0 {
+		if len(d.Clusters) == 0 && len(fleet.Members) <= 1+migration.MaxTargets {
 			all = append(all, fleet.Members...)
 		}
 		for _, ref := range d.Clusters {

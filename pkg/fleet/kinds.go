@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -71,7 +72,8 @@ func readCluster(kind string, u *unstructured.Unstructured) cluster {
 	return c
 }
 
-// fleetMembers lists the clusters of a Fleet in its order, each once.
+// fleetMembers lists the clusters of a Fleet in its order, each once. A kind or name
+// that is longer than one can be is nobody's.
 func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
 	refs, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "clusters")
 	list, _ := refs.([]any)
@@ -82,7 +84,7 @@ func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
 		kind, _, _ := unstructured.NestedString(ref, "kind")
 		name, _, _ := unstructured.NestedString(ref, "name")
 		c := migration.ClusterFor(corev1.ObjectReference{Kind: kind, Name: name})
-		if c.Name == "" || seen[c] {
+		if c.Name == "" || seen[c] || len(c.Name) > validation.DNS1123SubdomainMaxLength || len(c.Kind) > validation.DNS1123LabelMaxLength {
 			continue
 		}
 		seen[c] = true

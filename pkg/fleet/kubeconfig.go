@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -86,7 +88,8 @@ func shorten(s string) string {
 	return s[:validation.DNS1123LabelMaxLength] + "…"
 }
 
-// Secrets reads Secrets through a client of the host.
+// Secrets reads Secrets through a client of the host. At its highest verbosity
+// client-go logs the bodies of answers, so it does not log here.
 func Secrets(client corev1client.SecretsGetter) SecretGetter {
 	return secretGetter{client}
 }
@@ -94,5 +97,6 @@ func Secrets(client corev1client.SecretsGetter) SecretGetter {
 type secretGetter struct{ client corev1client.SecretsGetter }
 
 func (g secretGetter) Get(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	ctx = klog.NewContext(ctx, logr.Discard())
 	return g.client.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
 }

@@ -158,6 +158,9 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		verb = "list"
 	}
 
+	if !ok {
+		resource = r.URL.Path
+	}
 	s.mu.Lock()
 	s.asked[verb+" "+resource]++
 	fault, token := s.fault, s.token

@@ -121,6 +121,10 @@ func explain(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
+	var refused *addressError
+	if errors.As(err, &refused) {
+		return refused
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		// The local port is another one each time.
@@ -133,6 +137,10 @@ func explainStatus(status *apierrors.StatusError) error {
 	switch {
 	case apierrors.IsNotFound(status) && apierrors.HasStatusCause(status, metav1.CauseTypeUnexpectedServerResponse):
 		return ErrVeleroNotInstalled
+	case apierrors.HasStatusCause(status, metav1.CauseTypeUnexpectedServerResponse):
+		// What it says is left out: a kubeconfig may lead to a server that says to
+		// this one what it would not say to its author.
+		return withMessage(status, fmt.Sprintf("it answers %d, and not as Kubernetes does", status.ErrStatus.Code))
 	case apierrors.IsUnauthorized(status):
 		return fmt.Errorf("the cluster does not accept the credentials of the kubeconfig; renew them in its Secret: %w", shorten(status))
 	}
@@ -143,9 +151,13 @@ func shorten(status *apierrors.StatusError) *apierrors.StatusError {
 	if len(status.ErrStatus.Message) <= maxMessage {
 		return status
 	}
-	short := &apierrors.StatusError{ErrStatus: *status.ErrStatus.DeepCopy()}
-	short.ErrStatus.Message = short.ErrStatus.Message[:maxMessage] + "…"
-	return short
+	return withMessage(status, status.ErrStatus.Message[:maxMessage]+"…")
+}
+
+func withMessage(status *apierrors.StatusError, message string) *apierrors.StatusError {
+	other := &apierrors.StatusError{ErrStatus: *status.ErrStatus.DeepCopy()}
+	other.ErrStatus.Message = message
+	return other
 }
 
 // unanswered is what is observed of a member that could not be asked.

@@ -8,12 +8,15 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // userAgent is what members see in their audit logs.
@@ -51,7 +54,7 @@ type connection struct {
 
 // connect makes a connection; nothing is sent before the first call.
 func connect(kubeconfig []byte, namespace string, o Options) (*connection, error) {
-	config, err := ClientConfig(kubeconfig)
+	config, err := ClientConfig(kubeconfig, o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,13 +108,13 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 	config.UserAgent = userAgent
 	config.APIPath = "/apis"
 	config.GroupVersion = &velerov1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(veleroScheme()).WithoutConversion()
+	config.NegotiatedSerializer = onlyJSON{serializer.NewCodecFactory(veleroScheme()).WithoutConversion()}
 	config.QPS = -1 // calls are bounded by Options.MaxCalls
 	config.WarningHandler = rest.NoWarnings{}
 
 	authenticated, err := rest.HTTPWrappersForConfig(config, &bounded{next: transport, timeout: o.CallTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKubeconfig, err)
+		return nil, fmt.Errorf("%w: %w", migration.ErrKubeconfigRefused, err)
 	}
 	client := &http.Client{
 		Transport: authenticated,
@@ -119,6 +122,16 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return rest.RESTClientForConfigAndClient(config, client)
+}
+
+// onlyJSON reads and writes nothing but JSON: a small answer in YAML could unfold to
+// anything.
+type onlyJSON struct{ runtime.NegotiatedSerializer }
+
+func (s onlyJSON) SupportedMediaTypes() []runtime.SerializerInfo {
+	return slices.DeleteFunc(slices.Clone(s.NegotiatedSerializer.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
+		return info.MediaType != runtime.ContentTypeJSON
+	})
 }
 
 func veleroScheme() *runtime.Scheme {

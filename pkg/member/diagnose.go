@@ -6,12 +6,13 @@ package member
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
+	veleroshared "github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	velerov2alpha1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v2alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -39,28 +40,33 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 	wg.Go(func() {
 		d.Server = m.server.ask(m.options.AnswerTimeout, func() migration.ServerState { return m.serverState(ctx, request) })
 	})
-	wg.Go(func() { d.Terminating = m.terminating(ctx) })
+	wg.Go(func() {
+		d.Terminating = m.namespaces.ask(m.options.AnswerTimeout, func() []string { return m.terminating(ctx) })
+	})
+	if label == velerov1.RestoreNameLabel {
+		wg.Go(func() { d.Running = m.runningRestore(ctx, name) })
+	}
 	wg.Go(func() { d.Volumes = m.volumeProgress(ctx, label, name) })
 	wg.Wait()
 	return d
 }
 
-// serverAnswer is what Velero's server in a member answered last. One answer serves
-// all who ask at that time.
-type serverAnswer struct {
+// shared is what was found out of a member last. One answer serves all who ask at
+// that time.
+type shared[T any] struct {
 	mu    sync.Mutex
 	at    time.Time
-	state migration.ServerState
+	found T
 }
 
-func (a *serverAnswer) ask(goodFor time.Duration, ask func() migration.ServerState) migration.ServerState {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if time.Since(a.at) >= goodFor {
-		a.state = ask()
-		a.at = time.Now()
+func (s *shared[T]) ask(goodFor time.Duration, ask func() T) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.at) >= goodFor {
+		s.found = ask()
+		s.at = time.Now()
 	}
-	return a.state
+	return s.found
 }
 
 // serverState makes the request and looks for Velero's answer. Velero removes an
@@ -70,16 +76,21 @@ func (m *Member) serverState(ctx context.Context, request *velerov1.ServerStatus
 	if err := m.requestStatus(ctx, request); err != nil {
 		return ""
 	}
+	began, seen := time.Now(), time.Time{}
 	err := m.pollAnswer(ctx, func(ctx context.Context) (bool, error) {
 		found, err := m.statusRequest(ctx, request.Name)
+		if err == nil {
+			seen = time.Now()
+		}
 		return err == nil && isAnswered(found), err
 	})
 	switch {
 	case err == nil:
 		return migration.ServerAnswers
-	case wait.Interrupted(err) && ctx.Err() == nil:
+	case wait.Interrupted(err) && ctx.Err() == nil && seen.Sub(began) > m.options.AnswerTimeout/2:
 		return migration.ServerSilent
 	}
+	// A member that does not answer says nothing about its Velero.
 	return ""
 }
 
@@ -125,6 +136,33 @@ func isAnswered(request *velerov1.ServerStatusRequest) bool {
 	return request.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed
 }
 
+// runningRestore is a Restore other than the named one that Velero is at; empty if
+// none is seen.
+func (m *Member) runningRestore(ctx context.Context, but string) string {
+	var list struct {
+		Items []struct {
+			metav1.ObjectMeta `json:"metadata"`
+			Status            velerov1.RestoreStatus `json:"status"`
+		} `json:"items"`
+	}
+	if err := m.list(ctx, "restores", &list, metav1.ListOptions{}, veleroPath(velerov1.SchemeGroupVersion.WithResource("restores"))); err != nil {
+		return ""
+	}
+	for i := range list.Items {
+		if r := &list.Items[i]; r.Name != but && r.Status.Phase == velerov1.RestorePhaseInProgress {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// veleroPath is where a kind of Velero's is listed, by Velero's namespace.
+func veleroPath(r schema.GroupVersionResource) func(namespace string) string {
+	return func(namespace string) string {
+		return fmt.Sprintf("/apis/%s/%s/namespaces/%s/%s", r.Group, r.Version, namespace, r.Resource)
+	}
+}
+
 // terminating lists the namespaces that are being deleted.
 func (m *Member) terminating(ctx context.Context) []string {
 	var list struct {
@@ -163,15 +201,17 @@ func (m *Member) volumeProgress(ctx context.Context, label, name string) *v1alph
 		var list struct {
 			Items []struct {
 				Status struct {
-					Progress shared.DataMoveOperationProgress `json:"progress"`
+					Progress veleroshared.DataMoveOperationProgress `json:"progress"`
 				} `json:"status"`
 			} `json:"items"`
 		}
 		of := metav1.ListOptions{LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
-		if err := m.list(ctx, r.Resource, &list, of, func(namespace string) string {
-			return fmt.Sprintf("/apis/%s/%s/namespaces/%s/%s", r.Group, r.Version, namespace, r.Resource)
-		}); err != nil {
+		switch err := m.list(ctx, r.Resource, &list, of, veleroPath(r)); {
+		case apierrors.IsNotFound(err), errors.Is(err, ErrVeleroNotInstalled):
 			continue
+		case err != nil || len(list.Items) == maxListed:
+			// A sum of some of them is no sum.
+			return nil
 		}
 		for _, item := range list.Items {
 			found = true

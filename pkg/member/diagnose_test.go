@@ -94,11 +94,40 @@ func TestOneAnswerServesAll(t *testing.T) {
 	s := newAPIServer(t)
 	s.onCreate = answering
 	m := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: time.Hour}).Member("default", member1)
+	s.answers = map[string]string{"/api/v1/namespaces": `{}`}
 	for range 3 {
 		m.Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")
 	}
 	if n := s.count("post serverstatusrequests"); n != 1 {
 		t.Errorf("Velero was asked %d times, want once", n)
+	}
+	if n := s.count("get /api/v1/namespaces"); n != 1 {
+		t.Errorf("namespaces were listed %d times, want once", n)
+	}
+}
+
+// TestAMemberThatHangsIsNoSilentVelero takes the request and then answers nothing.
+func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
+	s := newAPIServer(t)
+	m := memberOf(t, s)
+	s.onCreate = func(string, *unstructured.Unstructured) {
+		s.setFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	}
+	if got := m.serverState(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != "" {
+		t.Errorf("server %q, want that it is not known", got)
+	}
+}
+
+// TestRunningRestore names the Restore that another one waits for.
+func TestRunningRestore(t *testing.T) {
+	s := newAPIServer(t)
+	for name, phase := range map[string]string{"done": "Completed", "it": "InProgress", "nightly": "InProgress"} {
+		obj := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
+		obj.SetName(name)
+		s.put("restores", obj)
+	}
+	if got := memberOf(t, s).runningRestore(t.Context(), "it"); got != "nightly" {
+		t.Errorf("Velero is at %q", got)
 	}
 }
 
@@ -127,14 +156,16 @@ func request(uid, phase string) *unstructured.Unstructured {
 	return obj
 }
 
-// storage serves files as an object store does.
-func storage(t *testing.T, files map[string]string) (server *httptest.Server, ca []byte) {
+// storage serves files as an object store does, which says of those it does not have
+// that they are missing.
+func storage(t *testing.T, files map[string]string, missing string) (server *httptest.Server, ca []byte) {
 	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if file, ok := files[r.URL.Path]; ok {
 			_, _ = io.WriteString(w, file)
 			return
 		}
-		http.NotFound(w, r)
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, missing)
 	}))
 	t.Cleanup(server.Close)
 	return server, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
@@ -163,12 +194,17 @@ func TestResults(t *testing.T) {
 			"", false,
 		},
 		{"neither results nor log", nil, nil, "the storage does not have it", true},
+		{"not an object store", nil, nil, "the storage answers 404 Not Found", false},
 		{"a log and no results", map[string]string{"/log": "log"}, nil, "the storage does not have it", false},
 		{"no gzip", map[string]string{"/results": "secret, and long enough"}, nil, "the results are not gzipped: gzip: invalid header", false},
 		{"no JSON", map[string]string{"/results": gzipped("secret")}, nil, "the results can't be parsed", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			at, ca := storage(t, tt.files)
+			missing := "<Error><Code>NoSuchKey</Code></Error>"
+			if tt.name == "not an object store" {
+				missing = "not found"
+			}
+			at, ca := storage(t, tt.files, missing)
 			s := newAPIServer(t)
 			s.onCreate = func(resource string, obj *unstructured.Unstructured) {
 				if resource == "downloadrequests" {
@@ -202,7 +238,7 @@ func TestResultsOutOfReach(t *testing.T) {
 	}
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	err := fetch(t.Context(), gone.URL+"/?signature=secret", nil, func(io.Reader) error { return nil })
+	err := Options{AllowLocalAddresses: true}.withDefaults().addresses().fetch(t.Context(), gone.URL+"/?signature=secret", nil, func(io.Reader) error { return nil })
 	if err == nil || !strings.HasPrefix(err.Error(), "the storage can't be reached from here: ") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}

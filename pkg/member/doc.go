@@ -18,6 +18,24 @@
 // once a minute; when one has changed, a new connection takes the place of the old
 // one and the watches move over.
 //
+// # What a kubeconfig may lead to
+//
+// Whoever may write the Secret of a kubeconfig writes what this server does with it, so
+// it is input: nothing in it may run a program, read a file, name a proxy or another
+// user, or be larger than a Secret, also when its YAML is unfolded. Where it leads is
+// looked at when a connection is opened, by the address that a name stands for at that
+// moment: this machine, link-local and multicast addresses and the metadata services of
+// clouds are not called unless an Option allows it. The same holds for the URL at which
+// a member's Velero says that its results are. Redirects are not followed.
+//
+// Behind a proxy of the environment, the proxy's address is the operator's choice, and
+// the host that it is asked for is looked at before. The proxy resolves the name again;
+// that it gets another answer then is not noticed here.
+//
+// A member's address, and what a refused connection says, is told in the status: who
+// writes a kubeconfig can find out by it what this server can reach. Keep private
+// networks that nobody may know about from it by a NetworkPolicy.
+//
 // # What is asked beyond the objects
 //
 // Diagnose finds out why Velero makes no progress, and Results what the errors of an
@@ -40,5 +58,5 @@
 //     by TCP keepalive, after 25 s of silence, and the list that follows as above;
 //     a stopped process is only found by the next call.
 //
-// It imports nothing of ours but packages migration and velero.
+// It imports nothing of ours but packages migration, velero and yamlsize.
 package member

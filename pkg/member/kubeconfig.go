@@ -7,16 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/yamlsize"
 )
 
-// ErrKubeconfig says that a kubeconfig is invalid, or not one that is accepted.
-var ErrKubeconfig = errors.New("kubeconfig not accepted")
-
-// maxKubeconfig is the size a Secret may have.
+// maxKubeconfig is the size a kubeconfig may have, which is that of a Secret.
 const maxKubeconfig = 1 << 20
 
 // ClientConfig turns a kubeconfig into the configuration of a client of the
@@ -24,10 +25,18 @@ const maxKubeconfig = 1 << 20
 //
 // Who wrote it may not be trusted, so only what is inline is accepted: nothing
 // that runs a program, reads a file, goes through a proxy of its own choice or
-// acts as another user. Errors are ErrKubeconfig and never repeat any content.
-func ClientConfig(kubeconfig []byte) (*rest.Config, error) {
+// acts as another user. Errors are migration.ErrKubeconfigRefused and never repeat
+// any content. Where it leads is looked at when a connection is opened.
+func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
 	if len(kubeconfig) > maxKubeconfig {
 		return nil, refuse("it is larger than 1 MiB")
+	}
+	size, err := yamlsize.Unfolded(kubeconfig)
+	if err != nil {
+		return nil, refuse("it can't be parsed as the YAML or JSON of a kubeconfig")
+	}
+	if size > maxKubeconfig {
+		return nil, refuse("it is larger than 1 MiB with its YAML aliases written out")
 	}
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {
@@ -46,7 +55,7 @@ func ClientConfig(kubeconfig []byte) (*rest.Config, error) {
 	if user == nil {
 		return nil, refuse("the user of its current context is not in it")
 	}
-	if err := errors.Join(checkCluster(cluster), checkUser(user)); err != nil {
+	if err := errors.Join(checkCluster(cluster, o), checkUser(user)); err != nil {
 		return nil, err
 	}
 	client := &rest.Config{
@@ -68,10 +77,11 @@ func ClientConfig(kubeconfig []byte) (*rest.Config, error) {
 	return client, nil
 }
 
-func checkCluster(cluster *clientcmdapi.Cluster) error {
+func checkCluster(cluster *clientcmdapi.Cluster, o Options) error {
 	return errors.Join(
 		checkServer(cluster.Server),
 		refuseIf(cluster.CertificateAuthority != "", "certificate-authority is a file; use certificate-authority-data"),
+		refuseIf(cluster.InsecureSkipTLSVerify && !o.AllowInsecureTLS, "insecure-skip-tls-verify is not allowed; use certificate-authority-data, or have the operator of this server allow it with --member-allow-insecure-tls"),
 		refuseIf(cluster.InsecureSkipTLSVerify && len(cluster.CertificateAuthorityData) > 0, "insecure-skip-tls-verify and certificate-authority-data exclude each other"),
 		refuseIf(cluster.ProxyURL != "", "proxy-url is not allowed"),
 	)
@@ -79,10 +89,15 @@ func checkCluster(cluster *clientcmdapi.Cluster) error {
 
 func checkServer(server string) error {
 	u, err := url.Parse(server)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.Opaque != "" {
-		return refuse("server must be a URL that starts with https://")
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" || !validPort(u.Port()) {
+		return refuse("server must be a URL that starts with https:// and a host, and a port if it is not 443")
 	}
 	return refuseIf(u.User != nil || u.RawQuery != "" || u.Fragment != "", "server must have no user, query or fragment")
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 func checkUser(user *clientcmdapi.AuthInfo) error {
@@ -107,5 +122,5 @@ func refuseIf(bad bool, why string) error {
 }
 
 func refuse(why string) error {
-	return fmt.Errorf("%w: %s", ErrKubeconfig, why)
+	return fmt.Errorf("%w: %s", migration.ErrKubeconfigRefused, why)
 }

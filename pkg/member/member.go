@@ -29,7 +29,8 @@ type Member struct {
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
 	refreshing  chan struct{} // taken while the kubeconfig is read
-	server      serverAnswer
+	server      shared[migration.ServerState]
+	namespaces  shared[[]string]
 
 	mu   sync.Mutex
 	conn *connection
@@ -126,6 +127,17 @@ func (m *Member) CreateRestore(ctx context.Context, restore *velerov1.Restore) (
 		w.createdRestore(created)
 	}
 	return created, err
+}
+
+// DeleteRestore deletes a Restore; a conflict if there is another one of its name, or
+// it has changed.
+func (m *Member) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	_, err := do(ctx, m, fmt.Sprintf("delete restore %q", restore.Name), func(ctx context.Context, c *connection) (struct{}, error) {
+		return struct{}{}, c.restores.Delete(ctx, restore.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &restore.UID, ResourceVersion: &restore.ResourceVersion},
+		})
+	})
+	return err
 }
 
 // Locations lists the BackupStorageLocations.

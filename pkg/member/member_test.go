@@ -63,6 +63,7 @@ func (h *host) count() int {
 }
 
 func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
+	o.AllowLocalAddresses = true // where test servers are
 	p := NewPool(h, o)
 	t.Cleanup(p.Close)
 	return p
@@ -171,7 +172,12 @@ func TestFaultsOfCalls(t *testing.T) {
 		"redirects": {func(s *apiServer) {
 			s.setFault(http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP)
 		}, "", false},
-		"says very much":  {func(s *apiServer) { s.setFault(status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
+		"says very much":   {func(s *apiServer) { s.setFault(status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
+		"isn't Kubernetes": {func(s *apiServer) { s.setFault(other(500, "text/plain", "elsewhere")) }, "it answers 500, and not as Kubernetes does", false},
+		"isn't JSON":       {func(s *apiServer) { s.setFault(other(200, "text/plain", "elsewhere")) }, "serializer for text/plain doesn't exist", true},
+		"answers a YAML bomb": {func(s *apiServer) {
+			s.setFault(other(200, "application/yaml", "a: &a "+strings.Repeat("x", 100_000)+"\nb: ["+strings.Repeat("*a,", 10_000)+"]\n"))
+		}, "serializer for application/yaml doesn't exist", true},
 		"answers garbage": {func(s *apiServer) { s.setFault(garbage) }, "cannot unmarshal", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,6 +231,15 @@ func status(code int, message string) http.HandlerFunc {
 func busy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Retry-After", "3600")
 	answer1(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many")
+}
+
+// other answers as a server that is something else.
+func other(code int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
 }
 
 func garbage(w http.ResponseWriter, _ *http.Request) {

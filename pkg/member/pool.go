@@ -5,6 +5,8 @@ package member
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -42,11 +44,23 @@ type Options struct {
 	// IdleTimeout is how long a connection is kept that nobody uses. Default:
 	// 10 min.
 	IdleTimeout time.Duration
+
+	// AllowInsecureTLS accepts kubeconfigs with insecure-skip-tls-verify.
+	AllowInsecureTLS bool
+	// AllowLocalAddresses lets members, and the storage that a member names, be at
+	// loopback, link-local and other addresses at which none is usually.
+	AllowLocalAddresses bool
+	// Proxy tells the proxy that leads to a request's URL; nil if none does. Default:
+	// that of the environment.
+	Proxy func(*http.Request) (*url.URL, error)
 }
 
 func (o Options) withDefaults() Options {
 	if o.MaxCalls == 0 {
 		o.MaxCalls = 8
+	}
+	if o.Proxy == nil {
+		o.Proxy = http.ProxyFromEnvironment
 	}
 	for _, d := range []struct {
 		value     *time.Duration

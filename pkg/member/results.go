@@ -13,12 +13,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -27,8 +30,9 @@ import (
 const (
 	// downloadTimeout bounds the reading of one file of the storage.
 	downloadTimeout = 5 * time.Second
-	// maxDownload is how much is read of one.
+	// maxDownload is how much is read of one, and maxRefusal of what is answered instead.
 	maxDownload = 4 << 20
+	maxRefusal  = 4 << 10
 )
 
 // errNoFile says that the storage does not have a file.
@@ -61,11 +65,13 @@ func (m *Member) download(ctx context.Context, request *velerov1.DownloadRequest
 	if err != nil {
 		return err
 	}
-	return fetch(ctx, from, cas, read)
+	return m.options.addresses().fetch(ctx, from, cas, read)
 }
 
-// downloadURL has Velero make a URL. Velero removes the request when that expires.
+// downloadURL has Velero make a URL. Velero removes the request when that expires. The
+// URL is a way in for whoever has it, so client-go does not log the answers.
 func (m *Member) downloadURL(ctx context.Context, request *velerov1.DownloadRequest) (string, error) {
+	ctx = klog.NewContext(ctx, logr.Discard())
 	_, err := do(ctx, m, "create downloadrequest", func(ctx context.Context, c *connection) (*velerov1.DownloadRequest, error) {
 		return c.downloadRequests.Create(ctx, inNamespace(request, c.namespace), metav1.CreateOptions{})
 	})
@@ -90,14 +96,17 @@ func (m *Member) downloadURL(ctx context.Context, request *velerov1.DownloadRequ
 
 // fetch reads what is at a URL that a member names. Errors don't repeat the URL: it
 // is a way in for whoever has it.
-func fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) error) error {
+func (a addresses) fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, downloadTimeout, noAnswerError{downloadTimeout})
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return errors.New("the URL that Velero gives is invalid")
 	}
-	client, err := downloader(cas)
+	if scheme := request.URL.Scheme; scheme != "https" && scheme != "http" {
+		return errors.New("the URL that Velero gives is not one of https or http")
+	}
+	client, err := a.downloader(request.URL, cas)
 	if err != nil {
 		return err
 	}
@@ -115,14 +124,23 @@ func fetch(ctx context.Context, from string, cas []byte, read func(io.Reader) er
 	case http.StatusOK:
 		return read(io.LimitReader(response.Body, maxDownload))
 	case http.StatusNotFound:
-		return errNoFile
+		if says, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal)); isNoFile(string(says)) {
+			return errNoFile
+		}
 	}
 	return fmt.Errorf("the storage answers %s", response.Status)
 }
 
+// isNoFile says whether an object store says that it does not have a file: something
+// else that answers there would be none to believe. The codes are those of S3 and GCS,
+// and of Azure.
+func isNoFile(says string) bool {
+	return strings.Contains(says, "NoSuchKey") || strings.Contains(says, "BlobNotFound")
+}
+
 // downloader is a client for one download, which follows no redirects: the URL is
 // signed for one place.
-func downloader(cas []byte) (*http.Client, error) {
+func (a addresses) downloader(from *url.URL, cas []byte) (*http.Client, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
@@ -130,14 +148,14 @@ func downloader(cas []byte) (*http.Client, error) {
 	if len(cas) > 0 && !roots.AppendCertsFromPEM(cas) {
 		return nil, errors.New("caCert of the BackupStorageLocation is not PEM")
 	}
+	transport, err := a.transportTo(from, &net.Dialer{Timeout: dialTimeout})
+	if err != nil {
+		return nil, err
+	}
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	transport.DisableCompression = true
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: dialTimeout,
-			DisableCompression:  true,
-		},
+		Transport:     transport,
 	}, nil
 }

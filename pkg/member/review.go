@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // Review asks the member, by SubjectAccessReviews, whether somebody may do what a
@@ -50,7 +51,7 @@ func (m *Member) firstRefused(ctx context.Context, r migration.Review, resources
 	var mutex sync.Mutex
 	var refused []string
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(m.options.MaxCalls / 2)
+	group.SetLimit(max(m.options.MaxCalls/2, 1)) // others have something to ask, too
 	ask := func(verb string, resource migration.Resource, namespace string) {
 		group.Go(func() error {
 			allowed, err := m.allowed(ctx, r, verb, resource, namespace)
@@ -98,18 +99,23 @@ func (m *Member) allowed(ctx context.Context, r migration.Review, verb string, r
 		return false, err
 	}
 	answer, err := do(ctx, m, "create subjectaccessreview", func(ctx context.Context, c *connection) ([]byte, error) {
-		return c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").
-			SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
+		result := c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").
+			SetHeader("Content-Type", "application/json").Body(body).Do(ctx)
+		if err := result.Error(); err != nil { // Raw's error does not say why
+			return nil, err
+		}
+		return result.Raw()
 	})
 	if err != nil {
 		return false, err
 	}
-	review.Status = authorizationv1.SubjectAccessReviewStatus{}
-	err = json.Unmarshal(answer, review)
-	return review.Status.Allowed, err
+	// Into another one: what was sent shares the requester with the Migrate.
+	var answered authorizationv1.SubjectAccessReview
+	err = json.Unmarshal(answer, &answered)
+	return answered.Status.Allowed, err
 }
 
-// resources are those that the member's discovery tells of, subresources left out.
+// resources are those of the member that Velero takes, by its discovery.
 func (m *Member) resources(ctx context.Context) ([]migration.Resource, error) {
 	lists, err := do(ctx, m, "list the resources", func(ctx context.Context, c *connection) ([]*metav1.APIResourceList, error) {
 		return discovery.ServerPreferredResourcesWithContext(ctx, discovery.NewDiscoveryClient(c.rest))
@@ -124,7 +130,7 @@ func (m *Member) resources(ctx context.Context) ([]migration.Resource, error) {
 			continue
 		}
 		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") {
+			if strings.Contains(r.Name, "/") || !velero.IsTaken(r.Verbs) {
 				continue
 			}
 			found = append(found, migration.Resource{

@@ -10,9 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 const (
@@ -27,23 +30,26 @@ const (
 func newTransport(config *rest.Config, o Options) (*http.Transport, error) {
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: its TLS settings are invalid", ErrKubeconfig)
+		return nil, fmt.Errorf("%w: its TLS settings are invalid", migration.ErrKubeconfigRefused)
 	}
-	dialer := &net.Dialer{
+	server, err := url.Parse(config.Host)
+	if err != nil {
+		return nil, fmt.Errorf("%w: its server is not a URL", migration.ErrKubeconfigRefused)
+	}
+	transport, err := o.addresses().transportTo(server, &net.Dialer{
 		Timeout:         dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: o.PingInterval, Interval: o.PingInterval / 2, Count: 3},
+	})
+	if err != nil {
+		return nil, err
 	}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     tlsConfig,
-		TLSHandshakeTimeout: dialTimeout,
-		IdleConnTimeout:     90 * time.Second,
-		ForceAttemptHTTP2:   true,
-		// An answer may be as small as it likes and still unpack to anything.
-		DisableCompression: true,
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: o.PingInterval, PingTimeout: o.PingInterval / 2},
-	}, nil
+	transport.TLSClientConfig = tlsConfig
+	transport.IdleConnTimeout = 90 * time.Second
+	transport.ForceAttemptHTTP2 = true
+	// An answer may be as small as it likes and still unpack to anything.
+	transport.DisableCompression = true
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.PingInterval, PingTimeout: o.PingInterval / 2}
+	return transport, nil
 }
 
 // bounded bounds what a member may take of ours: the time until an answer

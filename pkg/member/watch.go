@@ -204,10 +204,10 @@ func (w *watcher) wasListed(name string) {
 // transition changes the state, and tells everybody if that can be observed.
 func (w *watcher) transition(change func()) {
 	w.mu.Lock()
-	before, next, complete := w.fault(), w.next, len(w.listed) == len(watched)
+	before, complete := w.fault(), len(w.listed) == len(watched)
 	change()
 	after := w.fault()
-	differs := text(before) != text(after) || !next.Equal(w.next) || complete != (len(w.listed) == len(watched))
+	differs := text(before) != text(after) || complete != (len(w.listed) == len(watched))
 	w.mu.Unlock()
 	if !differs || w.ctx.Err() != nil {
 		return

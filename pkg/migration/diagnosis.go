@@ -12,6 +12,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // patience is how long a part that waits for Velero may make no progress before it
@@ -23,6 +24,9 @@ const patience = 5 * time.Second
 type Diagnosis struct {
 	// Server says whether Velero's server answers a ServerStatusRequest.
 	Server ServerState
+	// Running is another Restore in the cluster that Velero is at; empty if none is
+	// known.
+	Running string
 	// Terminating are the namespaces that are being deleted.
 	Terminating []string
 	// Volumes is how much of the object's volume data is moved; nil if there is none.
@@ -52,9 +56,9 @@ type Results struct {
 // NeedsDiagnosis says whether a cluster is to be asked why Velero makes no progress
 // there: its part waits for Velero, for longer than is usual. Not yet, it says how
 // long that still is; zero where nothing is waited for.
-func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, now time.Time) (wait time.Duration, needed bool) {
+func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, seen Member, now time.Time) (wait time.Duration, needed bool) {
 	part := partOf(&m.Status, c)
-	if part == nil || !waitsForVelero(part) {
+	if part == nil || !waitsForVelero(part) || part == sourcePart(&m.Status) && hasEnded(seen.Backup) || hasEnded(seen.Restore) {
 		return 0, false
 	}
 	quiet := part.LastProgressTime
@@ -104,6 +108,17 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	return request, true
 }
 
+// hasEnded says whether Velero has ended an object.
+func hasEnded[T *velerov1.Backup | *velerov1.Restore](object T) bool {
+	switch o := any(object).(type) {
+	case *velerov1.Backup:
+		return o != nil && IsTerminal(velero.BackupPhase(o.Status.Phase))
+	case *velerov1.Restore:
+		return o != nil && IsTerminal(velero.RestorePhase(o.Status.Phase))
+	}
+	return false
+}
+
 // waitsForVelero says whether a part's object is made and Velero has not ended it.
 func waitsForVelero(part *v1alpha1.ClusterPart) bool {
 	return part.Phase == v1alpha1.MigratePhaseBackupInProgress || part.Phase == v1alpha1.MigratePhaseRestoreInProgress
@@ -120,34 +135,40 @@ func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, move
 	if !waitsForVelero(&part) {
 		return basic
 	}
-	if d == nil {
-		if !moved && slices.Contains(diagnosed, part.Reason) {
+	if moved {
+		return basic
+	}
+	if d == nil || d.Server == "" {
+		if slices.Contains(diagnosed, part.Reason) {
 			return state{part.Reason, part.Message}
 		}
 		return basic
 	}
-	terminating := intoNamespaces(m, d.Terminating)
+	terminating, named := intoNamespaces(m, d.Terminating)
 	switch {
 	case d.Server == ServerSilent:
 		return state{ReasonVeleroNotAnswering, fmt.Sprintf(
 			"Velero in %s does not answer a request for its status; see whether its server runs. %s", part.ClusterName, basic.message)}
-	case basic.reason == "RestoreNew" && d.Server == ServerAnswers:
+	case basic.reason == "RestoreNew" && d.Running != "":
 		return state{ReasonRestoreQueued, fmt.Sprintf(
-			"%s Velero in %s answers, so it is busy with another Restore.", basic.message, part.ClusterName)}
+			"%s Velero in %s is at Restore %s.", basic.message, part.ClusterName, d.Running)}
 	case basic.reason == "RestoreInProgress" && len(terminating) > 0:
+		waits := "Velero may be waiting for a namespace that"
+		if named {
+			waits = "Velero waits while a namespace that it restores into"
+		}
 		return state{ReasonNamespaceTerminating, fmt.Sprintf(
-			"%s Velero waits while a namespace that it restores into is being deleted in %s: %s. "+
-				"See what holds it: kubectl get namespace %s --output=yaml",
-			basic.message, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
+			"%s %s is being deleted in %s: %s. See what holds it: kubectl get namespace %s --output=yaml",
+			basic.message, waits, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
 	}
 	return basic
 }
 
 // intoNamespaces are those of the given namespaces of a target that m may restore
-// into.
-func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) []string {
+// into; named says that the filter names them.
+func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string, named bool) {
 	if m.Spec.Policy == nil {
-		return namespaces
+		return namespaces, false
 	}
 	mapping := m.Spec.Policy.NamespaceMapping
 	from := func(target string) string {
@@ -159,7 +180,9 @@ func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) []string {
 		return target
 	}
 	filter := m.Spec.Policy.ResourceFilter
-	return slices.DeleteFunc(slices.Clone(namespaces), func(target string) bool {
+	named = filter != nil && len(filter.IncludedNamespaces) > 0 &&
+		!slices.ContainsFunc(filter.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
+	into = slices.DeleteFunc(slices.Clone(namespaces), func(target string) bool {
 		source := from(target)
 		if _, moved := mapping[source]; moved && mapping[source] != target {
 			return true
@@ -167,10 +190,9 @@ func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) []string {
 		if filter == nil {
 			return false
 		}
-		named := len(filter.IncludedNamespaces) > 0 &&
-			!slices.ContainsFunc(filter.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
 		return named && !slices.Contains(filter.IncludedNamespaces, source) || slices.Contains(filter.ExcludedNamespaces, source)
 	})
+	return into, named
 }
 
 func partOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {

@@ -58,16 +58,16 @@ func TestWhyNothingMoves(t *testing.T) {
 		},
 		{
 			"queued", velerov1.RestorePhaseNew,
-			Diagnosis{Server: ServerAnswers},
+			Diagnosis{Server: ServerAnswers, Running: "nightly"},
 			"RestoreQueued",
 			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time. " +
-				"Velero in m2 answers, so it is busy with another Restore.", false,
+				"Velero in m2 is at Restore nightly.", false,
 		},
 		{
 			"namespace Terminating", velerov1.RestorePhaseInProgress,
 			Diagnosis{Server: ServerAnswers, Terminating: []string{"app", "shop"}},
 			"NamespaceTerminating",
-			"Restore m2-migrate-default-app-c948154d is running. Velero waits while a namespace that it restores into is being deleted in m2: app, shop. " +
+			"Restore m2-migrate-default-app-c948154d is running. Velero may be waiting for a namespace that is being deleted in m2: app, shop. " +
 				"See what holds it: kubectl get namespace app --output=yaml", true,
 		},
 		{
@@ -122,13 +122,13 @@ func TestBackupOfASilentVelero(t *testing.T) {
 // TestSince tells since when a part is as it is.
 func TestSince(t *testing.T) {
 	s := newScene(t, m2).restoring()
-	s.after(6*time.Second, m2, &Diagnosis{Server: ServerAnswers})
-	s.after(20*time.Second, m2, &Diagnosis{Server: ServerAnswers})
+	s.after(6*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
+	s.after(20*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
 	if since := s.target().LastTransitionTime; since == nil || !since.Equal(&metav1.Time{Time: start.Add(6 * time.Second)}) {
 		t.Errorf("queued since %v", since)
 	}
 	want := "0 of 1 target done. m2, since 2023-10-28T15:55:19Z: Restore m2-migrate-default-app-c948154d is made; " +
-		"waiting for Velero to take it up, which runs one Restore at a time. Velero in m2 answers, so it is busy with another Restore."
+		"waiting for Velero to take it up, which runs one Restore at a time. Velero in m2 is at Restore nightly."
 	if got := s.condition("Ready").Message; got != want {
 		t.Errorf("Ready says %q", got)
 	}
@@ -153,6 +153,47 @@ func TestVolumesAreProgress(t *testing.T) {
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 }
 
+// TestADiagnosisIsOlderThanAMove believes the object where the two differ, and an
+// answer that says nothing changes nothing.
+func TestADiagnosisIsOlderThanAMove(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.after(6*time.Second, m2, &Diagnosis{Server: ServerSilent})
+	s.after(time.Second, m2, &Diagnosis{})
+	if s.target().Reason != "VeleroNotAnswering" {
+		t.Errorf("without an answer the reason is %s", s.target().Reason)
+	}
+	s.with(m2, func(m *Member) { m.Diagnosis = &Diagnosis{Server: ServerSilent} })
+	s.restore(m2, velerov1.RestorePhaseInProgress)
+	s.wantPart(s.target(), "RestoreInProgress", "Restore "+restoreName+" is running.")
+}
+
+// TestRoundsAreNoProgress makes and withdraws a Restore again and again.
+func TestRoundsAreNoProgress(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	for range 4 {
+		s.now = s.now.Add(200 * time.Second)
+		s.with(m2, func(m *Member) {
+			m.Restore = m.Restore.DeepCopy()
+			m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
+		}).restore(m2, velerov1.RestorePhaseFailedValidation)
+		if s.target().Reason != "RestoreRefusedEarly" {
+			t.Fatalf("reason %s", s.target().Reason)
+		}
+		s.with(m2, func(m *Member) { m.Restore.Status = velerov1.RestoreStatus{} })
+		s.record()
+	}
+	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+	// And while it can't be made again, that is what is told.
+	s.with(m2, func(m *Member) {
+		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
+		m.Restore.Status.Phase = velerov1.RestorePhaseFailedValidation
+	}).record()
+	s.with(m2, func(m *Member) { m.Err, m.Since = errDown, start }).record()
+	if s.target().Reason != "MemberUnreachable" || s.target().Phase != "Pending" {
+		t.Errorf("a member that is away: %s, %s", s.target().Phase, s.target().Reason)
+	}
+}
+
 func TestNeedsDiagnosis(t *testing.T) {
 	s := newScene(t, m2).restoring()
 	for _, tt := range []struct {
@@ -166,13 +207,13 @@ func TestNeedsDiagnosis(t *testing.T) {
 		{time.Hour, m1, 0, false}, // its Backup has ended
 		{time.Hour, m3, 0, false}, // is no part
 	} {
-		wait, needed := NeedsDiagnosis(s.m, tt.c, start.Add(tt.after))
+		wait, needed := NeedsDiagnosis(s.m, tt.c, s.seen.Members[tt.c], start.Add(tt.after))
 		if wait != tt.wait || needed != tt.needed {
 			t.Errorf("%s after %v: %v in %v, want %v in %v", tt.c.Name, tt.after, needed, wait, tt.needed, tt.wait)
 		}
 	}
 	s.restore(m2, velerov1.RestorePhaseCompleted)
-	if _, needed := NeedsDiagnosis(s.m, m2, start.Add(time.Hour)); needed {
+	if _, needed := NeedsDiagnosis(s.m, m2, s.seen.Members[m2], start.Add(time.Hour)); needed {
 		t.Error("what has ended is looked into")
 	}
 }
@@ -226,6 +267,18 @@ func TestErrorsOfARestore(t *testing.T) {
 	}
 }
 
+// TestGivenUp tells of a Velero that was restarted under way: there is no log.
+func TestGivenUp(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.with(m2, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.FailureReason = `found a restore with status "InProgress" during the server starting, mark it as "Failed"`
+	})
+	s.restore(m2, velerov1.RestorePhaseFailed)
+	s.wantPart(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
+		`mark it as "Failed". Create the Migrate again when that is mended.`)
+}
+
 func TestNeedsResults(t *testing.T) {
 	s := newScene(t, m2).restoring()
 	s.with(m2, func(m *Member) {
@@ -270,8 +323,12 @@ func TestIntoNamespaces(t *testing.T) {
 		{"moved away", &v1alpha1.MigratePolicy{NamespaceMapping: map[string]string{"a": "z"}}, []string{"b", "c"}},
 	} {
 		m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Policy: tt.policy}}
-		if d := cmp.Diff(tt.want, intoNamespaces(m, []string{"a", "b", "c"})); d != "" {
+		got, named := intoNamespaces(m, []string{"a", "b", "c"})
+		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%s: %s", tt.name, d)
+		}
+		if wantNamed := tt.name == "named" || tt.name == "mapped"; named != wantNamed {
+			t.Errorf("%s: the filter names namespaces: %v, want %v", tt.name, named, wantNamed)
 		}
 	}
 }

@@ -21,6 +21,8 @@ var (
 	start   = time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	errDown = errors.New("connection refused")
 
+	usableState = ClusterState{Ready: true, Access: Access{Granted: true}}
+
 	m1 = Cluster{KindAttachedCluster, "m1"}
 	m2 = Cluster{KindAttachedCluster, "m2"}
 	m3 = Cluster{KindAttachedCluster, "m3"}
@@ -54,7 +56,7 @@ func newScene(t *testing.T, targets ...Cluster) *scene {
 		seen: Observation{
 			Host: Inventory{
 				SourceFleet: fleet, TargetFleet: fleet,
-				Clusters: map[Cluster]ClusterState{m1: {Ready: true}, m2: {Ready: true}, m3: {Ready: true}},
+				Clusters: map[Cluster]ClusterState{m1: usableState, m2: usableState, m3: usableState},
 			},
 			Members: map[Cluster]Member{},
 		},

@@ -34,6 +34,9 @@ type StartRestore struct {
 	From *velerov1.Backup
 	// Location is the target's name of the storage that From is in.
 	Location string
+	// Refused is a Restore that Velero refused before it had noticed the Backup, and
+	// that is deleted before it is made again; nil if there is none.
+	Refused *velerov1.Restore
 	// Restore is made last: when it exists, all that it needs exists.
 	Restore *velerov1.Restore
 }
@@ -77,7 +80,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 		target := &m.Status.TargetClusterStatus[i]
 		cluster := clusterOf(target.ClusterPart)
 		member := seen.Members[cluster]
-		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil {
+		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil && !isRefusedEarly(member) {
 			continue
 		}
 		if _, ready := targetReadiness(m, target, source, seen); !ready {
@@ -87,6 +90,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			Source:  clusterOf(source.ClusterPart),
 			Target:  cluster,
 			There:   member.Backup,
+			Refused: member.Restore,
 			Restore: velero.Restore(m, target.ClusterName, source.BackupNameInCluster),
 		}
 		if action.There == nil {
@@ -96,4 +100,11 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 		actions = append(actions, action)
 	}
 	return actions
+}
+
+// isRefusedEarly says whether Velero refused a target's Restore because it had not
+// noticed the Backup yet, although that is there. Nothing was restored then.
+func isRefusedEarly(target Member) bool {
+	return target.Restore != nil && velero.DidNotKnowBackup(target.Restore) &&
+		target.Backup != nil && target.Backup.Status.Phase == velerov1.BackupPhaseCompleted
 }

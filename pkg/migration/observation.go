@@ -4,9 +4,19 @@
 package migration
 
 import (
+	"errors"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+// Why a member is not even asked; in the chain of Member.Err.
+var (
+	// ErrKubeconfigRefused says that a kubeconfig is invalid, or not one that is
+	// accepted.
+	ErrKubeconfigRefused = errors.New("kubeconfig not accepted")
+	// ErrAddressRefused says that a member is at an address where none may be.
+	ErrAddressRefused = errors.New("address not allowed")
 )
 
 // Cluster identifies a member cluster in a Migrate's namespace.
@@ -71,7 +81,8 @@ type Member struct {
 	Err error
 	// Since is when Err began.
 	Since time.Time
-	// NextTry is when the member is asked again; zero if that is not known.
+	// NextTry is when the member is asked again, for a reader; zero where the status is
+	// recorded, or each try would be a record.
 	NextTry time.Time
 	// WriteErr is why the last object that was to be created here was not; nil if
 	// that is not known, for the reader may not be the writer.

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,12 +25,15 @@ const (
 	ReasonSourceAmbiguous      = "SourceAmbiguous"
 	ReasonSourceIsTarget       = "SourceIsTarget"
 	ReasonNoTargets            = "NoTargets"
+	ReasonTooManyTargets       = "TooManyTargets"
 	ReasonClusterNotInFleet    = "ClusterNotInFleet"
 	ReasonClusterNotFound      = "ClusterNotFound"
 	ReasonClusterNotReady      = "ClusterNotReady"
 	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
 	ReasonConnecting           = "Connecting"
 	ReasonMemberUnreachable    = "MemberUnreachable"
+	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
+	ReasonAddressRefused       = "MemberAddressNotAllowed"
 	ReasonSourceUnreachable    = "SourceUnreachable"
 	ReasonStorageNotConfigured = "StorageNotConfigured"
 	ReasonStorageUnavailable   = "StorageUnavailable"
@@ -47,6 +51,7 @@ const (
 	ReasonRestoreStarting      = "RestoreStarting"
 	ReasonRestoreCreateFailed  = "RestoreCreateFailed"
 	ReasonRestoreDeleted       = "RestoreDeleted"
+	ReasonRestoreRefusedEarly  = "RestoreRefusedEarly"
 	ReasonRestoreQueued        = "RestoreQueued"
 	ReasonRestoreLogMissing    = "RestoreLogNotUploaded"
 	ReasonNamespaceTerminating = "NamespaceTerminating"
@@ -84,8 +89,16 @@ func unreachable(cluster string, member Member) state {
 		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
-	if !member.NextTry.IsZero() {
+	if member.NextTry.IsZero() {
+		message += "; it is asked again within a minute"
+	} else {
 		message += "; next try at " + clockTime(member.NextTry)
+	}
+	switch {
+	case errors.Is(member.Err, ErrKubeconfigRefused):
+		return state{ReasonKubeconfigRefused, message}
+	case errors.Is(member.Err, ErrAddressRefused):
+		return state{ReasonAddressRefused, message}
 	}
 	return state{ReasonMemberUnreachable, message}
 }
@@ -122,8 +135,8 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	case velerov1.BackupPhaseFailedValidation:
 		return state{"BackupFailedValidation", tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored. See its log: velero backup logs %s. Create the Migrate again when that is mended.",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), b.Name)}
+		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored.%s Create the Migrate again when that is mended.",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), whereToLook(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
 	default:
 		return state{"BackupUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
@@ -158,8 +171,9 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 			return state{ReasonRestoreLogMissing, tell("restored %s%s. It ended %s for no other reason than that Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings), s.Phase)}
 		}
-		return state{"Restore" + string(s.Phase), tell("ended %s%s. See what was not restored: velero restore describe %s --details. Create the Migrate again when that is mended.",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), r.Name)}
+		return state{"Restore" + string(s.Phase), tell("ended %s%s.%s Create the Migrate again when that is mended.",
+			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results),
+			whereToLook(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
 		return state{"RestoreUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
@@ -173,6 +187,12 @@ func backupDeleted(source *v1alpha1.BackupDetails) state {
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 	return state{ReasonRestoreDeleted, fmt.Sprintf(
 		"Restore %s was deleted before its end was seen, so it can't be told what it restored. Look into the cluster, and create the Migrate again.", target.RestoreNameInCluster)}
+}
+
+func refusedEarly(target string, member Member) state {
+	return state{ReasonRestoreRefusedEarly, fmt.Sprintf(
+		"Velero in %s refused Restore %s because it had not noticed Backup %s yet, which is there; the Restore is made again.",
+		target, member.Restore.Name, member.Backup.Name)}
 }
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
@@ -241,7 +261,10 @@ const maxErrorsTold, maxErrorLength = 3, 512
 // troubles tells of an object's errors in Velero's own words, as far as they are
 // known.
 func troubles(errors, warnings int, reason string, results *Results) string {
-	s := fmt.Sprintf(" with %s and %s", count(errors, "error"), count(warnings, "warning"))
+	s := ""
+	if errors+warnings > 0 {
+		s = fmt.Sprintf(" with %s and %s", count(errors, "error"), count(warnings, "warning"))
+	}
 	var why []string
 	if reason != "" {
 		why = append(why, reason)
@@ -263,6 +286,15 @@ func troubles(errors, warnings int, reason string, results *Results) string {
 		s += ": " + strings.Join(why, "; ")
 	}
 	return s
+}
+
+// whereToLook names what tells more of an object's errors. Where Velero counts none,
+// it gave up as a whole and has written nothing.
+func whereToLook(errors, warnings int, what string) string {
+	if errors+warnings == 0 {
+		return ""
+	}
+	return " See " + what + "."
 }
 
 // onlyLogMissing says whether a Restore's one error is known to be that Velero could

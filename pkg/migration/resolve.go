@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
@@ -89,10 +90,22 @@ func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
 	return parties
 }
 
-// IsRefused says whether it is recorded that a cluster may not be used.
-func IsRefused(m *v1alpha1.Migrate, c Cluster) bool {
+// PartyOf is the party whose cluster is recorded as the source or as a target.
+func PartyOf(m *v1alpha1.Migrate, c Cluster) Party {
+	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+		return Party{c, m.Spec.SourceCluster, true}
+	}
+	return Party{c, m.Spec.TargetCluster, false}
+}
+
+// WasUsable says whether it is recorded that a cluster could be used: its part waits
+// for something that is only looked at in a cluster that can.
+func WasUsable(m *v1alpha1.Migrate, c Cluster) bool {
 	part := partOf(&m.Status, c)
-	return part != nil && part.Reason == ReasonClusterNotAuthorized
+	return part != nil && !slices.Contains([]string{
+		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
+		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
+	}, part.Reason)
 }
 
 // resolve finds the source and the targets and sets their parts, unless the
@@ -153,6 +166,11 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 	if len(members) == 0 {
 		return nil, state{ReasonNoTargets, fmt.Sprintf(
 			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
+	}
+	if len(members) > MaxTargets {
+		return nil, state{ReasonTooManyTargets, fmt.Sprintf(
+			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
+				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), MaxTargets)}
 	}
 	slices.SortFunc(members, CompareClusters)
 	return slices.Compact(members), state{}
@@ -237,7 +255,9 @@ func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	}
 	for _, t := range m.Status.TargetClusterStatus {
 		if clusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
-			return t.RestoreStatusInCluster != nil && seen.Restore == nil
+			// A Backup that Velero did not know may be there, and the watch behind.
+			unknown := seen.Restore != nil && seen.Backup == nil && velero.DidNotKnowBackup(seen.Restore)
+			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown
 		}
 	}
 	return false

@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // Review is what who created a Migrate must be allowed to do in a member by
@@ -19,7 +22,9 @@ type Review struct {
 	Verbs []string
 	// Namespaces are where; none means in all.
 	Namespaces []string
-	filter     v1alpha1.ResourceFilter
+
+	filter v1alpha1.ResourceFilter
+	target bool
 }
 
 // Resource is a resource as a member's discovery tells of it.
@@ -39,7 +44,7 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 			filter = *policy.ResourceFilter
 		}
 	}
-	r := Review{Verbs: []string{"get", "list"}, filter: filter}
+	r := Review{Verbs: []string{"get", "list"}, filter: filter, target: !p.Source}
 	if m.Spec.Requester != nil {
 		r.Requester = *m.Spec.Requester
 	}
@@ -64,6 +69,9 @@ func (r Review) Selects(resource Resource) bool {
 	f := r.filter
 	in := func(names []string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return name == "*" || resource.isCalled(name) })
+	}
+	if r.target && !velero.IsRestored(schema.GroupResource{Group: resource.Group, Resource: resource.Name}) {
+		return false
 	}
 	if in(f.ExcludedResources) || len(f.IncludedResources) > 0 && !in(f.IncludedResources) {
 		return false

@@ -29,6 +29,7 @@ func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.Migra
 		for i := range status.TargetClusterStatus {
 			observeTarget(m, &status.TargetClusterStatus[i], source, seen, now)
 		}
+		boundParts(&status)
 	}
 	status.Phase = overallPhase(&status)
 	setConditions(m, &status, seen, waiting, now)
@@ -65,7 +66,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
 	case member.Backup != nil:
-		source.BackupNameInCluster = member.Backup.Name
+		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
 		noteVolumes(part, member.Diagnosis)
@@ -95,8 +96,15 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	switch {
 	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
+	case isRefusedEarly(member):
+		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
+		state, ready := targetReadiness(m, target, source, seen)
+		if ready {
+			state = refusedEarly(part.ClusterName, member)
+		}
+		setPending(part, state)
 	case member.Restore != nil:
-		target.RestoreNameInCluster = member.Restore.Name
+		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
 		noteVolumes(part, member.Diagnosis)
@@ -198,7 +206,7 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.velero = string(s.Phase)
+		p.noteVelero(string(s.Phase))
 		p.operations = s.BackupItemOperationsCompleted + s.BackupItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsBackedUp, s.Progress.TotalItems
@@ -207,13 +215,23 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.velero = string(s.Phase)
+		p.noteVelero(string(s.Phase))
 		p.operations = s.RestoreItemOperationsCompleted + s.RestoreItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsRestored, s.Progress.TotalItems
 		}
 	}
 	return p
+}
+
+// noteVelero notes Velero's phase. That an object is made is no progress before Velero
+// takes it up.
+func (p *progress) noteVelero(phase string) {
+	if phase == "" || phase == "New" {
+		p.phase = string(v1alpha1.MigratePhasePending)
+		return
+	}
+	p.velero = phase
 }
 
 // markTransition keeps the time since when a part has its phase and reason.
@@ -225,7 +243,7 @@ func markTransition(part *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now ti
 
 // noteVolumes keeps how much of the volumes' data is moved, where it was looked at.
 func noteVolumes(part *v1alpha1.ClusterPart, d *Diagnosis) {
-	if d != nil && d.Volumes != nil {
+	if d != nil && d.Volumes != nil && (part.VolumeProgress == nil || d.Volumes.BytesDone > part.VolumeProgress.BytesDone) {
 		part.VolumeProgress = d.Volumes
 	}
 }

@@ -5,6 +5,7 @@ package migration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,12 @@ func TestWaitingToBegin(t *testing.T) {
 		{"source not ready", []Cluster{m2}, func(s *scene) { s.seen.Host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
 		{"source not asked", []Cluster{m2}, func(s *scene) { delete(s.seen.Members, m1) }, "Connecting"},
 		{"source down", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
+		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: exec is not allowed", ErrKubeconfigRefused) })
+		}, "KubeconfigNotAccepted"},
+		{"source at an address of the host", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressRefused) })
+		}, "MemberAddressNotAllowed"},
 		{"source without storage", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
 		{"storage not validated", []Cluster{m2}, func(s *scene) {
 			s.with(m1, func(m *Member) {
@@ -289,7 +296,7 @@ func TestDeletedUnderWay(t *testing.T) {
 		s.record()
 		s.wantPhase("BackupInProgress")
 		source := s.m.Status.SourceClusterStatus
-		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused" {
+		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused; it is asked again within a minute" {
 			t.Errorf("the source's part says %s: %s", source.Reason, source.Message)
 		}
 		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {
@@ -360,11 +367,14 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 		m.Backup.Spec.StorageLocation = "default"
 		m.Backup.Status.CompletionTimestamp = &metav1.Time{Time: start}
 		m.Backup.CreationTimestamp = metav1.NewTime(start.Add(30 * time.Second))
+		m.Backup.Generation = 1
 	})
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
 	s.wantNothingToDo()
-	s.with(m1, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)} })
+	s.with(m1, func(m *Member) {
+		m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)}
+	})
 	s.record()
 	s.wantCondition("Ready", "False", "RestoreStarting")
 }

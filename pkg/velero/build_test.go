@@ -105,17 +105,18 @@ func TestIsSyncComplete(t *testing.T) {
 }
 
 func TestIsFound(t *testing.T) {
-	at := func(second int) *metav1.Time { return &metav1.Time{Time: time.Unix(int64(second), 0)} }
+	ended := &metav1.Time{Time: time.Unix(10, 0)}
 	for _, tt := range []struct {
-		created, ended *metav1.Time
-		want           bool
-	}{{at(10), nil, false}, {at(10), at(12), false}, {at(10), at(10), false}, {at(10), at(9), true}} {
+		generation int64
+		ended      *metav1.Time
+		want       bool
+	}{{1, nil, false}, {7, ended, false}, {0, ended, false}, {1, ended, true}} {
 		backup := &velerov1.Backup{
-			ObjectMeta: metav1.ObjectMeta{CreationTimestamp: *tt.created},
+			ObjectMeta: metav1.ObjectMeta{Generation: tt.generation},
 			Status:     velerov1.BackupStatus{CompletionTimestamp: tt.ended},
 		}
 		if got := IsFound(backup); got != tt.want {
-			t.Errorf("created %v, ended %v: %v", tt.created, tt.ended, got)
+			t.Errorf("generation %d, ended %v: %v", tt.generation, tt.ended, got)
 		}
 	}
 }

@@ -70,10 +70,11 @@ func IsOwnedBy(pvb *velerov1.PodVolumeBackup, backup *velerov1.Backup) bool {
 }
 
 // IsFound says whether a finished Backup was found in the storage by Velero: its
-// object is newer than its end.
+// object was created as it is. One that Velero has made has changed since it was
+// created, and Velero's Backups have no status subresource, so each change of their
+// status is a new generation.
 func IsFound(backup *velerov1.Backup) bool {
-	ended := backup.Status.CompletionTimestamp
-	return ended != nil && ended.Before(&backup.CreationTimestamp)
+	return backup.Generation == 1 && backup.Status.CompletionTimestamp != nil
 }
 
 // IsSyncComplete says whether Velero, which found a Backup by itself, has made
@@ -106,6 +107,11 @@ func HandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov
 	}
 	pvb.Spec.BackupStorageLocation = backup.Spec.StorageLocation
 	metav1.SetMetaDataLabel(&pvb.ObjectMeta, velerov1.BackupUIDLabel, string(backup.UID))
+	for _, key := range []string{MigrateAnnotation, RequesterAnnotation} {
+		if value, ok := backup.Annotations[key]; ok {
+			metav1.SetMetaDataAnnotation(&pvb.ObjectMeta, key, value)
+		}
+	}
 	return pvb
 }
 

@@ -4,6 +4,8 @@
 package velero
 
 import (
+	"strings"
+
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -26,6 +28,14 @@ func BackupPhase(phase velerov1.BackupPhase) v1alpha1.MigratePhase {
 	default:
 		return v1alpha1.MigratePhaseBackupInProgress
 	}
+}
+
+// DidNotKnowBackup says whether Velero refused a Restore for no other reason than
+// that it did not know its Backup. It looks that up in a cache, which is behind after
+// the API server was away, and so may lack a Backup that is there.
+func DidNotKnowBackup(r *velerov1.Restore) bool {
+	return r.Status.Phase == velerov1.RestorePhaseFailedValidation && len(r.Status.ValidationErrors) == 1 &&
+		strings.Contains(r.Status.ValidationErrors[0], "can't find backup ")
 }
 
 // RestorePhase says what a Restore's phase means for the part of its cluster.

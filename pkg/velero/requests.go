@@ -19,11 +19,12 @@ func ServerStatusRequest(m *v1alpha1.Migrate, cluster string) *velerov1.ServerSt
 
 // DownloadRequest asks the Velero server in a cluster for a URL at which a file
 // about the object with the given name can be read for the next minutes.
-func DownloadRequest(m *v1alpha1.Migrate, cluster string, kind velerov1.DownloadTargetKind, name string) *velerov1.DownloadRequest {
+func DownloadRequest(m *v1alpha1.Migrate, kind velerov1.DownloadTargetKind, name string) *velerov1.DownloadRequest {
 	request := &velerov1.DownloadRequest{
-		ObjectMeta: objectMeta(cluster, m),
+		ObjectMeta: objectMeta("", m),
 		Spec:       velerov1.DownloadRequestSpec{Target: velerov1.DownloadTarget{Kind: kind, Name: name}},
 	}
-	request.Name += "-" + strings.ToLower(string(kind))
+	// The name of an object may have all the length that there is.
+	request.Name = "migrate-" + strings.ToLower(string(kind)) + "-" + string(m.UID)
 	return request
 }

@@ -103,6 +103,12 @@ func attach(t *testing.T, namespace string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	attachBy(t, namespace, n, kubeconfig)
+}
+
+// attachBy is attach by a kubeconfig.
+func attachBy(t *testing.T, namespace string, n int, kubeconfig []byte) {
+	t.Helper()
 	host.apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Secret
@@ -118,8 +124,13 @@ spec: {kubeconfig: {name: %[2]s}}
 
 func ready(t *testing.T, namespace string, n int) {
 	t.Helper()
+	setReady(t, namespace, n, true)
+}
+
+func setReady(t *testing.T, namespace string, n int, is bool) {
+	t.Helper()
 	host.kubectl(t, "patch", "attachedcluster", members[n].name, "--namespace="+namespace,
-		"--subresource=status", "--type=merge", `--patch={"status":{"ready":true}}`)
+		"--subresource=status", "--type=merge", fmt.Sprintf(`--patch={"status":{"ready":%t}}`, is))
 }
 
 // TestSameNameInTwoNamespaces deletes one of two Migrates that have one name.

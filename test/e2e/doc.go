@@ -25,6 +25,12 @@
 // Nothing is left to luck where a moment matters: a process that is stopped by
 // SIGSTOP holds a migration in the phase that a case is about. Nothing sleeps.
 //
+// TestHurt is one table of what may go wrong around a migration: who is killed,
+// stopped or cut off at which step, what the status tells meanwhile, and what it
+// ends with. Its rows and its actions are in the files hurt_*_test.go. A row alone:
+//
+//	go test ./test/e2e -run TestHurt/host-down -v
+//
 // When a case fails it shows its Migrate, the Events on it and what Velero has;
 // the logs of all processes are kept in _output/e2e-logs.
 package e2e

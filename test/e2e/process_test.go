@@ -53,7 +53,14 @@ func pause(t *testing.T, process string) (resume func()) {
 // its API.
 func startServer(t *testing.T) {
 	t.Helper()
-	if err := fleet.StartServer(context.WithoutCancel(t.Context()), filepath.Join(fleet.BinDir(), "migrate-apiserver")); err != nil {
+	serve(t)
+}
+
+// serve is startServer with flags added to the usual ones. A server that runs
+// with others is started again.
+func serve(t *testing.T, flags ...string) {
+	t.Helper()
+	if err := fleet.StartServer(context.WithoutCancel(t.Context()), filepath.Join(fleet.BinDir(), "migrate-apiserver"), flags...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-const livePath = "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/live/status"
+func livePath(namespace, name string) string {
+	return "/apis/backup.kurator.dev/v1alpha1/namespaces/" + namespace + "/migrates/" + name + "/status"
+}
 
 // TestStatusWhileItRuns holds a migration in its Backup by a Velero that does
 // nothing, and then has the source hang.
@@ -27,7 +29,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 	recorded := m.awaitPhase(t, v1alpha1.MigratePhaseBackupInProgress)
 
 	t.Run("live is what is recorded", func(t *testing.T) {
-		live := liveStatus(t)
+		live := liveStatus(t, metav1.NamespaceDefault, "live")
 		if live.Status.Phase != "BackupInProgress" || live.Status.SourceClusterStatus.Reason != "BackupNew" {
 			t.Errorf("live is %s with reason %s", live.Status.Phase, live.Status.SourceClusterStatus.Reason)
 		}
@@ -39,7 +41,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 		backup := recorded.Status.SourceClusterStatus.BackupNameInCluster
 		members[source].kubectl(t, "patch", "backup.velero.io", backup, "--namespace="+veleroNamespace, "--type=merge",
 			`--patch={"status":{"progress":{"totalItems":7,"itemsBackedUp":3}}}`)
-		progress := liveStatus(t).Status.SourceClusterStatus.BackupStatusInCluster.Progress
+		progress := liveStatus(t, metav1.NamespaceDefault, "live").Status.SourceClusterStatus.BackupStatusInCluster.Progress
 		if progress == nil || progress.TotalItems != 7 || progress.ItemsBackedUp != 3 {
 			t.Errorf("live progress is %+v, want 3 of 7", progress)
 		}
@@ -53,7 +55,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 		resume := hang(t, source)
 		defer resume()
 		began := time.Now()
-		live := liveStatus(t)
+		live := liveStatus(t, metav1.NamespaceDefault, "live")
 		t.Logf("the live status took %v", time.Since(began))
 		part := live.Status.SourceClusterStatus
 		if live.Status.Phase != "BackupInProgress" || part.Reason != "MemberUnreachable" || part.BackupStatusInCluster == nil {
@@ -68,10 +70,11 @@ func TestStatusWhileItRuns(t *testing.T) {
 	checkOnce(t, m.completed(t), 2)
 }
 
-func liveStatus(t *testing.T) *v1alpha1.Migrate {
+// liveStatus is what a Migrate's status subresource tells now.
+func liveStatus(t *testing.T, namespace, name string) *v1alpha1.Migrate {
 	t.Helper()
 	var live v1alpha1.Migrate
-	if err := json.Unmarshal([]byte(host.kubectl(t, "get", "--raw", livePath)), &live); err != nil {
+	if err := json.Unmarshal([]byte(host.kubectl(t, "get", "--raw", livePath(namespace, name))), &live); err != nil {
 		t.Fatal(err)
 	}
 	return &live
@@ -80,7 +83,7 @@ func liveStatus(t *testing.T) *v1alpha1.Migrate {
 func checkReadOnly(t *testing.T) {
 	claim := manifestFile(t, `{"apiVersion":"backup.kurator.dev/v1alpha1","kind":"Migrate","metadata":{"name":"live","namespace":"default"},"status":{"phase":"Completed"}}`)
 	for _, args := range [][]string{
-		{"replace", "--raw", livePath, "--filename", claim},
+		{"replace", "--raw", livePath(metav1.NamespaceDefault, "live"), "--filename", claim},
 		{"patch", "migrate", "live", "--subresource=status", "--type=merge", `--patch={"status":{"phase":"Completed"}}`},
 	} {
 		output, err := fleet.Kubectl(t.Context(), host.kubeconfig, args...)

@@ -43,7 +43,7 @@ func TestWaitsOfARestore(t *testing.T) {
 
 	behind := migrate(t, manifest("behind", only("behind")+deadline, 2))
 	queued := behind.await(t, "that it is queued", reason("RestoreQueued"))
-	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 answers, so it is busy with another Restore.") {
+	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 is at Restore "+first.Status.TargetClusterStatus[0].RestoreNameInCluster+".") {
 		t.Errorf("the queued part says %q", message)
 	}
 	late := held.await(t, "that it is late", func(m *v1alpha1.Migrate) bool {

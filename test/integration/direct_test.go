@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -52,6 +53,21 @@ func directAs(t *testing.T, identify func(*rest.Config) *rest.Config) directly {
 	return directly{client, config.Host}
 }
 
+// throughHost is the administrator's way by the host's aggregator, without kubectl.
+func throughHost(t *testing.T) directly {
+	t.Helper()
+	config, err := host.HostConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return directly{client, config.Host}
+}
+
 // get is the body of what must be answered with 200.
 func (d directly) get(t *testing.T, path string) string {
 	t.Helper()
@@ -60,6 +76,28 @@ func (d directly) get(t *testing.T, path string) string {
 		t.Fatalf("GET %s: %d, %v\n%s", path, code, err, body)
 	}
 	return body
+}
+
+// send sends any request and returns what it is answered.
+func (d directly) send(t *testing.T, method, path string, header http.Header, body string) (code int, answer string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return response.StatusCode, string(content)
 }
 
 func (d directly) try(ctx context.Context, path string) (code int, body string, err error) {

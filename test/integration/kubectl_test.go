@@ -70,6 +70,15 @@ func (n namespace) tryIn(ctx context.Context, input string, args ...string) (str
 	return out.String(), err
 }
 
+// afterwards runs kubectl when the test has ended.
+func (n namespace) afterwards(args ...string) {
+	n.t.Cleanup(func() {
+		if out, err := n.command(context.Background(), args...).CombinedOutput(); err != nil {
+			n.t.Errorf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	})
+}
+
 func (n namespace) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, host.KubectlPath(), append([]string{"--namespace", n.name}, args...)...)
 	command.Env = host.KubectlEnvironment(host.HostKubeconfig())

@@ -15,8 +15,9 @@ import (
 const (
 	// probeInterval is how often a replica is asked whether it is ready.
 	probeInterval = 100 * time.Millisecond
-	// probeTimeout is how long it may take to say so.
-	probeTimeout = 2 * time.Second
+	// probeTimeout is how long it may take to say so, on a machine that does much
+	// else, too.
+	probeTimeout = 15 * time.Second
 )
 
 // balancer is to the replicas what a Service and its endpoints are in a cluster:

@@ -140,15 +140,23 @@ func applyManifests(t *testing.T, f *Fleet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := deploy.Render(deploy.Values{
-		Image:       "migrate-apiserver:test",
-		Authority:   authority.Certificate,
-		Certificate: serving.Certificate,
-		Key:         serving.Key,
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, etcd := range []string{"", "https://etcd.example:2379"} {
+		rendered, err := deploy.Render(deploy.Values{
+			Image:       "migrate-apiserver:test",
+			EtcdServers: etcd,
+			Authority:   authority.Certificate,
+			Certificate: serving.Certificate,
+			Key:         serving.Key,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		applyTwice(t, f, rendered)
 	}
+}
+
+func applyTwice(t *testing.T, f *Fleet, rendered map[string][]byte) {
+	t.Helper()
 	dir := t.TempDir()
 	for name, content := range rendered {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {

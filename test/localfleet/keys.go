@@ -170,9 +170,15 @@ func (k keys) read(name string) (pki.Pair, error) {
 // get asks a server and returns nil if it answers 200. certificate and key may be
 // empty; then nobody in particular asks.
 func get(ctx context.Context, url, authority, certificate, key string) error {
+	_, err := fetch(ctx, url, authority, certificate, key)
+	return err
+}
+
+// fetch is get with what it answers, of which there may be 1 MiB.
+func fetch(ctx context.Context, url, authority, certificate, key string) ([]byte, error) {
 	pem, err := os.ReadFile(authority)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
@@ -180,26 +186,26 @@ func get(ctx context.Context, url, authority, certificate, key string) error {
 	if certificate != "" {
 		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s: %s", url, response.Status, body)
+		return nil, fmt.Errorf("%s answers %s: %.4096s", url, response.Status, body)
 	}
-	return nil
+	return body, nil
 }

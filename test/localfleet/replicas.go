@@ -5,6 +5,7 @@ package localfleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,6 +39,19 @@ func (f *Fleet) ServerConfig(name string) (*rest.Config, error) {
 	config.Host, config.CAFile = "https://"+f.address(name), f.keys(serverName).authority()
 	config.CAData = nil
 	return config, nil
+}
+
+// ServerEtcdLeader is the name of the process of the member of the replicas' etcd
+// that leads now.
+func (f *Fleet) ServerEtcdLeader(ctx context.Context) (string, error) {
+	keys := f.keys(serverEtcdName)
+	for _, name := range serverEtcdNames() {
+		metrics, err := fetch(ctx, "https://"+f.address(name)+"/metrics", keys.authority(), keys.certificate("client"), keys.key("client"))
+		if err == nil && strings.Contains(string(metrics), "\netcd_server_is_leader 1\n") {
+			return name, nil
+		}
+	}
+	return "", errors.New("no member of " + serverEtcdName + " leads")
 }
 
 // replicaPorts are the names of the ports that replicas and their etcd need.

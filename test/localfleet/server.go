@@ -48,6 +48,7 @@ func (f *Fleet) serverCommand(name string, data ...string) command {
 		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[name]),
 		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
 		"--leader-elect-resource-namespace=" + serverNamespace,
+		"--member-allow-local-addresses", // where the members of this fleet are
 	}
 	return command{
 		name:    name,

@@ -42,6 +42,12 @@ func (b *Bucket) Has(name string) bool {
 	return ok
 }
 
+// HasFinished says whether a Backup of that name is in it that a sync would find.
+func (b *Bucket) HasFinished(name string) bool {
+	found, ok := b.get(name)
+	return ok && isSynced(found.backup.Status.Phase)
+}
+
 // Delete removes a Backup, as an administrator of the storage may do.
 func (b *Bucket) Delete(name string) {
 	b.mutex.Lock()

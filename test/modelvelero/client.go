@@ -8,11 +8,9 @@ import (
 	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -97,6 +95,5 @@ func (c *Client) Patch(ctx context.Context, before, after Object) error {
 
 // Delete deletes an object.
 func (c *Client) Delete(ctx context.Context, object Object) error {
-	return c.rest.Delete().Namespace(c.namespace).Resource(resource(object)).Name(object.GetName()).
-		VersionedParams(&metav1.DeleteOptions{}, scheme.ParameterCodec).Do(ctx).Error()
+	return c.rest.Delete().Namespace(c.namespace).Resource(resource(object)).Name(object.GetName()).Do(ctx).Error()
 }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -98,6 +100,7 @@ func (m *Memory) Create(_ context.Context, object Object) (Object, error) {
 	object = object.DeepCopyObject().(Object)
 	object.SetUID(types.UID(fmt.Sprintf("%s-%d", m.name, m.version+1)))
 	object.SetCreationTimestamp(*at(m.now()))
+	object.SetGeneration(1)
 	m.put(key, nil, object)
 	return object, nil
 }
@@ -113,12 +116,26 @@ func (m *Memory) Patch(_ context.Context, before, after Object) error {
 	if err != nil {
 		return err
 	}
+	if !sameContent(now, merged) {
+		merged.SetGeneration(now.GetGeneration() + 1)
+	}
 	if merged.GetDeletionTimestamp() != nil && len(merged.GetFinalizers()) == 0 {
 		m.remove(key, now)
 		return nil
 	}
 	m.put(key, now, merged)
 	return nil
+}
+
+// sameContent says whether two objects differ in nothing but metadata.
+func sameContent(a, b Object) bool {
+	content := func(o Object) map[string]any {
+		// It only fails for what is no struct.
+		fields, _ := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+		delete(fields, "metadata")
+		return fields
+	}
+	return equality.Semantic.DeepEqual(content(a), content(b))
 }
 
 // Delete deletes an object; one that has finalizers is marked only.

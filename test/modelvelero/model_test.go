@@ -69,9 +69,61 @@ func TestABackupIsSyncedAndRestored(t *testing.T) {
 	}
 }
 
-func create(t *testing.T, m *Memory, object Object) {
-	t.Helper()
-	if _, err := m.Create(t.Context(), object); err != nil {
-		t.Fatal(err)
+// TestScenarios runs on the model what package e2e runs on a real Velero.
+func TestScenarios(t *testing.T) {
+	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
+	clock := func() time.Time { return now }
+	bucket := NewBucket()
+	options := Options{Items: 1}
+	source, target := NewMemory("m1", clock), NewMemory("m2", clock)
+	servers := map[*Memory]*Server{source: New(options, bucket), target: New(options, bucket)}
+	for _, m := range []*Memory{source, target} {
+		create(t, m, &velerov1.BackupStorageLocation{
+			ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
+			Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
+		})
 	}
+	frozen, dead := false, false
+	v := &Trial{
+		Source: source, Target: target, Now: clock,
+		Work: func() {
+			now = now.Add(100 * time.Millisecond)
+			for _, m := range []*Memory{source, target} {
+				c, _ := m.Read(t.Context())
+				for _, step := range servers[m].Steps(c, now) {
+					if dead && m == source || frozen && needsStorage(step) {
+						continue
+					}
+					if err := Take(t.Context(), m, step); err != nil {
+						t.Errorf("%s: %v", step.What, err)
+					}
+					break
+				}
+			}
+		},
+		Freeze: func() func() {
+			frozen = true
+			return func() { frozen = false }
+		},
+		Kill: func() func() {
+			dead = true
+			return func() { dead, servers[source] = false, New(options, bucket) }
+		},
+	}
+	for _, scenario := range Scenarios {
+		t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, v, true) })
+	}
+}
+
+// needsStorage says whether a step can't be done while the storage does not answer.
+func needsStorage(step Step) bool {
+	switch before := step.Before.(type) {
+	case *velerov1.Backup:
+		return before.Status.Phase == velerov1.BackupPhaseInProgress
+	case *velerov1.Restore:
+		return before.Status.Phase == velerov1.RestorePhaseInProgress
+	case *velerov1.BackupStorageLocation, nil:
+		return true
+	}
+	return false
 }

@@ -4,6 +4,7 @@
 package netproxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -81,7 +82,7 @@ func (l *link) forward(to, from *net.TCPConn) {
 			return
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			_ = to.CloseWrite()
 			return
 		case err != nil:

@@ -116,7 +116,7 @@ func runVeleros(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error)
 	go func() { ended <- veleros.Run(ctx) }()
 	t.Cleanup(func() {

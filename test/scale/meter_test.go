@@ -55,7 +55,7 @@ func newMeter(t *testing.T, migrates versioned.Interface) *meter {
 	if m.server, err = rest.HTTPClientFor(config); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() {
 		cancel()

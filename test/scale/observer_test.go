@@ -42,7 +42,7 @@ func observe(t *testing.T, migrates versioned.Interface) *observer {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	factory.StartWithContext(ctx)
 	t.Cleanup(func() {
 		cancel()
@@ -110,11 +110,4 @@ func (o *observer) look(ids map[string]time.Time) (took []time.Duration, missing
 		missing = append(missing, id+": "+how)
 	}
 	return took, append(missing, o.ended...), o.changed
-}
-
-// migrate is what was last seen of a Migrate.
-func (o *observer) migrate(name string) *v1alpha1.Migrate {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.last[name]
 }

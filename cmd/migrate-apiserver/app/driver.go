@@ -62,7 +62,10 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 		}
 
 		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), o.Namespaces...)
-		pool := member.NewPool(inventory, member.Options{})
+		pool := member.NewPool(inventory, member.Options{
+			AllowInsecureTLS:    o.Members.AllowInsecureTLS,
+			AllowLocalAddresses: o.Members.AllowLocalAddresses,
+		})
 		inventory.OnClusterChange(pool.Invalidate)
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 		return &hosted{
@@ -72,7 +75,7 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 				Host:           inventory,
 				Access:         fleet.NewAccess(a),
 				Members:        driver.PoolMembers(pool),
-				ReviewMembers:  o.MemberAccessReview,
+				ReviewMembers:  o.Members.AccessReview,
 				Events:         broadcaster.NewRecorder(clientscheme.Scheme, reporter),
 				Clock:          clock.RealClock{},
 				LeaderElection: leader,

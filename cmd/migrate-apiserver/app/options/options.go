@@ -54,9 +54,8 @@ type Options struct {
 	// Namespaces are those whose fleets, clusters and Secrets are read; all where there
 	// are none.
 	Namespaces []string
-	// MemberAccessReview says that members are asked too what who created a Migrate may
-	// do there.
-	MemberAccessReview bool
+	// Members are those of the calls to member clusters.
+	Members Members
 	// Logs are those of logging.
 	Logs *logs.Options
 
@@ -114,6 +113,7 @@ func (o *Options) UsesEmbeddedEtcd() bool {
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	o.EmbeddedEtcd.addFlags(&sets)
+	o.Members.addFlags(&sets)
 	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
@@ -125,8 +125,6 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
 	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
-	sets.FlagSet("member clusters").BoolVar(&o.MemberAccessReview, "member-access-review", o.MemberAccessReview,
-		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
 	sets.FlagSet("host cluster").StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
 		"Namespaces of the host whose fleets, clusters and Secrets this server may read. Migrates in others wait, and say so. Empty means all.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))

@@ -232,9 +232,11 @@ func validateOrderedResources(ordered map[string]string, path *field.Path) field
 			errs = append(errs, field.Invalid(at, resource,
 				`is not a resource: write its plural name without a group, as "pods"`))
 		}
-		for _, entry := range strings.Split(ordered[resource], ",") {
+		for entry := range strings.SplitSeq(ordered[resource], ",") {
 			if msg := orderedEntry(entry); msg != "" {
+				// The first is enough: each tells the whole value.
 				errs = append(errs, field.Invalid(at, ordered[resource], msg))
+				break
 			}
 		}
 	}

@@ -17,14 +17,20 @@ import (
 
 // ValidateMigrate validates a new Migrate.
 func ValidateMigrate(m *backup.Migrate) field.ErrorList {
+	if errs := validateBytes(m); len(errs) > 0 {
+		return errs
+	}
 	errs := apivalidation.ValidateObjectMeta(&m.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...)
+	return firstOf(append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...))
 }
 
 // ValidateMigrateUpdate validates a change of a Migrate. The spec can't change,
 // so it is not validated again: an object that was accepted before a rule was
 // added can still be labelled.
 func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
+	if errs := validateBytesUpdate(m, old); len(errs) > 0 {
+		return errs
+	}
 	errs := apivalidation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	spec := field.NewPath("spec")
 	for _, f := range []struct {
@@ -41,7 +47,7 @@ func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 				"can't be changed after creation: create another Migrate, or delete this one and create it again"))
 		}
 	}
-	return errs
+	return firstOf(errs)
 }
 
 // ValidateMigrateRecord validates a record of what was observed: a final phase
@@ -91,6 +97,9 @@ func validateDestination(d *backup.Destination, namespace string, path *field.Pa
 		errs = append(errs, validateName(d.Fleet, "a Fleet", path.Child("fleet"))...)
 	}
 
+	if n := len(d.Clusters); n > maxClusters {
+		return append(errs, field.TooMany(path.Child("clusters"), n, maxClusters))
+	}
 	seen := sets.New[cluster]()
 	for i := range d.Clusters {
 		ref, at := &d.Clusters[i], path.Child("clusters").Index(i)

@@ -4,7 +4,9 @@
 package validation_test
 
 import (
+	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -371,6 +373,72 @@ func TestRecord(t *testing.T) {
 			expect(t, validation.ValidateMigrateRecord(m, old), test.want)
 		})
 	}
+}
+
+func TestBounds(t *testing.T) {
+	tests := map[string]struct {
+		change func(*backup.Migrate)
+		want   []string
+	}{
+		"10,000 clusters": {
+			change: func(m *backup.Migrate) {
+				for i := range 10_000 {
+					m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, attached(fmt.Sprintf("m%d", i)))
+				}
+			},
+			want: []string{`spec.targetCluster.clusters: Too many: 10000: must have at most 500 items`},
+		},
+		"501 clusters": {
+			change: func(m *backup.Migrate) {
+				for i := range 501 {
+					m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, attached(fmt.Sprintf("m%d", i)))
+				}
+			},
+			want: []string{`spec.targetCluster.clusters: Too many: 501: must have at most 500 items`},
+		},
+		"a long name": {
+			change: func(m *backup.Migrate) {
+				m.Spec.Policy = &backup.MigratePolicy{OrderedResources: map[string]string{"pods": strings.Repeat("x", 1<<20)}}
+			},
+			want: []string{`spec: Forbidden: metadata and spec are larger than 512 KiB together: select by labels instead of naming everything, or split it into several Migrates`},
+		},
+		"a list of nothing": {
+			change: func(m *backup.Migrate) {
+				m.Spec.Policy = &backup.MigratePolicy{OrderedResources: map[string]string{"pods": ",,,"}}
+			},
+			want: []string{`spec.policy.orderedResources[pods]: Invalid value: ",,,": has an empty entry: write "namespace/name", or "name" for a cluster-scoped resource, separated by "," without spaces`},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			m := migrate()
+			test.change(m)
+			expect(t, validation.ValidateMigrate(m), test.want)
+		})
+	}
+}
+
+func TestOnlySoManyErrorsAreTold(t *testing.T) {
+	m := migrate()
+	m.Spec.Policy = &backup.MigratePolicy{ResourceFilter: &backup.ResourceFilter{IncludedNamespaces: make([]string, 10_000)}}
+	errs := validation.ValidateMigrate(m)
+	if len(errs) != 101 {
+		t.Fatalf("got %d errors, want 101", len(errs))
+	}
+	expect(t, errs[100:], []string{`spec: Forbidden: and 9900 errors more`})
+}
+
+// TestGrowth changes an object that is larger than it could be made today.
+func TestGrowth(t *testing.T) {
+	old := migrate()
+	old.ResourceVersion = "1"
+	old.Spec.Policy = &backup.MigratePolicy{OrderedResources: map[string]string{"pods": strings.Repeat("x", 1<<20)}}
+	old.Labels = map[string]string{"a": "b"}
+	m := old.DeepCopy()
+	m.Labels["a"] = "c"
+	expect(t, validation.ValidateMigrateUpdate(m, old), nil)
+	m.Labels["a"] = "longer"
+	expect(t, validation.ValidateMigrateUpdate(m, old), []string{`metadata: Forbidden: metadata and spec are larger than 512 KiB together: select by labels instead of naming everything, or split it into several Migrates`})
 }
 
 func TestNothingPanics(t *testing.T) {

@@ -1,0 +1,29 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import cliflag "k8s.io/component-base/cli/flag"
+
+// Members are the options of the calls to member clusters, whose kubeconfigs tenants
+// write.
+type Members struct {
+	// AllowInsecureTLS accepts kubeconfigs that don't verify the member.
+	AllowInsecureTLS bool
+	// AllowLocalAddresses lets members be at addresses of this machine and its
+	// network.
+	AllowLocalAddresses bool
+	// AccessReview has members asked too what who created a Migrate may do there.
+	AccessReview bool
+}
+
+func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
+	fs := sets.FlagSet("member clusters")
+	fs.BoolVar(&m.AllowInsecureTLS, "member-allow-insecure-tls", m.AllowInsecureTLS,
+		"Accept kubeconfigs with insecure-skip-tls-verify. Whoever is on the way to such a member can take its credentials and answer in its place.")
+	fs.BoolVar(&m.AllowLocalAddresses, "member-allow-local-addresses", m.AllowLocalAddresses,
+		"Let members, and the storage that a member's Velero names, be at loopback, link-local, unspecified and multicast addresses and at those of metadata services of clouds. "+
+			"Whoever may write a kubeconfig's Secret can then have this server call what runs on its own machine. For fleets on one machine only.")
+	fs.BoolVar(&m.AccessReview, "member-access-review", m.AccessReview,
+		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
+}

@@ -1,0 +1,147 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+)
+
+func TestKnown(t *testing.T) {
+	as := func(name string) authenticator.Request {
+		return authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+			return &authenticator.Response{User: &user.DefaultInfo{Name: name}}, true, nil
+		})
+	}
+	for path, want := range map[string]bool{
+		"/healthz": true, "/livez": true, "/readyz": true, "/readyz?verbose": true,
+		"/healthz/": false, "/readyz/etcd": false, "//readyz": false, "/version": false, "/metrics": false, "/": false,
+	} {
+		request := httptest.NewRequest(http.MethodGet, "https://server"+path, nil)
+		if _, ok, err := known(as(user.Anonymous)).AuthenticateRequest(request); ok != want || err != nil {
+			t.Errorf("nobody at %s: got %v, %v, want %v", path, ok, err, want)
+		}
+		if _, ok, err := known(as("somebody")).AuthenticateRequest(request); !ok || err != nil {
+			t.Errorf("somebody at %s: got %v, %v", path, ok, err)
+		}
+	}
+	if known(nil) != nil {
+		t.Error("an authenticator where there was none")
+	}
+}
+
+// TestDelegation has a host that answers, then doesn't, then does again.
+func TestDelegation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := &fakeAuthorizer{}
+		d := newDelegation(host)
+		if d.check(nil) == nil {
+			t.Error("ready before the host was asked")
+		}
+		go d.run(t.Context())
+		check := func(after time.Duration, ready bool, asked int) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			for range 100 { // probes
+				if err := d.check(nil); (err == nil) != ready {
+					t.Errorf("ready: %v, want %v (%v)", err == nil, ready, err)
+				}
+			}
+			if got := host.questions(); got != asked {
+				t.Errorf("the host was asked %d different questions, want %d", got, asked)
+			}
+		}
+		check(0, true, 1)
+		check(25*time.Second, true, 3)
+		host.set(errors.New("subjectaccessreviews is forbidden"))
+		check(5*time.Second, false, 4)
+		check(3*time.Second, false, 7)
+		host.set(nil)
+		check(time.Second, true, 8)
+		check(9*time.Second, true, 8)
+	})
+}
+
+type fakeAuthorizer struct {
+	mutex sync.Mutex
+	err   error
+	paths map[string]bool
+}
+
+func (a *fakeAuthorizer) Authorize(_ context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.paths == nil {
+		a.paths = map[string]bool{}
+	}
+	a.paths[attributes.GetPath()] = true
+	return authorizer.DecisionNoOpinion, "", a.err
+}
+
+func (a *fakeAuthorizer) questions() int {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return len(a.paths)
+}
+
+func (a *fakeAuthorizer) set(err error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.err = err
+}
+
+func TestBoundedYAML(t *testing.T) {
+	const limit = 1000
+	bomb := "a: &a " + strings.Repeat("x", 100) + "\nb: [" + strings.Repeat("*a,", 100) + "]\n"
+	for name, test := range map[string]struct {
+		contentType, body string
+		want              int
+	}{
+		"YAML":                       {"application/yaml", "a: &a 1\nb: *a\n", 200},
+		"an apply":                   {"application/apply-patch+yaml", `{"a": "b"}`, 200},
+		"a bomb":                     {"application/yaml", bomb, 413},
+		"a bomb in capitals":         {"Application/YAML;charset=utf-8", bomb, 413},
+		"a bomb in an apply":         {"application/apply-patch+yaml", bomb, 413},
+		"an alias of itself":         {"application/yaml", "a: &a [*a]", 413},
+		"no YAML":                    {"application/yaml", "{", 400},
+		"no YAML said to be so":      {"application/json", bomb, 200},
+		"larger, which others check": {"application/yaml", "a: " + strings.Repeat("x", limit), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			passed := ""
+			handler := withBoundedYAML(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				passed = string(body)
+			}), limit, serializer.NewCodecFactory(runtime.NewScheme()))
+			request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(test.body))
+			request.Header.Set("Content-Type", test.contentType)
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, request)
+			if answer.Code != test.want {
+				t.Errorf("got %d, want %d: %s", answer.Code, test.want, answer.Body)
+			}
+			if test.want == 200 && passed != test.body {
+				t.Errorf("passed on %d bytes of %d", len(passed), len(test.body))
+			}
+		})
+	}
+}

@@ -1,0 +1,218 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// What the member's discovery tells of. Velero takes none of the last three: a
+// subresource, what can't be created, what can't be listed.
+var discovered = map[string]string{
+	"/api":  `{"kind":"APIVersions","versions":["v1"]}`,
+	"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
+	"/api/v1": `{"kind":"APIResourceList","groupVersion":"v1","resources":[
+		{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","get","list"],"shortNames":["cm"]},
+		{"name":"secrets","singularName":"secret","namespaced":true,"kind":"Secret","verbs":["create","delete","get","list"]},
+		{"name":"events","singularName":"event","namespaced":true,"kind":"Event","verbs":["create","delete","get","list"]},
+		{"name":"nodes","singularName":"node","namespaced":false,"kind":"Node","verbs":["create","delete","get","list"]},
+		{"name":"persistentvolumes","singularName":"persistentvolume","namespaced":false,"kind":"PersistentVolume","verbs":["create","delete","get","list"],"shortNames":["pv"]},
+		{"name":"pods/log","singularName":"","namespaced":true,"kind":"Pod","verbs":["get","list"]},
+		{"name":"componentstatuses","singularName":"componentstatus","namespaced":false,"kind":"ComponentStatus","verbs":["get","list"]},
+		{"name":"bindings","singularName":"binding","namespaced":true,"kind":"Binding","verbs":["create"]}]}`,
+	"/apis/apps/v1": `{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[
+		{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["create","delete","get","list"],"shortNames":["deploy"]}]}`,
+}
+
+// reviewer answers SubjectAccessReviews: all but what is refused is allowed.
+type reviewer struct {
+	refuses func(authorizationv1.ResourceAttributes) bool
+
+	mutex sync.Mutex
+	asked []string
+	specs []authorizationv1.SubjectAccessReviewSpec
+}
+
+func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path != "/apis/authorization.k8s.io/v1/subjectaccessreviews" {
+		if answer, known := discovered[r.URL.Path]; known {
+			fmt.Fprint(w, answer)
+			return
+		}
+		http.NotFound(w, r)
+		return
+	}
+	var review authorizationv1.SubjectAccessReview
+	_ = json.NewDecoder(r.Body).Decode(&review)
+	what := *review.Spec.ResourceAttributes
+	v.mutex.Lock()
+	v.asked = append(v.asked, strings.Join([]string{what.Verb, what.Group + "/" + what.Resource, what.Namespace}, " "))
+	v.specs = append(v.specs, review.Spec)
+	v.mutex.Unlock()
+	review.Status.Allowed = v.refuses == nil || !v.refuses(what)
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(review)
+}
+
+// reviewOf is the review in the source or in the target of a Migrate by jane.
+func reviewOf(filter v1alpha1.ResourceFilter, source bool) migration.Review {
+	m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{
+		Requester: &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}},
+		Policy:    &v1alpha1.MigratePolicy{ResourceFilter: &filter, NamespaceMapping: map[string]string{"a": "z"}},
+	}}
+	return migration.ReviewOf(m, migration.Party{Source: source})
+}
+
+func TestReview(t *testing.T) {
+	notAll := func(a authorizationv1.ResourceAttributes) bool { return a.Resource == "*" }
+	for _, tt := range []struct {
+		name    string
+		filter  v1alpha1.ResourceFilter
+		target  bool
+		refuses func(authorizationv1.ResourceAttributes) bool
+		asked   []string
+		want    string
+	}{
+		{name: "all of it", asked: []string{"get */* ", "list */* "}},
+		{name: "all of it in a target", target: true, asked: []string{"create */* "}},
+		{
+			name: "each resource", refuses: notAll,
+			asked: []string{
+				"get */* ", "get /configmaps ", "get /events ", "get /nodes ", "get /persistentvolumes ", "get /secrets ", "get apps/deployments ",
+				"list */* ", "list /configmaps ", "list /events ", "list /nodes ", "list /persistentvolumes ", "list /secrets ", "list apps/deployments ",
+			},
+		},
+		{
+			name: "what a target gets of it", target: true, refuses: notAll,
+			asked: []string{"create */* ", "create /configmaps ", "create /persistentvolumes ", "create /secrets ", "create apps/deployments "},
+		},
+		{
+			name: "in named namespaces", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, IncludedResources: []string{"cm"}}, refuses: notAll,
+			asked: []string{"get */* ", "get /configmaps a", "get /configmaps b", "list */* ", "list /configmaps a", "list /configmaps b"},
+		},
+		{
+			name: "in the namespaces that they are mapped to", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, IncludedResources: []string{"cm"}},
+			target: true, refuses: notAll,
+			asked: []string{"create */* ", "create /configmaps b", "create /configmaps z"},
+		},
+		{
+			name: "no Secrets", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"secrets", "configmaps"}},
+			refuses: func(a authorizationv1.ResourceAttributes) bool { return a.Resource == "*" || a.Resource == "secrets" },
+			asked:   []string{"get */* ", "get /configmaps a", "get /secrets a", "list */* ", "list /configmaps a", "list /secrets a"},
+			want:    `user "jane" may not get secrets in namespace a in member1, which the migration would do for them`,
+		},
+		{
+			name: "not everywhere", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}},
+			refuses: func(a authorizationv1.ResourceAttributes) bool { return a.Namespace == "" && a.Verb == "list" },
+			asked:   []string{"get */* ", "get apps/deployments ", "list */* ", "list apps/deployments "},
+			want:    `user "jane" may not list deployments.apps in all namespaces in member1, which the migration would do for them`,
+		},
+		{
+			name: "not what is of the cluster", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"pv"}}, target: true,
+			refuses: func(authorizationv1.ResourceAttributes) bool { return true },
+			asked:   []string{"create */* ", "create /persistentvolumes "},
+			want:    `user "jane" may not create persistentvolumes in member1, which the migration would do for them`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server, v := newAPIServer(t), &reviewer{refuses: tt.refuses}
+			server.setFault(v.ServeHTTP)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+			refusal, err := m.Review(t.Context(), reviewOf(tt.filter, !tt.target))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if refusal != tt.want {
+				t.Errorf("refusal %q, want %q", refusal, tt.want)
+			}
+			slices.Sort(v.asked)
+			if diff := cmp.Diff(tt.asked, v.asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			for _, spec := range v.specs {
+				who := authorizationv1.SubjectAccessReviewSpec{
+					User: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string]authorizationv1.ExtraValue{"scopes": {"all"}},
+					ResourceAttributes: spec.ResourceAttributes,
+				}
+				if diff := cmp.Diff(who, spec); diff != "" {
+					t.Errorf("asked about somebody else (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestReviewOfOneCallAtATime has a member that takes one call at a time.
+func TestReviewOfOneCallAtATime(t *testing.T) {
+	server, v := newAPIServer(t), &reviewer{}
+	server.setFault(v.ServeHTTP)
+	o := quick()
+	o.MaxCalls = 1
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+	if refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
+		t.Errorf("got %q, %v", refusal, err)
+	}
+}
+
+// TestReviewThatCantBeMade has members that can't tell: nobody is refused, and
+// nobody let in.
+func TestReviewThatCantBeMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault http.HandlerFunc
+		want  string
+	}{
+		"may not ask": {status(403, "you may not create subjectaccessreviews"), "you may not create subjectaccessreviews"},
+		"errors":      {status(500, "etcd is down"), "etcd is down"},
+		"garbage":     {garbage, ""},
+		"no discovery": {func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/apis/authorization") {
+				(&reviewer{refuses: func(authorizationv1.ResourceAttributes) bool { return true }}).ServeHTTP(w, r)
+				return
+			}
+			status(503, "no discovery")(w, r)
+		}, "it answers 503, and not as Kubernetes does"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newAPIServer(t)
+			server.setFault(test.fault)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true))
+			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
+			}
+		})
+	}
+}
+
+// TestReviewTakesNothingButTheAnswer has a hostile member answer about somebody
+// else: what is recorded of the requester is shared with all that reads it.
+func TestReviewTakesNothingButTheAnswer(t *testing.T) {
+	server := newAPIServer(t)
+	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
+	})
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+	review := reviewOf(v1alpha1.ResourceFilter{}, true)
+	if refusal, err := m.Review(t.Context(), review); err != nil || refusal != "" {
+		t.Errorf("got %q, %v", refusal, err)
+	}
+	want := v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	if diff := cmp.Diff(want, review.Requester); diff != "" {
+		t.Errorf("the requester is another one (-want +got):\n%s", diff)
+	}
+}

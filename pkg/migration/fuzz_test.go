@@ -1,0 +1,160 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/randfill"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// maxStatus is what a status may have: what etcd takes less what metadata and spec
+// may have.
+const maxStatus = 1 << 20
+
+// FuzzStatusOfAnything has members say anything at all, several times in a row, of a Migrate
+// whose spec may be anything too.
+func FuzzStatusOfAnything(f *testing.F) {
+	for n := range 64 {
+		f.Add([]byte(strings.Repeat(string(rune(n*7)), 200+n*50)), uint8(n))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, shape uint8) {
+		fill := randfill.NewFromGoFuzz(data).MaxDepth(8).NilChance(.3).NumElements(0, 3).Funcs(
+			func(at *metav1.Time, c randfill.Continue) {
+				at.Time = start.Add(time.Duration(c.Int31()) * time.Second)
+			},
+			func(p *velerov1.BackupPhase, c randfill.Continue) { *p = anyOf(c, "", backupPhases...) },
+			func(p *velerov1.RestorePhase, c randfill.Continue) { *p = anyOf(c, "", restorePhases...) },
+			func(l *velerov1.BackupStorageLocation, c randfill.Continue) {
+				*l = bucket("velero")
+				if c.Bool() {
+					c.FillNoCustom(l)
+				}
+			},
+			func(err *error, c randfill.Continue) {
+				if c.Bool() {
+					*err = errors.New(c.String(0))
+				}
+			},
+		)
+		s := newScene(t, []Cluster{m2, m3}[:shape%3]...)
+		if shape&4 != 0 {
+			fill.Fill(&s.m.Spec)
+		}
+		for range 6 {
+			if shape&8 == 0 {
+				fill.Fill(&s.seen.Host.SourceFleet)
+			}
+			for c := range s.seen.Members {
+				var said Member
+				fill.Fill(&said)
+				s.seen.Members[c] = said
+			}
+			before := *s.m.Status.DeepCopy()
+			after := Status(s.m, s.seen, s.now)
+			if IsTerminal(before.Phase) {
+				if diff := cmp.Diff(before, after); diff != "" {
+					t.Fatalf("an end that changed (-before +after)\n%s", diff)
+				}
+			}
+			wantBounded(t, after)
+			if actions := Next(s.m, s.seen); IsTerminal(before.Phase) && len(actions) > 0 {
+				t.Fatalf("something to do after the end: %v", actions)
+			}
+			Clusters(s.m, s.seen.Host)
+			s.m.Status = after
+			s.now = s.now.Add(time.Minute)
+		}
+	})
+}
+
+var (
+	backupPhases = []velerov1.BackupPhase{
+		velerov1.BackupPhaseNew, velerov1.BackupPhaseFailedValidation, velerov1.BackupPhaseInProgress, velerov1.BackupPhaseCompleted,
+		velerov1.BackupPhaseCompleted, velerov1.BackupPhasePartiallyFailed, velerov1.BackupPhaseFailed, velerov1.BackupPhaseDeleting,
+	}
+	restorePhases = []velerov1.RestorePhase{
+		velerov1.RestorePhaseNew, velerov1.RestorePhaseFailedValidation, velerov1.RestorePhaseInProgress, velerov1.RestorePhaseCompleted,
+		velerov1.RestorePhasePartiallyFailed, velerov1.RestorePhaseFailed,
+	}
+)
+
+// anyOf is one of several, or a new one.
+func anyOf[T ~string](c randfill.Continue, unknown T, known ...T) T {
+	if i := c.Intn(len(known) + 1); i < len(known) {
+		return known[i]
+	}
+	return unknown + T(c.String(0))
+}
+
+func wantBounded(t *testing.T, status v1alpha1.MigrateStatus) {
+	t.Helper()
+	encoded, err := json.Marshal(status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(encoded) > maxStatus {
+		t.Fatalf("the status has %d bytes, more than %d", len(encoded), maxStatus)
+	}
+}
+
+// TestTheLargestStatus has as many targets as there may be, each with the longest
+// name, which say as much as they can.
+func TestTheLargestStatus(t *testing.T) {
+	var targets []Cluster
+	for i := range MaxTargets {
+		targets = append(targets, Cluster{KindAttachedCluster, fmt.Sprintf("t%03d", i) + strings.Repeat("x", 249)})
+	}
+	s := newScene(t, targets...)
+	much := strings.Repeat("much ", 1<<11)
+	for _, c := range targets {
+		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
+		s.seen.Host.Clusters[c] = ClusterState{Ready: true, Access: Access{Granted: true}}
+		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+	}
+	s.restoring()
+	all := make([]string, 40)
+	for i := range all {
+		all[i] = much
+	}
+	for _, phase := range []velerov1.RestorePhase{velerov1.RestorePhase(much), velerov1.RestorePhaseFailedValidation} {
+		for _, c := range targets {
+			s.with(c, func(m *Member) {
+				m.Restore = &velerov1.Restore{
+					ObjectMeta: metav1.ObjectMeta{Name: much},
+					Status:     velerov1.RestoreStatus{Phase: phase, FailureReason: much, ValidationErrors: all},
+				}
+				m.Results = &Results{Errors: all}
+			})
+		}
+		wantBounded(t, s.record())
+	}
+	s.wantPhase("Failed")
+}
+
+func TestTooManyTargets(t *testing.T) {
+	s := newScene(t)
+	for i := range MaxTargets - 1 {
+		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
+	}
+	s.record()
+	s.wantPhase("Pending")
+	s.wantCondition("Ready", "False", "TooManyTargets")
+
+	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:] // m1, the source, may be in it or not
+	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:]
+	if status := s.record(); len(status.TargetClusterStatus) != MaxTargets {
+		t.Errorf("got %d targets", len(status.TargetClusterStatus))
+	}
+}

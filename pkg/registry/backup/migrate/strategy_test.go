@@ -1,0 +1,92 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migrate
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/user"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+)
+
+var (
+	jane    = &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	isJane  = &backup.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	claimed = &backup.Requester{Username: "mallory", UID: "1", Groups: []string{"system:masters"}, Extra: map[string][]string{"scopes": {"none"}}}
+)
+
+func newMigrate(requester *backup.Requester) *backup.Migrate {
+	return &backup.Migrate{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "default", ResourceVersion: "1"}, Spec: backup.MigrateSpec{
+		SourceCluster: backup.Destination{Fleet: "f"}, TargetCluster: backup.Destination{Fleet: "f"}, Requester: requester,
+	}}
+}
+
+// TestCreateRecordsWhoAsks sends no requester, and that of somebody else.
+func TestCreateRecordsWhoAsks(t *testing.T) {
+	for name, sent := range map[string]*backup.Requester{"none": nil, "forged": claimed, "empty": {}} {
+		m := newMigrate(sent)
+		strategy := NewStrategy(runtime.NewScheme())
+		strategy.PrepareForCreate(genericapirequest.WithUser(context.Background(), jane), m)
+		if diff := cmp.Diff(isJane, m.Spec.Requester); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	m := newMigrate(claimed)
+	NewStrategy(runtime.NewScheme()).PrepareForCreate(context.Background(), m)
+	if m.Spec.Requester != nil {
+		t.Errorf("nobody is known to ask, and %v is recorded", m.Spec.Requester)
+	}
+}
+
+// TestCreateKeepsItsOwn changes what the request knows of its user afterwards.
+func TestCreateKeepsItsOwn(t *testing.T) {
+	u := &user.DefaultInfo{Name: "jane", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	m := newMigrate(nil)
+	NewStrategy(runtime.NewScheme()).PrepareForCreate(genericapirequest.WithUser(context.Background(), u), m)
+	u.Groups[0] = "system:masters"
+	delete(u.Extra, "scopes")
+	if m.Spec.Requester.Groups[0] != "shop" || len(m.Spec.Requester.Extra) != 1 {
+		t.Errorf("recorded is %+v", m.Spec.Requester)
+	}
+}
+
+// TestUpdateKeepsTheRequester is by another user, who sends every requester.
+func TestUpdateKeepsTheRequester(t *testing.T) {
+	ctx := genericapirequest.WithUser(context.Background(), &user.DefaultInfo{Name: "joe"})
+	strategy := NewStrategy(runtime.NewScheme())
+	for name, sent := range map[string]*backup.Requester{"none, as kubectl replace does": nil, "forged": claimed, "the same": isJane} {
+		old, m := newMigrate(isJane), newMigrate(sent)
+		strategy.PrepareForUpdate(ctx, m, old)
+		if diff := cmp.Diff(isJane, m.Spec.Requester); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if errs := strategy.ValidateUpdate(ctx, m, old); len(errs) != 0 {
+			t.Errorf("%s: %v", name, errs)
+		}
+	}
+}
+
+// TestNobodyOwnsTheRequester is what server-side apply is told.
+func TestNobodyOwnsTheRequester(t *testing.T) {
+	reset := NewStrategy(runtime.NewScheme()).GetResetFields()
+	fields := reset[fieldpath.APIVersion("backup.kurator.dev/v1alpha1")]
+	if fields == nil || len(reset) != 1 {
+		t.Fatalf("reset are %v", reset)
+	}
+	for path, want := range map[string]bool{"requester": true, "sourceCluster": false, "targetCluster": false, "policy": false} {
+		if got := fields.Has(fieldpath.MakePathOrDie("spec", path)); got != want {
+			t.Errorf("spec.%s is reset: %v, want %v", path, got, want)
+		}
+	}
+	if !fields.Has(fieldpath.MakePathOrDie("status")) {
+		t.Error("the status is not reset")
+	}
+}

@@ -1,0 +1,81 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package velero_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"strings"
+	"testing"
+
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// FuzzObjectName makes names of everything that can be the name of a cluster, a
+// namespace and a Migrate.
+func FuzzObjectName(f *testing.F) {
+	const uid = "c948154d-1727-4d01-bf47-7ffb03f800a3"
+	f.Add("kurator-member1", "default", "select-labels", uid)
+	f.Add(strings.Repeat("a", 253), strings.Repeat("b", 63), strings.Repeat("c", 253), uid)
+	for dots := range 12 {
+		f.Add(strings.Repeat("a", 160+dots)+strings.Repeat(".b", 20), "n", strings.Repeat("c.", 20)+"d", uid)
+	}
+	f.Fuzz(func(t *testing.T, cluster, namespace, name, uid string) {
+		if len(apivalidation.NameIsDNSSubdomain(cluster, false))+len(apivalidation.ValidateNamespaceName(namespace, false))+
+			len(apivalidation.NameIsDNSSubdomain(name, false))+len(validation.IsDNS1123Label(uid)) > 0 {
+			t.Skip()
+		}
+		m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(uid)}}
+		got := velero.ObjectName(cluster, m)
+		if errs := apivalidation.NameIsDNSSubdomain(got, false); len(errs) > 0 {
+			t.Errorf("%q: %v", got, errs)
+		}
+		if errs := validation.IsValidLabelValue(velero.LabelValue(got)); len(errs) > 0 {
+			t.Errorf("label %q: %v", velero.LabelValue(got), errs)
+		}
+	})
+}
+
+// FuzzReadErrors reads results of a storage that may hold anything, packed and as it
+// is.
+func FuzzReadErrors(f *testing.F) {
+	for _, results := range []string{
+		`{"errors":{"velero":["a"],"cluster":["b"],"namespaces":{"n":["c"]}},"warnings":{}}`,
+		`{"errors":null}`, `{"errors":{"namespaces":{"n":null}}}`, `[]`, `null`, ``, strings.Repeat("[", 1<<11), "{\"errors\":{\"velero\":[\"\xff\"]}}",
+	} {
+		f.Add([]byte(results))
+	}
+	f.Fuzz(func(t *testing.T, results []byte) {
+		var packed bytes.Buffer
+		packer := gzip.NewWriter(&packed)
+		_, _ = packer.Write(results)
+		_ = packer.Close()
+		for _, file := range [][]byte{results, packed.Bytes(), packed.Bytes()[:packed.Len()/2]} {
+			errs, err := velero.ReadErrors(bytes.NewReader(file))
+			if err != nil && len(errs) > 0 {
+				t.Errorf("both errors and %v", err)
+			}
+		}
+	})
+}
+
+// TestReadErrorsOfABomb unpacks a small file into as much as it may be, and no more.
+func TestReadErrorsOfABomb(t *testing.T) {
+	var packed bytes.Buffer
+	packer := gzip.NewWriter(&packed)
+	_, _ = packer.Write([]byte(`{"errors":{"velero":["`))
+	for range 64 {
+		_, _ = packer.Write(bytes.Repeat([]byte("x"), 1<<20))
+	}
+	_ = packer.Close()
+	if _, err := velero.ReadErrors(&packed); err == nil {
+		t.Error("64 MiB were read")
+	}
+}

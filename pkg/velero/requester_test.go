@@ -1,0 +1,43 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package velero
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// TestEveryObjectNamesTheRequester goes through all that is created in members.
+func TestEveryObjectNamesTheRequester(t *testing.T) {
+	m := migrate("ns", "app", "c948154d-1727")
+	m.Spec.Requester = &v1alpha1.Requester{Username: "system:serviceaccount:ns:jane", Groups: []string{"shop"}}
+	backup := Backup(m, "m1", "default")
+	handedOver := HandedOverBackup(m.UID, backup, "default", 1)
+	for name, object := range map[string]metav1.Object{
+		"Backup": backup, "Restore": Restore(m, "m2", "b"), "Backup in the target": handedOver,
+		"PodVolumeBackup":     HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
+		"ServerStatusRequest": ServerStatusRequest(m, "m2"),
+		"DownloadRequest":     DownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, "r"),
+	} {
+		want := map[string]string{"backup.kurator.dev/migrate": "ns/app", "backup.kurator.dev/requester": "system:serviceaccount:ns:jane"}
+		got := map[string]string{}
+		for key, value := range object.GetAnnotations() {
+			if _, ours := want[key]; ours {
+				got[key] = value
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	m.Spec.Requester = nil
+	if _, named := Backup(m, "m1", "default").Annotations["backup.kurator.dev/requester"]; named {
+		t.Error("nobody is recorded, and the Backup names somebody")
+	}
+}

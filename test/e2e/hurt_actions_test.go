@@ -1,0 +1,204 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
+	"kurator.dev/migrate-apiserver/test/netproxy"
+)
+
+// hurtNamespace is the namespace of the host that the Migrates of TestHurt are
+// in, with a fleet whose clusters are reached through a bad network.
+const hurtNamespace = "hurt"
+
+// hurtLease are the times of the Lease while TestHurt runs: who takes over from a
+// server that was killed waits for the end of its Lease.
+var hurtLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"}
+
+// network is the one between our server and the members.
+type network struct {
+	to [len(members)]*netproxy.Proxy
+}
+
+// hurtFleet makes the members known to hurtNamespace through proxies, and gives
+// our server a short Lease, until the end of the test.
+func hurtFleet(t *testing.T) *network {
+	t.Helper()
+	absent(t, hurtNamespace)
+	host.apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: %[1]s}
+---
+apiVersion: fleet.kurator.dev/v1alpha1
+kind: Fleet
+metadata: {name: quickstart, namespace: %[1]s}
+spec:
+  clusters:
+  - {kind: AttachedCluster, name: kurator-member1}
+  - {kind: AttachedCluster, name: kurator-member2}
+  - {kind: AttachedCluster, name: kurator-member3}
+  - {kind: AttachedCluster, name: kurator-member4}
+`, hurtNamespace))
+	n := &network{}
+	for i := 1; i < len(members); i++ {
+		n.to[i] = newProxy(t, i)
+		attachBy(t, hurtNamespace, i, kubeconfigThrough(t, i, n.to[i]))
+		ready(t, hurtNamespace, i)
+	}
+	serve(t, hurtLease...)
+	t.Cleanup(func() { serve(t) })
+	return n
+}
+
+func newProxy(t *testing.T, n int) *netproxy.Proxy {
+	t.Helper()
+	config, err := fleet.MemberConfig(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := netproxy.Listen(config.Host[len("https://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// kubeconfigThrough is a member's kubeconfig that leads through a proxy.
+func kubeconfigThrough(t *testing.T, n int, p *netproxy.Proxy) []byte {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(members[n].kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range config.Clusters {
+		c.Server = "https://" + p.Addr()
+	}
+	kubeconfig, err := clientcmd.Write(*config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
+}
+
+// link puts the network to members into a mode, and ends the connections that
+// are open if nothing new gets through.
+func link(mode netproxy.Mode, to ...int) action {
+	return func(t *testing.T, r *run) {
+		t.Helper()
+		for _, n := range to {
+			if err := r.network.to[n].Set(mode); err != nil {
+				t.Fatal(err)
+			}
+			if mode == netproxy.Refuse {
+				r.network.to[n].Cut()
+			}
+			r.later(func() {
+				if err := r.network.to[n].Set(netproxy.Pass); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// Names of processes, for actions.
+const (
+	ourServer     = "migrate-apiserver"
+	hostAPIServer = "host-apiserver"
+	storage       = "storage"
+	etcd          = "etcd"
+)
+
+func apiserverOf(n int) string { return localfleet.MemberName(n) + "-apiserver" }
+func veleroOf(n int) string    { return localfleet.MemberName(n) + "-velero" }
+
+// stop stops processes by SIGSTOP until goOn or the end of the case.
+func stop(processes ...string) action {
+	return func(t *testing.T, r *run) {
+		t.Helper()
+		for _, name := range processes {
+			r.release[name] = pause(t, name)
+		}
+	}
+}
+
+// goOn lets go what stop or a hold of that name holds.
+func goOn(names ...string) action {
+	return func(t *testing.T, r *run) {
+		t.Helper()
+		for _, name := range names {
+			r.release[name]()
+		}
+	}
+}
+
+// kill kills processes; they are started again by start or at the end of the
+// case.
+func kill(processes ...string) action {
+	return func(t *testing.T, r *run) {
+		t.Helper()
+		for _, name := range processes {
+			p := process(t, name)
+			if err := p.Kill(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.later(func() { startProcess(t, p) })
+		}
+	}
+}
+
+// start starts processes again and returns when they are ready.
+func start(processes ...string) action {
+	return func(t *testing.T, _ *run) {
+		t.Helper()
+		for _, name := range processes {
+			startProcess(t, process(t, name))
+		}
+	}
+}
+
+func process(t *testing.T, name string) *localfleet.Process {
+	t.Helper()
+	p, err := fleet.Process(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// startProcess also lets it go on: a process that is stopped is never ready.
+func startProcess(t *testing.T, p *localfleet.Process) {
+	t.Helper()
+	if p.Running() {
+		if err := p.Signal(syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// lasts lets a fault last.
+func lasts(d time.Duration) action {
+	return func(t *testing.T, _ *run) {
+		select {
+		case <-time.After(d):
+		case <-t.Context().Done():
+		}
+	}
+}

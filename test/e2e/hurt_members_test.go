@@ -1,0 +1,86 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"time"
+
+	"kurator.dev/migrate-apiserver/test/netproxy"
+)
+
+// hurtMembers are the cases in which a member's API server, or the network to it,
+// is hurt.
+func hurtMembers() []hurt {
+	return []hurt{{
+		name: "source-down-before",
+		steps: []step{
+			{do(kill(apiserverOf(source)), apply), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "kurator-member1 can't be asked since ")}},
+			{start(apiserverOf(source)), nil},
+		},
+	}, {
+		name: "target-down-before",
+		steps: []step{
+			{do(kill(apiserverOf(2)), apply), says{
+				source: tells("NoTargetReady", "No target can take the Backup yet, so none is made. kurator-member2: kurator-member2 can't be asked since "),
+				2:      tells("MemberUnreachable", "kurator-member2 can't be asked since "),
+			}},
+			{start(apiserverOf(2)), nil},
+		},
+	}, {
+		name: "source-down-during",
+		steps: []step{
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{kill(apiserverOf(source)), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "kurator-member1 can't be asked since ")}},
+			{do(goOn(veleroOf(source)), start(apiserverOf(source))), nil},
+		},
+	}, {
+		name:    "target-down-during",
+		targets: []int{2, 3},
+		steps: []step{
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
+			{do(kill(apiserverOf(2)), goOn(veleroOf(2))), says{0: tells("MemberUnreachable", "1 of 2 targets done."), 2: tells("MemberUnreachable", "kurator-member2 can't be asked since ")}},
+			{start(apiserverOf(2)), nil},
+		},
+	}, {
+		name: "source-and-target-down-after",
+		steps: []step{
+			{do(apply, finish), says{source: tells("BackupCompleted"), 2: tells("RestoreCompleted")}},
+			{do(kill(apiserverOf(source), apiserverOf(2)), checkLive, start(apiserverOf(source), apiserverOf(2))), nil},
+		},
+	}, {
+		name: "source-silent-before",
+		steps: []step{
+			{do(link(netproxy.Refuse, source), link(netproxy.Blackhole, source), apply), says{source: tells("MemberUnreachable", "TLS handshake timeout")}},
+			{link(netproxy.Pass, source), nil},
+		},
+	}, {
+		// One by the network and one by its process; what is known of them before
+		// makes no difference to the third.
+		name:    "targets-silent-during",
+		targets: []int{2, 3, 4},
+		steps: []step{
+			{do(stop(veleroOf(2), veleroOf(3)), apply), says{2: tells(restoreNew), 3: tells(restoreNew), 4: tells("RestoreCompleted")}},
+			{do(link(netproxy.Blackhole, 2), stop(apiserverOf(3))), says{
+				0: tells("MemberUnreachable", "1 of 3 targets done."),
+				2: tells("MemberUnreachable", "kurator-member2 can't be asked since "),
+				3: tells("MemberUnreachable", "kurator-member3 can't be asked since "),
+			}},
+			{do(goOn(veleroOf(2), veleroOf(3), apiserverOf(3)), link(netproxy.Pass, 2)), nil},
+		},
+	}, {
+		name: "connections-reset",
+		steps: []step{
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{link(netproxy.Reset, source), says{source: tells("MemberUnreachable", "connection reset by peer")}},
+			{do(stop(veleroOf(2)), goOn(veleroOf(source)), link(netproxy.Pass, source)), says{source: tells("BackupCompleted"), 2: tells(restoreNew)}},
+			{link(netproxy.Reset, 2), says{2: tells("MemberUnreachable", "connection reset by peer")}},
+			{do(goOn(veleroOf(2)), link(netproxy.Pass, 2)), nil},
+		},
+	}, {
+		name: "network-slow",
+		steps: []step{
+			{do(link(netproxy.Delay(200*time.Millisecond), source, 2), apply), nil},
+		},
+	}}
+}

@@ -1,0 +1,179 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// What holds release by these names.
+const (
+	theNamespace = "namespace"
+	theOther     = "other Migrate"
+)
+
+// hurtObjects are the cases in which objects in a member are in the way, or gone.
+func hurtObjects() []hurt {
+	return []hurt{{
+		name: "namespace-stuck-terminating",
+		steps: []step{
+			{do(stuckNamespace(2), apply), says{2: tells("NamespaceTerminating",
+				"Velero waits while a namespace that it restores into is being deleted in kurator-member2: namespace-stuck-terminating.",
+				"See what holds it: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
+			{goOn(theNamespace), nil},
+		},
+	}, {
+		name: "backup-deleted",
+		steps: []step{
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{deleted(source, backupResource), nil},
+		},
+		end: "Failed",
+		ended: says{
+			0:      tells("BackupDeleted", "kurator-member1: Backup "),
+			source: tells("BackupDeleted", "was deleted before it had finished, so nothing can be restored from it."),
+			2:      tells("BackupFailed", "Nothing was restored, for there is no finished Backup of kurator-member1."),
+		},
+		restored: none,
+		backups:  noBackup,
+	}, {
+		name:    "restore-deleted",
+		targets: []int{2, 3},
+		steps: []step{
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
+			{deleted(2, restoreResource), nil},
+		},
+		end: "PartiallyFailed",
+		ended: says{
+			0:      tells("RestoreDeleted", "1 of 2 targets done. kurator-member2: Restore "),
+			source: tells("BackupCompleted"),
+			2:      tells("RestoreDeleted", "was deleted before its end was seen, so it can't be told what it restored."),
+			3:      tells("RestoreCompleted"),
+		},
+		arrived:  []int{3},
+		restored: []int{3},
+	}, {
+		name: "expired-after-the-end",
+		steps: []step{
+			{do(apply, finish), nil},
+			// A Velero that starts collects at once what it collects once an hour.
+			{do(expired, kill(veleroOf(source), veleroOf(2)), start(veleroOf(source), veleroOf(2)), collected, checkLive), nil},
+		},
+		backups: noBackup,
+	}}
+}
+
+// deleted deletes the Migrate's object of a kind in a member, as a person would.
+func deleted(n int, resource schema.GroupVersionResource) action {
+	return func(t *testing.T, r *run) {
+		client := members[n].dynamic.Resource(resource).Namespace(veleroNamespace)
+		if err := client.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: uidLabel + "=" + string(r.uid)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// expired makes the Backup one that has had its time, in the source and the
+// target.
+func expired(t *testing.T, r *run) {
+	m := r.ended(t, r.hurt.end)
+	patch := fmt.Sprintf(`{"status":{"expiration":%q}}`, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
+	for _, n := range []int{source, 2} {
+		client := members[n].dynamic.Resource(backupResource).Namespace(veleroNamespace)
+		if _, err := client.Patch(t.Context(), m.Status.SourceClusterStatus.BackupNameInCluster, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// collected waits until Velero has removed all of a Migrate.
+func collected(t *testing.T, r *run) {
+	for _, n := range []int{source, 2} {
+		eventually(t, members[n].name+" has removed all that has expired", func() (string, bool) {
+			left := members[n].objectsOf(t, r.uid)
+			return fmt.Sprintf("%q", left), len(left) == 0
+		})
+	}
+}
+
+// objectsOf are the Velero objects of a Migrate that a member has from us. Those
+// that Velero makes itself, of each Backup that it finds in the storage, are not.
+func (c *cluster) objectsOf(t *testing.T, uid types.UID) []string {
+	t.Helper()
+	var found []string
+	for _, b := range c.backups(t, uid) {
+		if !slices.ContainsFunc(b.ManagedFields, func(f metav1.ManagedFieldsEntry) bool { return f.Manager == "migrate-apiserver" }) {
+			continue
+		}
+		found = append(found, fmt.Sprintf("%s: Backup %s %s", c.name, b.Name, b.UID))
+	}
+	for _, r := range c.restores(t, uid) {
+		found = append(found, fmt.Sprintf("%s: Restore %s %s", c.name, r.Name, r.UID))
+	}
+	return found
+}
+
+// holdNamespace has the namespace that is moved Terminating in a target, so that
+// Velero waits in the middle of the Restore, until it is let go.
+func holdNamespace(n int) action {
+	return func(t *testing.T, r *run) {
+		members[n].apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, finalizers: [test.kurator.dev/hold]}}`, r.name))
+		terminate(t, r, n, func(ctx context.Context) error {
+			_, err := members[n].kube.CoreV1().Namespaces().Patch(ctx, r.name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+			return err
+		})
+	}
+}
+
+// stuckNamespace is holdNamespace by an object in the namespace, as it happens:
+// whoever has to remove its finalizer is gone.
+func stuckNamespace(n int) action {
+	return func(t *testing.T, r *run) {
+		members[n].apply(t, fmt.Sprintf(`
+{apiVersion: v1, kind: Namespace, metadata: {name: %[1]s}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: stuck, namespace: %[1]s, finalizers: [test.kurator.dev/hold]}}
+`, r.name))
+		terminate(t, r, n, func(ctx context.Context) error {
+			_, err := members[n].kube.CoreV1().ConfigMaps(r.name).Patch(ctx, "stuck", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+			return err
+		})
+	}
+}
+
+// terminate deletes a namespace that something holds, which let removes.
+func terminate(t *testing.T, r *run, n int, let func(context.Context) error) {
+	t.Helper()
+	if err := members[n].kube.CoreV1().Namespaces().Delete(t.Context(), r.name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.release[theNamespace] = func() {
+		if err := let(t.Context()); err != nil && !apierrors.IsNotFound(err) {
+			t.Errorf("%s: %v", members[n].name, err)
+		}
+	}
+	r.later(r.release[theNamespace])
+}
+
+// busy has another Migrate's Restore hold the Velero of a member.
+func busy(n int) action {
+	return func(t *testing.T, r *run) {
+		other := newRun(hurt{name: r.name + "-other", targets: []int{n}}, r.network)
+		r.later(other.undo)
+		absent(t, other.name)
+		members[source].apply(t, settings(other.name))
+		do(holdNamespace(n), apply)(t, other)
+		other.awaitTold(t, "in its Restore", says{n: tells(restoreHeld)})
+		r.release[theOther] = other.release[theNamespace]
+	}
+}

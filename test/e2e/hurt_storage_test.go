@@ -1,0 +1,189 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+)
+
+var locationResource = velerov1.SchemeGroupVersion.WithResource("backupstoragelocations")
+
+// hurtStorage are the cases in which the bucket is unavailable, or not one.
+func hurtStorage() []hurt {
+	return []hurt{{
+		name: "bucket-unavailable-before-the-backup",
+		steps: []step{
+			{do(killStorage, validated("Unavailable", source, 2), apply), says{
+				0:      tells("StorageUnavailable", "kurator-member1, since ", ": BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
+				source: tells("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
+				2:      tells("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
+			}},
+			{do(start(storage), validated("Available", source, 2)), nil},
+		},
+	}, {
+		name: "bucket-unavailable-during-the-backup",
+		steps: []step{
+			{do(stop(storage), apply), says{source: tells("BackupInProgress")}},
+			{killStorage, nil},
+		},
+		end: "Failed",
+		ended: says{
+			0:      tells("BackupFailed", "kurator-member1: Backup "),
+			source: tells("BackupFailed", "backup execution failed: error checking if backup already exists in object storage", "connection refused"),
+			2:      tells("BackupFailed", "Nothing was restored, for there is no finished Backup of kurator-member1."),
+		},
+		restored: none,
+	}, {
+		name: "bucket-unavailable-during-the-restore",
+		steps: []step{
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew)}},
+			{do(stop(storage), goOn(veleroOf(2))), says{2: tells("RestoreInProgress")}},
+			{killStorage, nil},
+		},
+		end: "Failed",
+		ended: says{
+			0: tells("RestoreFailed", "0 of 1 target done. kurator-member2: Restore "),
+			2: tells("RestoreFailed", "restore execution failed: error downloading backup", "connection refused"),
+		},
+	}, {
+		name: "bucket-unavailable-for-the-log-of-the-restore",
+		steps: []step{
+			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
+			{do(restoreBegun(2), killStorage, goOn(theNamespace)), says{2: tells("RestoreFinalizingPartiallyFailed")}},
+			{start(storage), nil},
+		},
+		end:     "PartiallyFailed",
+		ended:   says{2: tells("RestoreLogNotUploaded", "for no other reason than that Velero could not upload its log to the storage.")},
+		arrived: []int{2},
+	}, {
+		// Velero runs one Restore at a time, so this one is still New when the
+		// bucket is found to be gone.
+		name: "bucket-unavailable-before-the-restore",
+		steps: []step{
+			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 is at Restore kurator-member2-migrate-hurt-")}},
+			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
+		},
+		end:   "Failed",
+		ended: says{2: tells("RestoreFailedValidation", "was refused by Velero: The BSL default is unavailable, cannot retrieve the backup")},
+	}, {
+		name: "buckets-differ",
+		steps: []step{
+			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), says{
+				0:      tells("NoTargetReady", "kurator-member1, since ", ": No target can take the Backup yet, so none is made."),
+				source: tells("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
+				2: tells("StorageNotShared",
+					"do not share a storage: default (aws, bucket velero, https://127.0.0.1:", "in kurator-member1, default (aws, bucket elsewhere, https://127.0.0.1:",
+					"Give Velero in kurator-member2 a BackupStorageLocation for the source's bucket."),
+			}},
+			{do(noBackupYet, bucketOf(2, "velero")), nil},
+		},
+	}}
+}
+
+// killStorage kills the S3 server. When the case is over it runs again, and every
+// Velero has found that out: those that look at their storage meanwhile, once a
+// minute, have found it gone.
+func killStorage(t *testing.T, r *run) {
+	kill(storage)(t, r)
+	r.later(func() {
+		startProcess(t, process(t, storage))
+		for n := 1; n < len(members); n++ {
+			validate(t, n, velerov1.BackupStorageLocationPhaseAvailable)
+		}
+	})
+}
+
+// restoreBegun waits until a member's Velero has read the Backup from the storage,
+// which only its log tells.
+func restoreBegun(n int) action {
+	return func(t *testing.T, r *run) {
+		m, err := r.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := "Starting restore of backup " + veleroNamespace + "/" + m.Status.SourceClusterStatus.BackupNameInCluster
+		eventually(t, "the Restore has begun", func() (string, bool) {
+			log, err := os.ReadFile(process(t, veleroOf(n)).LogFile())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return "it is not in the log", strings.Contains(string(log), begun)
+		})
+	}
+}
+
+// validated has Veleros look at their storage now, and waits until each has found
+// it to be so.
+func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
+	return func(t *testing.T, _ *run) {
+		for _, n := range in {
+			validate(t, n, phase)
+		}
+	}
+}
+
+// validate changes how often Velero validates its storage, for it does so at once
+// then.
+func validate(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
+	t.Helper()
+	often := time.Minute + time.Duration(time.Now().UnixNano()%1e9)
+	patchLocation(t, n, fmt.Sprintf(`{"spec":{"validationFrequency":%q}}`, often))
+	awaitLocation(t, n, want)
+}
+
+// bucketOf gives a member's Velero another bucket of the same storage, until it
+// is given back or the end of the case.
+func bucketOf(n int, bucket string) action {
+	set := func(t *testing.T, bucket string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(filepath.Dir(fleet.Bucket()), bucket), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		patchLocation(t, n, fmt.Sprintf(`{"spec":{"objectStorage":{"bucket":%q}}}`, bucket))
+		awaitLocation(t, n, velerov1.BackupStorageLocationPhaseAvailable)
+	}
+	return func(t *testing.T, r *run) {
+		set(t, bucket)
+		r.later(func() { set(t, filepath.Base(fleet.Bucket())) })
+	}
+}
+
+func patchLocation(t *testing.T, n int, patch string) {
+	t.Helper()
+	client := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
+	if _, err := client.Patch(t.Context(), "default", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Errorf("%s: %v", members[n].name, err)
+	}
+}
+
+func awaitLocation(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
+	t.Helper()
+	client := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
+	eventually(t, members[n].name+" finds its storage "+string(want), func() (string, bool) {
+		location, err := client.Get(t.Context(), "default", metav1.GetOptions{})
+		if err != nil {
+			return err.Error(), false
+		}
+		phase, _, _ := unstructured.NestedString(location.Object, "status", "phase")
+		return phase, phase == string(want)
+	})
+}
+
+// noBackupYet checks that the source has no Backup of the Migrate.
+func noBackupYet(t *testing.T, r *run) {
+	if found := members[source].objectsOf(t, r.uid); len(found) > 0 {
+		t.Errorf("there is %q where no target can take it", found)
+	}
+}

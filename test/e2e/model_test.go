@@ -1,0 +1,59 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
+	"kurator.dev/migrate-apiserver/test/modelvelero"
+)
+
+// TestVeleroIsAsModelled runs on two real Veleros what package modelvelero runs on its
+// model: they do what the simulation takes for granted.
+func TestVeleroIsAsModelled(t *testing.T) {
+	needsFleet(t)
+	v := &modelvelero.Trial{
+		Source: veleroObjects(t, source), Target: veleroObjects(t, 2),
+		// Names in the bucket stay from one run on a fleet to the next.
+		Prefix: fmt.Sprintf("model-%d-", time.Now().UnixNano()),
+		Now:    time.Now,
+		Work:   func() { <-time.After(pollInterval) },
+		Freeze: func() func() { return pause(t, "storage") },
+		Kill: func() func() {
+			velero, err := fleet.Process(localfleet.MemberName(source) + "-velero")
+			if err == nil {
+				err = velero.Kill(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				if err := velero.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+	}
+	for _, scenario := range modelvelero.Scenarios {
+		if !t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, v, false) }) {
+			return
+		}
+	}
+}
+
+func veleroObjects(t *testing.T, member int) modelvelero.Store {
+	t.Helper()
+	config, err := fleet.MemberConfig(member)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := modelvelero.NewClient(config, "velero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}

@@ -1,0 +1,139 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// Whom the members know by the names that the host knows them by: both may create
+// what is migrated in the target, one may not read all of it in the source.
+const (
+	hostUsers = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reviewed}
+rules:
+- {apiGroups: [backup.kurator.dev], resources: [migrates], verbs: [get, create]}
+- {apiGroups: [cluster.kurator.dev], resources: [attachedclusters], verbs: [use]}
+---
+` + bindingOfBoth
+	sourceUsers = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reviewed}
+rules:
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list]}
+---
+` + bindingOfBoth + `
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reviewed-secrets}
+rules:
+- {apiGroups: [""], resources: [secrets], verbs: [get, list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reviewed-secrets}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed-secrets}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: trusted}
+`
+	targetUsers = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reviewed}
+rules:
+- {apiGroups: [""], resources: [configmaps, secrets], verbs: [create]}
+---
+` + bindingOfBoth
+	bindingOfBoth = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reviewed}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: trusted}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mistrusted}
+`
+)
+
+// TestMemberAccessReview has the members asked, too, what the requester may do in
+// them. One who may do all of it migrates; one who may not read Secrets in the source
+// waits, with nothing written there, until they may.
+func TestMemberAccessReview(t *testing.T) {
+	needsFleet(t)
+	absent(t, "reviewed")
+	host.apply(t, hostUsers)
+	members[source].apply(t, sourceUsers)
+	members[2].apply(t, targetUsers)
+	members[source].apply(t, settings("reviewed"))
+	members[source].kubectl(t, "create", "secret", "generic", "password", "--namespace=reviewed", "--from-literal=password=secret")
+	t.Cleanup(func() { startServer(t) })
+	program := filepath.Join(fleet.BinDir(), "migrate-apiserver")
+	if err := fleet.StartServer(context.WithoutCancel(t.Context()), program, "--member-access-review"); err != nil {
+		t.Fatal(err)
+	}
+	const policy = "{resourceFilter: {includedNamespaces: [reviewed], includedResources: [configmaps, secrets]}}"
+
+	mistrusted := migrateAs(t, "mistrusted", manifest("mistrusted", policy, 2))
+	waits := mistrusted.await(t, "that the requester may not", func(m *v1alpha1.Migrate) bool {
+		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Reason == "ClusterNotAuthorized"
+	})
+	const told = `AttachedCluster kurator-member1 may not be used, waiting for the permission: user "mistrusted" may not get secrets ` +
+		`in namespace reviewed in kurator-member1, which the migration would do for them.`
+	if message := waits.Status.SourceClusterStatus.Message; message != told {
+		t.Errorf("the source's part says %q, want %q", message, told)
+	}
+	checkCondition(t, waits, v1alpha1.ConditionReady, metav1.ConditionFalse, "ClusterNotAuthorized")
+	live := host.kubectl(t, "get", "migrate", "mistrusted", "--subresource=status", "--output=jsonpath={.status.sourceClusterStatus.message}")
+	if live != told {
+		t.Errorf("live the source's part says %q, want %q", live, told)
+	}
+
+	trusted := migrateAs(t, "trusted", manifest("trusted", policy, 2)).completed(t)
+	checkOnce(t, trusted, 2)
+	if trusted.Spec.Requester == nil || trusted.Spec.Requester.Username != "trusted" {
+		t.Errorf("recorded as the requester is %+v", trusted.Spec.Requester)
+	}
+	for _, annotations := range []map[string]string{
+		members[source].backups(t, trusted.UID)[0].Annotations, members[2].restores(t, trusted.UID)[0].Annotations,
+	} {
+		if got := annotations["backup.kurator.dev/requester"]; got != "trusted" {
+			t.Errorf("the Velero object says that %q asked", got)
+		}
+	}
+	if data := members[2].configMap(t, "reviewed", "settings"); data["greeting"] != "hello" {
+		t.Errorf("the ConfigMap arrived as %q", data)
+	}
+
+	// That one was long done while the other waited.
+	if backups := members[source].backups(t, waits.UID); len(backups) != 0 {
+		t.Errorf("%d Backups were made for whom the source refuses", len(backups))
+	}
+	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, secrets]"))
+	checkOnce(t, mistrusted.completed(t), 2)
+}
+
+// migrateAs creates a Migrate as a user of the host.
+func migrateAs(t *testing.T, user, manifest string) migration {
+	t.Helper()
+	m := migration{metav1.NamespaceDefault, user}
+	m.delete(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(m.story())
+		}
+	})
+	host.kubectl(t, "create", "--as="+user, "--filename", manifestFile(t, manifest))
+	return m
+}

@@ -1,0 +1,81 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mutations
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// failed begins what the simulation prints when a check failed.
+const failed = "simulation failed: "
+
+// TestMutations runs the simulation on each broken product, one after the other: each
+// child compiles, which takes all the machine has.
+func TestMutations(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			output, err := simulate(t, root, overlay(t, root, m))
+			_, check, found := strings.Cut(output, failed)
+			switch {
+			case err == nil:
+				t.Errorf("nobody noticed")
+			case !found:
+				t.Errorf("no check failed, but: %v\n%s", err, output)
+			default:
+				check, _, _ = strings.Cut(check, "\n")
+				t.Logf("caught: %s", check)
+			}
+		})
+	}
+}
+
+// simulate runs the simulations on the product as it is by an overlay.
+func simulate(t *testing.T, root, overlay string) (output string, err error) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-overlay", overlay,
+		"-run", "^(TestEveryFaultOfEveryWrite|TestRandomSimulations)$", "./pkg/driver", "-simulation.count=2000")
+	child.Dir = root
+	child.Env = append(os.Environ(), "CGO_ENABLED=0")
+	printed, err := child.CombinedOutput()
+	return string(printed), err
+}
+
+// overlay writes a broken file, and what has go build see it, into a temporary
+// directory.
+func overlay(t *testing.T, root string, m mutation) string {
+	t.Helper()
+	path := filepath.Join(root, m.file)
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), m.old); n != 1 {
+		t.Fatalf("%s has the text %d times, want it once; bring the table up to date:\n%s", m.file, n, m.old)
+	}
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken.go")
+	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{path: broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlay.json")
+	for name, content := range map[string][]byte{
+		broken: []byte(strings.Replace(string(source), m.old, m.new, 1)),
+		file:   replaced,
+	} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return file
+}

@@ -1,0 +1,92 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package mutations
+
+// mutation is a deliberate bug: in a file, old is replaced by new.
+type mutation struct {
+	name, file, old, new string
+}
+
+var mutations = []mutation{
+	{
+		"acting before recording", "pkg/driver/loop.go",
+		"return nil, fmt.Errorf(\"recording the status: %w\", err)",
+		"return update, nil",
+	},
+	{
+		"acting on a stale cache", "pkg/driver/loop.go",
+		"if fresh.UID != m.UID || fresh.ResourceVersion != m.ResourceVersion {",
+		"if fresh.UID != m.UID {",
+	},
+	{
+		"a missing object is a deleted one", "pkg/driver/observe.go",
+		"if !migration.Misses(m, c, seen) {\n\t\tt.confirmations.forget(c)",
+		"if true {\n\t\tt.confirmations.forget(c)",
+	},
+	{
+		"an unknown phase is success", "pkg/velero/phases.go",
+		"return v1alpha1.MigratePhaseRestoreInProgress",
+		"return v1alpha1.MigratePhaseCompleted",
+	},
+	{
+		"a retry is forgotten", "pkg/driver/loop.go",
+		"logger.Error(err, \"Turning the Migrate failed, trying again\")\n\t\tl.queue.AddRateLimited(key)",
+		"logger.Error(err, \"Turning the Migrate failed, trying again\")",
+	},
+	{
+		"a call does not wake its Migrate", "pkg/driver/act.go",
+		"t.stopWriting(cluster, err)\n\t\tl.queue.Add(t.key)",
+		"t.stopWriting(cluster, err)",
+	},
+	{
+		"a namesake is taken for the Migrate", "pkg/driver/act.go",
+		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
+	},
+	{
+		"an object is adopted by its name", "pkg/driver/act.go",
+		"if err == nil && !velero.BelongsTo(existing.GetLabels(), uid) {",
+		"if false {",
+	},
+	{
+		"restoring before the Backup is finished", "pkg/velero/phases.go",
+		"case velerov1.BackupPhaseCompleted:",
+		"case velerov1.BackupPhaseCompleted, velerov1.BackupPhaseFinalizing:",
+	},
+	{
+		"restoring after half a handoff", "pkg/driver/act.go",
+		"if err != nil || velero.IsHandoffComplete(backup, there) {\n\t\t\treturn backup, err",
+		"if err != nil || len(there) >= 0 {\n\t\t\treturn backup, err",
+	},
+	{
+		"restoring after half a sync", "pkg/migration/readiness.go",
+		"if velero.IsHandedOver(backup) || isSynced(member) {",
+		"if true {",
+	},
+	{
+		"handing over before the source has all of it", "pkg/migration/readiness.go",
+		"case velero.IsFound(from.Backup) && !isSynced(from):",
+		"case false:",
+	},
+	{
+		"writing after the end", "pkg/driver/act.go",
+		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil:",
+	},
+	{
+		"the pin", "pkg/migration/resolve.go",
+		"if IsPinned(status) {",
+		"if false {",
+	},
+	{
+		"one target holds up the others", "pkg/migration/next.go",
+		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\tcontinue",
+		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\treturn actions",
+	},
+	{
+		"the end of a part is not kept", "pkg/migration/status.go",
+		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, source.BackupStatusInCluster",
+		"was, before := *part, progressOf(*part, source.BackupStatusInCluster",
+	},
+}
