@@ -95,6 +95,9 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group %s: %w", group.PrioritizedVersions[0].Group, err)
 	}
+	if err := generic.AddReadyzChecks(knowsAggregator(c.generic.Authentication.RequestHeaderConfig)); err != nil {
+		return nil, fmt.Errorf("add check of the aggregator's CA: %w", err)
+	}
 	if err := newBackground(driver).addTo(generic); err != nil {
 		return nil, fmt.Errorf("add driver: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -96,4 +97,15 @@ func (d *delegation) set(missing error) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.missing = missing
+}
+
+// knowsAggregator is a readyz check that fails until it is read from the host by which
+// CA its aggregator is known: whom that brings along would be nobody before.
+func knowsAggregator(aggregator *authenticatorfactory.RequestHeaderConfig) healthz.HealthChecker {
+	return healthz.NamedCheck("aggregator-ca", func(*http.Request) error {
+		if aggregator != nil && len(aggregator.CAContentProvider.CurrentCABundleContent()) == 0 {
+			return errors.New("the CA of the host's aggregator is not read yet")
+		}
+		return nil
+	})
 }

@@ -44,7 +44,7 @@ func TestForgedHeaders(t *testing.T) {
 		// What shows that the headers are right, and that the port is reached.
 		"the aggregator": {certificate(t, front, "front-proxy"), forged, 200, 200, 201},
 
-		"nobody":                               {nobody, forged, 403, 403, 403},
+		"nobody":                               {nobody, forged, 401, 401, 401},
 		"an authority that is not known":       {certificate(t, strange, "front-proxy"), forged, 401, 401, 401},
 		"a name that is not allowed":           {certificate(t, front, "mallory"), forged, 401, 401, 401},
 		"the aggregator's name of the clients": {certificate(t, clients, "front-proxy"), forged, 403, 403, 403},
@@ -54,7 +54,7 @@ func TestForgedHeaders(t *testing.T) {
 		"the aggregator without a user":        {certificate(t, front, "front-proxy"), map[string]string{"X-Remote-Group": "system:masters"}, 401, 401, 401},
 		"the aggregator for a viewer":          {certificate(t, front, "front-proxy"), map[string]string{"X-Remote-User": "peeker"}, 200, 403, 403},
 		"a viewer who impersonates":            {certificate(t, clients, "peeker"), map[string]string{"Impersonate-User": "kubernetes-admin", "Impersonate-Group": "system:masters"}, 403, 403, 403},
-		"nobody who impersonates":              {nobody, map[string]string{"Impersonate-User": "kubernetes-admin"}, 403, 403, 403},
+		"nobody who impersonates":              {nobody, map[string]string{"Impersonate-User": "kubernetes-admin"}, 401, 401, 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := directAs(t, func(config *rest.Config) *rest.Config {

@@ -1,0 +1,34 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"testing"
+
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+)
+
+// ca is a CA that may not be read yet.
+type ca struct {
+	dynamiccertificates.CAContentProvider
+	content string
+}
+
+func (c *ca) CurrentCABundleContent() []byte { return []byte(c.content) }
+
+func TestReadyOnceTheAggregatorIsKnown(t *testing.T) {
+	read := &ca{}
+	check := knowsAggregator(&authenticatorfactory.RequestHeaderConfig{CAContentProvider: read})
+	if check.Check(nil) == nil {
+		t.Error("ready before the CA is read")
+	}
+	read.content = "PEM"
+	if err := check.Check(nil); err != nil {
+		t.Errorf("not ready with the CA: %v", err)
+	}
+	if err := knowsAggregator(nil).Check(nil); err != nil {
+		t.Errorf("not ready where no aggregator is to be known: %v", err)
+	}
+}
