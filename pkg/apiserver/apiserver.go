@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/rest"
 
 	generatedopenapi "kurator.dev/migrate-apiserver/pkg/generated/openapi"
@@ -106,22 +105,7 @@ func (c CompletedConfig) New() (*Server, error) {
 			return nil, fmt.Errorf("add check of delegated authorization: %w", err)
 		}
 	}
-	if err := generic.AddReadyzChecks(authoritiesRead(c.authorities()...)); err != nil {
-		return nil, fmt.Errorf("add check of client authorities: %w", err)
-	}
 	return &Server{generic}, nil
-}
-
-// authorities are those of users' certificates and of the aggregator's.
-func (c CompletedConfig) authorities() []dynamiccertificates.CAContentProvider {
-	var all []dynamiccertificates.CAContentProvider
-	if serving := c.generic.SecureServing; serving != nil && serving.ClientCA != nil {
-		all = append(all, serving.ClientCA)
-	}
-	if front := c.generic.Authentication.RequestHeaderConfig; front != nil {
-		all = append(all, front.CAContentProvider)
-	}
-	return all
 }
 
 // Run serves until ctx ends, and returns when the driver has stopped and all
