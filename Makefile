@@ -14,6 +14,7 @@ MEMBERS ?= 2
 KEEP    ?=
 SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
+NAMESPACES ?=
 ETCD_SERVERS ?=
 
 # Without cgo a program is the same with and without a C compiler, and what is
@@ -49,8 +50,8 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy with a new serving certificate and IMAGE, and with ETCD_SERVERS for replicas, into _output/deploy.
-	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --out $(OUTPUT)/deploy
+manifests: ## Render artifacts/deploy with a new serving certificate, IMAGE, ETCD_SERVERS for replicas and NAMESPACES to confine it to, into _output/deploy.
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its

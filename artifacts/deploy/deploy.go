@@ -22,6 +22,9 @@ const (
 	namespace       = "migrate-system"
 	secret          = "migrate-apiserver-tls"
 	etcdServersFlag = "--etcd-servers="
+
+	// tenantsRole is the ClusterRole of what the server does where tenants are.
+	tenantsRole = "migrate-apiserver:tenants"
 )
 
 // ServiceHost is the name by which the aggregator knows the server; its serving
@@ -55,6 +58,9 @@ type Values struct {
 	// Authority, Certificate and Key are PEM: the server's certificate for
 	// ServiceHost, and who signed it.
 	Authority, Certificate, Key []byte
+	// Namespaces are the only ones whose fleets, clusters and Secrets the server may
+	// read, and where it may write Events; all where there are none. They must exist.
+	Namespaces []string
 }
 
 // Render returns the manifests with the values put in, by file name.
@@ -106,12 +112,31 @@ func render(content []byte, values Values) ([]byte, error) {
 		if err := fill(object, values); err != nil {
 			return nil, err
 		}
-		document, err := sigsyaml.Marshal(object)
-		if err != nil {
-			return nil, err
+		for _, confined := range confine(object, values.Namespaces) {
+			document, err := sigsyaml.Marshal(confined)
+			if err != nil {
+				return nil, err
+			}
+			documents = append(documents, document)
 		}
-		documents = append(documents, document)
 	}
+}
+
+// confine returns in place of the binding of what the server does where tenants are,
+// bindings in these namespaces alone. Any other object is returned as it is.
+func confine(object map[string]any, namespaces []string) []map[string]any {
+	u := unstructured.Unstructured{Object: object}
+	if len(namespaces) == 0 || u.GetKind() != "ClusterRoleBinding" || u.GetName() != tenantsRole {
+		return []map[string]any{object}
+	}
+	var confined []map[string]any
+	for _, namespace := range namespaces {
+		binding := u.DeepCopy()
+		binding.SetKind("RoleBinding")
+		binding.SetNamespace(namespace)
+		confined = append(confined, binding.Object)
+	}
+	return confined
 }
 
 func fill(object map[string]any, values Values) error {
@@ -131,6 +156,10 @@ func fill(object map[string]any, values Values) error {
 				if strings.HasPrefix(args[i].(string), etcdServersFlag) {
 					args[i] = etcdServersFlag + values.EtcdServers
 				}
+			}
+			if len(values.Namespaces) > 0 {
+				args = append(args, "--namespaces="+strings.Join(values.Namespaces, ","))
+				container["args"] = args
 			}
 		}
 		return unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers")

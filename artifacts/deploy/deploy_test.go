@@ -42,8 +42,30 @@ func TestRender(t *testing.T) {
 			t.Errorf("%s lacks %q:\n%s", file, text, rendered[file])
 		}
 	}
-	if got := bytes.Count(rendered["10-rbac.yaml"], []byte("\nkind: ")); got != 7 {
-		t.Errorf("10-rbac.yaml has %d objects, want 7", got)
+	if got := bytes.Count(rendered["10-rbac.yaml"], []byte("\nkind: ")); got != 9 {
+		t.Errorf("10-rbac.yaml has %d objects, want 9", got)
+	}
+}
+
+func TestRenderForNamespaces(t *testing.T) {
+	rendered, err := Render(Values{Image: "migrate-apiserver:v1", Namespaces: []string{"team-a", "team-b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(rendered["30-statefulset.yaml"], []byte("- --namespaces=team-a,team-b\n")) {
+		t.Errorf("the server is not told:\n%s", rendered["30-statefulset.yaml"])
+	}
+	rbac := rendered["10-rbac.yaml"]
+	for _, namespace := range []string{"team-a", "team-b"} {
+		if !bytes.Contains(rbac, []byte("kind: RoleBinding\nmetadata:\n  labels:\n    app.kubernetes.io/name: migrate-apiserver\n"+
+			"  name: migrate-apiserver:tenants\n  namespace: "+namespace+"\nroleRef:\n  apiGroup: rbac.authorization.k8s.io\n"+
+			"  kind: ClusterRole\n  name: migrate-apiserver:tenants\n")) {
+			t.Errorf("nothing is bound in %s:\n%s", namespace, rbac)
+		}
+	}
+	// What is left for the whole cluster is of the host's configuration.
+	if got := bytes.Count(rbac, []byte("\nkind: ClusterRoleBinding\n")); got != 2 {
+		t.Errorf("%d bindings in the whole cluster, want 2:\n%s", got, rbac)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/hack/pki"
@@ -19,17 +20,23 @@ import (
 
 func main() {
 	image := flag.String("image", "", "image of migrate-apiserver")
+	namespaces := flag.String("namespaces", "", "namespaces to confine the server to, separated by blanks or commas")
 	out := flag.String("out", "", "directory to write the manifests to")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
-	if err := run(*image, *out, *etcd); err != nil {
+	if err := run(*out, deploy.Values{
+		Image:       *image,
+		EtcdServers: *etcd,
+		Namespaces:  strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
+	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)
 	}
 }
 
-func run(image, out, etcd string) error {
-	if image == "" || out == "" {
+// run writes the manifests with these values and a serving certificate.
+func run(out string, values deploy.Values) error {
+	if values.Image == "" || out == "" {
 		return errors.New("--image and --out are needed")
 	}
 	authority, err := pki.NewAuthority("migrate-apiserver")
@@ -40,13 +47,8 @@ func run(image, out, etcd string) error {
 	if err != nil {
 		return err
 	}
-	rendered, err := deploy.Render(deploy.Values{
-		Image:       image,
-		EtcdServers: etcd,
-		Authority:   authority.Certificate,
-		Certificate: serving.Certificate,
-		Key:         serving.Key,
-	})
+	values.Authority, values.Certificate, values.Key = authority.Certificate, serving.Certificate, serving.Key
+	rendered, err := deploy.Render(values)
 	if err != nil {
 		return err
 	}

@@ -16,5 +16,8 @@
 // only ever read one at a time by name (verb get), never listed or watched, and
 // nothing of their content reaches an error or a log.
 //
+// An Inventory may be of some namespaces only. Then nothing is asked of any other,
+// and each is read by itself: one that can't be read holds up no other.
+//
 // It imports nothing of ours but the API types and package migration.
 package fleet

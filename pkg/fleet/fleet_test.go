@@ -131,8 +131,8 @@ func (c *changes) since() ([]string, []migration.Cluster) {
 }
 
 // run runs an inventory until the test ends, in a synctest bubble.
-func run(t *testing.T, client *fake.FakeDynamicClient) (*Inventory, *changes) {
-	i, c := New(client, secrets{}), &changes{}
+func run(t *testing.T, client *fake.FakeDynamicClient, namespaces ...string) (*Inventory, *changes) {
+	i, c := New(client, secrets{}, namespaces...), &changes{}
 	i.OnChange(func(namespace string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -409,4 +409,34 @@ func TestVeleroNamespace(t *testing.T) {
 
 func annotated(manifest, veleroNamespace string) string {
 	return strings.ReplaceAll(manifest, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/velero-namespace: "`+veleroNamespace+`"}`)
+}
+
+// TestNamespaces has an Inventory of two namespaces, of which one can't be read.
+func TestNamespaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := client(t, quickstart, member1YAML, capiYAML)
+		c.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			if namespace := action.GetNamespace(); namespace != "default" && namespace != "closed" {
+				t.Errorf("asked for namespace %q", namespace)
+			}
+			return action.GetNamespace() == "closed", nil, errors.New("closed to us")
+		})
+		i, _ := run(t, c, "default", "closed")
+		if got := i.Observe("default", spec()); got.Err != nil || !got.SourceFleet.Found {
+			t.Errorf("got %+v of the namespace that can be read", got)
+		}
+		if got := i.Observe("closed", spec()); got.Err == nil || i.HasSynced() {
+			t.Errorf("got %+v of the namespace that can't be read", got)
+		}
+
+		const want = `this server is not for Migrates of the namespace: "other", only default, closed`
+		_, _, err := i.Kubeconfig(t.Context(), "other", attached1)
+		for what, err := range map[string]error{
+			"observed": i.Observe("other", spec()).Err, "asked": i.Ask(t.Context(), "other", spec()).Err, "kubeconfig": err,
+		} {
+			if !errors.Is(err, ErrNotServed) || err.Error() != want {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+	})
 }

@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
@@ -29,21 +31,27 @@ type SecretGetter interface {
 
 // Inventory is what the host says of fleets and clusters.
 type Inventory struct {
-	client  dynamic.Interface
-	secrets SecretGetter
-	sources []*source
+	client     dynamic.Interface
+	secrets    SecretGetter
+	namespaces []string
+	sources    []*source
 
 	mu        sync.RWMutex
 	onChange  []func(namespace string)
 	onCluster []func(namespace string, cluster migration.Cluster)
 }
 
-// New makes an Inventory of the host that client and secrets lead to. It makes
-// no calls.
-func New(client dynamic.Interface, secrets SecretGetter) *Inventory {
-	i := &Inventory{client: client, secrets: secrets}
-	for _, k := range kinds() {
-		i.sources = append(i.sources, newSource(client, k, i.changed))
+// New makes an Inventory of the host that client and secrets lead to: of the
+// namespaces that are given, and of all where none is. It makes no calls.
+func New(client dynamic.Interface, secrets SecretGetter, namespaces ...string) *Inventory {
+	i := &Inventory{client: client, secrets: secrets, namespaces: namespaces}
+	if len(i.namespaces) == 0 {
+		i.namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range i.namespaces {
+		for _, k := range kinds() {
+			i.sources = append(i.sources, newSource(client, k, namespace, i.changed))
+		}
 	}
 	return i
 }
@@ -79,18 +87,22 @@ func (i *Inventory) Run(ctx context.Context) {
 
 // HasSynced says that Run has read everything once.
 func (i *Inventory) HasSynced() bool {
-	return i.unsynced() == nil
+	return unsynced(i.sources) == nil
 }
 
 // Observe tells what is known of the fleets and clusters of a Migrate with this
 // spec in this namespace, from the caches that Run fills. Its Err is set until
 // they are filled; later a host that can't be asked shows as no change.
 func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory {
-	if err := i.unsynced(); err != nil {
+	sources, err := i.sourcesOf(namespace)
+	if err == nil {
+		err = unsynced(sources)
+	}
+	if err != nil {
 		return migration.Inventory{Err: err}
 	}
 	get := func(kind, name string) (*unstructured.Unstructured, error) {
-		return i.source(kind).get(namespace, name), nil
+		return sourceOf(sources, kind).get(namespace, name), nil
 	}
 	return assemble(spec, get)
 }
@@ -98,25 +110,41 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 // Ask tells the same as Observe by live calls, one for each object concerned.
 // It works while Run does not.
 func (i *Inventory) Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory {
+	sources, err := i.sourcesOf(namespace)
+	if err != nil {
+		return migration.Inventory{Err: err}
+	}
 	get := func(kind, name string) (*unstructured.Unstructured, error) {
-		return i.source(kind).ask(ctx, namespace, name)
+		return sourceOf(sources, kind).ask(ctx, namespace, name)
 	}
 	return assemble(spec, get)
 }
 
-func (i *Inventory) unsynced() error {
-	var errs []error
+// sourcesOf returns the sources that know a namespace.
+func (i *Inventory) sourcesOf(namespace string) ([]*source, error) {
+	var sources []*source
 	for _, s := range i.sources {
-		if err := s.unsynced(); err != nil {
-			errs = append(errs, err)
+		if s.namespace == metav1.NamespaceAll || s.namespace == namespace {
+			sources = append(sources, s)
 		}
+	}
+	if len(sources) == 0 {
+		return nil, fmt.Errorf("%w: %q, only %s", ErrNotServed, namespace, strings.Join(i.namespaces, ", "))
+	}
+	return sources, nil
+}
+
+func unsynced(sources []*source) error {
+	var errs []error
+	for _, s := range sources {
+		errs = append(errs, s.unsynced())
 	}
 	return errors.Join(errs...)
 }
 
-// source returns the source of a kind; that of an unknown kind is empty.
-func (i *Inventory) source(kind string) *source {
-	for _, s := range i.sources {
+// sourceOf returns the source of a kind; that of an unknown kind is empty.
+func sourceOf(sources []*source, kind string) *source {
+	for _, s := range sources {
 		if s.kind.name == kind {
 			return s
 		}

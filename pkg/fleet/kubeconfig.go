@@ -24,6 +24,8 @@ import (
 var (
 	// ErrNotSynced says that the host has not been read yet.
 	ErrNotSynced = errors.New("not read yet")
+	// ErrNotServed says that the Inventory is not of this namespace.
+	ErrNotServed = errors.New("this server is not for Migrates of the namespace")
 	// ErrClusterNotFound says that the host has no such cluster object.
 	ErrClusterNotFound = errors.New("cluster not found")
 	// ErrSecretNotFound says that the Secret with a cluster's kubeconfig does not
@@ -41,7 +43,11 @@ var (
 // What is wrong with the host's objects is one of this package's errors; any
 // other error means that the host could not be asked.
 func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migration.Cluster) (kubeconfig []byte, veleroNamespace string, err error) {
-	object, err := i.source(c.Kind).ask(ctx, namespace, c.Name)
+	sources, err := i.sourcesOf(namespace)
+	if err != nil {
+		return nil, "", err
+	}
+	object, err := sourceOf(sources, c.Kind).ask(ctx, namespace, c.Name)
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
 	}

@@ -26,11 +26,12 @@ const absentRecheck = 5 * time.Second
 // askTimeout bounds one live call to the host.
 const askTimeout = 10 * time.Second
 
-// source is one kind on the host.
+// source is one kind on the host, in one namespace or in all.
 type source struct {
-	client  dynamic.Interface
-	kind    kind
-	changed func(kind, namespace, name string)
+	client    dynamic.Interface
+	kind      kind
+	namespace string
+	changed   func(kind, namespace, name string)
 
 	mu sync.RWMutex
 	// informer is nil while the source isn't run, and while its CRD is not
@@ -42,8 +43,8 @@ type source struct {
 	err error
 }
 
-func newSource(client dynamic.Interface, k kind, changed func(kind, namespace, name string)) *source {
-	return &source{client: client, kind: k, changed: changed}
+func newSource(client dynamic.Interface, k kind, namespace string, changed func(kind, namespace, name string)) *source {
+	return &source{client: client, kind: k, namespace: namespace, changed: changed}
 }
 
 // get returns an object of the cache; nil if there is none.
@@ -133,12 +134,12 @@ func (s *source) awaitInstalled(ctx context.Context) bool {
 func (s *source) missing(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	_, err := s.client.Resource(s.kind.resource).List(ctx, metav1.ListOptions{Limit: 1})
+	_, err := s.client.Resource(s.kind.resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	return apierrors.IsNotFound(err)
 }
 
 func (s *source) newInformer() (cache.SharedIndexInformer, error) {
-	informer := dynamicinformer.NewFilteredDynamicInformer(s.client, s.kind.resource, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
+	informer := dynamicinformer.NewFilteredDynamicInformer(s.client, s.kind.resource, s.namespace, 0, cache.Indexers{}, nil).Informer()
 	return informer, errors.Join(
 		informer.SetTransform(strip),
 		informer.SetWatchErrorHandlerWithContext(s.failed),

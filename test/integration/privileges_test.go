@@ -107,13 +107,13 @@ func TestPermissionsAreNeeded(t *testing.T) {
 	}
 	t.Run("with all of them", func(t *testing.T) {
 		t.Parallel()
-		s := startSpare(t, places, n, "spare-with-all", permission{})
+		s := startWithout(t, places, n, "spare-with-all", permission{})
 		s.mustBeWhole()
 	})
 	for i, r := range removals {
 		t.Run(fmt.Sprintf("without %s", r.permission), func(t *testing.T) {
 			t.Parallel()
-			s := startSpare(t, places, n, fmt.Sprintf("spare-without-%02d", i), r.permission)
+			s := startWithout(t, places, n, fmt.Sprintf("spare-without-%02d", i), r.permission)
 			eventually(t, "something to fail", func(ctx context.Context) bool { return r.fails(ctx, s, r.permission) })
 		})
 	}

@@ -4,7 +4,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,26 +44,32 @@ type spare struct {
 	created bool
 }
 
-// startSpare starts a server with the permissions of artifacts/deploy but one.
-func startSpare(t *testing.T, places chan *localfleet.Spare, n namespace, account string, without permission) *spare {
+// startWithout starts a server with the permissions of artifacts/deploy but one.
+func startWithout(t *testing.T, places chan *localfleet.Spare, n namespace, account string, without permission) *spare {
 	t.Helper()
 	place := <-places
+	t.Cleanup(func() { places <- place })
+	run := localfleet.SpareRun{Account: account, Permissions: permissionsWithout(t, account, without)}
+	if without.verb == "list" {
+		// A list is what a host asks for that does not stream lists in watches.
+		run.Environment = append(run.Environment, "KUBE_FEATURE_WatchListClient=false")
+	}
+	return startSpare(t, place, n, run)
+}
+
+// startSpare starts a server that ends with the test.
+func startSpare(t *testing.T, place *localfleet.Spare, n namespace, run localfleet.SpareRun) *spare {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := place.Kill(context.Background()); err != nil {
 			t.Error(err)
 		}
-		places <- place
 	})
-	var environment []string
-	if without.verb == "list" {
-		// A list is what a host asks for that does not stream lists in watches.
-		environment = append(environment, "KUBE_FEATURE_WatchListClient=false")
-	}
-	if err := place.Start(t.Context(), account, permissionsWithout(t, account, without), environment...); err != nil {
+	if err := place.Start(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	s := &spare{Spare: place, t: t, n: namespace{t, n.name}, account: account}
-	s.directly = s.as(func(config *rest.Config) {})
+	s := &spare{Spare: place, t: t, n: namespace{t, n.name}, account: run.Account}
+	s.directly = s.as(func(*rest.Config) {})
 	return s
 }
 
@@ -76,12 +81,25 @@ func (s *spare) as(identify func(*rest.Config)) directly {
 		s.t.Fatal(err)
 	}
 	identify(config)
+	// A connection of the moment in which the server has yet to read whose certificates
+	// it trusts would stay one of nobody in particular.
+	config.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(client.CloseIdleConnections)
 	return directly{client, config.Host}
+}
+
+// once has each request take a connection of its own.
+type once struct{ next http.RoundTripper }
+
+func (o once) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Close = true
+	return o.next.RoundTrip(request)
 }
 
 func (s *spare) log() string {
@@ -180,8 +198,7 @@ func (s *spare) codeFor(ctx context.Context, identify func(*spare, *rest.Config)
 // of that name, without one permission.
 func permissionsWithout(t *testing.T, account string, without permission) []*unstructured.Unstructured {
 	t.Helper()
-	rename := strings.NewReplacer("migrate-system", account, "name: migrate-apiserver", "name: "+account)
-	objects := manifests(t, rename.Replace)
+	objects := manifests(t, fileOf(t, deploy.Permissions()), forAccount(account))
 	for _, o := range objects {
 		if replaceBuiltin(t, o, without) {
 			objects = append(objects, builtinWithout(o, without))
@@ -204,6 +221,11 @@ func permissionsWithout(t *testing.T, account string, without permission) []*uns
 		o.Object["rules"] = left
 	}
 	return objects
+}
+
+// forAccount changes manifests into those for an account and a namespace of that name.
+func forAccount(account string) *strings.Replacer {
+	return strings.NewReplacer("migrate-system", account, "name: migrate-apiserver", "name: "+account)
 }
 
 // builtin are the permissions of the host's own roles that artifacts/deploy binds.
@@ -256,7 +278,7 @@ func builtinWithout(binding *unstructured.Unstructured, without permission) *uns
 func granted(t *testing.T) []permission {
 	t.Helper()
 	var all []permission
-	for _, o := range manifests(t, func(s string) string { return s }) {
+	for _, o := range manifests(t, fileOf(t, deploy.Permissions()), strings.NewReplacer()) {
 		rules, _, err := unstructured.NestedSlice(o.Object, "rules")
 		if err != nil {
 			t.Fatal(err)
@@ -295,17 +317,25 @@ func singles(t *testing.T, rule map[string]any) map[permission]map[string]any {
 	return all
 }
 
-// manifests are the objects of artifacts/deploy that grant something, each text
-// changed first.
-func manifests(t *testing.T, change func(string) string) []*unstructured.Unstructured {
-	t.Helper()
-	var objects []*unstructured.Unstructured
-	for _, file := range []string{"00-namespace.yaml", "10-rbac.yaml"} {
-		content, err := fs.ReadFile(deploy.Permissions(), file)
+// permissionFiles are those of artifacts/deploy that grant something.
+var permissionFiles = []string{"00-namespace.yaml", "10-rbac.yaml"}
+
+func fileOf(t *testing.T, files fs.FS) func(name string) []byte {
+	return func(name string) []byte {
+		content, err := fs.ReadFile(files, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(change(string(content)))), 4<<10)
+		return content
+	}
+}
+
+// manifests are the objects that grant something, their text changed first.
+func manifests(t *testing.T, file func(name string) []byte, change *strings.Replacer) []*unstructured.Unstructured {
+	t.Helper()
+	var objects []*unstructured.Unstructured
+	for _, name := range permissionFiles {
+		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(change.Replace(string(file(name)))), 4<<10)
 		for {
 			object := &unstructured.Unstructured{}
 			err := decoder.Decode(&object.Object)

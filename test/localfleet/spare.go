@@ -41,10 +41,19 @@ func (f *Fleet) Spares(n int) ([]*Spare, error) {
 	return spares, nil
 }
 
-// Start runs the server as the ServiceAccount of that name in the namespace of that
-// name, which are among the permissions, and does not wait for it to be ready. Its
-// data begins anew; the environment is added to its usual one.
-func (s *Spare) Start(ctx context.Context, account string, permissions []*unstructured.Unstructured, environment ...string) error {
+// SpareRun is one run of a Spare.
+type SpareRun struct {
+	// Account is the name of its ServiceAccount and of the namespace that it is in,
+	// and new with each run: its data begins anew.
+	Account string
+	// Permissions are objects of the host, the namespace and ServiceAccount among them.
+	Permissions []*unstructured.Unstructured
+	// Flags and Environment are added to the server's usual ones.
+	Flags, Environment []string
+}
+
+// Start runs the server and does not wait for it to be ready.
+func (s *Spare) Start(ctx context.Context, run SpareRun) error {
 	config, err := s.fleet.HostConfig()
 	if err != nil {
 		return err
@@ -53,28 +62,28 @@ func (s *Spare) Start(ctx context.Context, account string, permissions []*unstru
 	if err != nil {
 		return err
 	}
-	if err := applier.apply(ctx, permissions...); err != nil {
+	if err := applier.apply(ctx, run.Permissions...); err != nil {
 		return err
 	}
-	kubeconfig := s.fleet.kubeconfig(hostName, account)
-	if err := s.fleet.writeAccountKubeconfig(ctx, kubeconfig, account, account); err != nil {
+	kubeconfig := s.fleet.kubeconfig(hostName, run.Account)
+	if err := s.fleet.writeAccountKubeconfig(ctx, kubeconfig, run.Account, run.Account); err != nil {
 		return err
 	}
-	if err := os.Remove(s.process(account).LogFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(s.process(run).LogFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return s.process(account, environment...).Start(ctx)
+	return s.process(run).Start(ctx)
 }
 
 // Kill ends the server.
-func (s *Spare) Kill(ctx context.Context) error { return s.process("").Kill(ctx) }
+func (s *Spare) Kill(ctx context.Context) error { return s.process(SpareRun{}).Kill(ctx) }
 
 // Running reports whether the server has been started and has not ended.
-func (s *Spare) Running() bool { return s.process("").Running() }
+func (s *Spare) Running() bool { return s.process(SpareRun{}).Running() }
 
 // Log is what the server has written.
 func (s *Spare) Log() (string, error) {
-	content, err := os.ReadFile(s.process("").LogFile())
+	content, err := os.ReadFile(s.process(SpareRun{}).LogFile())
 	return string(content), err
 }
 
@@ -83,14 +92,15 @@ func (s *Spare) Log() (string, error) {
 func (s *Spare) Config() (*rest.Config, error) { return s.fleet.ServerConfig(s.name) }
 
 // process keeps its data in the host's etcd, for that is there already.
-func (s *Spare) process(account string, environment ...string) *Process {
-	keys, kubeconfig := s.fleet.keys("etcd"), s.fleet.kubeconfig(hostName, account)
+func (s *Spare) process(run SpareRun) *Process {
+	keys, kubeconfig := s.fleet.keys("etcd"), s.fleet.kubeconfig(hostName, run.Account)
 	c := s.fleet.serverCommand(s.name,
-		"--etcd-servers=https://"+s.fleet.address("etcd"), "--etcd-prefix=/"+account, "--etcd-cafile="+keys.authority(),
+		"--etcd-servers=https://"+s.fleet.address("etcd"), "--etcd-prefix=/"+run.Account, "--etcd-cafile="+keys.authority(),
 		"--etcd-certfile="+keys.certificate("client"), "--etcd-keyfile="+keys.key("client"),
 		"--kubeconfig="+kubeconfig, "--authentication-kubeconfig="+kubeconfig, "--authorization-kubeconfig="+kubeconfig,
-		"--leader-elect-resource-namespace="+account,
+		"--leader-elect-resource-namespace="+run.Account,
 	)
-	c.environment, c.ready = environment, nil
+	c.args = append(c.args, run.Flags...)
+	c.environment, c.ready = run.Environment, nil
 	return s.fleet.process(c)
 }

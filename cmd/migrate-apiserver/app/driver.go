@@ -61,7 +61,7 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 			return nil, err
 		}
 
-		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()))
+		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), o.Namespaces...)
 		pool := member.NewPool(inventory, member.Options{
 			AllowInsecureTLS:    o.Members.AllowInsecureTLS,
 			AllowLocalAddresses: o.Members.AllowLocalAddresses,

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -49,6 +51,9 @@ type Options struct {
 	EmbeddedEtcd EmbeddedEtcd
 	// LeaderElection are those of the Lease that the replica that drives holds.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
+	// Namespaces are those whose fleets, clusters and Secrets are read; all where there
+	// are none.
+	Namespaces []string
 	// Members are those of the calls to member clusters.
 	Members Members
 	// Logs are those of logging.
@@ -120,6 +125,8 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.Features.AddFlags(sets.FlagSet("features"))
 	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
+	sets.FlagSet("host cluster").StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
+		"Namespaces of the host whose fleets, clusters and Secrets this server may read. Migrates in others wait, and say so. Empty means all.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 	sets.FlagSet("misc").Bool("version", false, "Print the version and quit.")
@@ -141,7 +148,7 @@ func (o *Options) Validate() error {
 		o.Recommended.SecureServing.Validate, o.Recommended.Authentication.Validate, o.Recommended.Authorization.Validate,
 		o.Recommended.Audit.Validate, o.Recommended.Features.Validate, o.Recommended.CoreAPI.Validate,
 		o.Recommended.Admission.Validate, o.Recommended.EgressSelector.Validate, o.Recommended.Traces.Validate,
-		o.ServerRun.Validate, o.validateLeaderElection,
+		o.ServerRun.Validate, o.validateLeaderElection, o.validateNamespaces,
 	} {
 		errs = append(errs, validate()...)
 	}
@@ -202,6 +209,19 @@ func (o *Options) validateLeaderElection() []error {
 	}
 	if l.ResourceLock != resourcelock.LeasesResourceLock {
 		errs = append(errs, fmt.Errorf("--leader-elect-resource-lock must be %s, not %s", resourcelock.LeasesResourceLock, l.ResourceLock))
+	}
+	return errs
+}
+
+func (o *Options) validateNamespaces() []error {
+	var errs []error
+	for i, namespace := range o.Namespaces {
+		for _, problem := range validation.IsDNS1123Label(namespace) {
+			errs = append(errs, fmt.Errorf("--namespaces: %q: %s", namespace, problem))
+		}
+		if slices.Contains(o.Namespaces[:i], namespace) {
+			errs = append(errs, fmt.Errorf("--namespaces: %q is there twice", namespace))
+		}
 	}
 	return errs
 }

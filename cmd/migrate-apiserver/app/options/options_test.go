@@ -42,6 +42,14 @@ func TestValidate(t *testing.T) {
 		"no leader election": {
 			args: []string{"--leader-elect=false", "--leader-elect-lease-duration=1s"},
 		},
+		"some namespaces": {
+			args: []string{"--namespaces=team-a,team-b", "--namespaces=team-c"},
+		},
+		"no names of namespaces": {
+			args: []string{"--namespaces=team-a,*,team-a"},
+			want: "[--namespaces: \"*\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?'), " +
+				"--namespaces: \"team-a\" is there twice]",
+		},
 		"an odd port": {
 			args: []string{"--secure-port=70000"},
 			want: "--secure-port 70000 must be between 1 and 65535, inclusive. It cannot be turned off with 0",

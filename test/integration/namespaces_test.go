@@ -1,0 +1,61 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"kurator.dev/migrate-apiserver/artifacts/deploy"
+	"kurator.dev/migrate-apiserver/test/localfleet"
+)
+
+// TestNamespaces has a server for one tenant's namespace, with the permissions that
+// artifacts/deploy gives one: it does there all that it does, and asks for nothing
+// elsewhere.
+func TestNamespaces(t *testing.T) {
+	n := newNamespace(t)
+	n.run("create", "-f", n.file("fleet.yaml", fleetOfTwoKinds(t), 0o600))
+	n.run("patch", "attachedcluster", "member1", "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
+	n.run("patch", "cluster.cluster.kurator.dev", "member2", "--subresource=status", "--type=merge", "-p", `{"status":{"phase":"Ready"}}`)
+	rendered, err := deploy.Render(deploy.Values{Namespaces: []string{n.name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := host.Spares(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const account = "spare-for-tenant"
+	s := startSpare(t, places[0], n, localfleet.SpareRun{
+		Account:     account,
+		Permissions: manifests(t, func(name string) []byte { return rendered[name] }, forAccount(account)),
+		Flags:       []string{"--namespaces=" + n.name},
+	})
+	eventually(t, "the Migrate of the tenant to be driven", func(ctx context.Context) bool {
+		s.giveWork(ctx)
+		return strings.Contains(s.read(ctx, "a"), `"reason":"MemberUnreachable"`)
+	})
+	eventually(t, "an Event of it", func(context.Context) bool {
+		return strings.Contains(n.run("get", "events.events.k8s.io", "-o", "jsonpath={.items[*].regarding.name}"), "a")
+	})
+	if code, answer := s.create(t.Context(), "default", "elsewhere"); code != 201 {
+		t.Fatalf("%d: %s", code, answer)
+	}
+	const elsewhere = "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/elsewhere"
+	for _, path := range []string{elsewhere, elsewhere + "/status"} {
+		eventually(t, "a Migrate elsewhere to say why it waits", func(ctx context.Context) bool {
+			_, body, err := s.try(ctx, path)
+			return err == nil && strings.Contains(body, `this server is not for Migrates of the namespace: \"default\", only `+n.name)
+		})
+	}
+	for line := range strings.Lines(s.log()) {
+		// The Events of a Migrate elsewhere are lost.
+		ofEvent := strings.Contains(line, `cannot create resource "events" in API group "events.k8s.io" in the namespace "default"`)
+		if strings.Contains(line, "is forbidden") && !ofEvent {
+			t.Errorf("refused: %s", line)
+		}
+	}
+}
