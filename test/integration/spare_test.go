@@ -83,7 +83,7 @@ func (s *spare) as(identify func(*rest.Config)) directly {
 	identify(config)
 	// A connection of the moment in which the server has yet to read whose certificates
 	// it trusts would stay one of nobody in particular.
-	config.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	config.NextProtos = []string{"http/1.1"}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
