@@ -158,16 +158,6 @@ func (c *circuit) blocked() (changed <-chan struct{}, delay time.Duration, block
 	return c.changed, delay, c.err != nil && (c.probing || delay > 0)
 }
 
-// nextTry is when an attempt is let through again; zero if one would be now.
-func (c *circuit) nextTry() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err == nil {
-		return time.Time{}
-	}
-	return c.next
-}
-
 // onChange returns a channel that is closed when the circuit changes.
 func (c *circuit) onChange() <-chan struct{} {
 	c.mu.Lock()

@@ -90,9 +90,9 @@ type watcher struct {
 	// listed are the resources that were listed at least once.
 	listed sets.Set[string]
 	// faults are what is wrong now, by resource or access; since is when the first
-	// of them began, and next when the member is asked again.
-	faults      map[string]error
-	since, next time.Time
+	// of them began.
+	faults map[string]error
+	since  time.Time
 }
 
 func newWatcher(m *Member) *watcher {
@@ -149,7 +149,7 @@ func (w *watcher) observe(uid types.UID) (migration.Member, bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen.Err, seen.Since, seen.NextTry = w.fault(), w.since, w.next
+	seen.Err, seen.Since = w.fault(), w.since
 	return seen, seen.Err != nil || len(w.listed) == len(watched)
 }
 
@@ -182,7 +182,7 @@ func (w *watcher) failed(name string, err error) {
 		if len(w.faults) == 0 {
 			w.since = time.Now()
 		}
-		w.faults[name], w.next = err, w.member.circuit.nextTry()
+		w.faults[name] = err
 	})
 }
 
@@ -191,7 +191,7 @@ func (w *watcher) works(name string) {
 	w.transition(func() {
 		delete(w.faults, name)
 		if len(w.faults) == 0 {
-			w.since, w.next = time.Time{}, time.Time{}
+			w.since = time.Time{}
 		}
 	})
 }
