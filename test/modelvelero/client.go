@@ -5,6 +5,7 @@ package modelvelero
 
 import (
 	"context"
+	"reflect"
 	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -85,12 +86,20 @@ func (c *Client) Create(ctx context.Context, object Object) (Object, error) {
 
 // Patch sends the difference as a JSON merge patch.
 func (c *Client) Patch(ctx context.Context, before, after Object) error {
+	_, err := c.patch(ctx, before, after)
+	return err
+}
+
+// patch is Patch, and returns the object as it is stored.
+func (c *Client) patch(ctx context.Context, before, after Object) (Object, error) {
 	patch, err := mergePatch(before, after)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.rest.Patch(types.MergePatchType).Namespace(c.namespace).Resource(resource(after)).Name(after.GetName()).
-		Body(patch).Do(ctx).Error()
+	patched := reflect.New(reflect.TypeOf(after).Elem()).Interface().(Object)
+	err = c.rest.Patch(types.MergePatchType).Namespace(c.namespace).Resource(resource(after)).Name(after.GetName()).
+		Body(patch).Do(ctx).Into(patched)
+	return patched, err
 }
 
 // Delete deletes an object.

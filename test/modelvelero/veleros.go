@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 )
@@ -23,8 +24,6 @@ const (
 	never = 1000 * time.Hour
 	// lookInterval is how often a server looks what is due by time alone.
 	lookInterval = 10 * time.Second
-	// seenTimeout is how long a write may take to come back by a watch.
-	seenTimeout = 10 * time.Second
 )
 
 // view is what watches of a whole cluster have heard of Velero's objects, for all
@@ -34,6 +33,8 @@ type view struct {
 
 	mu      sync.Mutex
 	changed map[string]chan struct{} // by namespace
+	// versions are the last of each kind in each namespace, by KIND NAMESPACE.
+	versions map[string]string
 }
 
 // Veleros are the servers of several namespaces behind one kube-apiserver, on one
@@ -98,7 +99,7 @@ func newView(config *rest.Config) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}}
+	v := &view{informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}, versions: map[string]string{}}
 	for kind, of := range map[string]struct {
 		resource string
 		example  runtime.Object
@@ -112,9 +113,9 @@ func newView(config *rest.Config) (*view, error) {
 		all := cache.NewListWatchFromClient(client, of.resource, "", fields.Everything())
 		informer := cache.NewSharedIndexInformer(all, of.example, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    v.heard,
-			UpdateFunc: func(_, object any) { v.heard(object) },
-			DeleteFunc: v.heard,
+			AddFunc:    func(object any) { v.heard(kind, object) },
+			UpdateFunc: func(_, object any) { v.heard(kind, object) },
+			DeleteFunc: func(object any) { v.heard(kind, object) },
 		}); err != nil {
 			return nil, err
 		}
@@ -123,16 +124,39 @@ func newView(config *rest.Config) (*view, error) {
 	return v, nil
 }
 
-func (v *view) heard(object any) {
+// heard is called when the informer of a kind has an object in its store, or not any
+// more.
+func (v *view) heard(kind string, object any) {
 	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = gone.Obj
 	}
-	if o, ok := object.(Object); ok {
-		select {
-		case v.changes(o.GetNamespace()) <- struct{}{}:
-		default:
-		}
+	o, ok := object.(Object)
+	if !ok {
+		return
 	}
+	v.mu.Lock()
+	if key := kind + " " + o.GetNamespace(); isLater(o.GetResourceVersion(), v.versions[key]) {
+		v.versions[key] = o.GetResourceVersion()
+	}
+	v.mu.Unlock()
+	select {
+	case v.changes(o.GetNamespace()) <- struct{}{}:
+	default:
+	}
+}
+
+// hasHeard says whether the watch of a kind has come to a version, or beyond, in a
+// namespace.
+func (v *view) hasHeard(kind, namespace, version string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return !isLater(version, v.versions[kind+" "+namespace])
+}
+
+// isLater says whether a version is later than another, which is empty for none.
+func isLater(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err != nil || order > 0
 }
 
 // changes is where it is told that something changed in a namespace.
@@ -156,7 +180,8 @@ func listed[T Object](v *view, kind, namespace string) []T {
 }
 
 // watchedStore is the Store of one namespace: it reads what the watches have heard, and
-// has each write come back by them before it goes on.
+// has each write come back by them before it goes on. A deletion need not: what is
+// deleted twice is gone.
 type watchedStore struct {
 	*Client
 
@@ -215,36 +240,24 @@ func (s *watchedStore) Read(ctx context.Context) (*Cluster, error) {
 func (s *watchedStore) Create(ctx context.Context, object Object) (Object, error) {
 	created, err := s.Client.Create(ctx, object)
 	if err == nil {
-		s.awaitOther(ctx, KeyOf(object), "")
+		s.awaitHeard(ctx, KeyOf(created), created.GetResourceVersion())
 	}
 	return created, err
 }
 
 func (s *watchedStore) Patch(ctx context.Context, before, after Object) error {
-	err := s.Client.Patch(ctx, before, after)
+	patched, err := s.patch(ctx, before, after)
 	if err == nil {
-		s.awaitOther(ctx, KeyOf(after), before.GetResourceVersion())
+		s.awaitHeard(ctx, KeyOf(patched), patched.GetResourceVersion())
 	}
 	return err
 }
 
-func (s *watchedStore) Delete(ctx context.Context, object Object) error {
-	err := s.Client.Delete(ctx, object)
-	if err == nil {
-		s.awaitOther(ctx, KeyOf(object), object.GetResourceVersion())
-	}
-	return err
-}
-
-// awaitOther returns when another version of an object is seen, or none.
-func (s *watchedStore) awaitOther(ctx context.Context, key Key, version string) {
-	ctx, cancel := context.WithTimeout(ctx, seenTimeout)
-	defer cancel()
-	for ctx.Err() == nil {
-		object, exists, _ := s.view.informers[key.Kind].GetStore().GetByKey(s.namespace + "/" + key.Name)
-		if !exists && version != "" || exists && object.(Object).GetResourceVersion() != version {
-			return
-		}
-		await(ctx, s.view.changes(s.namespace), seenTimeout)
+// awaitHeard returns when a version of an object, or what came after it, is in the
+// view. Only that says that the view has a write in it: where Read has read past the
+// view, it may still be behind what was before the write.
+func (s *watchedStore) awaitHeard(ctx context.Context, key Key, version string) {
+	for ctx.Err() == nil && !s.view.hasHeard(key.Kind, s.namespace, version) {
+		await(ctx, s.view.changes(s.namespace), lookInterval)
 	}
 }
