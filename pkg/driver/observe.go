@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -44,28 +45,35 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host 
 	return seen
 }
 
+// confirmation is what a member answered when it was asked for what was recorded then.
+type confirmation struct {
+	recorded string
+	answer   migration.Member
+}
+
 // confirmed is seen, or what the member answered when it was asked because
 // something that is recorded is not in seen: the watch may be behind. It is asked
-// again while the two differ. Until there is an answer nothing is said of the
-// member.
+// again while the two differ. Until there is an answer to what is recorded now nothing
+// is said of the member.
 func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) (migration.Member, bool) {
 	if !migration.Misses(m, c, seen) {
 		t.confirmations.forget(c)
 		return seen, true
 	}
-	answer := inquire(l, t, &t.confirmations, c, askInterval, func(before *migration.Member) *migration.Member {
-		said := askFor(ctx, l.Members, m, c)
-		if said.Err != nil {
-			if said.Since = l.Clock.Now(); before != nil && before.Err != nil {
-				said.Since = before.Since
+	recorded := cmp.Or(migration.Recorded(m, c))
+	said := inquire(l, t, &t.confirmations, c, askInterval, func(before *confirmation) *confirmation {
+		answer := askFor(ctx, l.Members, m, c)
+		if answer.Err != nil {
+			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
+				answer.Since = before.answer.Since
 			}
 		}
-		return &said
+		return &confirmation{recorded, answer}
 	})
-	if answer == nil {
+	if said == nil || said.recorded != recorded {
 		return migration.Member{}, false
 	}
-	return *answer, true
+	return said.answer, true
 }
 
 // diagnosis is why Velero makes no progress in a cluster, nil if it does or if that
@@ -141,10 +149,10 @@ func askFor(ctx context.Context, members Members, m *v1alpha1.Migrate, c migrati
 		return seen
 	}
 	var err error
-	backup, restore := migration.Recorded(m, c)
-	if backup != "" {
+	switch backup, restore := migration.Recorded(m, c); {
+	case backup != "" && seen.Backup == nil:
 		seen.Backup, err = member.Backup(ctx, backup)
-	} else {
+	case restore != "" && seen.Restore == nil:
 		seen.Restore, err = member.Restore(ctx, restore)
 	}
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -30,6 +30,7 @@ var disturbances = []struct {
 			s.startDriver()
 		}
 	}},
+	{"a watch stalls or goes on", 2, (*simulation).stallWatch},
 	{"a member goes or comes", 1, func(s *simulation) { s.setFault(errDown) }},
 	{"credentials", 2, func(s *simulation) { s.setFault(errCredentials) }},
 	{"time", 1, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(5000)) * time.Millisecond) }},
@@ -103,6 +104,12 @@ func (s *simulation) heal(but migration.Cluster) {
 		m.velero.Resync(objects)
 		if objects.Location("default").Spec.AccessMode != "" {
 			m.setAccess("")
+		}
+	}
+	for _, d := range s.drivers {
+		d.stalled = false
+		for c, v := range d.views {
+			v.stalled = v.stalled && c == but
 		}
 	}
 	if s.stored != nil && s.stored.DeletionTimestamp != nil {
@@ -244,6 +251,22 @@ func (m *simulatedMember) setAccess(mode velerov1.BackupStorageLocationAccessMod
 	_ = m.memory.Patch(context.Background(), before, after)
 }
 
+// stallWatch has a driver hear nothing of the Migrate, or of a cluster, until that is
+// done to it again: what it knows comes to be of any age.
+func (s *simulation) stallWatch() {
+	d := s.drivers[s.random.IntN(len(s.drivers))]
+	if s.random.IntN(2) == 0 {
+		d.stalled = !d.stalled
+		s.tracef("the watch of Migrates of driver %d is stalled: %v", d.number, d.stalled)
+		return
+	}
+	c := s.someCluster()
+	if v := d.views[c]; v != nil {
+		v.stalled = !v.stalled
+		s.tracef("the watch of %s of driver %d is stalled: %v", c.Name, d.number, v.stalled)
+	}
+}
+
 // spuriousEvent has a driver hear of what it knows.
 func (s *simulation) spuriousEvent() {
 	d := s.drivers[s.random.IntN(len(s.drivers))]
@@ -258,10 +281,16 @@ func (s *simulation) spuriousEvent() {
 
 // touch does something to a Backup or Restore of ours.
 func (s *simulation) touch(how func(s *simulation, id objectID, object modelvelero.Object)) {
+	s.touchAny(s.someCluster(), "", how)
+}
+
+// touchAny does something to one of the objects of a kind, or of either, in a cluster.
+func (s *simulation) touchAny(c migration.Cluster, kind string, how func(s *simulation, id objectID, object modelvelero.Object)) {
 	var found []objectID
-	c := s.someCluster()
 	for _, object := range s.members[c].objects() {
-		if key := modelvelero.KeyOf(object); (key.Kind == "Backup" || key.Kind == "Restore") && object.GetDeletionTimestamp() == nil {
+		key := modelvelero.KeyOf(object)
+		ours := key.Kind == kind || kind == "" && (key.Kind == "Backup" || key.Kind == "Restore")
+		if ours && object.GetDeletionTimestamp() == nil {
 			found = append(found, objectID{c, key})
 		}
 	}

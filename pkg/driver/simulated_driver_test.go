@@ -42,8 +42,10 @@ type simulatedDriver struct {
 	decided, began int
 	// heard is up to where in its history the driver knows the Migrate.
 	heard int
-	host  simulatedHost
-	views map[migration.Cluster]*view
+	// stalled says that it hears nothing of the Migrate for now.
+	stalled bool
+	host    simulatedHost
+	views   map[migration.Cluster]*view
 }
 
 // besideCall is a call that a driver has decided to make beside its loop.
@@ -115,14 +117,14 @@ func (d *simulatedDriver) possible() []func() {
 	for i := range d.calls {
 		possible = append(possible, func() { d.call(i) })
 	}
-	if d.heard < len(d.s.versions) {
+	if d.heard < len(d.s.versions) && !d.stalled {
 		possible = append(possible, d.deliverMigrate)
 	}
 	if d.host.version != d.s.host.version {
 		possible = append(possible, d.deliverHost)
 	}
 	for _, c := range d.s.clusters {
-		if v := d.views[c]; v != nil && v.isBehind(d.s.members[c]) {
+		if v := d.views[c]; v != nil && !v.stalled && v.isBehind(d.s.members[c]) {
 			possible = append(possible, func() { d.deliverMember(c) })
 		}
 	}

@@ -106,7 +106,9 @@ func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
 // view is what a driver's watch of a member has heard: of each object any state that
 // it has been in, and never an earlier one than before.
 type view struct {
-	listed   bool
+	listed bool
+	// stalled says that it hears nothing for now.
+	stalled  bool
 	heard    map[modelvelero.Key]int
 	err      error
 	since    time.Time

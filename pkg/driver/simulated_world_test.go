@@ -65,6 +65,8 @@ type simulation struct {
 	// started is how many drivers there have been.
 	started int
 
+	// steps counts those of finish.
+	steps int
 	// writes counts the writes that were tried; plan says which go wrong, and
 	// faultRate that one of so many others does.
 	writes    int
@@ -270,9 +272,9 @@ func orError(err error) string {
 }
 
 // patience is how long an undisturbed end may take: longer than the longest retry
-// and a sync, shorter than the progress deadline, which wakes whoever was
-// forgotten.
-const patience = 8 * time.Minute
+// and a sync, shorter than what wakes whoever was forgotten, which are the progress
+// deadline and grantedInterval.
+const patience = 4 * time.Minute
 
 // finish lets everything happen, undisturbed, for long enough; until says when it
 // is.
@@ -288,6 +290,7 @@ func (s *simulation) finish(until func() bool) {
 			return
 		}
 		s.administer()
+		s.steps++
 		moved := s.step()
 		for _, c := range s.clusters {
 			if s.random.IntN(3) == 0 || !moved {

@@ -6,6 +6,7 @@ package driver
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
 var (
@@ -59,6 +61,52 @@ func TestEveryFaultOfEveryWrite(t *testing.T) {
 			t.Logf("%d writes of an undisturbed migration, %d simulations", undisturbed, runs)
 		})
 	}
+}
+
+// TestEveryEditAtEveryStep runs a migration to one target once for each of its steps and
+// each thing that somebody may do to an object of it, or to itself, before that step;
+// several times, for what comes after is in any order.
+func TestEveryEditAtEveryStep(t *testing.T) {
+	const orders, targets = 4, 1
+	run := func(order uint64, step int, edit func(*simulation)) *simulation {
+		w := wellWay(targets)
+		s := newSimulation(rand.New(rand.NewPCG(order, 1)), targets, w)
+		s.heal(migration.Cluster{})
+		s.finish(func() bool { return s.steps == step || s.ended() })
+		edit(s)
+		s.finish(s.ended)
+		s.checkEnd(w)
+		return s
+	}
+	edits := map[string]func(*simulation){
+		"the Migrate is deleted":    func(s *simulation) { s.store(nil) },
+		"the Migrate is made again": func(s *simulation) { s.store(nil); s.createMigrate() },
+	}
+	for name, do := range map[string]func(*simulation, objectID, modelvelero.Object){
+		"is deleted": deleteObject, "loses its label": takeLabelOff, "has its phase written": writePhase, "is made again": makeAgain,
+	} {
+		for id, of := range map[objectID]string{
+			{m1, modelvelero.Key{Kind: "Backup"}}:  "the source's Backup ",
+			{m2, modelvelero.Key{Kind: "Backup"}}:  "the target's Backup ",
+			{m2, modelvelero.Key{Kind: "Restore"}}: "the Restore ",
+		} {
+			edits[of+name] = func(s *simulation) { s.touchAny(id.cluster, id.key.Kind, do) }
+		}
+	}
+	runs, longest := 0, 0
+	for order := range uint64(orders) {
+		undisturbed := run(order, -1, func(*simulation) {}).steps
+		longest = max(longest, undisturbed)
+		for step := range undisturbed {
+			for _, what := range slices.Sorted(maps.Keys(edits)) {
+				runs++
+				if s := run(order, step, edits[what]); s.failure != "" {
+					t.Fatalf("simulation failed: %s\norder %d, %s before step %d\n%s", s.failure, order, what, step, s.story())
+				}
+			}
+		}
+	}
+	t.Logf("at most %d steps of an undisturbed migration, %d simulations", longest, runs)
 }
 
 // TestRandomSimulations disturbs migrations in every way at once, in an order that

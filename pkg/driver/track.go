@@ -24,7 +24,7 @@ type track struct {
 	// What members are asked beside their watches: whether they have what a watch
 	// lacks, whether it may be used, why Velero makes no progress, and what the errors
 	// of an object are.
-	confirmations inquiries[migration.Member]
+	confirmations inquiries[confirmation]
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
 	results       inquiries[migration.Results]

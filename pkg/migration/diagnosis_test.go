@@ -194,6 +194,20 @@ func TestRoundsAreNoProgress(t *testing.T) {
 	}
 }
 
+// TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew: while the Restore was recorded
+// nobody asked whether its cluster may be used, so that is not known when it is gone.
+func TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew(t *testing.T) {
+	s := newScene(t, m2).restoring()
+	s.seen.Host.Clusters[m2] = ClusterState{Ready: true}
+	s.with(m2, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
+	}).restore(m2, velerov1.RestorePhaseFailedValidation)
+	if target := s.target(); target.Phase != "Pending" || target.Reason != "RestoreRefusedEarly" {
+		t.Errorf("%s, %s", target.Phase, target.Reason)
+	}
+}
+
 func TestNeedsDiagnosis(t *testing.T) {
 	s := newScene(t, m2).restoring()
 	for _, tt := range []struct {

@@ -99,7 +99,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
 		state, ready := targetReadiness(m, target, source, seen)
-		if ready {
+		if ready || state.reason == ReasonConnecting {
 			state = refusedEarly(part.ClusterName, member)
 		}
 		setPending(part, state)

@@ -17,7 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"kurator.dev/migrate-apiserver/artifacts/deploy"
@@ -119,26 +121,46 @@ func (f *Fleet) upServer(ctx context.Context) error {
 	done := f.progress.step("APIService " + service.GetName())
 	err = applier.awaitCondition(ctx, service, "Available")
 	if err == nil {
-		err = f.awaitAnswer(ctx)
+		err = f.awaitAnswer(ctx, config)
 	}
 	done(err)
 	return err
 }
 
-// awaitAnswer returns when the host passes a request on to the server and back:
-// the condition of an APIService may still tell of a server that ran before.
-func (f *Fleet) awaitAnswer(ctx context.Context) error {
-	host := f.keys(hostName)
-	url := "https://" + f.address(hostName) + "/apis/backup.kurator.dev/v1alpha1"
+// awaitAnswer returns when the host passes a request on to the server and back, and
+// tells kubectl of its resource: the condition of an APIService may still tell of a
+// server that ran before, and what the host has collected of one that was away for a
+// moment is taken for stale.
+func (f *Fleet) awaitAnswer(ctx context.Context, config *rest.Config) error {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return err
+	}
 	missing := errors.New("not asked yet")
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(ctx context.Context) (bool, error) {
-		missing = get(ctx, url, host.authority(), host.certificate("admin"), host.key("admin"))
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(ctx context.Context) (bool, error) {
+		missing = isServed(ctx, client)
 		return missing == nil, nil
 	})
 	if err != nil {
 		return f.process(f.servers()[0]).failure(fmt.Errorf("the host does not reach it: %w", missing))
 	}
 	return nil
+}
+
+func isServed(ctx context.Context, client *discovery.DiscoveryClient) error {
+	if err := client.RESTClient().Get().AbsPath("/apis/backup.kurator.dev/v1alpha1").Do(ctx).Error(); err != nil {
+		return err
+	}
+	_, lists, err := client.ServerGroupsAndResourcesWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	for _, list := range lists {
+		if list.GroupVersion == "backup.kurator.dev/v1alpha1" && len(list.APIResources) > 0 {
+			return nil
+		}
+	}
+	return errors.New("backup.kurator.dev/v1alpha1 is not among what it serves")
 }
 
 // installServer applies what artifacts/deploy grants the server, and in place of

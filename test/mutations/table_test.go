@@ -25,6 +25,16 @@ var mutations = []mutation{
 		"return v1alpha1.MigratePhaseCompleted",
 	},
 	{
+		"acting on a stale cache", "pkg/driver/loop.go",
+		"if fresh.UID != m.UID || fresh.ResourceVersion != m.ResourceVersion {",
+		"if fresh.UID != m.UID {",
+	},
+	{
+		"a retry is forgotten", "pkg/driver/loop.go",
+		"logger.Error(err, \"Turning the Migrate failed, trying again\")\n\t\tl.queue.AddRateLimited(key)",
+		"logger.Error(err, \"Turning the Migrate failed, trying again\")",
+	},
+	{
 		"a call does not wake its Migrate", "pkg/driver/act.go",
 		"t.stopWriting(cluster, err)\n\t\tl.queue.Add(t.key)",
 		"t.stopWriting(cluster, err)",
@@ -53,6 +63,16 @@ var mutations = []mutation{
 		"restoring after half a sync", "pkg/migration/readiness.go",
 		"if velero.IsHandedOver(backup) || isSynced(member) {",
 		"if true {",
+	},
+	{
+		"handing over before the source has all of it", "pkg/migration/readiness.go",
+		"case velero.IsFound(from.Backup) && !isSynced(from):",
+		"case false:",
+	},
+	{
+		"an answer to an older question", "pkg/driver/observe.go",
+		"if said == nil || said.recorded != recorded {",
+		"if said == nil {",
 	},
 	{
 		"writing after the end", "pkg/driver/act.go",
