@@ -211,7 +211,12 @@ func (s *simulation) pass() {
 			wait = min(wait, max(at.Sub(s.clock.Now()), time.Millisecond))
 		}
 	}
-	s.clock.Step(wait)
+	s.elapse(wait)
+}
+
+// elapse lets time pass, and what is due then be ready.
+func (s *simulation) elapse(d time.Duration) {
+	s.clock.Step(d)
 	for _, d := range s.drivers {
 		d.queue.wake(s.clock.Now())
 	}
@@ -299,8 +304,8 @@ func (s *simulation) finish(until func() bool) {
 		}
 		if !moved {
 			s.pass()
-		} else if s.random.IntN(20) == 0 {
-			s.clock.Step(time.Duration(s.random.IntN(1000)) * time.Millisecond)
+		} else if s.random.IntN(3) == 0 {
+			s.elapse(time.Duration(s.random.IntN(1000)) * time.Millisecond)
 		}
 	}
 }

@@ -70,11 +70,6 @@ var mutations = []mutation{
 		"case false:",
 	},
 	{
-		"an answer to an older question", "pkg/driver/observe.go",
-		"if said == nil || said.recorded != recorded {",
-		"if said == nil {",
-	},
-	{
 		"writing after the end", "pkg/driver/act.go",
 		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
 		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil:",
