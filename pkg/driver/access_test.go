@@ -158,7 +158,7 @@ func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
-		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "HostUnreachable",
+		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "AccessReviewFailed",
 			"It can't be found out whether AttachedCluster m1 may be used, trying again: connection refused")
 		w.wantUntouched(m1, m2)
 

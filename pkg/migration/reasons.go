@@ -30,6 +30,7 @@ const (
 	ReasonClusterNotFound      = "ClusterNotFound"
 	ReasonClusterNotReady      = "ClusterNotReady"
 	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
+	ReasonAccessReviewFailed   = "AccessReviewFailed"
 	ReasonConnecting           = "Connecting"
 	ReasonMemberUnreachable    = "MemberUnreachable"
 	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"

@@ -105,6 +105,7 @@ func WasUsable(m *v1alpha1.Migrate, c Cluster) bool {
 	return part != nil && !slices.Contains([]string{
 		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
 		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
+		ReasonAccessReviewFailed,
 	}, part.Reason)
 }
 
@@ -194,7 +195,7 @@ func usable(c Cluster, f Fleet, host Inventory) (state, bool) {
 		return state{ReasonClusterNotAuthorized, fmt.Sprintf(
 			"%s %s may not be used, waiting for the permission: %s.", c.Kind, c.Name, cluster.Access.Refusal)}, false
 	case cluster.Access.Err != nil:
-		return state{ReasonHostUnreachable, fmt.Sprintf(
+		return state{ReasonAccessReviewFailed, fmt.Sprintf(
 			"It can't be found out whether %s %s may be used, trying again: %v", c.Kind, c.Name, cluster.Access.Err)}, false
 	case !cluster.Access.Granted:
 		return state{ReasonConnecting, fmt.Sprintf("Asking whether %s %s may be used.", c.Kind, c.Name)}, false

@@ -170,7 +170,7 @@ func TestAccess(t *testing.T) {
 		{"granted", Access{Granted: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
 		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
 		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
-		{"an error", Access{Err: errDown}, "HostUnreachable", "It can't be found out whether AttachedCluster m2 may be used, trying again: connection refused", false},
+		{"an error", Access{Err: errDown}, "AccessReviewFailed", "It can't be found out whether AttachedCluster m2 may be used, trying again: connection refused", false},
 		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestAccess(t *testing.T) {
 func TestWasUsable(t *testing.T) {
 	for reason, want := range map[string]bool{
 		"": false, "Connecting": false, "HostUnreachable": false, "FleetNotFound": false, "ClusterNotInFleet": false,
-		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false,
+		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false, "AccessReviewFailed": false,
 		"MemberUnreachable": true, "StorageUnavailable": true, "WaitingForBackup": true, "BackupStarting": true, "NoTargetReady": true,
 	} {
 		s := newScene(t, m2)
