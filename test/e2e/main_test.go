@@ -4,12 +4,7 @@
 package e2e
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"kurator.dev/migrate-apiserver/test/localfleet"
@@ -30,51 +25,11 @@ var (
 const source = 1
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if testing.Short() || flag.Lookup("test.list").Value.String() != "" {
-		os.Exit(m.Run())
-	}
-	code, err := runOnFleet(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
-
-func runOnFleet(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	bin, err := localfleet.RepositoryBinDir()
-	if err != nil {
-		return 0, err
-	}
-	options := localfleet.Options{
-		BinDir:   bin,
-		Members:  len(members) - 1,
-		Server:   filepath.Join(bin, "migrate-apiserver"),
-		Attached: true,
-		Progress: os.Stderr,
-	}
-	root := filepath.Dir(filepath.Dir(bin))
-	if dir := os.Getenv(fleetVariable); dir != "" {
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(root, dir)
-		}
-		options.Dir, options.Attached = dir, false
-	}
-	if fleet, err = localfleet.Up(ctx, options); err != nil {
-		return 0, err
-	}
-	if options.Attached {
-		defer func() { err = errors.Join(err, fleet.Down(ctx)) }()
-	}
-	if err := connect(); err != nil {
-		return 0, err
-	}
-	if code = m.Run(); code != 0 {
-		return code, keepLogs(filepath.Join(root, "_output", "e2e-logs"))
-	}
-	return 0, nil
+	options := localfleet.Options{Dir: os.Getenv(fleetVariable), Members: len(members) - 1}
+	localfleet.RunTests(m, options, func(up *localfleet.Fleet) error {
+		fleet = up
+		return connect()
+	})
 }
 
 func connect() error {
@@ -93,17 +48,6 @@ func connect() error {
 			return err
 		}
 	}
-	return nil
-}
-
-func keepLogs(to string) error {
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	if err := os.CopyFS(to, os.DirFS(filepath.Join(fleet.Dir(), "logs"))); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, "e2e: the logs of all processes are in", to)
 	return nil
 }
 

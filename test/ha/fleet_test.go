@@ -6,9 +6,7 @@ package ha
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +33,7 @@ func up(t *testing.T, options localfleet.Options) *localfleet.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.BinDir, options.Server = bin, filepath.Join(bin, "migrate-apiserver")
+	options.BinDir, options.Server = bin, localfleet.ServerProgram(bin)
 	options.Attached, options.WithoutVelero, options.Progress = true, true, os.Stderr
 	fleet, err := localfleet.Up(t.Context(), options)
 	if err != nil {
@@ -44,21 +42,13 @@ func up(t *testing.T, options localfleet.Options) *localfleet.Fleet {
 	t.Cleanup(func() {
 		var kept error
 		if t.Failed() {
-			kept = keepLogs(fleet, filepath.Join(filepath.Dir(bin), "ha-logs", t.Name()))
+			kept = fleet.KeepLogs(t.Name())
 		}
 		if err := errors.Join(kept, fleet.Down(context.Background())); err != nil {
 			t.Error(err)
 		}
 	})
 	return fleet
-}
-
-func keepLogs(fleet *localfleet.Fleet, to string) error {
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, "ha: the logs of all processes are in", to)
-	return os.CopyFS(to, os.DirFS(filepath.Join(fleet.Dir(), "logs")))
 }
 
 func hostConfig(t *testing.T, fleet *localfleet.Fleet) *rest.Config {

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 // TestAudit has the server write an audit log of its own: who asked for which
@@ -31,7 +33,7 @@ rules:
 - level: None
 `
 	log := filepath.Join(t.TempDir(), "audit.log")
-	program := serverProgram(host.BinDir())
+	program := localfleet.ServerProgram(host.BinDir())
 	err := host.StartServer(t.Context(), program,
 		"--audit-policy-file="+n.file("policy.yaml", policy, 0o600), "--audit-log-path="+log)
 	if err != nil {

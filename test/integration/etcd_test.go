@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 // TestCrashKeepsEverything kills the server in the middle of writes: what was
@@ -31,7 +33,7 @@ func TestCrashKeepsEverything(t *testing.T) {
 	if err := <-killed; err != nil {
 		t.Fatal(err)
 	}
-	if err := host.StartServer(t.Context(), serverProgram(host.BinDir())); err != nil {
+	if err := host.StartServer(t.Context(), localfleet.ServerProgram(host.BinDir())); err != nil {
 		t.Fatal(err)
 	}
 	for i := range many {
@@ -48,7 +50,7 @@ func TestExternalEtcd(t *testing.T) {
 	n := newNamespace(t)
 	n.create("in-the-embedded-one")
 
-	program, keys := serverProgram(host.BinDir()), filepath.Join(host.Dir(), "pki", "etcd")
+	program, keys := localfleet.ServerProgram(host.BinDir()), filepath.Join(host.Dir(), "pki", "etcd")
 	flags := []string{
 		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", port(t, "etcd")),
 		"--etcd-cafile=" + filepath.Join(keys, "ca.crt"),

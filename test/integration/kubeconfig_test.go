@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 // marker is in every field of the kubeconfigs that could hold a secret.
@@ -89,7 +90,7 @@ func clientCertificate(t *testing.T) string {
 // looks through all that it writes for what was in them.
 func TestHostileKubeconfigs(t *testing.T) {
 	n := newNamespace(t)
-	program := serverProgram(host.BinDir())
+	program := localfleet.ServerProgram(host.BinDir())
 	// The host looks for the API once a minute where it did not find it.
 	eventually(t, "the host to know the API", func(context.Context) bool {
 		_, err := n.try("", "explain", "migrate")

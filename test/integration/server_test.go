@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 func TestEveryFieldIsExplained(t *testing.T) {
@@ -141,7 +143,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 	_ = watch.Process.Kill() // kubectl may go on watching through the host
 	_ = watch.Wait()
-	if err := host.StartServer(t.Context(), serverProgram(host.BinDir())); err != nil {
+	if err := host.StartServer(t.Context(), localfleet.ServerProgram(host.BinDir())); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "all Migrates", n.run("get", "migrates", "-o", "yaml"), before)
@@ -153,7 +155,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 func TestGracefulShutdown(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	program := serverProgram(host.BinDir())
+	program := localfleet.ServerProgram(host.BinDir())
 	if err := host.StartServer(t.Context(), program, "--shutdown-delay-duration=3s", "--shutdown-send-retry-after"); err != nil {
 		t.Fatal(err)
 	}

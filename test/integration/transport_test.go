@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 // guarded are paths that only a known user gets something at.
@@ -198,7 +199,7 @@ func TestReadinessNeedsTheHost(t *testing.T) {
 
 	n.run("delete", "clusterrolebinding", "migrate-apiserver:auth-delegator")
 	grant := func(ctx context.Context) {
-		if err := host.StartServer(ctx, serverProgram(host.BinDir())); err != nil { // grants, and finds that it runs
+		if err := host.StartServer(ctx, localfleet.ServerProgram(host.BinDir())); err != nil { // grants, and finds that it runs
 			t.Error(err)
 		}
 	}
@@ -231,7 +232,7 @@ func TestReadinessNeedsTheHost(t *testing.T) {
 // restartWith starts the server with other flags, for the rest of the test.
 func restartWith(t *testing.T, flags ...string) {
 	t.Helper()
-	program := serverProgram(host.BinDir())
+	program := localfleet.ServerProgram(host.BinDir())
 	if err := host.StartServer(t.Context(), program, flags...); err != nil {
 		t.Fatal(err)
 	}
