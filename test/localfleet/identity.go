@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +29,7 @@ type identity struct {
 
 // identify reads the identity of a process that runs now.
 func identify(pid int) (identity, error) {
-	_, ticks, err := readStat(pid)
+	stat, err := readStat(pid)
 	if err != nil {
 		return identity{}, err
 	}
@@ -36,16 +37,16 @@ func identify(pid int) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	return identity{PID: pid, StartTicks: ticks, Boot: boot}, nil
+	return identity{PID: pid, StartTicks: stat.startTicks, Boot: boot}, nil
 }
 
-// alive reports whether this very process still runs. A zombie does not.
+// alive reports whether this very process still runs, a thread of it at least.
 func (i identity) alive() bool {
 	if i.PID <= 0 {
 		return false
 	}
-	status, ticks, err := readStat(i.PID)
-	if err != nil || ticks != i.StartTicks || status == 'Z' || status == 'X' {
+	stat, err := readStat(i.PID)
+	if err != nil || stat.startTicks != i.StartTicks || stat.ended() {
 		return false
 	}
 	boot, err := bootID()
@@ -66,30 +67,48 @@ func (i identity) signal(sig syscall.Signal) error {
 	return process.Signal(sig)
 }
 
-func readStat(pid int) (status byte, startTicks uint64, err error) {
+// processStat is what the kernel says of a process.
+type processStat struct {
+	state      byte
+	threads    int
+	startTicks uint64
+}
+
+// ended says whether nothing of the process runs any more. It is a zombie as soon as its
+// first thread has ended; the others hold its files and locks until they have, too.
+func (s processStat) ended() bool {
+	return s.state == 'X' || s.state == 'Z' && s.threads <= 1
+}
+
+func readStat(pid int) (processStat, error) {
 	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return 0, 0, err
+		return processStat{}, err
 	}
 	return parseStat(string(content))
 }
 
-// parseStat reads state and start time, fields 3 and 22. The name in field 2 may
-// hold blanks and parentheses, so counting starts after its last parenthesis.
-func parseStat(content string) (status byte, startTicks uint64, err error) {
+// parseStat reads state, number of threads and start time, fields 3, 20 and 22. The name
+// in field 2 may hold blanks and parentheses, so counting starts after its last
+// parenthesis.
+func parseStat(content string) (processStat, error) {
 	end := strings.LastIndexByte(content, ')')
 	if end < 0 {
-		return 0, 0, errors.New("process status: no name")
+		return processStat{}, errors.New("process status: no name")
 	}
 	fields := strings.Fields(content[end+1:])
 	if len(fields) < 20 {
-		return 0, 0, errors.New("process status: too short")
+		return processStat{}, errors.New("process status: too short")
 	}
-	startTicks, err = strconv.ParseUint(fields[19], 10, 64)
+	threads, err := strconv.Atoi(fields[17])
 	if err != nil {
-		return 0, 0, fmt.Errorf("process status: start time: %w", err)
+		return processStat{}, fmt.Errorf("process status: number of threads: %w", err)
 	}
-	return fields[0][0], startTicks, nil
+	startTicks, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return processStat{}, fmt.Errorf("process status: start time: %w", err)
+	}
+	return processStat{fields[0][0], threads, startTicks}, nil
 }
 
 func bootID() (string, error) {
@@ -101,8 +120,10 @@ func bootID() (string, error) {
 }
 
 // killMarked kills every process whose environment has a variable that begins
-// with mark, and those they start meanwhile, until none is left.
+// with mark, and those they start meanwhile, and returns when all have ended. One that
+// is ending has no environment any more.
 func killMarked(ctx context.Context, mark string) error {
+	var killed []identity
 	err := wait.PollUntilContextCancel(ctx, pollInterval/5, true, func(context.Context) (bool, error) {
 		marked, err := markedProcesses(mark)
 		if err != nil {
@@ -113,7 +134,8 @@ func killMarked(ctx context.Context, mark string) error {
 				return false, fmt.Errorf("kill process %d: %w", id.PID, err)
 			}
 		}
-		return len(marked) == 0, nil
+		killed = append(killed, marked...)
+		return len(marked) == 0 && !slices.ContainsFunc(killed, identity.alive), nil
 	})
 	if err != nil {
 		return fmt.Errorf("kill processes marked %s: %w", mark, err)

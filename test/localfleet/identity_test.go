@@ -62,26 +62,40 @@ func TestParseStat(t *testing.T) {
 	const rest = " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"
 	for name, test := range map[string]struct {
 		content string
-		status  byte
-		ticks   uint64
+		want    processStat
 		fails   bool
 	}{
-		"plain":                       {content: "7 (etcd) S" + rest, status: 'S', ticks: 4711},
-		"name with blanks":            {content: "7 (a b c) R" + rest, status: 'R', ticks: 4711},
-		"name that looks like an end": {content: "7 (x) Z 9 (y)) T" + rest, status: 'T', ticks: 4711},
+		"plain":                       {content: "7 (etcd) S" + rest, want: processStat{'S', 17, 4711}},
+		"name with blanks":            {content: "7 (a b c) R" + rest, want: processStat{'R', 17, 4711}},
+		"name that looks like an end": {content: "7 (x) Z 9 (y)) T" + rest, want: processStat{'T', 17, 4711}},
 		"cut off":                     {content: "7 (etcd) S 1 2 3", fails: true},
 		"empty":                       {content: "", fails: true},
+		"threads not a number":        {content: "7 (etcd) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 x 18 4711 20", fails: true},
 		"start time not a number":     {content: "7 (etcd) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x 20", fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, ticks, err := parseStat(test.content)
+			got, err := parseStat(test.content)
 			if (err != nil) != test.fails {
 				t.Fatalf("error = %v, want one: %t", err, test.fails)
 			}
-			if status != test.status || ticks != test.ticks {
-				t.Errorf("got %c, %d, want %c, %d", status, ticks, test.status, test.ticks)
+			if got != test.want {
+				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestAZombieHasEndedWithItsLastThread: until then it holds the lock of its data.
+func TestAZombieHasEndedWithItsLastThread(t *testing.T) {
+	for stat, want := range map[processStat]bool{
+		{state: 'R', threads: 1}: false,
+		{state: 'Z', threads: 3}: false,
+		{state: 'Z', threads: 1}: true,
+		{state: 'X', threads: 0}: true,
+	} {
+		if got := stat.ended(); got != want {
+			t.Errorf("%c with %d threads has ended: %t, want %t", stat.state, stat.threads, got, want)
+		}
 	}
 }
 
