@@ -5,6 +5,7 @@ package ha
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -157,7 +159,7 @@ func (l *load) do(ctx context.Context, b *book, what string, request func(contex
 	defer l.mu.Unlock()
 	l.slowest = max(l.slowest, time.Since(began))
 	if err != nil {
-		l.failures = append(l.failures, fmt.Errorf("%s after %v: %w", what, time.Since(began).Round(time.Millisecond), err))
+		l.failures = append(l.failures, fmt.Errorf("%s after %v: %w%s", what, time.Since(began).Round(time.Millisecond), err, body(err)))
 		if b != nil {
 			b.doubt = what
 		}
@@ -166,6 +168,22 @@ func (l *load) do(ctx context.Context, b *book, what string, request func(contex
 	l.succeeded = append(l.succeeded, time.Now())
 	acknowledged()
 	return true
+}
+
+// body is what was answered where that was not a Status: the host's aggregator says so
+// why it could not pass a request on.
+func body(err error) string {
+	var status *apierrors.StatusError
+	if !errors.As(err, &status) || status.ErrStatus.Details == nil {
+		return ""
+	}
+	said := ""
+	for _, cause := range status.ErrStatus.Details.Causes {
+		if cause.Type == metav1.CauseTypeUnexpectedServerResponse {
+			said += ": " + cause.Message
+		}
+	}
+	return said
 }
 
 // count is how many requests have succeeded.
