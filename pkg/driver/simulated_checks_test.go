@@ -343,7 +343,7 @@ func (s *simulation) checkEnd(w ways) {
 	}
 	s.checkTruth(m)
 	source := m.Status.SourceClusterStatus
-	if b, ok := s.untouched(source.ClusterPart, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.excused && backupMeans[b.Status.Phase] != source.Phase {
+	if b, ok := s.untouched(source.ClusterPart, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.excused && !s.waited && backupMeans[b.Status.Phase] != source.Phase {
 		s.failf("invariant 9: the Backup has ended %s, and the source %s", b.Status.Phase, source.Phase)
 	}
 	for _, target := range m.Status.TargetClusterStatus {

@@ -41,6 +41,9 @@ type simulatedMember struct {
 	stopped bool
 	// fault is why it can't be asked.
 	fault error
+	// elsewhere says that the cluster's annotation leads to another namespace, in which
+	// there is a Velero with nothing.
+	elsewhere bool
 	// healed says that it is no longer disturbed.
 	healed bool
 	// syncBroken says that its Velero may have left PodVolumeBackups out of a sync,
@@ -82,9 +85,12 @@ func (m *simulatedMember) restart() {
 	m.stopped = false
 }
 
+// veleroNamespace is where the Veleros are, elsewhere where another one may be.
+const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
+
 // observe is what objects say of a Migrate.
 func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
-	var seen migration.Member
+	seen := migration.Member{VeleroNamespace: veleroNamespace}
 	for _, object := range objects {
 		ours := velero.BelongsTo(object.GetLabels(), uid)
 		switch o := object.(type) {
@@ -106,7 +112,7 @@ func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
 // view is what a driver's watch of a member has heard: of each object any state that
 // it has been in, and never an earlier one than before.
 type view struct {
-	listed bool
+	listed, elsewhere bool
 	// stalled says that it hears nothing for now.
 	stalled  bool
 	heard    map[modelvelero.Key]int
@@ -116,12 +122,15 @@ type view struct {
 }
 
 func (v *view) isBehind(m *simulatedMember) bool {
-	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
+	return !v.listed || v.elsewhere != m.elsewhere || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
 }
 
 // lacks are the objects of which there is more to hear.
 func (v *view) lacks(m *simulatedMember) []modelvelero.Key {
 	var lacks []modelvelero.Key
+	if v.elsewhere {
+		return nil
+	}
 	for _, key := range slices.SortedFunc(maps.Keys(m.history), compareKeys) {
 		if v.heard[key] < len(m.history[key]) && key.Kind != "PodVolumeBackup" && key.Kind != "ServerStatusRequest" {
 			lacks = append(lacks, key)
@@ -138,14 +147,14 @@ func compareKeys(a, b modelvelero.Key) int {
 // now; else of one object, and sometimes of that again.
 func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 	v, m := d.views[c], d.s.members[c]
-	if m.fault != nil || !v.listed || v.err != nil {
+	if m.fault != nil || !v.listed || v.err != nil || v.elsewhere != m.elsewhere {
 		d.s.tracef("driver %d hears all of %s%s", d.number, c.Name, orError(m.fault))
 		if v.err == nil && m.fault != nil {
 			v.since = d.s.clock.Now()
 		}
 		v.err = m.fault
 		if v.err == nil {
-			v.listed = true
+			v.listed, v.elsewhere = true, m.elsewhere
 			for key, history := range m.history {
 				v.heard[key] = len(history)
 			}
@@ -190,6 +199,9 @@ type simulatedWatch struct {
 }
 
 func (w simulatedWatch) Observe(uid types.UID) (migration.Member, bool) {
+	if w.v.elsewhere {
+		return migration.Member{Err: w.v.err, Since: w.v.since, VeleroNamespace: elsewhere}, true
+	}
 	m := w.d.s.members[w.c]
 	var objects []modelvelero.Object
 	for _, key := range slices.SortedFunc(maps.Keys(w.v.heard), compareKeys) {
@@ -225,6 +237,9 @@ func (c callTo) Ask(_ context.Context, uid types.UID) migration.Member {
 	if m.fault != nil {
 		return migration.Member{Err: m.fault, Since: c.d.s.clock.Now()}
 	}
+	if m.elsewhere {
+		return migration.Member{VeleroNamespace: elsewhere}
+	}
 	return observe(m.objects(), uid)
 }
 
@@ -255,7 +270,13 @@ func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
 	if err := c.member().fault; err != nil {
 		return nothing, err
 	}
+	if name == "" {
+		return nothing, errors.New("resource name may not be empty")
+	}
 	object, err := c.member().memory.Get(modelvelero.Key{Kind: kind, Name: name})
+	if c.member().elsewhere {
+		err = apierrors.NewNotFound(velerov1.Resource(kind), name)
+	}
 	if err != nil {
 		return nothing, err
 	}
@@ -276,6 +297,9 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 		return nil, err
 	}
 	var found []velerov1.PodVolumeBackup
+	if c.member().elsewhere {
+		return found, nil
+	}
 	for _, object := range c.member().objects() {
 		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && pvb.Labels[velerov1.BackupNameLabel] == velero.LabelValue(backup) {
 			found = append(found, *pvb.DeepCopy())
@@ -290,7 +314,7 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 	key := modelvelero.KeyOf(object)
 	d, s, decided, began := c.d, c.d.s, c.d.decided, c.d.began
 	err := d.write(aCreate{key, c.c}, func() (err error) {
-		if err := c.member().fault; err != nil {
+		if err := c.member().mayCreate(object); err != nil {
 			return err
 		}
 		if created, err = c.member().memory.Create(context.Background(), object); err == nil {
@@ -307,6 +331,19 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 		v.heard[key] = max(v.heard[key], c.member().find(key, created))
 	}
 	return created.DeepCopyObject().(T), nil
+}
+
+// mayCreate says why an object can't be created; nil if it can.
+func (m *simulatedMember) mayCreate(object modelvelero.Object) error {
+	switch meant := object.GetNamespace(); {
+	case m.fault != nil:
+		return m.fault
+	case meant != veleroNamespace:
+		m.s.failf("D8: %s %s in %s is to be created in namespace %q", modelvelero.KeyOf(object).Kind, object.GetName(), m.cluster.Name, meant)
+	case m.elsewhere:
+		return apierrors.NewConflict(velerov1.Resource(modelvelero.KeyOf(object).Kind), object.GetName(), errors.New("Velero's namespace is another one now"))
+	}
+	return nil
 }
 
 // find says after how many states an object came to be as it is given.
@@ -343,7 +380,7 @@ func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusReques
 // Results has the Velero tell of errors, by writes of its own.
 func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
 	r.Err = c.ask(results, func() error {
-		if c.member().stopped || c.member().velero.StorageErr != "" {
+		if c.member().stopped || c.member().elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded
 		}
 		r.Errors = []string{"the model's error"}
@@ -375,7 +412,7 @@ func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 		if err := c.member().fault; err != nil {
 			return err
 		}
-		if now := c.member().now(key); now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+		if now := c.member().now(key); c.member().elsewhere || now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
 			return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
 		}
 		if r.Status.Phase != velerov1.RestorePhaseFailedValidation {

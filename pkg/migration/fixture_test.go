@@ -62,7 +62,7 @@ func newScene(t *testing.T, targets ...Cluster) *scene {
 		},
 	}
 	for _, c := range fleet.Members {
-		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+		s.seen.Members[c] = Member{VeleroNamespace: "velero", Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 	}
 	return s
 }

@@ -66,6 +66,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
 	case member.Backup != nil:
+		settleNamespace(part, member)
 		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
@@ -77,6 +78,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
 		if ready {
+			settleNamespace(part, member)
 			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
 		}
 		setPending(part, state)
@@ -104,6 +106,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		}
 		setPending(part, state)
 	case member.Restore != nil:
+		settleNamespace(part, member)
 		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
@@ -119,7 +122,10 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case asked && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
 		setPart(part, v1alpha1.MigratePhaseFailed, backupExpired(source))
 	default:
-		state, _ := targetReadiness(m, target, source, seen)
+		state, ready := targetReadiness(m, target, source, seen)
+		if ready {
+			settleNamespace(part, member)
+		}
 		setPending(part, state)
 	}
 	markTransition(part, was, now)

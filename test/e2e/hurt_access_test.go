@@ -15,10 +15,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// hurtAccess are the cases in which the credentials of a target are renewed, made
-// invalid, and removed. They are a ServiceAccount's token, which becomes invalid
+// hurtAccess are the cases in which what the host says of the way into a member changes:
+// the credentials of a target are renewed, made invalid, and removed, and the annotation
+// of the source leads to another Velero. They are a ServiceAccount's token, which becomes invalid
 // when the ServiceAccount is deleted.
 func hurtAccess() []hurt {
 	return []hurt{{
@@ -36,7 +39,27 @@ func hurtAccess() []hurt {
 			{secretRemoved(2), says{2: tells("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "hurt"`)}},
 			{credentials(2, "second"), nil},
 		},
+	}, {
+		name: "velero-namespace-changed",
+		steps: []step{
+			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{veleroIn(source, "elsewhere"), says{source: tells("VeleroNamespaceChanged", "under way in namespace velero of kurator-member1", "now leads to elsewhere; set it back")}},
+			{do(veleroIn(source, "velero"), goOn(veleroOf(source))), nil},
+		},
 	}}
+}
+
+// veleroIn says on the host where a member's Velero is.
+func veleroIn(n int, namespace string) action {
+	return func(t *testing.T, r *run) {
+		t.Helper()
+		annotate := func(value string) {
+			host.kubectl(t, "annotate", "attachedcluster", members[n].name, "--namespace="+hurtNamespace, "--overwrite",
+				v1alpha1.VeleroNamespaceAnnotation+value)
+		}
+		annotate("=" + namespace)
+		r.later(func() { annotate("-") })
+	}
 }
 
 // readAgain has our server read a member's kubeconfig now. A connection that works

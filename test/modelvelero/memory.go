@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Memory is a Store in memory, which does what a kube-apiserver does to Velero's
+// Memory is a Store in memory, of namespace velero, which does what a kube-apiserver does to Velero's
 // objects: UIDs, resourceVersions, times, finalizers. It is used by one goroutine
 // at a time. Objects that it returns or is given must not be changed.
 type Memory struct {
@@ -98,6 +98,7 @@ func (m *Memory) Create(_ context.Context, object Object) (Object, error) {
 		return nil, apierrors.NewAlreadyExists(velerov1.Resource(key.Kind), key.Name)
 	}
 	object = object.DeepCopyObject().(Object)
+	object.SetNamespace(velerov1.DefaultNamespace)
 	object.SetUID(types.UID(fmt.Sprintf("%s-%d", m.name, m.version+1)))
 	object.SetCreationTimestamp(*at(m.now()))
 	object.SetGeneration(1)

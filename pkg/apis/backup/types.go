@@ -241,6 +241,10 @@ type ClusterPart struct {
 	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
 	ClusterKind string
 
+	// veleroNamespace is the namespace of the Velero that this part is moved by, and
+	// stays so once something is begun there.
+	VeleroNamespace string
+
 	// phase is where this cluster's part stands, in the same words as the
 	// migration's phase.
 	Phase MigratePhase

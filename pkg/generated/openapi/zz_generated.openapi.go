@@ -3150,6 +3150,13 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 							Format:      "",
 						},
 					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
 							Description: "phase is where this cluster's part stands, in the same words as the migration's phase.",
@@ -3227,6 +3234,13 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPart(ref common.ReferenceCallback) c
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
 							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3945,6 +3959,13 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
 							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

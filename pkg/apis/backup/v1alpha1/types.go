@@ -309,6 +309,11 @@ type ClusterPart struct {
 	// +optional
 	ClusterKind string `json:"clusterKind,omitempty"`
 
+	// veleroNamespace is the namespace of the Velero that this part is moved by, and
+	// stays so once something is begun there.
+	// +optional
+	VeleroNamespace string `json:"veleroNamespace,omitempty"`
+
 	// phase is where this cluster's part stands, in the same words as the
 	// migration's phase.
 	// +optional

@@ -191,6 +191,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+    - name: veleroNamespace
+      type:
+        scalar: string
     - name: volumeProgress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
@@ -428,6 +431,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: restoreStatusInCluster
       type:
         namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreStatus
+    - name: veleroNamespace
+      type:
+        scalar: string
     - name: volumeProgress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress

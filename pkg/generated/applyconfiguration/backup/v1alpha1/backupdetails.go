@@ -45,6 +45,14 @@ func (b *BackupDetailsApplyConfiguration) WithClusterKind(value string) *BackupD
 	return b
 }
 
+// WithVeleroNamespace sets the VeleroNamespace field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VeleroNamespace field is set to the value of the last call.
+func (b *BackupDetailsApplyConfiguration) WithVeleroNamespace(value string) *BackupDetailsApplyConfiguration {
+	b.ClusterPartApplyConfiguration.VeleroNamespace = &value
+	return b
+}
+
 // WithPhase sets the Phase field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Phase field is set to the value of the last call.

@@ -19,6 +19,9 @@ type ClusterPartApplyConfiguration struct {
 	ClusterName *string `json:"clusterName,omitempty"`
 	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
 	ClusterKind *string `json:"clusterKind,omitempty"`
+	// veleroNamespace is the namespace of the Velero that this part is moved by, and
+	// stays so once something is begun there.
+	VeleroNamespace *string `json:"veleroNamespace,omitempty"`
 	// phase is where this cluster's part stands, in the same words as the
 	// migration's phase.
 	Phase *backupv1alpha1.MigratePhase `json:"phase,omitempty"`
@@ -57,6 +60,14 @@ func (b *ClusterPartApplyConfiguration) WithClusterName(value string) *ClusterPa
 // If called multiple times, the ClusterKind field is set to the value of the last call.
 func (b *ClusterPartApplyConfiguration) WithClusterKind(value string) *ClusterPartApplyConfiguration {
 	b.ClusterKind = &value
+	return b
+}
+
+// WithVeleroNamespace sets the VeleroNamespace field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VeleroNamespace field is set to the value of the last call.
+func (b *ClusterPartApplyConfiguration) WithVeleroNamespace(value string) *ClusterPartApplyConfiguration {
+	b.VeleroNamespace = &value
 	return b
 }
 
