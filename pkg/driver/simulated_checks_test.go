@@ -46,6 +46,21 @@ func (s *simulation) checkRecord(before, after *v1alpha1.Migrate) {
 	s.checkConditions(&after.Status)
 }
 
+// checkLive checks a live status against what is recorded and against the world.
+func (s *simulation) checkLive(recorded *v1alpha1.Migrate, live *v1alpha1.MigrateStatus) {
+	if migration.IsTerminal(recorded.Status.Phase) {
+		if !equality.Semantic.DeepEqual(&recorded.Status, live) {
+			s.failf("invariant 3: after the end %s is read, and %s is recorded", describe(live), describe(&recorded.Status))
+		}
+		return
+	}
+	s.checkKept(&recorded.Status, live)
+	m := recorded.DeepCopy()
+	m.Status = *live
+	s.checkTruth(m)
+	s.checkConditions(live)
+}
+
 // checkKept: no end is recorded over, of the whole or of a part, and the clusters
 // stay once the Backup has its name.
 func (s *simulation) checkKept(before, after *v1alpha1.MigrateStatus) {

@@ -38,6 +38,7 @@ var disturbances = []struct {
 	{"a long time", 4, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(15)) * time.Minute) }},
 	{"the host", 1, (*simulation).disturbHost},
 	{"a spurious event", 1, (*simulation).spuriousEvent},
+	{"a reader", 1, (*simulation).readLive},
 	{"Velero stops or goes on", 2, func(s *simulation) {
 		m := s.members[s.someCluster()]
 		m.stopped = !m.stopped
@@ -191,13 +192,13 @@ func (s *simulation) completeHandoffs() {
 }
 
 // waitForExpiry lets the time pass for which Velero keeps a Backup, where its data is
-// gone: nothing else can end a migration that has not been restored.
+// gone, or somebody wrote into its object that it is whole: nothing else can end a migration that has not been restored.
 func (s *simulation) waitForExpiry() {
 	if s.stored == nil || s.waited || !s.quiet() {
 		return
 	}
 	source := s.stored.Status.SourceClusterStatus
-	if source == nil || source.Phase != "Completed" || s.bucket.HasFinished(source.BackupNameInCluster) {
+	if source == nil || source.Phase != "Completed" || s.bucket.HasCompleted(source.BackupNameInCluster) {
 		return
 	}
 	s.waited = true
@@ -285,6 +286,26 @@ func (s *simulation) spuriousEvent() {
 			v.onChange("")
 		}
 	}
+}
+
+// readLive has somebody read the live status, and nothing else happen meanwhile: the
+// members are asked at once, so what would happen first would be left to luck.
+func (s *simulation) readLive() {
+	if s.stored == nil {
+		return
+	}
+	interleave := s.interleave
+	s.interleave = 0
+	defer func() { s.interleave = interleave }()
+	d := s.drivers[s.random.IntN(len(s.drivers))]
+	m := s.stored.DeepCopy()
+	live, err := (&Driver{Config: d.loop.Config}).LiveStatus(context.Background(), m)
+	if err != nil {
+		s.failf("the live status can't be read: %v", err)
+		return
+	}
+	s.tracef("somebody reads the live status: %s", describe(live))
+	s.checkLive(m, live)
 }
 
 // touch does something to a Backup or Restore of ours.

@@ -42,10 +42,10 @@ func (b *Bucket) Has(name string) bool {
 	return ok
 }
 
-// HasFinished says whether a Backup of that name is in it that a sync would find.
-func (b *Bucket) HasFinished(name string) bool {
+// HasCompleted says whether a Backup of that name is in it that can be restored from.
+func (b *Bucket) HasCompleted(name string) bool {
 	found, ok := b.get(name)
-	return ok && isSynced(found.backup.Status.Phase)
+	return ok && found.backup.Status.Phase == velerov1.BackupPhaseCompleted
 }
 
 // Delete removes a Backup, as an administrator of the storage may do.
