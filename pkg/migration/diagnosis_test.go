@@ -153,6 +153,21 @@ func TestVolumesAreProgress(t *testing.T) {
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 }
 
+// TestAQueueHasNoDeadline: time in it is no lack of progress; time after it is, for
+// Velero starts a Backup at once then.
+func TestAQueueHasNoDeadline(t *testing.T) {
+	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	s.now = s.now.Add(time.Hour)
+	s.record()
+	s.wantCondition("Stalled", "False", "Progressing")
+	s.backup(velerov1.BackupPhaseReadyToStart, 0)
+	s.wantPart(s.m.Status.SourceClusterStatus.ClusterPart, "BackupReadyToStart", "Backup "+s.m.Status.SourceClusterStatus.BackupNameInCluster+" has left Velero's queue; waiting for Velero to start it.")
+	s.wantCondition("Stalled", "False", "Progressing")
+	s.now = s.now.Add(time.Hour)
+	s.record()
+	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+}
+
 // TestADiagnosisIsOlderThanAMove believes the object where the two differ, and an
 // answer that says nothing changes nothing.
 func TestADiagnosisIsOlderThanAMove(t *testing.T) {

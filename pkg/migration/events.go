@@ -74,7 +74,7 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 var normalReasons = []string{
 	ReasonConnecting, ReasonBackupStarting, ReasonBackupQueued, ReasonWaitingForBackup,
 	ReasonWaitingForBackupSync, ReasonRestoreStarting, ReasonRestoreQueued, ReasonNothingToRestore,
-	"BackupNew", "BackupInProgress", "BackupWaitingForPluginOperations", "BackupFinalizing", "BackupCompleted",
+	"BackupNew", "BackupReadyToStart", "BackupInProgress", "BackupWaitingForPluginOperations", "BackupFinalizing", "BackupCompleted",
 	"RestoreNew", "RestoreInProgress", "RestoreWaitingForPluginOperations", "RestoreFinalizing", "RestoreCompleted",
 	string(v1alpha1.MigratePhaseCompleted),
 }

@@ -124,7 +124,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	case velerov1.BackupPhaseQueued:
 		return state{ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
 	case velerov1.BackupPhaseReadyToStart:
-		return state{ReasonBackupQueued, tell("is next in Velero's queue.")}
+		return state{"BackupReadyToStart", tell("has left Velero's queue; waiting for Velero to start it.")}
 	case velerov1.BackupPhaseInProgress:
 		done, total := backupItems(&s)
 		return state{"BackupInProgress", tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
