@@ -29,7 +29,6 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host 
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
 		member, ok := t.watches[cluster].Observe(m.UID)
-		member = migration.Located(m, cluster, member)
 		if ok && member.Err == nil {
 			member, ok = l.confirmed(ctx, t, m, cluster, member)
 		}
@@ -145,7 +144,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migr
 // label is looked for by its name: somebody may have taken the label off.
 func askFor(ctx context.Context, members Members, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
 	member := members.Member(m.Namespace, c)
-	seen := migration.Located(m, c, member.Ask(ctx, m.UID))
+	seen := member.Ask(ctx, m.UID)
 	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
 	}

@@ -105,7 +105,7 @@ func (m *Member) pollAnswer(ctx context.Context, answered wait.ConditionWithCont
 func (m *Member) requestStatus(ctx context.Context, request *velerov1.ServerStatusRequest) error {
 	create := func() error {
 		_, err := do(ctx, m, "create serverstatusrequest", func(ctx context.Context, c *connection) (*velerov1.ServerStatusRequest, error) {
-			return create(ctx, c, request, c.statusRequests.Create)
+			return c.statusRequests.Create(ctx, inNamespace(request, c.namespace), metav1.CreateOptions{})
 		})
 		return err
 	}

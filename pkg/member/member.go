@@ -5,14 +5,11 @@ package member
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -62,14 +59,12 @@ func newMember(k key, kubeconfigs Kubeconfigs, o Options) *Member {
 // found by the Migrate's UID.
 func (m *Member) Ask(ctx context.Context, uid types.UID) migration.Member {
 	var (
-		seen       migration.Member
-		namespaces [2]string
-		errs       [3]error
-		wg         sync.WaitGroup
+		seen migration.Member
+		errs [3]error
+		wg   sync.WaitGroup
 	)
 	wg.Go(func() {
 		list, err := do(ctx, m, "list backups", func(ctx context.Context, c *connection) (*velerov1.BackupList, error) {
-			namespaces[0] = c.namespace
 			return c.backups.List(ctx, ofMigrate(uid))
 		})
 		if errs[0] = err; err == nil {
@@ -78,7 +73,6 @@ func (m *Member) Ask(ctx context.Context, uid types.UID) migration.Member {
 	})
 	wg.Go(func() {
 		list, err := do(ctx, m, "list restores", func(ctx context.Context, c *connection) (*velerov1.RestoreList, error) {
-			namespaces[1] = c.namespace
 			return c.restores.List(ctx, ofMigrate(uid))
 		})
 		if errs[1] = err; err == nil {
@@ -94,10 +88,6 @@ func (m *Member) Ask(ctx context.Context, uid types.UID) migration.Member {
 			return unanswered(err)
 		}
 	}
-	if namespaces[0] != namespaces[1] {
-		return unanswered(errors.New("Velero's namespace has changed while it was asked"))
-	}
-	seen.VeleroNamespace = namespaces[0]
 	return seen
 }
 
@@ -119,7 +109,7 @@ func (m *Member) Restore(ctx context.Context, name string) (*velerov1.Restore, e
 // member's Watches observe it from then on.
 func (m *Member) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
 	created, err := do(ctx, m, fmt.Sprintf("create backup %q", backup.Name), func(ctx context.Context, c *connection) (*velerov1.Backup, error) {
-		return create(ctx, c, backup, c.backups.Create)
+		return c.backups.Create(ctx, inNamespace(backup, c.namespace), metav1.CreateOptions{})
 	})
 	if w := m.watching(); err == nil && w != nil {
 		w.createdBackup(created)
@@ -131,7 +121,7 @@ func (m *Member) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*ve
 // observe it from then on.
 func (m *Member) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
 	created, err := do(ctx, m, fmt.Sprintf("create restore %q", restore.Name), func(ctx context.Context, c *connection) (*velerov1.Restore, error) {
-		return create(ctx, c, restore, c.restores.Create)
+		return c.restores.Create(ctx, inNamespace(restore, c.namespace), metav1.CreateOptions{})
 	})
 	if w := m.watching(); err == nil && w != nil {
 		w.createdRestore(created)
@@ -177,7 +167,7 @@ func (m *Member) PodVolumeBackups(ctx context.Context, backup string) ([]velerov
 // status included.
 func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
 	return do(ctx, m, fmt.Sprintf("create podvolumebackup %q", pvb.Name), func(ctx context.Context, c *connection) (*velerov1.PodVolumeBackup, error) {
-		return create(ctx, c, pvb, c.podVolumeBackups.Create)
+		return c.podVolumeBackups.Create(ctx, inNamespace(pvb, c.namespace), metav1.CreateOptions{})
 	})
 }
 
@@ -191,20 +181,13 @@ func ofMigrate(uid types.UID) metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: labels.Set{velero.MigrateUIDLabel: string(uid)}.String()}
 }
 
-// create creates obj in Velero's namespace; a conflict if it is meant for another one.
-func create[T object](ctx context.Context, c *connection, obj T, create func(context.Context, T, metav1.CreateOptions) (T, error)) (T, error) {
-	if meant := obj.GetNamespace(); meant != "" && meant != c.namespace {
-		var none T
-		return none, &apierrors.StatusError{ErrStatus: metav1.Status{
-			Status: metav1.StatusFailure, Code: http.StatusConflict, Reason: metav1.StatusReasonConflict,
-			Message: fmt.Sprintf("it belongs in namespace %s, and Velero's is %s now", meant, c.namespace),
-		}}
-	}
+// inNamespace returns obj as it is to be created in a namespace.
+func inNamespace[T object](obj T, namespace string) T {
 	obj = obj.DeepCopyObject().(T)
-	obj.SetNamespace(c.namespace)
+	obj.SetNamespace(namespace)
 	obj.SetResourceVersion("")
 	obj.SetUID("")
-	return create(ctx, obj, metav1.CreateOptions{})
+	return obj
 }
 
 func pointers[T any](items []T) []*T {

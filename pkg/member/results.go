@@ -73,7 +73,7 @@ func (m *Member) download(ctx context.Context, request *velerov1.DownloadRequest
 func (m *Member) downloadURL(ctx context.Context, request *velerov1.DownloadRequest) (string, error) {
 	ctx = klog.NewContext(ctx, logr.Discard())
 	_, err := do(ctx, m, "create downloadrequest", func(ctx context.Context, c *connection) (*velerov1.DownloadRequest, error) {
-		return create(ctx, c, request, c.downloadRequests.Create)
+		return c.downloadRequests.Create(ctx, inNamespace(request, c.namespace), metav1.CreateOptions{})
 	})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", err

@@ -93,8 +93,6 @@ type watcher struct {
 	// of them began.
 	faults map[string]error
 	since  time.Time
-	// namespace is Velero's, from which the objects are or will be.
-	namespace string
 }
 
 func newWatcher(m *Member) *watcher {
@@ -151,7 +149,7 @@ func (w *watcher) observe(uid types.UID) (migration.Member, bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	seen.Err, seen.Since, seen.VeleroNamespace = w.fault(), w.since, w.namespace
+	seen.Err, seen.Since = w.fault(), w.since
 	return seen, seen.Err != nil || len(w.listed) == len(watched)
 }
 

@@ -68,7 +68,9 @@ func (w *watcher) serve(conn *connection) {
 	defer cancel()
 	defer context.AfterFunc(w.ctx, cancel)()
 
-	w.moved(conn.namespace)
+	w.backups.moved()
+	w.restores.moved()
+	w.locations.moved()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { w.recheck(ctx) })
@@ -78,20 +80,6 @@ func (w *watcher) serve(conn *connection) {
 	wg.Go(func() {
 		keep(ctx, w, conn, watched[2], "", conn.locations, &velerov1.BackupStorageLocation{}, w.locations)
 	})
-}
-
-// moved notes that what comes next is of a namespace, and perhaps of another cluster.
-// What is known is kept until it has come, unless it is of another namespace.
-func (w *watcher) moved(namespace string) {
-	w.mu.Lock()
-	if w.namespace != namespace {
-		w.listed.Clear()
-	}
-	w.namespace = namespace
-	w.mu.Unlock()
-	w.backups.moved()
-	w.restores.moved()
-	w.locations.moved()
 }
 
 // recheck reads the kubeconfig again when that is due, which closes the

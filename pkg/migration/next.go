@@ -62,12 +62,14 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	if member.Backup != nil || source.BackupStatusInCluster != nil {
 		return nil
 	}
-	if _, ready := sourceReadiness(m, source, recorded.TargetClusterStatus, seen); !ready || source.VeleroNamespace != member.VeleroNamespace {
+	if _, ready := sourceReadiness(m, source, recorded.TargetClusterStatus, seen); !ready {
 		return nil
 	}
-	backup := velero.Backup(m, source.ClusterName, velero.DefaultLocation(member.Locations).Name)
-	backup.Namespace = source.VeleroNamespace
-	return []Action{CreateBackup{Source: clusterOf(source.ClusterPart), Backup: backup}}
+	location := velero.DefaultLocation(member.Locations)
+	return []Action{CreateBackup{
+		Source: clusterOf(source.ClusterPart),
+		Backup: velero.Backup(m, source.ClusterName, location.Name),
+	}}
 }
 
 func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
@@ -81,7 +83,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil && !isRefusedEarly(member) {
 			continue
 		}
-		if _, ready := targetReadiness(m, target, source, seen); !ready || target.VeleroNamespace != member.VeleroNamespace {
+		if _, ready := targetReadiness(m, target, source, seen); !ready {
 			continue
 		}
 		action := StartRestore{
@@ -91,7 +93,6 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			Refused: member.Restore,
 			Restore: velero.Restore(m, target.ClusterName, source.BackupNameInCluster),
 		}
-		action.Restore.Namespace = target.VeleroNamespace
 		if action.There == nil {
 			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
 			action.From, action.Location = from.Backup, location.target.Name

@@ -87,8 +87,6 @@ type Member struct {
 	// WriteErr is why the last object that was to be created here was not; nil if
 	// that is not known, for the reader may not be the writer.
 	WriteErr error
-	// VeleroNamespace is where its Velero is, and what follows was found.
-	VeleroNamespace string
 	// Locations are the BackupStorageLocations of its Velero.
 	Locations []velerov1.BackupStorageLocation
 	// Backup is the Migrate's Backup in this cluster: the one made here if it is

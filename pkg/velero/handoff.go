@@ -91,7 +91,6 @@ func HandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov
 	source = source.DeepCopy()
 	pvb := &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace:   backup.Namespace,
 			Name:        source.Name,
 			Labels:      source.Labels,
 			Annotations: source.Annotations,

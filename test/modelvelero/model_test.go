@@ -127,3 +127,45 @@ func needsStorage(step Step) bool {
 	}
 	return false
 }
+
+// TestOneRestoreAtATime has several Restores wait at once, for a server that takes all
+// steps that it finds.
+func TestOneRestoreAtATime(t *testing.T) {
+	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
+	bucket := NewBucket()
+	m, server := NewMemory("m1", func() time.Time { return now }), New(Options{Items: 3}, bucket)
+	create(t, m, &velerov1.BackupStorageLocation{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
+	})
+	create(t, m, &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
+	all := func() *Cluster {
+		c, _ := m.Read(t.Context())
+		for _, step := range server.Steps(c, now) {
+			_ = Take(t.Context(), m, step)
+		}
+		c, _ = m.Read(t.Context())
+		return c
+	}
+	for range 10 {
+		all()
+	}
+	for _, name := range []string{"r1", "r2", "r3"} {
+		create(t, m, &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: velerov1.RestoreSpec{BackupName: "b"}})
+	}
+	for range 20 {
+		running := 0
+		for _, r := range all().Restores {
+			if r.Status.Phase == velerov1.RestorePhaseInProgress {
+				running++
+			}
+		}
+		if running > 1 {
+			t.Fatalf("%d Restores are InProgress", running)
+		}
+	}
+	for _, r := range all().Restores {
+		if r.Status.Phase != velerov1.RestorePhaseCompleted {
+			t.Errorf("%s is %q", r.Name, r.Status.Phase)
+		}
+	}
+}

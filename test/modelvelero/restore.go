@@ -84,8 +84,10 @@ func (s *Server) moveRestore(c *Cluster, r *velerov1.Restore, next velerov1.Rest
 	case velerov1.RestorePhaseCompleted, velerov1.RestorePhasePartiallyFailed, velerov1.RestorePhaseFailed:
 		status.CompletionTimestamp = at(now)
 	}
+	waited := r.Status.Phase == "" || r.Status.Phase == velerov1.RestorePhaseNew
 	return Step{
 		What: fmt.Sprintf("Restore %s is %q", r.Name, status.Phase), Before: r, After: after,
+		still: func() bool { return !waited || s.restoring == "" },
 		done: func(_ Object, err error) {
 			if err == nil && status.Phase == velerov1.RestorePhaseInProgress {
 				s.restoring = string(r.UID)

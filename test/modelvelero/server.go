@@ -104,14 +104,20 @@ type Step struct {
 	// Before is what was read, nil where an object is created; After is what it is
 	// to be, nil where it is deleted.
 	Before, After Object
+	// still says whether it may still be taken when others of the same Steps have been;
+	// nil if it may.
+	still func() bool
 	// first is done before the write, in the bucket; done is told how it went.
 	first func()
 	done  func(created Object, err error)
 }
 
-// Take does a step. What it returns is how the write went; a Server goes on in any
+// Take does a step, unless it can't be any more. What it returns is how the write went; a Server goes on in any
 // case, as Velero does.
 func Take(ctx context.Context, store Store, step Step) error {
+	if step.still != nil && !step.still() {
+		return nil
+	}
 	if step.first != nil {
 		step.first()
 	}
