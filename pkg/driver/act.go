@@ -21,7 +21,7 @@ import (
 // begin does an action beside the loop, unless one is under way in that cluster
 // or the last one was refused a short while ago. The Migrate is turned again
 // when it is done.
-func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action migration.Action) {
+func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) {
 	cluster := action.Cluster()
 	id := t.retryID(cluster)
 	if now := l.Clock.Now(); l.retries.IsInBackOffSinceUpdate(id, now) {
@@ -33,8 +33,8 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 	}
 	l.beside(func() {
 		var err error
-		if l.isStillGranted(ctx, t, m, cluster) {
-			err = l.do(ctx, m, action)
+		if l.isStillGranted(ctx, t, m, host, cluster) {
+			err = l.do(ctx, m, host, action)
 		}
 		if err != nil {
 			memberWriteErrors.Inc()
@@ -46,34 +46,37 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, action 
 	})
 }
 
-func (l *loop) do(ctx context.Context, m *v1alpha1.Migrate, action migration.Action) error {
+func (l *loop) do(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
-		return l.createBackup(ctx, m, action)
+		return l.createBackup(ctx, m, action, l.member(m, host, action.Source))
 	case migration.StartRestore:
-		return l.startRestore(ctx, m, action)
+		return l.startRestore(ctx, m, action, l.member(m, host, action.Source), l.member(m, host, action.Target))
 	default:
 		return fmt.Errorf("unknown action %T", action)
 	}
 }
 
-func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup) error {
-	source := l.Members.Member(m.Namespace, action.Source)
+// member is the way into the Velero of a cluster that m goes on with.
+func (l *loop) member(m *v1alpha1.Migrate, host migration.Inventory, c migration.Cluster) Member {
+	return l.Members.Member(m.Namespace, migration.VeleroOf(m, host, c))
+}
+
+func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
 	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
 	return err
 }
 
 // startRestore makes the finished Backup known in the target, with what belongs
 // to it, then makes the Restore. Each step may have been done before.
-func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) error {
-	target := l.Members.Member(m.Namespace, action.Target)
+func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) error {
 	if action.Refused != nil {
 		return l.withdraw(ctx, m, target, action.Refused)
 	}
 	backup := action.There
 	if backup == nil || velero.IsHandedOver(backup) {
 		var err error
-		if backup, err = l.handOver(ctx, m, action); err != nil {
+		if backup, err = l.handOver(ctx, m, action, source, target); err != nil {
 			return err
 		}
 	}
@@ -108,8 +111,7 @@ func (l *loop) withdraw(ctx context.Context, m *v1alpha1.Migrate, target Member,
 // PodVolumeBackup that belongs to it, and returns the target's Backup. Its
 // annotation tells how many there have to be, so a handoff that was broken off is
 // completed, without the source if only the end was missing.
-func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore) (*velerov1.Backup, error) {
-	source, target := l.Members.Member(m.Namespace, action.Source), l.Members.Member(m.Namespace, action.Target)
+func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) (*velerov1.Backup, error) {
 	backup := action.There
 	if backup != nil {
 		there, err := target.PodVolumeBackups(ctx, backup.Name)

@@ -177,8 +177,8 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 	t := l.track(key, m.UID)
 	host := l.Host.Observe(m.Namespace, &m.Spec)
 	l.authorize(ctx, t, m, host)
-	t.watch(migration.Clusters(m, host), func(c migration.Cluster) Watch {
-		return l.Members.Watch(key.Namespace, c, func(uid types.UID) {
+	t.watch(migration.Veleros(m, host), func(v migration.Velero) Watch {
+		return l.Members.Watch(key.Namespace, v, func(uid types.UID) {
 			if uid == "" || uid == t.uid {
 				l.queue.Add(key)
 			}
@@ -239,7 +239,7 @@ func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migr
 		return apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("it has changed since it was observed"))
 	}
 	for _, action := range actions {
-		l.begin(ctx, t, m, action)
+		l.begin(ctx, t, m, seen.Host, action)
 	}
 	return nil
 }

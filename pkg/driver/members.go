@@ -15,10 +15,10 @@ func PoolMembers(pool *member.Pool) Members { return poolMembers{pool} }
 
 type poolMembers struct{ pool *member.Pool }
 
-func (p poolMembers) Watch(namespace string, c migration.Cluster, onChange func(types.UID)) Watch {
-	return p.pool.Watch(namespace, c, onChange)
+func (p poolMembers) Watch(namespace string, v migration.Velero, onChange func(types.UID)) Watch {
+	return p.pool.Watch(namespace, v, onChange)
 }
 
-func (p poolMembers) Member(namespace string, c migration.Cluster) Member {
-	return p.pool.Member(namespace, c)
+func (p poolMembers) Member(namespace string, v migration.Velero) Member {
+	return p.pool.Member(namespace, v)
 }

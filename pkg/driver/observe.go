@@ -29,13 +29,14 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host 
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
 		member, ok := t.watches[cluster].Observe(m.UID)
+		at := l.Members.Member(m.Namespace, t.watches[cluster].velero)
 		if ok && member.Err == nil {
-			member, ok = l.confirmed(ctx, t, m, cluster, member)
+			member, ok = l.confirmed(ctx, t, m, cluster, at, member)
 		}
 		if ok && member.Err == nil {
-			member.Diagnosis = l.diagnosis(ctx, t, m, cluster, member)
+			member.Diagnosis = l.diagnosis(ctx, t, m, cluster, at, member)
 		}
-		if member, ok = l.ending(ctx, t, m, cluster, member, ok); !ok {
+		if member, ok = l.ending(ctx, t, m, cluster, at, member, ok); !ok {
 			continue
 		}
 		member.WriteErr = t.writeErr(cluster)
@@ -55,14 +56,14 @@ type confirmation struct {
 // something that is recorded is not in seen: the watch may be behind. It is asked
 // again while the two differ. Until there is an answer to what is recorded now nothing
 // is said of the member.
-func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) (migration.Member, bool) {
+func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member) (migration.Member, bool) {
 	if !migration.Misses(m, c, seen) {
 		t.confirmations.forget(c)
 		return seen, true
 	}
 	recorded := cmp.Or(migration.Recorded(m, c))
 	said := inquire(l, t, &t.confirmations, c, askInterval, func(before *confirmation) *confirmation {
-		answer := askFor(ctx, l.Members, m, c)
+		answer := askFor(ctx, at, m, c)
 		if answer.Err != nil {
 			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
 				answer.Since = before.answer.Since
@@ -78,7 +79,7 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 
 // diagnosis is why Velero makes no progress in a cluster, nil if it does or if that
 // is not known yet.
-func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member) *migration.Diagnosis {
+func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member) *migration.Diagnosis {
 	wait, needed := migration.NeedsDiagnosis(m, c, seen, l.Clock.Now())
 	if wait > 0 {
 		l.queue.AddAfter(t.key, wait)
@@ -98,7 +99,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
-		found := l.Members.Member(m.Namespace, c).Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)
+		found := at.Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)
 		return &found
 	})
 }
@@ -108,7 +109,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 // first. What comes after that end, be it that the member goes away or the object is
 // deleted, changes nothing of it. Until the errors are read, or have been tried to be
 // for resultsPatience, nothing is said of the member.
-func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, seen migration.Member, known bool) (migration.Member, bool) {
+func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member, known bool) (migration.Member, bool) {
 	ended, begun := t.ended[c]
 	if !begun {
 		request, needed := migration.NeedsResults(m, c, seen)
@@ -127,7 +128,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migr
 		if err := l.stillWanted(ctx, m); err != nil {
 			return nil
 		}
-		found := l.Members.Member(m.Namespace, c).Results(ctx,
+		found := at.Results(ctx,
 			velero.DownloadRequest(m, ended.request.Results, ended.request.Name),
 			velero.DownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
 		return &found
@@ -142,8 +143,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migr
 
 // askFor asks a member for what it has of m. What is recorded and not found by its
 // label is looked for by its name: somebody may have taken the label off.
-func askFor(ctx context.Context, members Members, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
-	member := members.Member(m.Namespace, c)
+func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
 	seen := member.Ask(ctx, m.UID)
 	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
@@ -191,12 +191,12 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observa
 	d.authorize(ctx, m, seen.Host)
 	var mutex sync.Mutex
 	var wg sync.WaitGroup
-	for _, cluster := range migration.Clusters(m, seen.Host) {
+	for _, v := range migration.Veleros(m, seen.Host) {
 		wg.Go(func() {
-			member := askFor(ctx, d.Members, m, cluster)
+			member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster)
 			mutex.Lock()
 			defer mutex.Unlock()
-			seen.Members[cluster] = member
+			seen.Members[v.Cluster] = member
 		})
 	}
 	wg.Wait()

@@ -33,7 +33,6 @@ var disturbances = []struct {
 	{"a watch stalls or goes on", 2, (*simulation).stallWatch},
 	{"a member goes or comes", 1, func(s *simulation) { s.setFault(errDown) }},
 	{"credentials", 2, func(s *simulation) { s.setFault(errCredentials) }},
-	{"Velero's namespace", 4, (*simulation).disturbNamespace},
 	{"time", 1, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(5000)) * time.Millisecond) }},
 	{"a long time", 4, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(15)) * time.Minute) }},
 	{"the host", 1, (*simulation).disturbHost},
@@ -91,7 +90,7 @@ func (s *simulation) heal(but migration.Cluster) {
 	s.tracef("all is well again, except in %q", but.Name)
 	inventory := s.wholeFleet()
 	if but.Name != "" && !s.host.inventory.Clusters[but].Ready {
-		inventory.Clusters[but] = migration.ClusterState{}
+		inventory.Clusters[but] = migration.ClusterState{VeleroNamespace: veleroNamespace}
 	}
 	s.setHost("all is well", inventory)
 	for _, c := range s.clusters {
@@ -99,7 +98,7 @@ func (s *simulation) heal(but migration.Cluster) {
 		if m.healed = c != but; !m.healed {
 			continue
 		}
-		m.fault, m.elsewhere = nil, false
+		m.fault = nil
 		m.velero.StorageErr = ""
 		m.stopped = false
 		objects, _ := m.memory.Read(context.Background())
@@ -213,13 +212,6 @@ func (s *simulation) setFault(fault error) {
 	}
 	m.fault = fault
 	s.tracef("%s can be asked%s", m.cluster.Name, orError(fault))
-}
-
-// disturbNamespace has the annotation of a cluster lead to another Velero, or back.
-func (s *simulation) disturbNamespace() {
-	m := s.members[s.someCluster()]
-	m.elsewhere = !m.elsewhere
-	s.tracef("the Velero of %s is elsewhere: %v", m.cluster.Name, m.elsewhere)
 }
 
 func (s *simulation) restartVelero() {

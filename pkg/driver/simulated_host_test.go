@@ -27,7 +27,7 @@ func (s *simulation) wholeFleet() migration.Inventory {
 	fleet := migration.Fleet{Found: true, Members: s.clusters}
 	inventory := migration.Inventory{SourceFleet: fleet, TargetFleet: fleet, Clusters: map[migration.Cluster]migration.ClusterState{}}
 	for _, c := range s.clusters {
-		inventory.Clusters[c] = migration.ClusterState{Ready: true}
+		inventory.Clusters[c] = migration.ClusterState{Ready: true, VeleroNamespace: veleroNamespace}
 	}
 	return inventory
 }
@@ -43,11 +43,13 @@ func (s *simulation) disturbHost() {
 	now := s.host.inventory
 	c := s.someCluster()
 	now.Clusters = maps.Clone(now.Clusters)
-	switch s.random.IntN(6) {
+	switch s.random.IntN(7) {
 	case 0:
 		s.setHost("the Fleet is gone", migration.Inventory{Clusters: now.Clusters})
 	case 1:
-		now.Clusters[c] = migration.ClusterState{Ready: !now.Clusters[c].Ready}
+		state := now.Clusters[c]
+		state.Ready = !state.Ready
+		now.Clusters[c] = state
 		s.setHost(c.Name+" is ready or not", now)
 	case 2:
 		delete(now.Clusters, c)
@@ -59,6 +61,11 @@ func (s *simulation) disturbHost() {
 	case 4:
 		now.Err = errors.New("the host can't be read")
 		s.setHost("can't be read", now)
+	case 5:
+		state := now.Clusters[c]
+		state.VeleroNamespace = elsewhere
+		now.Clusters[c] = state
+		s.setHost("the Velero of "+c.Name+" is said to be elsewhere", now)
 	default:
 		s.setHost("all is well", s.wholeFleet())
 	}

@@ -41,9 +41,6 @@ type simulatedMember struct {
 	stopped bool
 	// fault is why it can't be asked.
 	fault error
-	// elsewhere says that the cluster's annotation leads to another namespace, in which
-	// there is a Velero with nothing.
-	elsewhere bool
 	// healed says that it is no longer disturbed.
 	healed bool
 	// syncBroken says that its Velero may have left PodVolumeBackups out of a sync,
@@ -85,12 +82,12 @@ func (m *simulatedMember) restart() {
 	m.stopped = false
 }
 
-// veleroNamespace is where the Veleros are, elsewhere where another one may be.
+// veleroNamespace is where the Veleros are, elsewhere where none is.
 const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
 
 // observe is what objects say of a Migrate.
 func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
-	seen := migration.Member{VeleroNamespace: veleroNamespace}
+	var seen migration.Member
 	for _, object := range objects {
 		ours := velero.BelongsTo(object.GetLabels(), uid)
 		switch o := object.(type) {
@@ -112,6 +109,7 @@ func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
 // view is what a driver's watch of a member has heard: of each object any state that
 // it has been in, and never an earlier one than before.
 type view struct {
+	// elsewhere says that it is of another namespace, in which there is nothing.
 	listed, elsewhere bool
 	// stalled says that it hears nothing for now.
 	stalled  bool
@@ -122,7 +120,7 @@ type view struct {
 }
 
 func (v *view) isBehind(m *simulatedMember) bool {
-	return !v.listed || v.elsewhere != m.elsewhere || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
+	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
 }
 
 // lacks are the objects of which there is more to hear.
@@ -147,14 +145,14 @@ func compareKeys(a, b modelvelero.Key) int {
 // now; else of one object, and sometimes of that again.
 func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 	v, m := d.views[c], d.s.members[c]
-	if m.fault != nil || !v.listed || v.err != nil || v.elsewhere != m.elsewhere {
+	if m.fault != nil || !v.listed || v.err != nil {
 		d.s.tracef("driver %d hears all of %s%s", d.number, c.Name, orError(m.fault))
 		if v.err == nil && m.fault != nil {
 			v.since = d.s.clock.Now()
 		}
 		v.err = m.fault
 		if v.err == nil {
-			v.listed, v.elsewhere = true, m.elsewhere
+			v.listed = true
 			for key, history := range m.history {
 				v.heard[key] = len(history)
 			}
@@ -185,12 +183,15 @@ func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int
 	}
 }
 
-func (d *simulatedDriver) Watch(_ string, c migration.Cluster, onChange func(types.UID)) Watch {
-	d.views[c] = &view{heard: map[modelvelero.Key]int{}, onChange: onChange}
+func (d *simulatedDriver) Watch(_ string, v migration.Velero, onChange func(types.UID)) Watch {
+	c := v.Cluster
+	d.views[c] = &view{elsewhere: v.Namespace != veleroNamespace, heard: map[modelvelero.Key]int{}, onChange: onChange}
 	return simulatedWatch{d, c, d.views[c]}
 }
 
-func (d *simulatedDriver) Member(_ string, c migration.Cluster) Member { return callTo{d, c} }
+func (d *simulatedDriver) Member(_ string, v migration.Velero) Member {
+	return callTo{d, v.Cluster, v.Namespace != veleroNamespace}
+}
 
 type simulatedWatch struct {
 	d *simulatedDriver
@@ -200,7 +201,7 @@ type simulatedWatch struct {
 
 func (w simulatedWatch) Observe(uid types.UID) (migration.Member, bool) {
 	if w.v.elsewhere {
-		return migration.Member{Err: w.v.err, Since: w.v.since, VeleroNamespace: elsewhere}, true
+		return migration.Member{Err: w.v.err, Since: w.v.since}, w.v.listed || w.v.err != nil
 	}
 	m := w.d.s.members[w.c]
 	var objects []modelvelero.Object
@@ -227,6 +228,8 @@ func (w simulatedWatch) Stop() {
 type callTo struct {
 	d *simulatedDriver
 	c migration.Cluster
+	// elsewhere says that it is to another namespace, in which there is nothing.
+	elsewhere bool
 }
 
 func (c callTo) member() *simulatedMember { return c.d.s.members[c.c] }
@@ -237,8 +240,8 @@ func (c callTo) Ask(_ context.Context, uid types.UID) migration.Member {
 	if m.fault != nil {
 		return migration.Member{Err: m.fault, Since: c.d.s.clock.Now()}
 	}
-	if m.elsewhere {
-		return migration.Member{VeleroNamespace: elsewhere}
+	if c.elsewhere {
+		return migration.Member{}
 	}
 	return observe(m.objects(), uid)
 }
@@ -274,7 +277,7 @@ func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
 		return nothing, errors.New("resource name may not be empty")
 	}
 	object, err := c.member().memory.Get(modelvelero.Key{Kind: kind, Name: name})
-	if c.member().elsewhere {
+	if c.elsewhere {
 		err = apierrors.NewNotFound(velerov1.Resource(kind), name)
 	}
 	if err != nil {
@@ -297,7 +300,7 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 		return nil, err
 	}
 	var found []velerov1.PodVolumeBackup
-	if c.member().elsewhere {
+	if c.elsewhere {
 		return found, nil
 	}
 	for _, object := range c.member().objects() {
@@ -314,7 +317,7 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 	key := modelvelero.KeyOf(object)
 	d, s, decided, began := c.d, c.d.s, c.d.decided, c.d.began
 	err := d.write(aCreate{key, c.c}, func() (err error) {
-		if err := c.member().mayCreate(object); err != nil {
+		if err := c.mayCreate(object); err != nil {
 			return err
 		}
 		if created, err = c.member().memory.Create(context.Background(), object); err == nil {
@@ -334,16 +337,11 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 }
 
 // mayCreate says why an object can't be created; nil if it can.
-func (m *simulatedMember) mayCreate(object modelvelero.Object) error {
-	switch meant := object.GetNamespace(); {
-	case m.fault != nil:
-		return m.fault
-	case meant != veleroNamespace:
-		m.s.failf("D8: %s %s in %s is to be created in namespace %q", modelvelero.KeyOf(object).Kind, object.GetName(), m.cluster.Name, meant)
-	case m.elsewhere:
-		return apierrors.NewConflict(velerov1.Resource(modelvelero.KeyOf(object).Kind), object.GetName(), errors.New("Velero's namespace is another one now"))
+func (c callTo) mayCreate(object modelvelero.Object) error {
+	if c.elsewhere {
+		c.d.s.failf("D8: %s %s is to be created elsewhere in %s", modelvelero.KeyOf(object).Kind, object.GetName(), c.c.Name)
 	}
-	return nil
+	return c.member().fault
 }
 
 // find says after how many states an object came to be as it is given.
@@ -380,7 +378,7 @@ func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusReques
 // Results has the Velero tell of errors, by writes of its own.
 func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
 	r.Err = c.ask(results, func() error {
-		if c.member().stopped || c.member().elsewhere || c.member().velero.StorageErr != "" {
+		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded
 		}
 		r.Errors = []string{"the model's error"}
@@ -412,7 +410,7 @@ func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 		if err := c.member().fault; err != nil {
 			return err
 		}
-		if now := c.member().now(key); c.member().elsewhere || now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+		if now := c.member().now(key); now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
 			return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
 		}
 		if r.Status.Phase != velerov1.RestorePhaseFailedValidation {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -19,7 +20,7 @@ type track struct {
 	key      types.NamespacedName
 	uid      types.UID
 	recorded time.Time
-	watches  map[migration.Cluster]Watch
+	watches  map[migration.Cluster]watchOf
 
 	// What members are asked beside their watches: whether they have what a watch
 	// lacks, whether it may be used, why Velero makes no progress, and what the errors
@@ -35,6 +36,12 @@ type track struct {
 	mutex   sync.Mutex
 	writing map[migration.Cluster]bool
 	refused map[migration.Cluster]error
+}
+
+// watchOf is a watch, and of what it is.
+type watchOf struct {
+	Watch
+	velero migration.Velero
 }
 
 // end is the end of a cluster's object as it was first seen.
@@ -59,7 +66,7 @@ func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
 	t = &track{
 		key:     key,
 		uid:     uid,
-		watches: map[migration.Cluster]Watch{},
+		watches: map[migration.Cluster]watchOf{},
 		writing: map[migration.Cluster]bool{},
 		refused: map[migration.Cluster]error{},
 		ended:   map[migration.Cluster]*end{},
@@ -98,19 +105,18 @@ func (t *track) retryID(c migration.Cluster) string {
 	return fmt.Sprintf("%s/%s/%s", t.uid, c.Kind, c.Name)
 }
 
-// watch has open watches of the given clusters, and of no others.
-func (t *track) watch(clusters []migration.Cluster, open func(migration.Cluster) Watch) {
-	wanted := map[migration.Cluster]bool{}
-	for _, c := range clusters {
-		wanted[c] = true
-		if t.watches[c] == nil {
-			t.watches[c] = open(c)
-		}
-	}
+// watch has open watches of the given Veleros, and of no others.
+func (t *track) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {
+	wanted := sets.New(veleros...)
 	for c, w := range t.watches {
-		if !wanted[c] {
+		if !wanted.Has(w.velero) {
 			w.Stop()
 			delete(t.watches, c)
+		}
+	}
+	for _, v := range veleros {
+		if _, is := t.watches[v.Cluster]; !is {
+			t.watches[v.Cluster] = watchOf{open(v), v}
 		}
 	}
 }

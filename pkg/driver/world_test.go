@@ -149,7 +149,7 @@ func (w *world) Ask(_ context.Context, n string, s *v1alpha1.MigrateSpec) migrat
 
 func (w *world) Observe(string, *v1alpha1.MigrateSpec) migration.Inventory {
 	fleet := migration.Fleet{Found: true, Members: []migration.Cluster{m1, m2, m3}}
-	ready := migration.ClusterState{Ready: true}
+	ready := migration.ClusterState{Ready: true, VeleroNamespace: "velero"}
 	return migration.Inventory{
 		SourceFleet: fleet, TargetFleet: fleet,
 		Clusters: map[migration.Cluster]migration.ClusterState{m1: ready, m2: ready, m3: ready},
@@ -158,11 +158,11 @@ func (w *world) Observe(string, *v1alpha1.MigrateSpec) migration.Inventory {
 
 // The members.
 
-func (w *world) Watch(_ string, c migration.Cluster, onChange func(types.UID)) Watch {
-	return w.members[c].watch(onChange)
+func (w *world) Watch(_ string, v migration.Velero, onChange func(types.UID)) Watch {
+	return w.members[v.Cluster].watch(onChange)
 }
 
-func (w *world) Member(_ string, c migration.Cluster) Member { return w.members[c] }
+func (w *world) Member(_ string, v migration.Velero) Member { return w.members[v.Cluster] }
 
 // modelMember is a member whose Velero finishes what it is given at once.
 type modelMember struct {

@@ -171,7 +171,7 @@ func TestInventory(t *testing.T) {
 	want := migration.Inventory{
 		SourceFleet: migration.Fleet{Found: true, Members: []migration.Cluster{attached1, attached2, capi, missing}},
 		Clusters: map[migration.Cluster]migration.ClusterState{
-			attached1: {Ready: true}, capi: {Ready: true},
+			attached1: {Ready: true, VeleroNamespace: "velero"}, capi: {Ready: true, VeleroNamespace: "velero"},
 		},
 	}
 	manifests := []string{quickstart, member1YAML, member2YAML, capiYAML, otherNamespaceYAML}
@@ -349,14 +349,11 @@ func TestKubeconfig(t *testing.T) {
 		"the host won't tell": {member1YAML, secrets{err: errors.New("forbidden")}, attached1, "", nil, "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, namespace, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
+			got, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
 			if string(got) != tc.want {
 				t.Errorf("got %q", got)
 			}
 			if tc.want != "" {
-				if namespace != "velero" {
-					t.Errorf("Velero is in %q, want velero", namespace)
-				}
 				if err != nil {
 					t.Error(err)
 				}
@@ -373,35 +370,21 @@ func TestKubeconfig(t *testing.T) {
 }
 
 func TestVeleroNamespace(t *testing.T) {
-	long := strings.Repeat("x", 100)
 	for name, tc := range map[string]struct {
 		manifest string
 		cluster  migration.Cluster
 		want     string
-		text     string
 	}{
-		"of an AttachedCluster": {annotated(member2YAML, "velero-2"), attached2, "velero-2", ""},
-		"of a Cluster":          {annotated(capiYAML, "backups"), capi, "backups", ""},
-		"empty":                 {annotated(member2YAML, ""), attached2, "", `annotation backup.kurator.dev/velero-namespace of AttachedCluster default/member2 is ""; set it to the namespace of the cluster's Velero: a lowercase RFC 1123 label`},
-		"no name":               {annotated(member2YAML, "a/b"), attached2, "", `default/member2 is "a/b"; set it`},
-		"too long":              {annotated(member2YAML, long), attached2, "", `is "` + long[:63] + `…"; set it`},
+		"none":                  {member1YAML, attached1, "velero"},
+		"of an AttachedCluster": {annotated(member1YAML, "velero-2"), attached1, "velero-2"},
+		"of a Cluster":          {annotated(capiYAML, "backups"), capi, "backups"},
+		"empty":                 {annotated(member1YAML, ""), attached1, ""},
+		"no name":               {annotated(member1YAML, "a/b"), attached1, "a/b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := secrets{data: map[string]map[string][]byte{
-				"default/member2-secret": {"value": []byte("k")}, "default/capi-kubeconfig": {"value": []byte("k")},
-			}}
-			kubeconfig, got, err := New(client(t, tc.manifest), s).Kubeconfig(t.Context(), "default", tc.cluster)
-			if got != tc.want {
-				t.Errorf("Velero is in %q, want %q", got, tc.want)
-			}
-			if tc.want != "" {
-				if err != nil || string(kubeconfig) != "k" {
-					t.Errorf("got %q, %v", kubeconfig, err)
-				}
-				return
-			}
-			if !errors.Is(err, ErrVeleroNamespace) || !strings.Contains(err.Error(), tc.text) {
-				t.Errorf("got %v, want %q", err, tc.text)
+			state, found := New(client(t, quickstart, tc.manifest), secrets{}).Ask(t.Context(), "default", spec()).Clusters[tc.cluster]
+			if !found || state.VeleroNamespace != tc.want {
+				t.Errorf("got %+v, want %q", state, tc.want)
 			}
 		})
 	}
@@ -430,7 +413,7 @@ func TestNamespaces(t *testing.T) {
 		}
 
 		const want = `this server is not for Migrates of the namespace: "other", only default, closed`
-		_, _, err := i.Kubeconfig(t.Context(), "other", attached1)
+		_, err := i.Kubeconfig(t.Context(), "other", attached1)
 		for what, err := range map[string]error{
 			"observed": i.Observe("other", spec()).Err, "asked": i.Ask(t.Context(), "other", spec()).Err, "kubeconfig": err,
 		} {

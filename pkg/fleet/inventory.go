@@ -199,7 +199,8 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 				failures[i] = fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err)
 			}
 			if obj != nil {
-				states[i] = &migration.ClusterState{Ready: readCluster(c.Kind, obj).ready}
+				found := readCluster(c.Kind, obj)
+				states[i] = &migration.ClusterState{Ready: found.ready, VeleroNamespace: found.veleroNamespace}
 			}
 			return nil
 		})

@@ -7,17 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/klog/v2"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -33,59 +30,42 @@ var (
 	ErrSecretNotFound = errors.New("kubeconfig Secret not found")
 	// ErrKubeconfigMissing says that the Secret has nothing under the key.
 	ErrKubeconfigMissing = errors.New("no kubeconfig in the Secret")
-	// ErrVeleroNamespace says that what a cluster object's annotation says can't be
-	// the namespace of a Velero.
-	ErrVeleroNamespace = errors.New("no name of a namespace")
 )
 
-// Kubeconfig reads from the host, by live calls, the kubeconfig of a cluster and
-// in which namespace of it Velero is.
+// Kubeconfig reads the kubeconfig of a cluster from the host, by live calls.
 // What is wrong with the host's objects is one of this package's errors; any
 // other error means that the host could not be asked.
-func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migration.Cluster) (kubeconfig []byte, veleroNamespace string, err error) {
+func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migration.Cluster) (kubeconfig []byte, err error) {
 	sources, err := i.sourcesOf(namespace)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	object, err := sourceOf(sources, c.Kind).ask(ctx, namespace, c.Name)
 	if err != nil {
-		return nil, "", fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
+		return nil, fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
 	}
 	if object == nil || c.Kind == kindFleet {
-		return nil, "", fmt.Errorf("%w: there is no %s %q in namespace %q", ErrClusterNotFound, c.Kind, c.Name, namespace)
+		return nil, fmt.Errorf("%w: there is no %s %q in namespace %q", ErrClusterNotFound, c.Kind, c.Name, namespace)
 	}
 
 	ref := readCluster(c.Kind, object)
-	if invalid := validation.IsDNS1123Label(ref.veleroNamespace); len(invalid) > 0 {
-		return nil, "", fmt.Errorf("%w: annotation %s of %s %s/%s is %q; set it to the namespace of the cluster's Velero: %s",
-			ErrVeleroNamespace, v1alpha1.VeleroNamespaceAnnotation, c.Kind, namespace, c.Name, shorten(ref.veleroNamespace), strings.Join(invalid, "; "))
-	}
 	if ref.secret == "" {
-		return nil, "", fmt.Errorf("%w: spec.kubeconfig.name of %s %s/%s is empty; set it to the name of a Secret", ErrSecretNotFound, c.Kind, namespace, c.Name)
+		return nil, fmt.Errorf("%w: spec.kubeconfig.name of %s %s/%s is empty; set it to the name of a Secret", ErrSecretNotFound, c.Kind, namespace, c.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	secret, err := i.secrets.Get(ctx, namespace, ref.secret)
 	if apierrors.IsNotFound(err) {
-		return nil, "", fmt.Errorf("%w: there is no Secret %q in namespace %q, which %s %q refers to", ErrSecretNotFound, ref.secret, namespace, c.Kind, c.Name)
+		return nil, fmt.Errorf("%w: there is no Secret %q in namespace %q, which %s %q refers to", ErrSecretNotFound, ref.secret, namespace, c.Kind, c.Name)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read Secret %s/%s on the host: %w", namespace, ref.secret, err)
+		return nil, fmt.Errorf("read Secret %s/%s on the host: %w", namespace, ref.secret, err)
 	}
 	kubeconfig = secret.Data[ref.key]
 	if len(kubeconfig) == 0 {
-		return nil, "", fmt.Errorf("%w: key %q of Secret %s/%s, which %s %q refers to, is missing or empty", ErrKubeconfigMissing, ref.key, namespace, ref.secret, c.Kind, c.Name)
+		return nil, fmt.Errorf("%w: key %q of Secret %s/%s, which %s %q refers to, is missing or empty", ErrKubeconfigMissing, ref.key, namespace, ref.secret, c.Kind, c.Name)
 	}
-	return kubeconfig, ref.veleroNamespace, nil
-}
-
-// shorten cuts what can't be a name of a namespace, which has 63 characters at
-// most.
-func shorten(s string) string {
-	if len(s) <= validation.DNS1123LabelMaxLength {
-		return s
-	}
-	return s[:validation.DNS1123LabelMaxLength] + "…"
+	return kubeconfig, nil
 }
 
 // Secrets reads Secrets through a client of the host. At its highest verbosity

@@ -6,12 +6,21 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
+
+// ErrVeleroNamespace says that what a cluster object's annotation says can't be the
+// namespace of a Velero.
+var ErrVeleroNamespace = errors.New("no name of a namespace")
 
 // accessError says that there is no way into a member: what leads into it is
 // missing on the host or not accepted, or the host can't be asked.
@@ -47,9 +56,8 @@ func (m *Member) current() *connection {
 	return m.conn
 }
 
-// refresh reads the kubeconfig and Velero's namespace and returns the connection
-// that belongs to them. If
-// the host can't be asked, the connection that there is goes on.
+// refresh reads the kubeconfig and returns the connection by it. If the host can't be
+// asked, the connection that there is goes on.
 func (m *Member) refresh(ctx context.Context) (*connection, error) {
 	m.mu.Lock()
 	epoch, conn := m.epoch, m.conn
@@ -57,14 +65,14 @@ func (m *Member) refresh(ctx context.Context) (*connection, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, m.options.CallTimeout)
 	defer cancel()
-	kubeconfig, namespace, err := m.kubeconfigs.Kubeconfig(ctx, m.key.namespace, m.key.cluster)
+	kubeconfig, err := m.kubeconfig(ctx)
 	switch {
 	case err != nil && conn != nil && hostSilent(err):
 	case err != nil:
 		m.replace(nil, epoch)
 		return nil, &accessError{err}
-	case conn == nil || !conn.leadsTo(kubeconfig, namespace):
-		if conn, err = connect(kubeconfig, namespace, m.options); err != nil {
+	case conn == nil || !conn.isBy(kubeconfig):
+		if conn, err = connect(kubeconfig, m.key.velero.Namespace, m.options); err != nil {
 			m.replace(nil, epoch)
 			return nil, &accessError{err}
 		}
@@ -72,6 +80,19 @@ func (m *Member) refresh(ctx context.Context) (*connection, error) {
 	m.replace(conn, epoch)
 	m.circuit.accessible()
 	return conn, nil
+}
+
+func (m *Member) kubeconfig(ctx context.Context) ([]byte, error) {
+	velero := m.key.velero
+	if invalid := validation.IsDNS1123Label(velero.Namespace); len(invalid) > 0 {
+		said := velero.Namespace
+		if len(said) > validation.DNS1123LabelMaxLength {
+			said = said[:validation.DNS1123LabelMaxLength] + "…"
+		}
+		return nil, fmt.Errorf("%w: annotation %s of %s is %q; set it to the namespace of the cluster's Velero: %s",
+			ErrVeleroNamespace, v1alpha1.VeleroNamespaceAnnotation, m, said, strings.Join(invalid, "; "))
+	}
+	return m.kubeconfigs.Kubeconfig(ctx, m.key.namespace, velero.Cluster)
 }
 
 // hostSilent says that the host gave no answer, as opposed to one that says that

@@ -90,11 +90,8 @@ func connect(kubeconfig []byte, namespace string, o Options) (*connection, error
 	return c, nil
 }
 
-// leadsTo says whether the connection is the one by a kubeconfig to the Velero in
-// a namespace.
-func (c *connection) leadsTo(kubeconfig []byte, namespace string) bool {
-	return c.content == sha256.Sum256(kubeconfig) && c.namespace == namespace
-}
+// isBy says whether the connection is the one by a kubeconfig.
+func (c *connection) isBy(kubeconfig []byte) bool { return c.content == sha256.Sum256(kubeconfig) }
 
 // close ends the watches of the connection. A call that is under way may end; its
 // socket is closed when it has been idle.

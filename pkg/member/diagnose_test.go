@@ -25,7 +25,7 @@ import (
 
 func memberOf(t *testing.T, s *apiServer) *Member {
 	p := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: 200 * time.Millisecond})
-	return p.Member("default", member1)
+	return p.Member("default", velero1)
 }
 
 func ours(name string) metav1.ObjectMeta {
@@ -93,7 +93,7 @@ func TestServerStateOfAnother(t *testing.T) {
 func TestOneAnswerServesAll(t *testing.T) {
 	s := newAPIServer(t)
 	s.onCreate = answering
-	m := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: time.Hour}).Member("default", member1)
+	m := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: time.Hour}).Member("default", velero1)
 	s.answers = map[string]string{"/api/v1/namespaces": `{}`}
 	for range 3 {
 		m.Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")

@@ -18,7 +18,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Member is one member cluster. Its methods make live calls; each is bounded by
+// Member is one Velero of a member cluster. Its methods make live calls; each is bounded by
 // Options.CallTimeout besides its context. An error is an API status where the
 // member gave one (so apierrors.IsNotFound works), an UnreachableError while the
 // member is left alone, or says why there was no answer.
@@ -173,7 +173,7 @@ func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVol
 
 // String names the member for a person.
 func (m *Member) String() string {
-	return fmt.Sprintf("%s %s/%s", m.key.cluster.Kind, m.key.namespace, m.key.cluster.Name)
+	return fmt.Sprintf("%s %s/%s", m.key.velero.Cluster.Kind, m.key.namespace, m.key.velero.Cluster.Name)
 }
 
 // ofMigrate selects the objects of a Migrate.

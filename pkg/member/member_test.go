@@ -4,7 +4,6 @@
 package member
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,35 +24,30 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-var member1 = migration.Cluster{Kind: "AttachedCluster", Name: "member1"}
+var (
+	member1 = migration.Cluster{Kind: "AttachedCluster", Name: "member1"}
+	velero1 = migration.Velero{Cluster: member1, Namespace: "velero"}
+)
 
 // host has the kubeconfigs of all clusters.
 type host struct {
 	mu         sync.Mutex
 	kubeconfig string
-	// namespace is that of Velero; empty means velero.
-	namespace string
-	err       error
-	asked     int
+	err        error
+	asked      int
 }
 
-func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, string, error) {
+func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	return []byte(h.kubeconfig), cmp.Or(h.namespace, "velero"), h.err
+	return []byte(h.kubeconfig), h.err
 }
 
 func (h *host) set(kubeconfig string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.kubeconfig, h.err = kubeconfig, err
-}
-
-func (h *host) moveVelero(namespace string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.namespace = namespace
 }
 
 func (h *host) count() int {
@@ -86,7 +80,7 @@ func backupOf(name, uid string) *unstructured.Unstructured {
 func TestCalls(t *testing.T) {
 	server := newAPIServer(t)
 	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick())
-	m := pool.Member("default", member1)
+	m := pool.Member("default", velero1)
 	ctx := t.Context()
 
 	created, err := m.CreateBackup(ctx, &velerov1.Backup{
@@ -187,7 +181,7 @@ func TestFaultsOfCalls(t *testing.T) {
 			if !strings.Contains(tc.text, "50ms") {
 				o.CallTimeout = 5 * time.Second
 			}
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
 			tc.fault(server)
 
 			_, err := m.Backup(t.Context(), "b")
@@ -249,7 +243,7 @@ func garbage(w http.ResponseWriter, _ *http.Request) {
 
 func TestCallerGivesUp(t *testing.T) {
 	server := newAPIServer(t)
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
 	asked := make(chan struct{}, 1)
 	server.setFault(func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
@@ -273,7 +267,7 @@ func TestCallsAtATime(t *testing.T) {
 	server := newAPIServer(t)
 	o := quick()
 	o.MaxCalls = 2
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
 	var now, most atomic.Int32
 	release := make(chan struct{})
 	server.setFault(func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +295,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 	t.Run("not at each call", func(t *testing.T) {
 		server := newAPIServer(t)
 		h := &host{kubeconfig: server.kubeconfig()}
-		m := newTestPool(t, h, quick()).Member("default", member1)
+		m := newTestPool(t, h, quick()).Member("default", velero1)
 		for range 3 {
 			_, _ = m.Backup(t.Context(), "b")
 		}
@@ -314,7 +308,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 		h := &host{kubeconfig: first.kubeconfig()}
 		o := quick()
 		o.RecheckInterval = time.Nanosecond
-		m := newTestPool(t, h, o).Member("default", member1)
+		m := newTestPool(t, h, o).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
 		h.set(second.kubeconfig(), nil)
 		_, _ = m.Backup(t.Context(), "b")
@@ -326,7 +320,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 		first, second := newAPIServer(t), newAPIServer(t)
 		h := &host{kubeconfig: first.kubeconfig()}
 		pool := newTestPool(t, h, quick())
-		m := pool.Member("default", member1)
+		m := pool.Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
 		h.set(second.kubeconfig(), nil)
 		pool.Invalidate("default", member1)
@@ -335,28 +329,10 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 			t.Error("the second was not asked")
 		}
 	})
-	t.Run("with Velero's namespace", func(t *testing.T) {
-		server := newAPIServer(t)
-		h := &host{kubeconfig: server.kubeconfig()}
-		pool := newTestPool(t, h, quick())
-		m := pool.Member("default", member1)
-		if _, err := m.CreateBackup(t.Context(), &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}}); err != nil {
-			t.Fatal(err)
-		}
-		h.moveVelero("velero-2")
-		pool.Invalidate("default", member1)
-		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
-			t.Errorf("asked where Velero was: %v", err)
-		}
-		created, err := m.CreateBackup(t.Context(), &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
-		if err != nil || created.Namespace != "velero-2" {
-			t.Errorf("created in %q, %v", created.Namespace, err)
-		}
-	})
 	t.Run("when the credentials are refused", func(t *testing.T) {
 		server := newAPIServer(t)
 		h := &host{kubeconfig: server.kubeconfig()}
-		m := newTestPool(t, h, quick()).Member("default", member1)
+		m := newTestPool(t, h, quick()).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
 		server.setToken("renewed")
 		h.set(server.kubeconfig(), nil)
@@ -369,7 +345,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 		h := &host{kubeconfig: server.kubeconfig()}
 		o := quick()
 		o.RecheckInterval = time.Nanosecond
-		m := newTestPool(t, h, o).Member("default", member1)
+		m := newTestPool(t, h, o).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
 		h.set("", apierrors.NewServiceUnavailable("host is down"))
 		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
@@ -390,7 +366,7 @@ func TestErrorsOfTheHost(t *testing.T) {
 		apierrors.NewServiceUnavailable("host is down"),
 	} {
 		h := &host{err: fmt.Errorf("read Secret default/s on the host: %w", answer)}
-		m := newTestPool(t, h, quick()).Member("default", member1)
+		m := newTestPool(t, h, quick()).Member("default", velero1)
 		for range 2 {
 			_, err := m.Backup(t.Context(), "b")
 			if err == nil || !strings.Contains(err.Error(), "read Secret default/s on the host: "+answer.Error()) {
@@ -407,7 +383,7 @@ func TestInvalidateTriesAgainAtOnce(t *testing.T) {
 	server := newAPIServer(t)
 	h := &host{err: errors.New("secret not found")}
 	pool := newTestPool(t, h, quick())
-	m := pool.Member("default", member1)
+	m := pool.Member("default", velero1)
 	_, _ = m.Backup(t.Context(), "b")
 	h.set(server.kubeconfig(), nil)
 	if _, err := m.Backup(t.Context(), "b"); !strings.Contains(err.Error(), "secret not found") {
@@ -421,8 +397,8 @@ func TestInvalidateTriesAgainAtOnce(t *testing.T) {
 
 func TestIdleMembersAreForgotten(t *testing.T) {
 	pool := newTestPool(t, &host{}, Options{IdleTimeout: time.Nanosecond})
-	pool.Member("default", member1)
-	pool.Member("default", migration.Cluster{Kind: "Cluster", Name: "other"})
+	pool.Member("default", velero1)
+	pool.Member("default", migration.Velero{Cluster: migration.Cluster{Kind: "Cluster", Name: "other"}, Namespace: "velero"})
 	if len(pool.members) != 1 {
 		t.Errorf("%d members are kept, want 1", len(pool.members))
 	}

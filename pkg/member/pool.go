@@ -15,10 +15,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// Kubeconfigs reads from the host the kubeconfig of a cluster and in which
-// namespace of it Velero is.
+// Kubeconfigs reads the kubeconfig of a cluster from the host.
 type Kubeconfigs interface {
-	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) (kubeconfig []byte, veleroNamespace string, err error)
+	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) (kubeconfig []byte, err error)
 }
 
 // Options are the bounds within which members are dealt with. A zero field means
@@ -94,7 +93,7 @@ type Pool struct {
 // key identifies a member.
 type key struct {
 	namespace string
-	cluster   migration.Cluster
+	velero    migration.Velero
 }
 
 // NewPool makes a Pool. It makes no calls.
@@ -103,13 +102,13 @@ func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
 	return &Pool{kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{}}
 }
 
-// Member returns a member. It makes no calls and does not look whether it
+// Member returns a member, with one of its Veleros. It makes no calls and does not look whether it
 // exists: the Member's methods do.
-func (p *Pool) Member(namespace string, cluster migration.Cluster) *Member {
+func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
-	k := key{namespace, cluster}
+	k := key{namespace, velero}
 	m := p.members[k]
 	if m == nil {
 		m = newMember(k, p.kubeconfigs, p.options)
@@ -127,17 +126,22 @@ func (p *Pool) Member(namespace string, cluster migration.Cluster) *Member {
 // Backup or Restore it was, or with none if it was the connection's state or the
 // storage, which matter to every Migrate of the member. It must not block, and
 // may still be called while Stop runs.
-func (p *Pool) Watch(namespace string, cluster migration.Cluster, onChange func(uid types.UID)) *Watch {
-	return p.Member(namespace, cluster).watch(onChange)
+func (p *Pool) Watch(namespace string, velero migration.Velero, onChange func(uid types.UID)) *Watch {
+	return p.Member(namespace, velero).watch(onChange)
 }
 
-// Invalidate has the kubeconfig of a member read again, and the member asked
+// Invalidate has the kubeconfig of a cluster read again, and the cluster asked
 // again at once if it did not answer before.
 func (p *Pool) Invalidate(namespace string, cluster migration.Cluster) {
+	var of []*Member
 	p.mu.Lock()
-	m := p.members[key{namespace, cluster}]
+	for k, m := range p.members {
+		if k.namespace == namespace && k.velero.Cluster == cluster {
+			of = append(of, m)
+		}
+	}
 	p.mu.Unlock()
-	if m != nil {
+	for _, m := range of {
 		m.invalidate()
 	}
 }

@@ -42,7 +42,7 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 	if err != nil || refused == "" {
 		return "", err
 	}
-	return fmt.Sprintf("user %q may not %s in %s, which the migration would do for them", r.Requester.Username, refused, m.key.cluster.Name), nil
+	return fmt.Sprintf("user %q may not %s in %s, which the migration would do for them", r.Requester.Username, refused, m.key.velero.Cluster.Name), nil
 }
 
 // firstRefused is one thing of all that is asked which is refused, in words; empty

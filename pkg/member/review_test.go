@@ -131,7 +131,7 @@ func TestReview(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server, v := newAPIServer(t), &reviewer{refuses: tt.refuses}
 			server.setFault(v.ServeHTTP)
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
 			refusal, err := m.Review(t.Context(), reviewOf(tt.filter, !tt.target))
 			if err != nil {
 				t.Fatal(err)
@@ -162,7 +162,7 @@ func TestReviewOfOneCallAtATime(t *testing.T) {
 	server.setFault(v.ServeHTTP)
 	o := quick()
 	o.MaxCalls = 1
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", member1)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
 	if refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
 	}
@@ -189,7 +189,7 @@ func TestReviewThatCantBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := newAPIServer(t)
 			server.setFault(test.fault)
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
 			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true))
 			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
@@ -206,7 +206,7 @@ func TestReviewTakesNothingButTheAnswer(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
 	})
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", member1)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
 	review := reviewOf(v1alpha1.ResourceFilter{}, true)
 	if refusal, err := m.Review(t.Context(), review); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)

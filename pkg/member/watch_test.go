@@ -35,7 +35,7 @@ type spectator struct {
 
 func newSpectator(t *testing.T, pool *Pool) *spectator {
 	s := &spectator{t: t, changes: make(chan types.UID, 1000)}
-	s.watch = pool.Watch("default", member1, func(uid types.UID) { s.changes <- uid })
+	s.watch = pool.Watch("default", velero1, func(uid types.UID) { s.changes <- uid })
 	t.Cleanup(s.watch.Stop)
 	return s
 }
@@ -165,7 +165,7 @@ func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
 	server.watches = map[chan event]string{}
 	server.mu.Unlock()
 	backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b1", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}}
-	if _, err := pool.Member("default", member1).CreateBackup(t.Context(), backup); err != nil {
+	if _, err := pool.Member("default", velero1).CreateBackup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
 	if seen, _ := s.watch.Observe("u1"); seen.Backup == nil {
@@ -191,20 +191,42 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
 }
 
-func TestWatchMovesWithVelero(t *testing.T) {
+// TestTwoVelerosOfAMember have their objects told apart.
+func TestTwoVelerosOfAMember(t *testing.T) {
 	server := newAPIServer(t)
 	server.put("backups", backupOf("b1", "u1"))
 	server.putInto("velero-2/backups", backupOf("b2", "u1"))
-	h := &host{kubeconfig: server.kubeconfig()}
-	pool := newTestPool(t, h, patient())
-	s := newSpectator(t, pool)
-	s.await("what there is", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == "b1" })
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	for namespace, want := range map[string]string{"velero": "b1", "velero-2": "b2"} {
+		velero := migration.Velero{Cluster: member1, Namespace: namespace}
+		changes := make(chan types.UID, 1000)
+		s := &spectator{t: t, changes: changes, watch: pool.Watch("default", velero, func(uid types.UID) { changes <- uid })}
+		t.Cleanup(s.watch.Stop)
+		s.await("what there is in "+namespace, "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == want })
+		if asked := pool.Member("default", velero).Ask(t.Context(), "u1"); asked.Backup == nil || asked.Backup.Name != want {
+			t.Errorf("asked in %s: %+v", namespace, asked)
+		}
+		created, err := pool.Member("default", velero).CreateRestore(t.Context(), &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r"}})
+		if err != nil || created.Namespace != namespace {
+			t.Errorf("created in %s: %+v, %v", namespace, created, err)
+		}
+	}
+}
 
-	h.moveVelero("velero-2")
-	pool.Invalidate("default", member1)
-	s.await("what there is elsewhere", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == "b2" })
-	server.putInto("velero-2/restores", backupOf("r2", "u1"))
-	s.await("what comes there", "u1", func(m migration.Member) bool { return m.Restore != nil })
+func TestNoNameOfANamespace(t *testing.T) {
+	server := newAPIServer(t)
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick())
+	long := strings.Repeat("x", 100)
+	for namespace, want := range map[string]string{
+		"":    `annotation backup.kurator.dev/velero-namespace of AttachedCluster default/member1 is ""; set it to the namespace of the cluster's Velero: a lowercase RFC 1123 label`,
+		"a/b": `default/member1 is "a/b"; set it`,
+		long:  `is "` + long[:63] + `…"; set it`,
+	} {
+		seen := pool.Member("default", migration.Velero{Cluster: member1, Namespace: namespace}).Ask(t.Context(), "u1")
+		if !errors.Is(seen.Err, ErrVeleroNamespace) || !strings.Contains(seen.Err.Error(), want) {
+			t.Errorf("%q: %v, want %q", namespace, seen.Err, want)
+		}
+	}
 }
 
 func TestWatchOfAMemberThatHangs(t *testing.T) {

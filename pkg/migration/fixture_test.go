@@ -21,7 +21,7 @@ var (
 	start   = time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	errDown = errors.New("connection refused")
 
-	usableState = ClusterState{Ready: true, Access: Access{Granted: true}}
+	usableState = ClusterState{Ready: true, VeleroNamespace: "velero", Access: Access{Granted: true}}
 
 	m1 = Cluster{KindAttachedCluster, "m1"}
 	m2 = Cluster{KindAttachedCluster, "m2"}
@@ -62,7 +62,7 @@ func newScene(t *testing.T, targets ...Cluster) *scene {
 		},
 	}
 	for _, c := range fleet.Members {
-		s.seen.Members[c] = Member{VeleroNamespace: "velero", Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 	}
 	return s
 }

@@ -72,7 +72,7 @@ func FuzzStatusOfAnything(f *testing.F) {
 			if actions := Next(s.m, s.seen); IsTerminal(before.Phase) && len(actions) > 0 {
 				t.Fatalf("something to do after the end: %v", actions)
 			}
-			Clusters(s.m, s.seen.Host)
+			Veleros(s.m, s.seen.Host)
 			s.m.Status = after
 			s.now = s.now.Add(time.Minute)
 		}

@@ -27,6 +27,13 @@ type Cluster struct {
 	Name string
 }
 
+// Velero is a Velero of a member cluster.
+type Velero struct {
+	Cluster Cluster
+	// Namespace is where it is.
+	Namespace string
+}
+
 // Observation is all that is known of the world outside for one Migrate.
 type Observation struct {
 	// Host is what the host says of the fleets and clusters.
@@ -59,6 +66,8 @@ type Fleet struct {
 type ClusterState struct {
 	// Ready says that the cluster may be used.
 	Ready bool
+	// VeleroNamespace is where its Velero is said to be.
+	VeleroNamespace string
 	// Access says whether who created the Migrate may use it.
 	Access Access
 }

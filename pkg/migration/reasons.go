@@ -35,7 +35,6 @@ const (
 	ReasonMemberUnreachable    = "MemberUnreachable"
 	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
 	ReasonAddressRefused       = "MemberAddressNotAllowed"
-	ReasonVeleroMoved          = "VeleroNamespaceChanged"
 	ReasonSourceUnreachable    = "SourceUnreachable"
 	ReasonStorageNotConfigured = "StorageNotConfigured"
 	ReasonStorageUnavailable   = "StorageUnavailable"
@@ -89,10 +88,6 @@ func fleetNotFound(namespace, name string) state {
 func unreachable(cluster string, member Member) state {
 	if member.Err == nil {
 		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
-	}
-	var moved *movedError
-	if errors.As(member.Err, &moved) {
-		return state{ReasonVeleroMoved, member.Err.Error() + "."}
 	}
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
 	if member.NextTry.IsZero() {

@@ -34,10 +34,10 @@ func CompareClusters(a, b Cluster) int {
 	return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
 }
 
-// Clusters are the members that m needs to hear of now: the parts that have not
+// Veleros are those that m needs to hear of now: of the parts that have not
 // ended, of those clusters that may be used or that hold something of m's
 // already.
-func Clusters(m *v1alpha1.Migrate, host Inventory) []Cluster {
+func Veleros(m *v1alpha1.Migrate, host Inventory) []Velero {
 	if IsTerminal(m.Status.Phase) {
 		return nil
 	}
@@ -47,10 +47,10 @@ func Clusters(m *v1alpha1.Migrate, host Inventory) []Cluster {
 	if source == nil {
 		return nil
 	}
-	var clusters []Cluster
+	var veleros []Velero
 	add := func(c Cluster, f Fleet, begun bool) {
 		if _, ok := usable(c, f, host); ok || begun {
-			clusters = append(clusters, c)
+			veleros = append(veleros, VeleroOf(m, host, c))
 		}
 	}
 	add(clusterOf(source.ClusterPart), host.SourceFleet, source.BackupStatusInCluster != nil)
@@ -59,7 +59,17 @@ func Clusters(m *v1alpha1.Migrate, host Inventory) []Cluster {
 			add(clusterOf(t.ClusterPart), host.TargetFleet, t.RestoreStatusInCluster != nil)
 		}
 	}
-	return clusters
+	return veleros
+}
+
+// VeleroOf is the Velero of a cluster that m goes on with: the one with which it began
+// there; before that, the one that the host names. Its namespace is empty if neither is
+// known.
+func VeleroOf(m *v1alpha1.Migrate, host Inventory, c Cluster) Velero {
+	if part := partOf(&m.Status, c); part != nil && part.VeleroNamespace != "" {
+		return Velero{c, part.VeleroNamespace}
+	}
+	return Velero{c, host.Clusters[c].VeleroNamespace}
 }
 
 // Party is a cluster that takes part in a migration, with what of the spec means it.

@@ -184,7 +184,7 @@ func TestAccess(t *testing.T) {
 			if actions := Next(s.m, s.seen); (len(actions) == 1) != tt.usable {
 				t.Errorf("wants to do %+v", actions)
 			}
-			if got := slices.Contains(Clusters(s.m, s.seen.Host), m2); got != tt.usable {
+			if got := slices.Contains(Veleros(s.m, s.seen.Host), Velero{m2, s.seen.Host.Clusters[m2].VeleroNamespace}); got != tt.usable {
 				t.Errorf("watches the target: %v", got)
 			}
 		})

@@ -66,7 +66,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
 	case member.Backup != nil:
-		settleNamespace(part, member)
+		settleVelero(part, seen.Host)
 		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
@@ -78,7 +78,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
 		if ready {
-			settleNamespace(part, member)
+			settleVelero(part, seen.Host)
 			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
 		}
 		setPending(part, state)
@@ -106,7 +106,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		}
 		setPending(part, state)
 	case member.Restore != nil:
-		settleNamespace(part, member)
+		settleVelero(part, seen.Host)
 		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
@@ -124,7 +124,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	default:
 		state, ready := targetReadiness(m, target, source, seen)
 		if ready {
-			settleNamespace(part, member)
+			settleVelero(part, seen.Host)
 		}
 		setPending(part, state)
 	}
@@ -166,6 +166,13 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 		return v1alpha1.MigratePhasePartiallyFailed
 	default:
 		return v1alpha1.MigratePhaseFailed
+	}
+}
+
+// settleVelero notes, once and for all, which Velero of its cluster a part goes on with.
+func settleVelero(part *v1alpha1.ClusterPart, host Inventory) {
+	if part.VeleroNamespace == "" {
+		part.VeleroNamespace = host.Clusters[clusterOf(*part)].VeleroNamespace
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 )
 
 // hurtAccess are the cases in which what the host says of the way into a member changes:
-// the credentials of a target are renewed, made invalid, and removed, and the annotation
-// of the source leads to another Velero. They are a ServiceAccount's token, which becomes invalid
+// the credentials of a target are renewed, made invalid, and removed, and annotations
+// name other Veleros: of the source, where something is begun, and of the target. They are a ServiceAccount's token, which becomes invalid
 // when the ServiceAccount is deleted.
 func hurtAccess() []hurt {
 	return []hurt{{
@@ -43,8 +43,8 @@ func hurtAccess() []hurt {
 		name: "velero-namespace-changed",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
-			{veleroIn(source, "elsewhere"), says{source: tells("VeleroNamespaceChanged", "under way in namespace velero of kurator-member1", "now leads to elsewhere; set it back")}},
-			{do(veleroIn(source, "velero"), goOn(veleroOf(source))), nil},
+			{do(veleroIn(source, "elsewhere"), veleroIn(2, "elsewhere")), says{source: tells(backupNew), 2: tells("StorageNotConfigured")}},
+			{do(veleroIn(2, "velero"), goOn(veleroOf(source))), nil},
 		},
 	}}
 }

@@ -75,9 +75,9 @@ var mutations = []mutation{
 		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil:",
 	},
 	{
-		"what is in another namespace is believed", "pkg/migration/location.go",
-		"if seen.Err != nil || part == nil ||",
-		"if true || part == nil ||",
+		"the Velero is that which the host names now", "pkg/migration/resolve.go",
+		"part != nil && part.VeleroNamespace != \"\" {",
+		"part != nil && part.VeleroNamespace == \"none\" {",
 	},
 	{
 		"the pin", "pkg/migration/resolve.go",
@@ -86,8 +86,8 @@ var mutations = []mutation{
 	},
 	{
 		"one target holds up the others", "pkg/migration/next.go",
-		"if _, ready := targetReadiness(m, target, source, seen); !ready || target.VeleroNamespace != member.VeleroNamespace {\n\t\t\tcontinue",
-		"if _, ready := targetReadiness(m, target, source, seen); !ready || target.VeleroNamespace != member.VeleroNamespace {\n\t\t\treturn actions",
+		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\tcontinue",
+		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\treturn actions",
 	},
 	{
 		"the end of a part is not kept", "pkg/migration/status.go",

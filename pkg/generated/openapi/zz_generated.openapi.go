@@ -3152,7 +3152,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3240,7 +3240,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPart(ref common.ReferenceCallback) c
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3965,7 +3965,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by, and stays so once something is begun there.",
+							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},

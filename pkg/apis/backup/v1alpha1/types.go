@@ -309,8 +309,9 @@ type ClusterPart struct {
 	// +optional
 	ClusterKind string `json:"clusterKind,omitempty"`
 
-	// veleroNamespace is the namespace of the Velero that this part is moved by, and
-	// stays so once something is begun there.
+	// veleroNamespace is the namespace of the Velero that this part is moved by: that
+	// which the cluster's annotation named when something was begun there. Absent until
+	// then.
 	// +optional
 	VeleroNamespace string `json:"veleroNamespace,omitempty"`
 

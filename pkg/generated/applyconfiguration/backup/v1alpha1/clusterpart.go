@@ -19,8 +19,9 @@ type ClusterPartApplyConfiguration struct {
 	ClusterName *string `json:"clusterName,omitempty"`
 	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
 	ClusterKind *string `json:"clusterKind,omitempty"`
-	// veleroNamespace is the namespace of the Velero that this part is moved by, and
-	// stays so once something is begun there.
+	// veleroNamespace is the namespace of the Velero that this part is moved by: that
+	// which the cluster's annotation named when something was begun there. Absent until
+	// then.
 	VeleroNamespace *string `json:"veleroNamespace,omitempty"`
 	// phase is where this cluster's part stands, in the same words as the
 	// migration's phase.
