@@ -12,11 +12,11 @@
 // UnreachableError. An error status of the API is an answer; anything else that
 // prevents one is a failure of the connection.
 //
-// A connection belongs to a kubeconfig's content and the namespace of the
-// member's Velero. They are read again when a connection is opened, after the
-// member refused the credentials or did not answer, on Invalidate, and otherwise
-// once a minute; when one has changed, a new connection takes the place of the old
-// one and the watches move over.
+// A connection belongs to a kubeconfig's content. It is read again when a connection
+// is opened, after the member refused the credentials or did not answer, on
+// Invalidate, and otherwise once a minute; when it has changed, a new connection takes
+// the place of the old one and the watches move over. A Member is a cluster with one
+// of its Veleros, whose namespace never changes.
 //
 // # What a kubeconfig may lead to
 //

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	cliflag "k8s.io/component-base/cli/flag"
-	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/term"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
@@ -34,7 +33,7 @@ which any number of replicas can share.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := logsapi.ValidateAndApply(o.Logs, nil); err != nil {
+			if err := setUpLogging(o.Logs); err != nil {
 				return err
 			}
 			if err := o.ServerRun.ComponentGlobalsRegistry.Set(); err != nil {
