@@ -69,5 +69,14 @@
 //     data stays in it until Velero's expiry.
 //   - A member review asks for what the filter says, not for the objects it finds: what
 //     Velero takes along because something selected needs it (volumes, service
-//     accounts) is not asked about where namespaces are named.
+//     accounts) is not asked about where namespaces are named. Nor does it ask for
+//     bind and escalate, which Velero's own credential has: whoever may create
+//     RoleBindings in a target has them restored. The data of volumes goes with the
+//     objects that are selected.
+//   - The groups of a requester are those of the moment of creation: a permission by a
+//     group that they have left since is still theirs in this Migrate.
+//   - Who may read a Migrate reads its requester, groups and extra included.
+//   - Addresses in private networks are allowed, for that is where members are: who
+//     writes a kubeconfig learns by the error whether something answers there by TLS.
+//     Behind a proxy it is the proxy that looks a name up in the end.
 package admission

@@ -131,7 +131,7 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
 			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
 		}
-		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m.UID, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}

@@ -110,10 +110,12 @@ var (
 		netip.MustParseAddr("168.63.129.16"),   // Azure
 		netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
 		netip.MustParseAddr("fd00:ec2::254"),   // AWS
+		netip.MustParseAddr("fd00:ec2::23"),    // AWS, the credentials of pods
 		netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
 	}
 	thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
 	broadcast   = netip.MustParseAddr("255.255.255.255")
+	teredo      = netip.MustParsePrefix("2001::/32")
 )
 
 // refusedKind names the kind of an address at which no member may be; empty if one
@@ -129,6 +131,8 @@ func refusedKind(ip netip.Addr) string {
 		return "a link-local address"
 	case ip.IsMulticast(), ip == broadcast:
 		return "a multicast or broadcast address"
+	case teredo.Contains(ip):
+		return "an address behind a tunnel"
 	case slices.Contains(metadata, ip):
 		return "the address of a cloud's metadata service"
 	}
@@ -144,10 +148,11 @@ var translations = []struct {
 	prefix netip.Prefix
 	offset int
 }{
-	{netip.MustParsePrefix("::/96"), 12},          // IPv4-compatible
-	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // NAT64 of a site
-	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4
+	{netip.MustParsePrefix("::/96"), 12},           // IPv4-compatible
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, // IPv4-translated (SIIT)
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},    // NAT64
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},  // NAT64 of a site
+	{netip.MustParsePrefix("2002::/16"), 2},        // 6to4
 }
 
 func translated(ip netip.Addr) (netip.Addr, bool) {

@@ -134,7 +134,8 @@ func TestHandOver(t *testing.T) {
 		},
 		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
 	}
-	backup := HandedOverBackup("u1", source, "green", 1)
+	m := migrate("ns", "app", "u1")
+	backup := HandedOverBackup(m, source, "green", 1)
 	want := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   "b",
@@ -142,6 +143,7 @@ func TestHandOver(t *testing.T) {
 			Annotations: map[string]string{
 				"velero.io/source-cluster-k8s-gitversion":           "v1.36.3",
 				"backup.kurator.dev/handed-over-pod-volume-backups": "1",
+				"backup.kurator.dev/migrate":                        "ns/app",
 			},
 		},
 		Spec:   velerov1.BackupSpec{StorageLocation: "green", IncludedNamespaces: []string{"x"}},
@@ -151,7 +153,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("Backup (-want +got):\n%s", diff)
 	}
 	delete(source.Labels, MigrateUIDLabel)
-	if got := HandedOverBackup("u1", source, "green", 1).Labels[MigrateUIDLabel]; got != "u1" {
+	if got := HandedOverBackup(m, source, "green", 1).Labels[MigrateUIDLabel]; got != "u1" {
 		t.Errorf("where the source's Backup has lost its label, the target's has %q", got)
 	}
 	if source.Labels["velero.io/storage-location"] != "blue" {
@@ -170,6 +172,7 @@ func TestHandOver(t *testing.T) {
 	wantPVB := &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "p", Labels: map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-target"},
+			Annotations: map[string]string{"backup.kurator.dev/migrate": "ns/app"},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "velero.io/v1", Kind: "Backup", Name: "b", UID: "u-target", Controller: new(true),
 			}},

@@ -11,8 +11,9 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 // HandedOverBackup is the Backup object that makes a finished Backup of the
@@ -21,12 +22,12 @@ import (
 // sync of the bucket would create (backup_sync_controller): name, labels and
 // annotations, spec without hooks and with the local storage location, status.
 //
-// Three things differ. It has the UID of its Migrate as a label, also where somebody
-// took that off the source's. An annotation tells when the handoff is complete. And
+// Three things differ. What says whose it is, and who asked for it, is that of its
+// Migrate, also where somebody changed that of the source's. An annotation tells when the handoff is complete. And
 // the label velero.io/storage-location is left out: by it the sync finds the Backups
 // that it deletes because they were not in the bucket when it began, as this one
 // may not have been. Its own expiry still has Velero collect the object.
-func HandedOverBackup(uid types.UID, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
+func HandedOverBackup(m *v1alpha1.Migrate, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
 	source = source.DeepCopy()
 	backup := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -40,7 +41,14 @@ func HandedOverBackup(uid types.UID, source *velerov1.Backup, storageLocation st
 	backup.Spec.Hooks = velerov1.BackupHooks{}
 	backup.Spec.StorageLocation = storageLocation
 	delete(backup.Labels, velerov1.StorageLocationLabel)
-	metav1.SetMetaDataLabel(&backup.ObjectMeta, MigrateUIDLabel, string(uid))
+	delete(backup.Annotations, RequesterAnnotation)
+	ours := objectMeta("", m)
+	for key, value := range ours.Labels {
+		metav1.SetMetaDataLabel(&backup.ObjectMeta, key, value)
+	}
+	for key, value := range ours.Annotations {
+		metav1.SetMetaDataAnnotation(&backup.ObjectMeta, key, value)
+	}
 	metav1.SetMetaDataAnnotation(&backup.ObjectMeta, HandedOverAnnotation, strconv.Itoa(podVolumeBackups))
 	return backup
 }

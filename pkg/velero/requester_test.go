@@ -18,7 +18,9 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	m.Spec.Requester = &v1alpha1.Requester{Username: "system:serviceaccount:ns:jane", Groups: []string{"shop"}}
 	backup := Backup(m, "m1", "default")
-	handedOver := HandedOverBackup(m.UID, backup, "default", 1)
+	tampered := backup.DeepCopy()
+	tampered.Annotations = map[string]string{"backup.kurator.dev/requester": "root"}
+	handedOver := HandedOverBackup(m, tampered, "default", 1)
 	for name, object := range map[string]metav1.Object{
 		"Backup": backup, "Restore": Restore(m, "m2", "b"), "Backup in the target": handedOver,
 		"PodVolumeBackup":     HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
@@ -37,7 +39,9 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 		}
 	}
 	m.Spec.Requester = nil
-	if _, named := Backup(m, "m1", "default").Annotations["backup.kurator.dev/requester"]; named {
-		t.Error("nobody is recorded, and the Backup names somebody")
+	for name, object := range map[string]metav1.Object{"Backup": Backup(m, "m1", "default"), "Backup in the target": HandedOverBackup(m, tampered, "default", 1)} {
+		if _, named := object.GetAnnotations()["backup.kurator.dev/requester"]; named {
+			t.Errorf("nobody is recorded, and the %s names somebody", name)
+		}
 	}
 }
