@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/hack/pki"
 	"kurator.dev/migrate-apiserver/test/localfleet"
@@ -87,7 +88,7 @@ func clientCertificate(t *testing.T) string {
 }
 
 // TestHostileKubeconfigs has the server use each of them at its highest verbosity, and
-// looks through all that it writes for what was in them.
+// looks through all that it writes for what was in them, and for the token of a user.
 func TestHostileKubeconfigs(t *testing.T) {
 	n := newNamespace(t)
 	program := localfleet.ServerProgram(host.BinDir())
@@ -116,6 +117,13 @@ func TestHostileKubeconfigs(t *testing.T) {
 	var written strings.Builder
 	n.awaitParts(cases)
 	server := direct(t)
+	n.run("create", "serviceaccount", "talker")
+	token := strings.TrimSpace(n.run("create", "token", "talker"))
+	directAs(t, func(config *rest.Config) *rest.Config {
+		config = rest.AnonymousClientConfig(config)
+		config.BearerToken = token
+		return config
+	}).get(t, "/readyz")
 	for name := range cases {
 		written.WriteString(server.get(t, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates/"+name+"/status"))
 	}
@@ -130,12 +138,19 @@ func TestHostileKubeconfigs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verbose := range []string{"/attachedclusters", `"Response Body"`} {
+	for _, verbose := range []string{"/attachedclusters", "/tokenreviews", `"Response Body"`} {
 		if !strings.Contains(string(log), verbose) {
 			t.Errorf("the log does not hold %q, so it is not verbose", verbose)
 		}
 	}
 	written.Write(log)
+	if strings.Contains(written.String(), token) {
+		t.Error("the token of a user was written")
+	}
+	// Some bodies would be written as a hexadecimal dump.
+	if all, left := strings.Count(string(log), ` Body" body=`), strings.Count(string(log), ` Body" body="(`); all != left {
+		t.Errorf("%d of %d bodies were written", all-left, all)
+	}
 	for form, text := range formsOf(marker) {
 		if i := strings.Index(written.String(), text); i >= 0 {
 			t.Errorf("%s was written, %s:\n%s", marker, form, written.String()[max(0, i-300):min(written.Len(), i+300)])
