@@ -67,10 +67,11 @@
 //     never stopped. The host's answers are cached for up to ten seconds besides.
 //   - The bucket is protected by its own credentials and by what each Velero may do;
 //     data stays in it until Velero's expiry.
-//   - A member review asks for what the filter says, not for the objects it finds: what
-//     Velero takes along because something selected needs it (volumes, service
-//     accounts) is not asked about where namespaces are named. Nor does it ask for
-//     bind and escalate, which Velero's own credential has: whoever may create
+//   - A member review asks for what the filter says, not for the objects it finds. What
+//     Velero's CSI plugin makes to move the data of a volume, with the Secrets that the
+//     cluster's VolumeSnapshotClasses name, is not asked about where it is excluded, and
+//     neither is what a hook in an annotation of a selected Pod runs there. Nor does it
+//     ask for bind and escalate, which Velero's own credential has: whoever may create
 //     RoleBindings in a target has them restored. The data of volumes goes with the
 //     objects that are selected.
 //   - The groups of a requester are those of the moment of creation: a permission by a

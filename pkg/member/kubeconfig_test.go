@@ -5,8 +5,11 @@ package member
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"k8s.io/client-go/tools/clientcmd"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -91,8 +94,22 @@ func TestClientConfig(t *testing.T) {
 	}
 }
 
+// FuzzClientConfig parses what is accepted once more: by none of its fields may the
+// context that was chosen run, read, pass through or be anything else, and what it is
+// made of is the configuration's.
 func FuzzClientConfig(f *testing.F) {
-	f.Add([]byte("apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://m'}}]\nusers: [{name: u, user: {token: t}}]\n"))
+	const kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n" +
+		"clusters: [{name: c, cluster: {server: 'https://m'%s}}]\nusers: [{name: u, user: {token: t%s}}]\n"
+	for _, cluster := range []string{"", ", insecure-skip-tls-verify: true", ", certificate-authority: /a", ", proxy-url: 'http://a'"} {
+		f.Add(fmt.Appendf(nil, kubeconfig, cluster, ""))
+	}
+	for _, user := range []string{
+		", exec: {apiVersion: client.authentication.k8s.io/v1, command: a, interactiveMode: Never}", ", auth-provider: {name: a}",
+		", tokenFile: /a", ", client-certificate: /a", ", client-key: /a",
+		", as: a", ", as-uid: a", ", as-groups: [a]", ", as-user-extra: {a: [b]}",
+	} {
+		f.Add(fmt.Appendf(nil, kubeconfig, "", user))
+	}
 	f.Add([]byte(`{"kind":"Config","contexts":[{"name":"","context":null}],"clusters":null}`))
 	f.Fuzz(func(t *testing.T, kubeconfig []byte) {
 		config, err := ClientConfig(kubeconfig, Options{})
@@ -102,9 +119,21 @@ func FuzzClientConfig(f *testing.F) {
 			}
 			return
 		}
-		if config.ExecProvider != nil || config.AuthProvider != nil || config.BearerTokenFile != "" || config.CAFile != "" ||
-			config.CertFile != "" || config.KeyFile != "" || config.Proxy != nil || config.Impersonate.UserName != "" {
-			t.Errorf("let through: %v", config)
+		parsed, err := clientcmd.Load(kubeconfig)
+		if err != nil {
+			t.Fatalf("accepted, and can't be parsed: %v", err)
+		}
+		chosen := parsed.Contexts[parsed.CurrentContext]
+		cluster, user := parsed.Clusters[chosen.Cluster], parsed.AuthInfos[chosen.AuthInfo]
+		if cluster.Server != config.Host || user.Token != config.BearerToken {
+			t.Errorf("leads to %s, want %s", config.Host, cluster.Server)
+		}
+		if cluster.CertificateAuthority != "" || cluster.ProxyURL != "" || cluster.InsecureSkipTLSVerify || config.Insecure {
+			t.Errorf("let through: %+v", cluster)
+		}
+		if user.Exec != nil || user.AuthProvider != nil || user.TokenFile != "" || user.ClientCertificate != "" || user.ClientKey != "" ||
+			user.Impersonate != "" || user.ImpersonateUID != "" || len(user.ImpersonateGroups) > 0 || len(user.ImpersonateUserExtra) > 0 {
+			t.Errorf("let through: %+v", user)
 		}
 	})
 }

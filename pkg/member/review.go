@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -26,53 +27,114 @@ import (
 // it on every resource is asked no more than that; else every resource that the
 // member has and the review selects is asked about.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
+	everything := questions(r.Verbs, velero.Resource{Group: "*", Name: "*", Namespaced: true}, []string{metav1.NamespaceAll})
+	if refused, err := m.firstRefused(ctx, r.Requester, everything); err != nil || refused == "" {
+		return "", err
+	}
+	resources, err := m.resources(ctx)
+	if err != nil {
+		return "", err
+	}
 	namespaces := r.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	resources := []migration.Resource{{Group: "*", Name: "*", Namespaced: true}}
-	if refused, err := m.firstRefused(ctx, r, resources, []string{metav1.NamespaceAll}); err != nil || refused == "" {
-		return "", err
+	var asked []question
+	for _, resource := range r.Select(resources) {
+		if resource.String() == velero.Namespaces && len(r.Namespaces) > 0 {
+			asked = append(asked, m.questionsOfNamespaces(ctx, r, resource)...)
+			continue
+		}
+		asked = append(asked, questions(r.Verbs, resource, namespaces)...)
 	}
-	if resources, err = m.resources(ctx); err != nil {
-		return "", err
-	}
-	resources = slices.DeleteFunc(resources, func(resource migration.Resource) bool { return !r.Selects(resource) })
-	refused, err := m.firstRefused(ctx, r, resources, namespaces)
+	refused, err := m.firstRefused(ctx, r.Requester, asked)
 	if err != nil || refused == "" {
 		return "", err
 	}
 	return fmt.Sprintf("user %q may not %s in %s, which the migration would do for them", r.Requester.Username, refused, m.key.velero.Cluster.Name), nil
 }
 
+// question is whether somebody may do something: to one object, if it has a name.
+type question struct {
+	verb            string
+	resource        velero.Resource
+	namespace, name string
+}
+
+func (q question) String() string {
+	switch {
+	case q.name != "":
+		return q.verb + " " + q.resource.String() + " " + q.name
+	case !q.resource.Namespaced:
+		return q.verb + " " + q.resource.String()
+	case q.namespace == metav1.NamespaceAll:
+		return q.verb + " " + q.resource.String() + " in all namespaces"
+	}
+	return q.verb + " " + q.resource.String() + " in namespace " + q.namespace
+}
+
+func questions(verbs []string, resource velero.Resource, namespaces []string) []question {
+	if !resource.Namespaced {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	var all []question
+	for _, verb := range verbs {
+		for _, namespace := range namespaces {
+			all = append(all, question{verb: verb, resource: resource, namespace: namespace})
+		}
+	}
+	return all
+}
+
+// questionsOfNamespaces are about the namespaces that are named: whether each may be
+// read in the source, and whether they may be created in a target that lacks one. Who
+// reads a namespace does so in that namespace, by Kubernetes' rules: a Role there may
+// grant it.
+func (m *Member) questionsOfNamespaces(ctx context.Context, r migration.Review, resource velero.Resource) []question {
+	if r.Target {
+		if m.hasNamespaces(ctx, r.Namespaces) {
+			return nil
+		}
+		return []question{{verb: "create", resource: resource}}
+	}
+	var all []question
+	for _, namespace := range r.Namespaces {
+		all = append(all, question{verb: "get", resource: resource, namespace: namespace, name: namespace})
+	}
+	return all
+}
+
+// hasNamespaces says whether all of some namespaces are known to be there to stay.
+func (m *Member) hasNamespaces(ctx context.Context, names []string) bool {
+	for _, name := range names {
+		body, err := do(ctx, m, "get namespace "+name, func(ctx context.Context, c *connection) ([]byte, error) {
+			return c.rest.Get().AbsPath("/api/v1/namespaces/" + name).Do(ctx).Raw()
+		})
+		var namespace metav1.PartialObjectMetadata
+		if err != nil || json.Unmarshal(body, &namespace) != nil || namespace.Name != name || namespace.DeletionTimestamp != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // firstRefused is one thing of all that is asked which is refused, in words; empty
 // if nothing is.
-func (m *Member) firstRefused(ctx context.Context, r migration.Review, resources []migration.Resource, namespaces []string) (string, error) {
+func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked []question) (string, error) {
 	var mutex sync.Mutex
 	var refused []string
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(m.options.MaxCalls/2, 1)) // others have something to ask, too
-	ask := func(verb string, resource migration.Resource, namespace string) {
+	for _, q := range asked {
 		group.Go(func() error {
-			allowed, err := m.allowed(ctx, r, verb, resource, namespace)
+			allowed, err := m.allowed(ctx, who, q)
 			if err == nil && !allowed {
 				mutex.Lock()
 				defer mutex.Unlock()
-				refused = append(refused, inWords(verb, resource, namespace))
+				refused = append(refused, q.String())
 			}
 			return err
 		})
-	}
-	for _, resource := range resources {
-		for _, verb := range r.Verbs {
-			if !resource.Namespaced {
-				ask(verb, resource, metav1.NamespaceAll)
-				continue
-			}
-			for _, namespace := range namespaces {
-				ask(verb, resource, namespace)
-			}
-		}
 	}
 	if err := group.Wait(); err != nil || len(refused) == 0 {
 		return "", err
@@ -80,18 +142,18 @@ func (m *Member) firstRefused(ctx context.Context, r migration.Review, resources
 	return slices.Min(refused), nil
 }
 
-func (m *Member) allowed(ctx context.Context, r migration.Review, verb string, resource migration.Resource, namespace string) (bool, error) {
+func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question) (bool, error) {
 	review := &authorizationv1.SubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: authorizationv1.SchemeGroupVersion.String(), Kind: "SubjectAccessReview"},
 		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: r.Requester.Username, UID: r.Requester.UID, Groups: r.Requester.Groups,
+			User: who.Username, UID: who.UID, Groups: who.Groups,
 			Extra: map[string]authorizationv1.ExtraValue{},
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: verb, Group: resource.Group, Version: "*", Resource: resource.Name, Namespace: namespace,
+				Verb: q.verb, Group: q.resource.Group, Version: "*", Resource: q.resource.Name, Namespace: q.namespace, Name: q.name,
 			},
 		},
 	}
-	for key, values := range r.Requester.Extra {
+	for key, values := range who.Extra {
 		review.Spec.Extra[key] = values
 	}
 	body, err := json.Marshal(review)
@@ -116,14 +178,14 @@ func (m *Member) allowed(ctx context.Context, r migration.Review, verb string, r
 }
 
 // resources are those of the member that Velero takes, by its discovery.
-func (m *Member) resources(ctx context.Context) ([]migration.Resource, error) {
+func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
 	lists, err := do(ctx, m, "list the resources", func(ctx context.Context, c *connection) ([]*metav1.APIResourceList, error) {
 		return discovery.ServerPreferredResourcesWithContext(ctx, discovery.NewDiscoveryClient(c.rest))
 	})
 	if err != nil {
 		return nil, err
 	}
-	var found []migration.Resource
+	var found []velero.Resource
 	for _, list := range lists {
 		version, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
@@ -133,21 +195,10 @@ func (m *Member) resources(ctx context.Context) ([]migration.Resource, error) {
 			if strings.Contains(r.Name, "/") || !velero.IsTaken(r.Verbs) {
 				continue
 			}
-			found = append(found, migration.Resource{
+			found = append(found, velero.Resource{
 				Group: version.Group, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
 			})
 		}
 	}
 	return found, nil
-}
-
-func inWords(verb string, resource migration.Resource, namespace string) string {
-	name := schema.GroupResource{Group: resource.Group, Resource: resource.Name}.String()
-	switch {
-	case !resource.Namespaced:
-		return verb + " " + name
-	case namespace == metav1.NamespaceAll:
-		return verb + " " + name + " in all namespaces"
-	}
-	return verb + " " + name + " in namespace " + namespace
 }

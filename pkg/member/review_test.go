@@ -19,15 +19,20 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// What the member's discovery tells of. Velero takes none of the last three: a
-// subresource, what can't be created, what can't be listed.
+// What the member's discovery tells of, and its namespaces: one is there, one is being
+// deleted. Velero takes none of the last three resources: a subresource, what can't be
+// created, what can't be listed.
 var discovered = map[string]string{
-	"/api":  `{"kind":"APIVersions","versions":["v1"]}`,
-	"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
+	"/api/v1/namespaces/there":   `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"there"}}`,
+	"/api/v1/namespaces/leaving": `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"leaving","deletionTimestamp":"2024-01-01T00:00:00Z"}}`,
+	"/api/v1/namespaces/hidden":  `{"kind":"Status","apiVersion":"v1","status":"Failure"}`,
+	"/api":                       `{"kind":"APIVersions","versions":["v1"]}`,
+	"/apis":                      `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
 	"/api/v1": `{"kind":"APIResourceList","groupVersion":"v1","resources":[
 		{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","get","list"],"shortNames":["cm"]},
 		{"name":"secrets","singularName":"secret","namespaced":true,"kind":"Secret","verbs":["create","delete","get","list"]},
 		{"name":"events","singularName":"event","namespaced":true,"kind":"Event","verbs":["create","delete","get","list"]},
+		{"name":"namespaces","singularName":"namespace","namespaced":false,"kind":"Namespace","verbs":["create","delete","get","list"],"shortNames":["ns"]},
 		{"name":"nodes","singularName":"node","namespaced":false,"kind":"Node","verbs":["create","delete","get","list"]},
 		{"name":"persistentvolumes","singularName":"persistentvolume","namespaced":false,"kind":"PersistentVolume","verbs":["create","delete","get","list"],"shortNames":["pv"]},
 		{"name":"pods/log","singularName":"","namespaced":true,"kind":"Pod","verbs":["get","list"]},
@@ -60,7 +65,7 @@ func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&review)
 	what := *review.Spec.ResourceAttributes
 	v.mutex.Lock()
-	v.asked = append(v.asked, strings.Join([]string{what.Verb, what.Group + "/" + what.Resource, what.Namespace}, " "))
+	v.asked = append(v.asked, strings.TrimSpace(strings.Join([]string{what.Verb, what.Group + "/" + what.Resource, what.Namespace, what.Name}, " ")))
 	v.specs = append(v.specs, review.Spec)
 	v.mutex.Unlock()
 	review.Status.Allowed = v.refuses == nil || !v.refuses(what)
@@ -87,44 +92,85 @@ func TestReview(t *testing.T) {
 		asked   []string
 		want    string
 	}{
-		{name: "all of it", asked: []string{"get */* ", "list */* "}},
-		{name: "all of it in a target", target: true, asked: []string{"create */* "}},
+		{name: "all of it", asked: []string{"get */*", "list */*"}},
+		{name: "all of it in a target", target: true, asked: []string{"create */*"}},
 		{
 			name: "each resource", refuses: notAll,
 			asked: []string{
-				"get */* ", "get /configmaps ", "get /events ", "get /nodes ", "get /persistentvolumes ", "get /secrets ", "get apps/deployments ",
-				"list */* ", "list /configmaps ", "list /events ", "list /nodes ", "list /persistentvolumes ", "list /secrets ", "list apps/deployments ",
+				"get */*", "get /configmaps", "get /events", "get /namespaces", "get /nodes", "get /persistentvolumes", "get /secrets", "get apps/deployments",
+				"list */*", "list /configmaps", "list /events", "list /namespaces", "list /nodes", "list /persistentvolumes", "list /secrets", "list apps/deployments",
 			},
 		},
 		{
 			name: "what a target gets of it", target: true, refuses: notAll,
-			asked: []string{"create */* ", "create /configmaps ", "create /persistentvolumes ", "create /secrets ", "create apps/deployments "},
+			asked: []string{"create */*", "create /configmaps", "create /namespaces", "create /persistentvolumes", "create /secrets", "create apps/deployments"},
 		},
 		{
 			name: "in named namespaces", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, IncludedResources: []string{"cm"}}, refuses: notAll,
-			asked: []string{"get */* ", "get /configmaps a", "get /configmaps b", "list */* ", "list /configmaps a", "list /configmaps b"},
+			asked: []string{"get */*", "get /configmaps a", "get /configmaps b", "get /namespaces a a", "get /namespaces b b", "list */*", "list /configmaps a", "list /configmaps b"},
 		},
 		{
 			name: "in the namespaces that they are mapped to", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, IncludedResources: []string{"cm"}},
 			target: true, refuses: notAll,
-			asked: []string{"create */* ", "create /configmaps b", "create /configmaps z"},
+			asked: []string{"create */*", "create /configmaps b", "create /configmaps z", "create /namespaces"},
+		},
+		{
+			name: "in a namespace that is there", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"there"}, IncludedResources: []string{"cm"}},
+			target: true, refuses: notAll,
+			asked: []string{"create */*", "create /configmaps there"},
+		},
+		{
+			name: "in a namespace that is being deleted", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"leaving"}, IncludedResources: []string{"cm"}},
+			target: true, refuses: notAll,
+			asked: []string{"create */*", "create /configmaps leaving", "create /namespaces"},
+		},
+		{
+			name: "in a namespace that can't be read", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"there", "hidden"}, IncludedResources: []string{"cm"}},
+			target: true, refuses: notAll,
+			asked: []string{"create */*", "create /configmaps hidden", "create /configmaps there", "create /namespaces"},
+		},
+		{
+			name: "no namespace to create", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"there", "a"}, IncludedResources: []string{"cm"}},
+			target: true,
+			refuses: func(a authorizationv1.ResourceAttributes) bool {
+				return a.Resource == "*" || a.Resource == "namespaces"
+			},
+			asked: []string{"create */*", "create /configmaps there", "create /configmaps z", "create /namespaces"},
+			want:  `user "jane" may not create namespaces in member1, which the migration would do for them`,
+		},
+		{
+			name: "not where they are mapped to", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"cm"}},
+			target: true,
+			refuses: func(a authorizationv1.ResourceAttributes) bool {
+				return a.Namespace != "a" && a.Resource != "namespaces"
+			},
+			asked: []string{"create */*", "create /configmaps z", "create /namespaces"},
+			want:  `user "jane" may not create configmaps in namespace z in member1, which the migration would do for them`,
+		},
+		{
+			name: "no namespace to read", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"cm"}},
+			refuses: func(a authorizationv1.ResourceAttributes) bool {
+				return a.Resource == "*" || a.Resource == "namespaces"
+			},
+			asked: []string{"get */*", "get /configmaps a", "get /namespaces a a", "list */*", "list /configmaps a"},
+			want:  `user "jane" may not get namespaces a in member1, which the migration would do for them`,
 		},
 		{
 			name: "no Secrets", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"secrets", "configmaps"}},
 			refuses: func(a authorizationv1.ResourceAttributes) bool { return a.Resource == "*" || a.Resource == "secrets" },
-			asked:   []string{"get */* ", "get /configmaps a", "get /secrets a", "list */* ", "list /configmaps a", "list /secrets a"},
+			asked:   []string{"get */*", "get /configmaps a", "get /namespaces a a", "get /secrets a", "list */*", "list /configmaps a", "list /secrets a"},
 			want:    `user "jane" may not get secrets in namespace a in member1, which the migration would do for them`,
 		},
 		{
 			name: "not everywhere", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}},
 			refuses: func(a authorizationv1.ResourceAttributes) bool { return a.Namespace == "" && a.Verb == "list" },
-			asked:   []string{"get */* ", "get apps/deployments ", "list */* ", "list apps/deployments "},
+			asked:   []string{"get */*", "get /namespaces", "get apps/deployments", "list */*", "list /namespaces", "list apps/deployments"},
 			want:    `user "jane" may not list deployments.apps in all namespaces in member1, which the migration would do for them`,
 		},
 		{
 			name: "not what is of the cluster", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"pv"}}, target: true,
 			refuses: func(authorizationv1.ResourceAttributes) bool { return true },
-			asked:   []string{"create */* ", "create /persistentvolumes "},
+			asked:   []string{"create */*", "create /persistentvolumes"},
 			want:    `user "jane" may not create persistentvolumes in member1, which the migration would do for them`,
 		},
 	} {

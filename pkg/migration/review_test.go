@@ -4,13 +4,16 @@
 package migration
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 func TestReviewOf(t *testing.T) {
@@ -27,6 +30,7 @@ func TestReviewOf(t *testing.T) {
 		{"mapped namespaces", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}}, map[string]string{"a": "z", "c": "y"}, "a b", "z b"},
 		{"all by a star", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}, nil, "", ""},
 		{"some by a pattern", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b-*"}}, nil, "", ""},
+		{"one by a pattern", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a?"}}, nil, "", ""},
 		{"all but some", &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}}, nil, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,63 +54,99 @@ func TestReviewOf(t *testing.T) {
 	}
 }
 
-var resources = map[string]Resource{
+var resources = map[string]velero.Resource{
 	"configmaps":  {Name: "configmaps", Kind: "ConfigMap", Singular: "configmap", ShortNames: []string{"cm"}, Namespaced: true},
 	"secrets":     {Name: "secrets", Kind: "Secret", Singular: "secret", Namespaced: true},
 	"deployments": {Group: "apps", Name: "deployments", Kind: "Deployment", Singular: "deployment", ShortNames: []string{"deploy"}, Namespaced: true},
+	"other":       {Group: "example.com", Name: "deployments", Kind: "Deployment", Singular: "deployment", Namespaced: true},
+	"roles":       {Group: "rbac.authorization.k8s.io", Name: "roles", Kind: "Role", Singular: "role", Namespaced: true},
 	"events":      {Name: "events", Kind: "Event", Singular: "event", ShortNames: []string{"ev"}, Namespaced: true},
+	"claims":      {Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true},
 	"volumes":     {Name: "persistentvolumes", Kind: "PersistentVolume", Singular: "persistentvolume", ShortNames: []string{"pv"}},
-	"roles":       {Group: "rbac.authorization.k8s.io", Name: "clusterroles", Kind: "ClusterRole", Singular: "clusterrole"},
+	"definitions": {Group: "apiextensions.k8s.io", Name: "customresourcedefinitions", Kind: "CustomResourceDefinition", Singular: "customresourcedefinition", ShortNames: []string{"crd", "crds"}},
+	"namespaces":  {Name: "namespaces", Kind: "Namespace", Singular: "namespace", ShortNames: []string{"ns"}},
 	"nodes":       {Name: "nodes", Kind: "Node", Singular: "node", ShortNames: []string{"no"}},
 }
 
-func TestSelects(t *testing.T) {
+func TestSelect(t *testing.T) {
 	const (
-		namespaced = "configmaps deployments events secrets"
-		everything = "configmaps deployments events nodes roles secrets volumes"
+		namespaced = "claims configmaps deployments events other roles secrets"
+		everything = "claims configmaps definitions deployments events namespaces nodes other roles secrets volumes"
+		// related is what comes with all that is namespaced.
+		related = "claims configmaps definitions deployments events namespaces other roles secrets volumes"
 	)
 	in := []string{"a"}
 	for _, tt := range []struct {
 		name   string
 		filter v1alpha1.ResourceFilter
-		// source and target are the resources that are asked about.
-		source, target string
+		// want are the resources that are asked about in the source; in a target these
+		// without events and nodes.
+		want string
 	}{
-		{"everything", v1alpha1.ResourceFilter{}, everything, "configmaps deployments roles secrets volumes"},
-		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, namespaced, "configmaps deployments secrets"},
-		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-*"}}, everything, "configmaps deployments roles secrets volumes"},
-		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, everything, "configmaps deployments roles secrets volumes"},
-		{"without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, namespaced, "configmaps deployments secrets"},
-		{"one by name", v1alpha1.ResourceFilter{IncludedResources: []string{"secrets"}}, "secrets", "secrets"},
-		{"one by group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}}, "deployments", "deployments"},
-		{"one by another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, "", ""},
-		{"some in short", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy", "Secret", "pv"}}, "configmaps deployments secrets volumes", "configmaps deployments secrets volumes"},
-		{"all by a star", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, everything, "configmaps deployments roles secrets volumes"},
-		{"all but one", v1alpha1.ResourceFilter{ExcludedResources: []string{"secret"}, IncludedNamespaces: in}, "configmaps deployments events", "configmaps deployments"},
-		{"one of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps", "configmaps"},
-		{"what is never restored", v1alpha1.ResourceFilter{IncludedResources: []string{"events", "nodes"}}, "events nodes", ""},
-		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaceScopedResources: []string{"cm"}, IncludedClusterScopedResources: []string{"clusterroles"}}, "configmaps roles", "configmaps roles"},
-		{"scoped, of the cluster alone", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedClusterScopedResources: []string{"*"}}, everything, "configmaps deployments roles secrets volumes"},
-		{"scoped, all but", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"secrets"}, ExcludedClusterScopedResources: []string{"nodes", "pv"}}, "configmaps deployments events roles", "configmaps deployments roles"},
-		{"scoped, none of a kind", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"*"}}, "nodes roles volumes", "roles volumes"},
+		{"everything", v1alpha1.ResourceFilter{}, everything},
+		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, related},
+		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-?"}}, everything},
+		{"what may be all namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"default", "kube-system"}}, everything},
+		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, everything},
+		{"without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, namespaced + " namespaces"},
+		{"none", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}}, ""},
+
+		{"by name", v1alpha1.ResourceFilter{IncludedResources: []string{"secrets"}}, "namespaces secrets"},
+		{"by name, of any group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments"}}, "deployments namespaces other"},
+		{"by group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}}, "deployments namespaces"},
+		{"by the beginning of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"roles.rbac"}}, "namespaces roles"},
+		{"by another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, ""},
+		{"in short", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy", "Secret", "pv"}}, "configmaps namespaces secrets volumes"},
+		{"by a pattern", v1alpha1.ResourceFilter{IncludedResources: []string{"secret?"}}, "namespaces secrets"},
+		{"by a pattern of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"*.example.*"}}, "namespaces other"},
+		{"all by a star", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, everything},
+		{"of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps namespaces"},
+		{"what comes with a claim", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "pvc"}}, "claims namespaces volumes"},
+		{"what does not come with a claim", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}}, "claims namespaces"},
+		{"what comes with a claim and the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(true), IncludedResources: []string{"pvc"}}, "claims namespaces volumes"},
+		{"what comes with a custom resource", v1alpha1.ResourceFilter{IncludeClusterResources: new(true), IncludedResources: []string{"deployments.example.com"}}, "definitions namespaces other"},
+
+		{"but one", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}}, strings.ReplaceAll(related, " secrets", "")},
+		{"but one by a name that may be another's", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secret", "deployments", "cm"}}, related},
+		{"but one of a group", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"deployments.apps"}}, strings.ReplaceAll(related, " deployments", "")},
+		{"but some by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"deployments.*", "[s]ecrets"}}, "claims configmaps definitions events namespaces roles volumes"},
+		{"but nothing, as one is no pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets", "[a-]"}}, related},
+		{"but namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"namespaces"}}, related},
+
+		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}, IncludedClusterScopedResources: []string{"nodes"}}, "configmaps namespaces nodes"},
+		{"scoped, all of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedClusterScopedResources: []string{"*"}}, everything},
+		{"scoped, but some", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"secrets"}, ExcludedClusterScopedResources: []string{"nodes", "persistentvolumes"}}, "claims configmaps definitions deployments events namespaces other roles"},
+		{"scoped, nothing of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"*"}}, namespaced + " namespaces"},
+		{"scoped, nothing namespaced", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"*"}}, "definitions namespaces nodes volumes"},
+		{"scoped, in the list of the other scope", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"nodes"}}, related},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newScene(t, m2).m
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
-			for side, want := range map[bool]string{true: tt.source, false: tt.target} {
-				r := ReviewOf(m, Party{Source: side})
-				var got []string
-				for _, name := range strings.Fields(everything) {
-					if r.Selects(resources[name]) {
-						got = append(got, name)
-					}
+			want := strings.Fields(tt.want)
+			slices.Sort(want)
+			for _, source := range []bool{true, false} {
+				if !source {
+					want = slices.DeleteFunc(want, func(name string) bool { return name == "events" || name == "nodes" })
 				}
-				if strings.Join(got, " ") != want {
-					t.Errorf("selects in the source (%v) %v, want %s", side, got, want)
+				if diff := cmp.Diff(want, selectOf(ReviewOf(m, Party{Source: source})), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("in the source: %v (-want +got):\n%s", source, diff)
 				}
 			}
 		})
 	}
+}
+
+// selectOf is what a review selects of all resources, in order.
+func selectOf(r Review) []string {
+	selected := r.Select(slices.Collect(maps.Values(resources)))
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		if slices.ContainsFunc(selected, func(r velero.Resource) bool { return r.String() == resources[name].String() }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // halfBegun is a scene in which one target is restoring and the other one refused.

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// neverRestored is what Velero leaves out of every Restore, as its restore
-// controller lists it.
+// neverRestored is what Velero leaves out of every Restore: nonRestorableResources of
+// pkg/controller/restore_controller.go of v1.18.3.
 var neverRestored = []schema.GroupResource{
 	{Resource: "nodes"},
 	{Resource: "events"},
@@ -24,7 +24,7 @@ var neverRestored = []schema.GroupResource{
 }
 
 // IsTaken says whether Velero backs up a resource that can be done with what verbs
-// say.
+// say: filterByVerbs of pkg/discovery/helper.go of v1.18.3.
 func IsTaken(verbs []string) bool {
 	for _, needed := range []string{"list", "create", "get", "delete"} {
 		if !slices.Contains(verbs, needed) {

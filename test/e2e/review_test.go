@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,8 +15,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Whom the members know by the names that the host knows them by: both may create
-// what is migrated in the target, one may not read all of it in the source.
+// Whom the members know by the names that the host knows them by: trusted may do all
+// that is asked; mistrusted may not read all of it in the source; local may create it
+// in the target only in the namespace that it comes from.
 const (
 	hostUsers = `
 apiVersion: rbac.authorization.k8s.io/v1
@@ -25,7 +27,9 @@ rules:
 - {apiGroups: [backup.kurator.dev], resources: [migrates], verbs: [get, create]}
 - {apiGroups: [cluster.kurator.dev], resources: [attachedclusters], verbs: [use]}
 ---
-` + bindingOfBoth
+` + boundToAll + `
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
+`
 	sourceUsers = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -33,50 +37,64 @@ metadata: {name: reviewed}
 rules:
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list]}
 ---
-` + bindingOfBoth + `
+` + boundToAll + `
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: reviewed-secrets}
+kind: Role
+metadata: {name: reviewed, namespace: reviewed}
 rules:
-- {apiGroups: [""], resources: [secrets], verbs: [get, list]}
+- {apiGroups: [""], resources: [namespaces, secrets], verbs: [get, list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: reviewed-secrets}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed-secrets}
+kind: RoleBinding
+metadata: {name: reviewed, namespace: reviewed}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reviewed}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: trusted}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
 `
 	targetUsers = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: reviewed}
 rules:
-- {apiGroups: [""], resources: [configmaps, secrets], verbs: [create]}
+- {apiGroups: [""], resources: [configmaps, namespaces, secrets], verbs: [create]}
 ---
-` + bindingOfBoth
-	bindingOfBoth = `
+` + boundToAll
+	boundToAll = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: reviewed}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: trusted}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mistrusted}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mistrusted}`
+	localIn = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: %[1]s}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: local, namespace: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
 `
 )
 
 // TestMemberAccessReview has the members asked, too, what the requester may do in
-// them. One who may do all of it migrates; one who may not read Secrets in the source
-// waits, with nothing written there, until they may.
+// them. One who may do all of it migrates; one who may not read the namespace and its
+// Secrets in the source waits, with nothing written there, until they may; and so does
+// one who may not create anything where it is mapped to in the target.
 func TestMemberAccessReview(t *testing.T) {
 	needsFleet(t)
-	absent(t, "reviewed")
+	absent(t, "reviewed", "reviewed-elsewhere")
 	host.apply(t, hostUsers)
+	members[source].apply(t, settings("reviewed"))
 	members[source].apply(t, sourceUsers)
 	members[2].apply(t, targetUsers)
-	members[source].apply(t, settings("reviewed"))
 	members[source].kubectl(t, "create", "secret", "generic", "password", "--namespace=reviewed", "--from-literal=password=secret")
 	t.Cleanup(func() { startServer(t) })
 	program := filepath.Join(fleet.BinDir(), "migrate-apiserver")
@@ -86,14 +104,11 @@ func TestMemberAccessReview(t *testing.T) {
 	const policy = "{resourceFilter: {includedNamespaces: [reviewed], includedResources: [configmaps, secrets]}}"
 
 	mistrusted := migrateAs(t, "mistrusted", manifest("mistrusted", policy, 2))
-	waits := mistrusted.await(t, "that the requester may not", func(m *v1alpha1.Migrate) bool {
-		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Reason == "ClusterNotAuthorized"
+	const told = `AttachedCluster kurator-member1 may not be used, waiting for the permission: user "mistrusted" may not get namespaces ` +
+		`reviewed in kurator-member1, which the migration would do for them.`
+	waits := mistrusted.await(t, "that the requester may not read the namespace", func(m *v1alpha1.Migrate) bool {
+		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Message == told
 	})
-	const told = `AttachedCluster kurator-member1 may not be used, waiting for the permission: user "mistrusted" may not get secrets ` +
-		`in namespace reviewed in kurator-member1, which the migration would do for them.`
-	if message := waits.Status.SourceClusterStatus.Message; message != told {
-		t.Errorf("the source's part says %q, want %q", message, told)
-	}
 	checkCondition(t, waits, v1alpha1.ConditionReady, metav1.ConditionFalse, "ClusterNotAuthorized")
 	live := host.kubectl(t, "get", "migrate", "mistrusted", "--subresource=status", "--output=jsonpath={.status.sourceClusterStatus.message}")
 	if live != told {
@@ -120,8 +135,28 @@ func TestMemberAccessReview(t *testing.T) {
 	if backups := members[source].backups(t, waits.UID); len(backups) != 0 {
 		t.Errorf("%d Backups were made for whom the source refuses", len(backups))
 	}
-	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, secrets]"))
+	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, namespaces]"))
+	mistrusted.await(t, "that the requester may not read Secrets", func(m *v1alpha1.Migrate) bool {
+		return strings.Contains(m.Status.SourceClusterStatus.Message, "may not get secrets in namespace reviewed in kurator-member1")
+	})
+	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, namespaces, secrets]"))
 	checkOnce(t, mistrusted.completed(t), 2)
+
+	members[2].apply(t, fmt.Sprintf(localIn, "reviewed"))
+	local := migrateAs(t, "local", manifest("local", "{namespaceMapping: {reviewed: reviewed-elsewhere}, "+strings.TrimPrefix(policy, "{"), 2))
+	waits = local.await(t, "that the requester may not create anything there", func(m *v1alpha1.Migrate) bool {
+		parts := m.Status.TargetClusterStatus
+		return len(parts) == 1 && strings.Contains(parts[0].Message,
+			`user "local" may not create configmaps in namespace reviewed-elsewhere in kurator-member2, which the migration would do for them`)
+	})
+	if restores := members[2].restores(t, waits.UID); len(restores) != 0 {
+		t.Errorf("%d Restores were made for whom the target refuses", len(restores))
+	}
+	members[2].apply(t, fmt.Sprintf(localIn, "reviewed-elsewhere"))
+	checkOnce(t, local.completed(t), 2)
+	if data := members[2].configMap(t, "reviewed-elsewhere", "settings"); data["greeting"] != "hello" {
+		t.Errorf("the ConfigMap arrived elsewhere as %q", data)
+	}
 }
 
 // migrateAs creates a Migrate as a user of the host.

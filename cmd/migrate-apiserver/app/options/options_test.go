@@ -79,6 +79,9 @@ func TestDefaults(t *testing.T) {
 	if l := o.LeaderElection; !l.LeaderElect || l.ResourceName != "migrate-apiserver" || l.ResourceNamespace != "migrate-system" {
 		t.Errorf("leader election: got %+v", l)
 	}
+	if o.Members != (options.Members{}) {
+		t.Errorf("members: got %+v, want every option off", o.Members)
+	}
 }
 
 func TestNoFlagTwice(t *testing.T) {

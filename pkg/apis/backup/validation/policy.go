@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/gobwas/glob"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -209,6 +210,9 @@ func withoutWildcards(pattern string) (string, error) {
 			}
 			if end == 1 {
 				return "", fmt.Errorf(`"[]" is empty: write the characters to choose from in it`)
+			}
+			if _, err := glob.Compile(rest[:end+1]); err != nil {
+				return "", fmt.Errorf("%q is no choice of characters: write them all, as [abc], or from one to another, as [a-c]", rest[:end+1])
 			}
 			name.WriteString("x" + rest[1:end] + "x")
 			rest = rest[end+1:]

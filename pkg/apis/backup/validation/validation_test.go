@@ -213,8 +213,8 @@ func TestResourceFilter(t *testing.T) {
 		},
 		"names that aren't": {
 			filter: backup.ResourceFilter{
-				IncludedNamespaces: []string{"", "a**", "[", "a]", "[]", "a.b"},
-				IncludedResources:  []string{"", "pods,services", "[pods"},
+				IncludedNamespaces: []string{"", "a**", "[", "a]", "[]", "a.b", "a[a-]"},
+				IncludedResources:  []string{"", "pods,services", "[pods", "pod[z-a]"},
 			},
 			want: []string{
 				`spec.policy.resourceFilter.includedNamespaces[0]: Required value: write a name, or remove the entry`,
@@ -223,9 +223,11 @@ func TestResourceFilter(t *testing.T) {
 				`spec.policy.resourceFilter.includedNamespaces[3]: Invalid value: "a]": is not the name of a namespace: "]" closes nothing: write "[" before the characters to choose from`,
 				`spec.policy.resourceFilter.includedNamespaces[4]: Invalid value: "[]": is not the name of a namespace: "[]" is empty: write the characters to choose from in it`,
 				`spec.policy.resourceFilter.includedNamespaces[5]: Invalid value: "a.b": is not the name of a namespace: must not contain dots`,
+				`spec.policy.resourceFilter.includedNamespaces[6]: Invalid value: "a[a-]": is not the name of a namespace: "[a-]" is no choice of characters: write them all, as [abc], or from one to another, as [a-c]`,
 				`spec.policy.resourceFilter.includedResources[0]: Required value: write a name, or remove the entry`,
 				`spec.policy.resourceFilter.includedResources[1]: Invalid value: "pods,services": is not a resource: write one resource an entry, as "deployments" or "deployments.apps"`,
 				`spec.policy.resourceFilter.includedResources[2]: Invalid value: "[pods": is not a resource: "[" is not closed: write "]" after the characters to choose from`,
+				`spec.policy.resourceFilter.includedResources[3]: Invalid value: "pod[z-a]": is not a resource: "[z-a]" is no choice of characters: write them all, as [abc], or from one to another, as [a-c]`,
 			},
 		},
 	}
