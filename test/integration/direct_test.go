@@ -60,6 +60,11 @@ func throughHost(t *testing.T) directly {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return throughHostAs(t, config)
+}
+
+func throughHostAs(t *testing.T, config *rest.Config) directly {
+	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
