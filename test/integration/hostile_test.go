@@ -226,6 +226,15 @@ func writes(all, a string, ops func(int, string) string) []hostile {
 		{"a deletion after no time", "DELETE", a + "?gracePeriodSeconds=x", "", "", "", 400},
 		{"a deletion of all with half a selector", "DELETE", all + "?labelSelector=a+in+(", "", "", "", 400},
 	}
+	for _, path := range []string{a + "/scale", a + "/x"} {
+		requests = append(requests,
+			hostile{"a POST to an unknown subresource", "POST", path, asJSON, "", asBody("a"), 404},
+			hostile{"a PUT of an unknown subresource", "PUT", path, asJSON, "", asBody("a"), 404},
+			hostile{"a patch of an unknown subresource", "PATCH", path, mergePatch, "", `{"spec":{"replicas":3}}`, 404},
+			hostile{"an apply of an unknown subresource", "PATCH", path + "?fieldManager=x", applyPatch, "", asBody("a"), 404},
+			hostile{"a deletion of an unknown subresource", "DELETE", path, "", "", "", 404},
+		)
+	}
 	for name, patch := range map[string]string{
 		"a patch to no version": `{"metadata":{"resourceVersion":"x"}}`, "a patch to a negative version": `{"metadata":{"resourceVersion":"-1"}}`,
 	} {
