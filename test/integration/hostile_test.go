@@ -305,14 +305,7 @@ func TestHostileRequests(t *testing.T) {
 			}
 		}
 	}
-	for _, value := range []string{"null", "true", "-1", "1e400", `"x"`, `""`, "[]", "[null]", "{}", `{"":null}`} {
-		for body := range everyPlace(t, asBody("bad"), value) {
-			code, answer := server.send(t, "POST", "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates?dryRun=All", http.Header{"Content-Type": {asJSON}}, body)
-			if code != 201 && code != 400 && code != 422 {
-				t.Errorf("got %d for %s\n%.600s", code, body, answer)
-			}
-		}
-	}
+	t.Run("every place", func(t *testing.T) { walk(t, n, server) })
 
 	after := memory(t, id)
 	t.Logf("resident memory: %d MiB before, %d MiB after, %d MiB at most", before["VmRSS"]>>20, after["VmRSS"]>>20, after["VmHWM"]>>20)
@@ -333,11 +326,93 @@ func TestHostileRequests(t *testing.T) {
 	n.run("get", "migrate", "a")
 }
 
-// everyPlace yields a document with each of its values, at any depth, replaced.
-func everyPlace(t *testing.T, document, value string) map[string]bool {
+// walk sends manifests with each of their values, at any depth, replaced by what may
+// have no place there.
+func walk(t *testing.T, n namespace, server directly) {
+	n.run("create", "configmap", "owner")
+	owner := n.run("get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
+	if out, err := n.try(full("full", owner), "create", "--validate=ignore", "-f", "-"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	all := migratesIn + n.name + "/migrates"
+	for _, value := range []string{"null", "true", "-1", "1e400", `"x"`, `""`, "[]", "[null]", "{}", `{"":null}`} {
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			for _, sent := range []struct{ method, path, contentType, manifest string }{
+				{"POST", all, asJSON, manifest("bad")},
+				{"POST", all, asJSON, full("bad", owner)},
+				{"POST", all, asYAML, full("bad", owner)},
+				{"PUT", all + "/full", asJSON, full("full", owner)},
+			} {
+				for body := range everyPlace(t, sent.manifest, value) {
+					code, answer := server.send(t, sent.method, sent.path+"?dryRun=All", http.Header{"Content-Type": {sent.contentType}}, body)
+					if !slices.Contains([]int{200, 201, 400, 422}, code) {
+						t.Errorf("%s as %s: got %d for %s\n%.600s", sent.method, sent.contentType, code, body, answer)
+					}
+				}
+			}
+		})
+	}
+}
+
+// full is a Migrate with all fields at once but those that exclude each other. Its
+// owner is a ConfigMap.
+func full(name, owner string) string {
+	return `apiVersion: backup.kurator.dev/v1alpha1
+kind: Migrate
+metadata:
+  name: ` + name + `
+  generateName: x-
+  labels: {tier: test}
+  annotations: {note: kept}
+  finalizers: [kurator.dev/kept]
+  ownerReferences:
+  - {apiVersion: v1, kind: ConfigMap, name: owner, uid: ` + owner + `, controller: true, blockOwnerDeletion: false}
+  managedFields:
+  - {manager: x, operation: Apply, apiVersion: backup.kurator.dev/v1alpha1, time: "2026-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}}}
+spec:
+  sourceCluster:
+    fleet: nowhere
+    clusters:
+    - {kind: AttachedCluster, name: member1, namespace: ""}
+  targetCluster:
+    fleet: nowhere
+    clusters:
+    - {kind: Cluster, name: member2}
+    - {name: member3}
+  progressDeadlineSeconds: 60
+  requester: {username: mallory, uid: "0", groups: ["system:masters"], extra: {scopes: [all]}}
+  policy:
+    resourceFilter:
+      includedNamespaces: [a, "b-*"]
+      excludedNamespaces: [c]
+      includedClusterScopedResources: [persistentvolumes]
+      excludedClusterScopedResources: [nodes]
+      includedNamespaceScopedResources: [deployments.apps]
+      excludedNamespaceScopedResources: [events]
+      orLabelSelectors:
+      - matchLabels: {app: busybox}
+      - matchExpressions:
+        - {key: tier, operator: In, values: [web, db]}
+    orderedResources: {pods: "a/x,a/y"}
+    namespaceMapping: {a: z}
+    migrateStatus: {includedResources: ["*"], excludedResources: [pods]}
+    preserveNodePorts: true
+status:
+  phase: Completed
+  conditions:
+  - {type: Ready, status: "True", reason: Completed, message: done, lastTransitionTime: "2026-01-01T00:00:00Z"}
+  sourceClusterStatus: {clusterName: member1, backupStatusInCluster: {progress: {totalItems: 1}}}
+  targetClusterStatus:
+  - {clusterName: member2, restoreStatusInCluster: {phase: Completed}}
+`
+}
+
+// everyPlace yields a manifest with each of its values, at any depth, replaced.
+func everyPlace(t *testing.T, manifest, value string) map[string]bool {
 	t.Helper()
 	var root any
-	if err := json.Unmarshal([]byte(document), &root); err != nil {
+	if err := yaml.Unmarshal([]byte(manifest), &root); err != nil {
 		t.Fatal(err)
 	}
 	const here = "REPLACE-ME"
