@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,10 @@ func corpus(namespace string) []hostile {
 			{"4 MiB", "POST", all, asJSON, "", annotated(4 << 20), 413},
 			{"4 MiB of YAML", "POST", all, asYAML, "", "a: " + strings.Repeat("x", 4<<20), 413},
 			{"4 MiB of a patch", "PATCH", a, mergePatch, "", `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", 4<<20) + `"}}}`, 413},
+			{"3 MiB of an annotation", "POST", all, asJSON, "", annotated(3<<20 - 4096), 422},
+			{"3 MiB of YAML", "POST", all, asYAML, "", "a: " + strings.Repeat("x", 3<<20-4096), 422},
+			{"3 MiB of a patch", "PATCH", a, mergePatch, "", `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", 3<<20-4096) + `"}}}`, 422},
+			{"3 MiB of an apply", "PATCH", a + "?fieldManager=x", applyPatch, "", strings.Replace(asBody("a"), `"labels":{"tier":"test"}`, `"annotations":{"a":"`+strings.Repeat("x", 3<<20-4096)+`"}`, 1), 422},
 			{"2 MiB of an annotation", "POST", all, asJSON, "", annotated(2 << 20), 422},
 			{"2 MiB of labels", "POST", all, asJSON, "", with(`"tier":"test"`, labels(30_000)), 422},
 			{"2 MiB of labels by a patch", "PATCH", a, mergePatch, "", `{"metadata":{"labels":{` + labels(30_000) + `}}}`, 422},
@@ -324,6 +329,48 @@ func TestHostileRequests(t *testing.T) {
 	}
 	equal(t, "livez", server.get(t, "/livez"), "ok")
 	n.run("get", "migrate", "a")
+}
+
+// TestLargeRequestsAtOnce sends requests of the corpus twenty at a time. The pod of
+// artifacts/deploy may have 1 GiB.
+func TestLargeRequestsAtOnce(t *testing.T) {
+	n := newNamespace(t)
+	n.create("a")
+	process, err := host.Process("migrate-apiserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := process.PID()
+	// The kernel is to tell of the most memory from now on.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", id), []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+	server := direct(t)
+	atOnce := []string{"3 MiB of an annotation", "4 MiB", "4 MiB of YAML", "4 MiB of a patch", "YAML bomb of lists", "YAML bomb without end"}
+	for _, r := range corpus(n.name) {
+		if !slices.Contains(atOnce, r.name) {
+			continue
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				code, answer, err := server.trySend(t.Context(), r.method, r.path, http.Header{"Content-Type": {r.contentType}}, r.body)
+				if err != nil || code != r.want {
+					t.Errorf("%s: got %d, want %d: %v\n%.600s", r.name, code, r.want, err, answer)
+				}
+			})
+		}
+		all.Wait()
+		t.Logf("%-55s %6d ms, %d MiB at most", r.name, time.Since(began).Milliseconds(), memory(t, id)["VmHWM"]>>20)
+	}
+	if most := memory(t, id)["VmHWM"]; most > 640<<20 {
+		t.Errorf("it took %d MiB", most>>20)
+	}
+	if now := process.PID(); now != id || !process.Running() {
+		t.Errorf("process %d is gone, %d is there", id, now)
+	}
+	equal(t, "livez", server.get(t, "/livez"), "ok")
 }
 
 // walk sends manifests with each of their values, at any depth, replaced by what may
