@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/rest"
 
@@ -19,7 +21,7 @@ import (
 )
 
 // TestAudit has the server write an audit log of its own: who asked for which
-// migration is in it.
+// migration is in it, and the host's log has an event of each of these requests.
 func TestAudit(t *testing.T) {
 	n := newNamespace(t)
 	const policy = `apiVersion: audit.k8s.io/v1
@@ -27,7 +29,7 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: Metadata
-  verbs: [create, delete]
+  verbs: [create, patch, delete, deletecollection]
   resources:
   - group: backup.kurator.dev
 - level: None
@@ -44,29 +46,89 @@ rules:
 			t.Error(err)
 		}
 	})
-	n.run("create", "role", "creator", "--verb=create", "--resource=migrates.backup.kurator.dev")
+	n.run("create", "role", "creator", "--verb=create,patch", "--resource=migrates.backup.kurator.dev")
 	n.run("create", "rolebinding", "bob", "--role=creator", "--user=bob")
 	n.run("create", "rolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice")
-	file := n.file("a.yaml", manifest("a"), 0o600)
-	n.fail("create", "--as=bob", "-f", file)
-	n.run("create", "--as=alice", "--as-group=tenants", "-f", file)
-	n.run("label", "--as=alice", "migrate", "a", "not=logged")
-	n.run("delete", "--as=kubernetes-admin", "--as-group=system:masters", "migrate", "a")
+	users := map[string]tenant{"alice": n.byCertificate("alice", "tenants"), "bob": n.byCertificate("bob"), "kubernetes-admin": administrator()}
 
-	annotations := func(requester string) map[string]string {
+	about := func(requester string) map[string]string {
 		return map[string]string{
 			"backup.kurator.dev/clusters":  "AttachedCluster/member1 -> AttachedCluster/member2,AttachedCluster/member3",
 			"backup.kurator.dev/requester": requester,
 		}
 	}
-	want := []entry{
-		{"bob", "create", n.name + "/a", 403, annotations("bob")},
-		{"alice", "create", n.name + "/a", 201, annotations("alice")},
-		{"kubernetes-admin", "delete", n.name + "/a", 200, annotations("alice")},
+	var want []entry
+	for _, r := range []struct {
+		user, verb, name string
+		code             int32
+		about            map[string]string
+		args             string
+	}{
+		{"bob", "create", "a", 403, about("bob"), "create -f -"},
+		{"bob", "patch", "a", 403, about("bob"), "apply --server-side -f -"},
+		{"alice", "create", "a", 201, about("alice"), "create --dry-run=server -f -"},
+		{"alice", "create", "a", 201, about("alice"), "create -f -"},
+		{"alice", "create", "a", 409, about("alice"), "create -f -"},
+		{"alice", "patch", "b", 201, about("alice"), "apply --server-side -f -"},
+		{"kubernetes-admin", "patch", "b", 200, nil, "apply --server-side --force-conflicts -f -"},
+		{"alice", "patch", "a", 200, nil, "label migrate a it=is-changed"},
+		{"kubernetes-admin", "delete", "a", 200, about("alice"), "delete migrate a --dry-run=server"},
+		{"kubernetes-admin", "delete", "a", 200, about("alice"), "delete migrate a"},
+		{"kubernetes-admin", "deletecollection", "", 200, nil, "delete --raw " + migratesIn + n.name + "/migrates"},
+	} {
+		forged := strings.Replace(manifest(r.name), "spec:\n", "spec:\n  requester: {username: mallory}\n", 1)
+		out, err := users[r.user].try(t, forged, append([]string{"--namespace=" + n.name}, strings.Fields(r.args)...)...)
+		if (err == nil) != (r.code < 400) {
+			t.Fatalf("%s by %s: %v\n%s", r.args, r.user, err, out)
+		}
+		want = append(want, entry{r.user, r.verb, n.name + "/" + r.name, r.code, r.about})
 	}
-	if d := cmp.Diff(want, entries(t, log, n.name)); d != "" {
+	equal(t, "what is left", n.run("get", "migrates", "-o", "name"), "")
+
+	// An event is written when its request is answered.
+	atHost, ours := map[types.UID]auditv1.Event{}, []entry{}
+	eventually(t, "the last event", func(context.Context) bool {
+		for _, event := range audited(t, host.HostAuditLog(), "migrates") {
+			atHost[event.AuditID] = event
+		}
+		return slices.ContainsFunc(audited(t, log, "migrates"), func(event auditv1.Event) bool {
+			return event.Verb == "deletecollection" && atHost[event.AuditID].AuditID != ""
+		})
+	})
+	for _, event := range audited(t, log, "migrates") {
+		same := entryOf(event)
+		same.Annotations = nil
+		if event.Verb == "create" {
+			same.Object = n.name + "/" // the name is in the body, which the host only passes on
+		}
+		if d := cmp.Diff(same, entryOf(atHost[event.AuditID])); d != "" {
+			t.Errorf("another event of the host (-ours +the host's):\n%s", d)
+		}
+		ours = append(ours, entryOf(event))
+	}
+	if d := cmp.Diff(want, ours); d != "" {
 		t.Error(d)
 	}
+}
+
+// audited are the events about a resource in a log.
+func audited(t *testing.T, log, resource string) []auditv1.Event {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []auditv1.Event
+	for line := range strings.Lines(string(content)) {
+		var event auditv1.Event
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatal(err)
+		}
+		if event.ObjectRef != nil && event.ObjectRef.Resource == resource {
+			all = append(all, event)
+		}
+	}
+	return all
 }
 
 // entry is what matters of an audit event.
@@ -76,35 +138,24 @@ type entry struct {
 	Annotations        map[string]string
 }
 
-// entries are the events of a namespace, with those annotations that are ours.
-func entries(t *testing.T, log, namespace string) []entry {
-	t.Helper()
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
+// entryOf has those annotations that are ours.
+func entryOf(event auditv1.Event) entry {
+	e := entry{User: event.User.Username, Verb: event.Verb}
+	if event.ObjectRef != nil {
+		e.Object = event.ObjectRef.Namespace + "/" + event.ObjectRef.Name
 	}
-	var all []entry
-	for line := range strings.Lines(string(content)) {
-		var event auditv1.Event
-		if err := json.Unmarshal([]byte(line), &event); err != nil {
-			t.Fatal(err)
-		}
-		if event.ObjectRef == nil || event.ObjectRef.Namespace != namespace {
-			continue
-		}
-		var ours map[string]string
-		for key, value := range event.Annotations {
-			if strings.HasPrefix(key, "backup.kurator.dev/") {
-				if ours == nil {
-					ours = map[string]string{}
-				}
-				ours[key] = value
+	if event.ResponseStatus != nil {
+		e.Code = event.ResponseStatus.Code
+	}
+	for key, value := range event.Annotations {
+		if strings.HasPrefix(key, "backup.kurator.dev/") {
+			if e.Annotations == nil {
+				e.Annotations = map[string]string{}
 			}
+			e.Annotations[key] = value
 		}
-		object := event.ObjectRef.Namespace + "/" + event.ObjectRef.Name
-		all = append(all, entry{event.User.Username, event.Verb, object, event.ResponseStatus.Code, ours})
 	}
-	return all
+	return e
 }
 
 // TestFlowControl has a FlowSchema of the host take up a user: our server names it

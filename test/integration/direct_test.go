@@ -60,6 +60,11 @@ func throughHost(t *testing.T) directly {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return throughHostAs(t, config)
+}
+
+func throughHostAs(t *testing.T, config *rest.Config) directly {
+	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
@@ -81,23 +86,28 @@ func (d directly) get(t *testing.T, path string) string {
 // send sends any request and returns what it is answered.
 func (d directly) send(t *testing.T, method, path string, header http.Header, body string) (code int, answer string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(body))
+	code, answer, err := d.trySend(t.Context(), method, path, header, body)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return code, answer
+}
+
+func (d directly) trySend(ctx context.Context, method, path string, header http.Header, body string) (code int, answer string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, d.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
 	}
 	for name, values := range header {
 		request.Header[name] = values
 	}
 	response, err := d.client.Do(request)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return response.StatusCode, string(content)
+	return response.StatusCode, string(content), err
 }
 
 func (d directly) try(ctx context.Context, path string) (code int, body string, err error) {

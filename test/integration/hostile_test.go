@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,10 @@ func corpus(namespace string) []hostile {
 			{"4 MiB", "POST", all, asJSON, "", annotated(4 << 20), 413},
 			{"4 MiB of YAML", "POST", all, asYAML, "", "a: " + strings.Repeat("x", 4<<20), 413},
 			{"4 MiB of a patch", "PATCH", a, mergePatch, "", `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", 4<<20) + `"}}}`, 413},
+			{"3 MiB of an annotation", "POST", all, asJSON, "", annotated(3<<20 - 4096), 422},
+			{"3 MiB of YAML", "POST", all, asYAML, "", "a: " + strings.Repeat("x", 3<<20-4096), 422},
+			{"3 MiB of a patch", "PATCH", a, mergePatch, "", `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", 3<<20-4096) + `"}}}`, 422},
+			{"3 MiB of an apply", "PATCH", a + "?fieldManager=x", applyPatch, "", strings.Replace(asBody("a"), `"labels":{"tier":"test"}`, `"annotations":{"a":"`+strings.Repeat("x", 3<<20-4096)+`"}`, 1), 422},
 			{"2 MiB of an annotation", "POST", all, asJSON, "", annotated(2 << 20), 422},
 			{"2 MiB of labels", "POST", all, asJSON, "", with(`"tier":"test"`, labels(30_000)), 422},
 			{"2 MiB of labels by a patch", "PATCH", a, mergePatch, "", `{"metadata":{"labels":{` + labels(30_000) + `}}}`, 422},
@@ -226,6 +231,15 @@ func writes(all, a string, ops func(int, string) string) []hostile {
 		{"a deletion after no time", "DELETE", a + "?gracePeriodSeconds=x", "", "", "", 400},
 		{"a deletion of all with half a selector", "DELETE", all + "?labelSelector=a+in+(", "", "", "", 400},
 	}
+	for _, path := range []string{a + "/scale", a + "/x"} {
+		requests = append(requests,
+			hostile{"a POST to an unknown subresource", "POST", path, asJSON, "", asBody("a"), 404},
+			hostile{"a PUT of an unknown subresource", "PUT", path, asJSON, "", asBody("a"), 404},
+			hostile{"a patch of an unknown subresource", "PATCH", path, mergePatch, "", `{"spec":{"replicas":3}}`, 404},
+			hostile{"an apply of an unknown subresource", "PATCH", path + "?fieldManager=x", applyPatch, "", asBody("a"), 404},
+			hostile{"a deletion of an unknown subresource", "DELETE", path, "", "", "", 404},
+		)
+	}
 	for name, patch := range map[string]string{
 		"a patch to no version": `{"metadata":{"resourceVersion":"x"}}`, "a patch to a negative version": `{"metadata":{"resourceVersion":"-1"}}`,
 	} {
@@ -296,14 +310,7 @@ func TestHostileRequests(t *testing.T) {
 			}
 		}
 	}
-	for _, value := range []string{"null", "true", "-1", "1e400", `"x"`, `""`, "[]", "[null]", "{}", `{"":null}`} {
-		for body := range everyPlace(t, asBody("bad"), value) {
-			code, answer := server.send(t, "POST", "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates?dryRun=All", http.Header{"Content-Type": {asJSON}}, body)
-			if code != 201 && code != 400 && code != 422 {
-				t.Errorf("got %d for %s\n%.600s", code, body, answer)
-			}
-		}
-	}
+	t.Run("every place", func(t *testing.T) { walk(t, n, server) })
 
 	after := memory(t, id)
 	t.Logf("resident memory: %d MiB before, %d MiB after, %d MiB at most", before["VmRSS"]>>20, after["VmRSS"]>>20, after["VmHWM"]>>20)
@@ -324,11 +331,135 @@ func TestHostileRequests(t *testing.T) {
 	n.run("get", "migrate", "a")
 }
 
-// everyPlace yields a document with each of its values, at any depth, replaced.
-func everyPlace(t *testing.T, document, value string) map[string]bool {
+// TestLargeRequestsAtOnce sends requests of the corpus twenty at a time. The pod of
+// artifacts/deploy may have 1 GiB.
+func TestLargeRequestsAtOnce(t *testing.T) {
+	n := newNamespace(t)
+	n.create("a")
+	process, err := host.Process("migrate-apiserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := process.PID()
+	// The kernel is to tell of the most memory from now on.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", id), []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+	server := direct(t)
+	atOnce := []string{"3 MiB of an annotation", "4 MiB", "4 MiB of YAML", "4 MiB of a patch", "YAML bomb of lists", "YAML bomb without end"}
+	for _, r := range corpus(n.name) {
+		if !slices.Contains(atOnce, r.name) {
+			continue
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				code, answer, err := server.trySend(t.Context(), r.method, r.path, http.Header{"Content-Type": {r.contentType}}, r.body)
+				if err != nil || code != r.want {
+					t.Errorf("%s: got %d, want %d: %v\n%.600s", r.name, code, r.want, err, answer)
+				}
+			})
+		}
+		all.Wait()
+		t.Logf("%-55s %6d ms, %d MiB at most", r.name, time.Since(began).Milliseconds(), memory(t, id)["VmHWM"]>>20)
+	}
+	if most := memory(t, id)["VmHWM"]; most > 640<<20 {
+		t.Errorf("it took %d MiB", most>>20)
+	}
+	if now := process.PID(); now != id || !process.Running() {
+		t.Errorf("process %d is gone, %d is there", id, now)
+	}
+	equal(t, "livez", server.get(t, "/livez"), "ok")
+}
+
+// walk sends manifests with each of their values, at any depth, replaced by what may
+// have no place there.
+func walk(t *testing.T, n namespace, server directly) {
+	n.run("create", "configmap", "owner")
+	owner := n.run("get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
+	if out, err := n.try(full("full", owner), "create", "--validate=ignore", "-f", "-"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	all := migratesIn + n.name + "/migrates"
+	for _, value := range []string{"null", "true", "-1", "1e400", `"x"`, `""`, "[]", "[null]", "{}", `{"":null}`} {
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			for _, sent := range []struct{ method, path, contentType, manifest string }{
+				{"POST", all, asJSON, manifest("bad")},
+				{"POST", all, asJSON, full("bad", owner)},
+				{"POST", all, asYAML, full("bad", owner)},
+				{"PUT", all + "/full", asJSON, full("full", owner)},
+			} {
+				for body := range everyPlace(t, sent.manifest, value) {
+					code, answer := server.send(t, sent.method, sent.path+"?dryRun=All", http.Header{"Content-Type": {sent.contentType}}, body)
+					if !slices.Contains([]int{200, 201, 400, 422}, code) {
+						t.Errorf("%s as %s: got %d for %s\n%.600s", sent.method, sent.contentType, code, body, answer)
+					}
+				}
+			}
+		})
+	}
+}
+
+// full is a Migrate with all fields at once but those that exclude each other. Its
+// owner is a ConfigMap.
+func full(name, owner string) string {
+	return `apiVersion: backup.kurator.dev/v1alpha1
+kind: Migrate
+metadata:
+  name: ` + name + `
+  generateName: x-
+  labels: {tier: test}
+  annotations: {note: kept}
+  finalizers: [kurator.dev/kept]
+  ownerReferences:
+  - {apiVersion: v1, kind: ConfigMap, name: owner, uid: ` + owner + `, controller: true, blockOwnerDeletion: false}
+  managedFields:
+  - {manager: x, operation: Apply, apiVersion: backup.kurator.dev/v1alpha1, time: "2026-01-01T00:00:00Z", fieldsType: FieldsV1, fieldsV1: {"f:metadata": {}}}
+spec:
+  sourceCluster:
+    fleet: nowhere
+    clusters:
+    - {kind: AttachedCluster, name: member1, namespace: ""}
+  targetCluster:
+    fleet: nowhere
+    clusters:
+    - {kind: Cluster, name: member2}
+    - {name: member3}
+  progressDeadlineSeconds: 60
+  requester: {username: mallory, uid: "0", groups: ["system:masters"], extra: {scopes: [all]}}
+  policy:
+    resourceFilter:
+      includedNamespaces: [a, "b-*"]
+      excludedNamespaces: [c]
+      includedClusterScopedResources: [persistentvolumes]
+      excludedClusterScopedResources: [nodes]
+      includedNamespaceScopedResources: [deployments.apps]
+      excludedNamespaceScopedResources: [events]
+      orLabelSelectors:
+      - matchLabels: {app: busybox}
+      - matchExpressions:
+        - {key: tier, operator: In, values: [web, db]}
+    orderedResources: {pods: "a/x,a/y"}
+    namespaceMapping: {a: z}
+    migrateStatus: {includedResources: ["*"], excludedResources: [pods]}
+    preserveNodePorts: true
+status:
+  phase: Completed
+  conditions:
+  - {type: Ready, status: "True", reason: Completed, message: done, lastTransitionTime: "2026-01-01T00:00:00Z"}
+  sourceClusterStatus: {clusterName: member1, backupStatusInCluster: {progress: {totalItems: 1}}}
+  targetClusterStatus:
+  - {clusterName: member2, restoreStatusInCluster: {phase: Completed}}
+`
+}
+
+// everyPlace yields a manifest with each of its values, at any depth, replaced.
+func everyPlace(t *testing.T, manifest, value string) map[string]bool {
 	t.Helper()
 	var root any
-	if err := json.Unmarshal([]byte(document), &root); err != nil {
+	if err := yaml.Unmarshal([]byte(manifest), &root); err != nil {
 		t.Fatal(err)
 	}
 	const here = "REPLACE-ME"

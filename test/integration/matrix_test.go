@@ -38,7 +38,7 @@ type right struct {
 }
 
 // The columns are matrixUsers: a viewer; an operator who may use no cluster; one who
-// may use two; one who may use the Fleet; the namespace's admin; a user of the other
+// may use three; one who may use the Fleet; the namespace's admin; a user of the other
 // namespace; a cluster-admin; somebody whom nothing is granted; nobody in particular.
 var matrix = []right{
 	// What is read.                                            viewer operator mover fleeter admin neighbour root nobody anonymous
@@ -79,7 +79,8 @@ var matrix = []right{
 	{name: "list metadata of all", args: everywhere, accept: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", want: "403 403 403 403 403 403 yes 403 403"},
 	{name: "delete all at once", args: "delete --raw " + everywhere + "?labelSelector=doomed%3DUSER", want: "403 403 403 403 403 403 405 403 403"},
 
-	// What is created, from m1: to m2, to m2 and m3, to all of the Fleet; from a Fleet to one.
+	// What is created, from m1: to m2, to m2 and m3, to all of the Fleet; from a Fleet to
+	// one; to a Cluster, which an empty kind means.
 	{name: "create to m2", args: "create -n ours -f -", input: to("to-m2", "m1", "m2"), want: "403 403 yes 403 403 403 yes 403 403", creates: "ours/USER-to-m2"},
 	{name: "dry-run to m2", args: "create -n ours -f - --dry-run=server", input: to("dry-m2", "m1", "m2"), want: "403 403 yes 403 403 403 yes 403 403"},
 	{name: "apply to m2", args: "apply -n ours -f -", input: to("client-m2", "m1", "m2"), want: "403 403 yes 403 403 403 yes 403 403", creates: "ours/USER-client-m2"},
@@ -92,6 +93,10 @@ var matrix = []right{
 	{name: "create from a fleet to all", args: "create -n ours -f -", input: to("from-fleet", ""), want: "403 403 403 yes 403 403 yes 403 403", creates: "ours/USER-from-fleet"},
 	{name: "server-side apply from a fleet to all", args: "apply -n ours -f - --server-side", input: to("apply-fleet", ""), want: "403 403 403 yes 403 403 yes 403 403", creates: "ours/USER-apply-fleet"},
 	{name: "dry-run from a fleet to all", args: "create -n ours -f - --dry-run=server", input: to("dry-fleet", ""), want: "403 403 403 yes 403 403 yes 403 403"},
+	{name: "create to a Cluster", args: "create -n ours -f -", input: to("to-cluster", "m1", "Cluster/m4"), want: "403 403 yes 403 403 403 yes 403 403", creates: "ours/USER-to-cluster"},
+	{name: "create to an empty kind", args: "create -n ours -f -", input: to("to-empty-kind", "m1", "/m4"), want: "403 403 yes 403 403 403 yes 403 403", creates: "ours/USER-to-empty-kind"},
+	{name: "create to a Cluster of the name of an AttachedCluster", args: "create -n ours -f -", input: to("to-other-kind", "m1", "Cluster/m2"), want: "403 403 403 403 403 403 yes 403 403", creates: "ours/USER-to-other-kind"},
+	{name: "create to an empty kind of the name of an AttachedCluster", args: "create -n ours -f -", input: to("to-no-kind", "m1", "/m2"), want: "403 403 403 403 403 403 yes 403 403", creates: "ours/USER-to-no-kind"},
 	{name: "create in theirs", args: "create -n theirs -f -", input: to("in-theirs", "m1", "m2"), want: "403 403 403 403 403 yes yes 403 403", creates: "theirs/USER-in-theirs"},
 	{name: "server-side apply in theirs", args: "apply -n theirs -f - --server-side", input: to("apply-theirs", "m1", "m2"), want: "403 403 403 403 403 yes yes 403 403", creates: "theirs/USER-apply-theirs"},
 	{name: "create status", args: "create --raw " + migratesIn + "ours/migrates/a/status -f -", input: to("status", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
@@ -101,6 +106,9 @@ var matrix = []right{
 	{name: "patch", args: "patch migrate USER-mine -n ours --type=merge -p {\"metadata\":{\"labels\":{\"x\":\"y\"}}}", want: "403 yes yes yes yes 403 yes 403 403"},
 	{name: "patch by server-side apply", args: "apply -n ours -f - --server-side --force-conflicts", input: again, want: "403 yes yes yes yes 403 yes 403 403"},
 	{name: "patch dry-run", args: "label migrate USER-mine -n ours z=y --dry-run=server", want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "json patch of the requester", args: "patch migrate a -n ours --type=json -p [{\"op\":\"replace\",\"path\":\"/spec/requester/username\",\"value\":\"mallory\"},{\"op\":\"add\",\"path\":\"/metadata/labels/json-USER\",\"value\":\"y\"}]", want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "merge patch of the requester", args: "patch migrate a -n ours --type=merge -p {\"metadata\":{\"labels\":{\"merge-USER\":\"y\"}},\"spec\":{\"requester\":{\"username\":\"mallory\",\"groups\":[\"x\"]}}}", want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "merge patch of the requester to null", args: "patch migrate a -n ours --type=merge -p {\"metadata\":{\"labels\":{\"null-USER\":\"y\"}},\"spec\":{\"requester\":null}}", want: "403 yes yes yes yes 403 yes 403 403"},
 	{name: "patch theirs", args: "patch migrate a -n theirs --type=merge -p {\"metadata\":{\"labels\":{\"USER\":\"y\"}}}", want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "patch status", args: "patch migrate a -n ours --subresource=status --type=merge -p {\"status\":{\"phase\":\"Completed\"}}", want: "403 403 403 403 403 403 405 403 403"},
 
@@ -121,7 +129,7 @@ var matrix = []right{
 }
 
 // to is the manifest of a Migrate from a source to targets, none of which means all
-// of the Fleet. It says that somebody else asks.
+// of the Fleet. They are AttachedClusters, or kind/name. It says that somebody else asks.
 func to(suffix, source string, targets ...string) func(string) string {
 	return func(user string) string { return migrateOf(user+"-"+suffix, "", source, targets...) }
 }
@@ -133,9 +141,14 @@ func migrateOf(name, label, source string, targets ...string) string {
 	clusters := func(names ...string) string {
 		var refs []string
 		for _, name := range names {
-			if name != "" {
-				refs = append(refs, "{kind: AttachedCluster, name: "+name+"}")
+			if name == "" {
+				continue
 			}
+			kind, rest, found := strings.Cut(name, "/")
+			if !found {
+				kind, rest = "AttachedCluster", name
+			}
+			refs = append(refs, fmt.Sprintf("{kind: %q, name: %s}", kind, rest))
 		}
 		return "[" + strings.Join(refs, ", ") + "]"
 	}
@@ -387,6 +400,10 @@ func wantRequesters(t *testing.T) {
 	equal(t, "by server-side apply", in.run("get", "migrate", "mover-apply-m2", "-o", format), `mover ["movers","system:authenticated"]`)
 	equal(t, "by impersonation", in.run("get", "migrate", "fleeter-from-fleet", "-o", format), `fleeter ["fleeters","system:authenticated"]`)
 	equal(t, "of what others changed", in.run("get", "migrate", "a", "-o", format), `kubernetes-admin ["system:masters","system:authenticated"]`)
+	changed := in.run("get", "migrate", "a", "-o", "jsonpath={.metadata.labels}")
+	for _, user := range []string{"operator", "mover", "fleeter", "admin", "root"} {
+		contains(t, changed, `"json-`+user+`":"y"`, `"merge-`+user+`":"y"`, `"null-`+user+`":"y"`)
+	}
 	for _, name := range []string{ours, theirs} {
 		if all := (namespace{t, name}).run("get", "migrates", "-o", "jsonpath={.items[*].spec.requester}"); strings.Contains(all, "mallory") {
 			t.Errorf("somebody else is recorded in %s:\n%s", name, all)
@@ -395,7 +412,6 @@ func wantRequesters(t *testing.T) {
 			t.Errorf("somebody owns the requester in %s:\n%s", name, owned)
 		}
 	}
-	names := strings.Fields(in.run("get", "migrates", "-o", "jsonpath={.items[*].spec.requester.username}"))
-	slices.Sort(names)
-	equal(t, "all requesters", strings.Join(slices.Compact(names), " "), "fleeter kubernetes-admin mover root")
+	names := slices.Sorted(strings.Lines(in.run("get", "migrates", "-o", `jsonpath={range .items[*]}{.spec.requester.username}{"\n"}{end}`)))
+	equal(t, "all requesters", strings.Join(slices.Compact(names), ""), "fleeter\nkubernetes-admin\nmover\nroot\n")
 }

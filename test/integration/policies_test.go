@@ -27,10 +27,11 @@ func TestValidatingAdmissionPolicy(t *testing.T) {
 	n.run("create", "-f", n.file("a.yaml", strings.Replace(manifest("a"), "member3", "member4", 1), 0o600))
 }
 
-// TestMutatingAdmissionPolicy has a policy of the host label every Migrate.
+// TestMutatingAdmissionPolicy has a policy of the host label every Migrate, and say
+// that somebody else asked for it.
 func TestMutatingAdmissionPolicy(t *testing.T) {
 	n := newNamespace(t)
-	n.apply(policies("MutatingAdmissionPolicy", n.name, `
+	policy := policies("MutatingAdmissionPolicy", n.name, `
   reinvocationPolicy: Never
   mutations:
   - patchType: ApplyConfiguration
@@ -38,13 +39,23 @@ func TestMutatingAdmissionPolicy(t *testing.T) {
       expression: >
         Object{metadata: Object.metadata{labels: {"owner": request.userInfo.username}},
                spec: Object.spec{progressDeadlineSeconds: 1234}}
-`, ""))
+  - patchType: JSONPatch
+    jsonPatch:
+      expression: >
+        [JSONPatch{op: "add", path: "/metadata/labels/patched", value: string(request.operation)},
+         JSONPatch{op: "add", path: "/spec/requester", value: Object.spec.requester{username: "mallory", groups: ["system:masters"]}}]
+`, "")
+	n.apply(strings.Replace(policy, "operations: [CREATE]", "operations: [CREATE, UPDATE]", 1))
 	eventually(t, "the policy to hold", func(context.Context) bool {
 		out, err := n.try("", "create", "-f", n.file("dry.yaml", manifest("dry"), 0o600), "--dry-run=server", "-o", "jsonpath={.metadata.labels.owner}")
 		return err == nil && out == "kubernetes-admin"
 	})
 	n.create("a")
 	equal(t, "label and deadline", n.get("a", "{.metadata.labels.owner} {.spec.progressDeadlineSeconds}"), "kubernetes-admin 1234")
+	const requester = "{.metadata.labels.patched} {.spec.requester.username} {.spec.requester.groups}"
+	equal(t, "who created it", n.get("a", requester), `CREATE kubernetes-admin ["system:masters","system:authenticated"]`)
+	n.run("annotate", "migrate", "a", "an=update")
+	equal(t, "who created it, after an update", n.get("a", requester), `UPDATE kubernetes-admin ["system:masters","system:authenticated"]`)
 }
 
 // policies is a policy for new Migrates of one namespace, and its binding.

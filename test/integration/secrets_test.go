@@ -3,14 +3,7 @@
 
 package integration
 
-import (
-	"encoding/json"
-	"os"
-	"strings"
-	"testing"
-
-	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-)
+import "testing"
 
 // TestSecretsAreOnlyGot has the server read kubeconfigs, and finds in the host's audit
 // log that nothing but get of one by name was ever asked of Secrets.
@@ -18,16 +11,8 @@ func TestSecretsAreOnlyGot(t *testing.T) {
 	n := newNamespace(t)
 	n.createOfDeadFleet("a")
 
-	content, err := os.ReadFile(host.HostAuditLog())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ours := 0
-	for line := range strings.Lines(string(content)) {
-		var event auditv1.Event
-		if err := json.Unmarshal([]byte(line), &event); err != nil {
-			t.Fatal(err)
-		}
+	for _, event := range audited(t, host.HostAuditLog(), "secrets") {
 		if event.Verb != "get" || event.ObjectRef.Name == "" {
 			t.Errorf("asked to %s Secret %q: %s", event.Verb, event.ObjectRef.Name, event.RequestURI)
 		}

@@ -117,14 +117,15 @@ subjects:
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {name: two-clusters, namespace: matrix-ours}
+metadata: {name: three-clusters, namespace: matrix-ours}
 rules:
 - {apiGroups: [cluster.kurator.dev], resources: [attachedclusters], resourceNames: [m1, m2], verbs: [use]}
+- {apiGroups: [cluster.kurator.dev], resources: [clusters], resourceNames: [m4], verbs: [use]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: two-clusters, namespace: matrix-ours}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: two-clusters}
+metadata: {name: three-clusters, namespace: matrix-ours}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: three-clusters}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: movers}
 ---

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/cert"
 
 	"kurator.dev/migrate-apiserver/hack/pki"
 	"kurator.dev/migrate-apiserver/test/localfleet"
@@ -111,7 +112,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: scraper}]
 
 // TestTLS asks for what is old and weak, by default and with the flags for it.
 func TestTLS(t *testing.T) {
-	server := direct(t)
+	n, server := newNamespace(t), direct(t)
 	address := strings.TrimPrefix(server.url, "https://")
 	dial := func(config *tls.Config) error {
 		config.InsecureSkipVerify = true
@@ -125,6 +126,17 @@ func TestTLS(t *testing.T) {
 		return dial(&tls.Config{MinVersion: lowest, MaxVersion: highest, CipherSuites: suites})
 	}
 
+	// A certificate serves suites of its own sort of key only: a second one has RSA.
+	const rsa = "rsa.example"
+	certificate, key, err := cert.GenerateSelfSignedCertKey(rsa, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restartWith(t, "--tls-sni-cert-key="+n.file("rsa.crt", string(certificate), 0o600)+","+n.file("rsa.key", string(key), 0o600)+":"+rsa)
+	upToOfRSA := func(suite uint16) error {
+		return dial(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}, ServerName: rsa})
+	}
+
 	if err := upTo(tls.VersionTLS10, tls.VersionTLS11); err == nil {
 		t.Error("TLS 1.1 is taken")
 	}
@@ -132,11 +144,14 @@ func TestTLS(t *testing.T) {
 		if err := upTo(tls.VersionTLS10, tls.VersionTLS12, suite.ID); err == nil {
 			t.Errorf("%s is taken", suite.Name)
 		}
+		if err := upToOfRSA(suite.ID); err == nil {
+			t.Errorf("%s is taken with a certificate of RSA", suite.Name)
+		}
 	}
 	const suite, other = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
 	for name, err := range map[string]error{
 		"TLS 1.2": upTo(tls.VersionTLS12, tls.VersionTLS12, suite), "another suite": upTo(tls.VersionTLS12, tls.VersionTLS12, other),
-		"TLS 1.3": upTo(tls.VersionTLS13, tls.VersionTLS13),
+		"TLS 1.3": upTo(tls.VersionTLS13, tls.VersionTLS13), "a suite of RSA": upToOfRSA(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
