@@ -92,6 +92,7 @@ func TestWatch(t *testing.T) {
 
 	n.create("a")
 	await("ADDED a Pending")
+	n.run("label", "migrate", "a", "watched=yes")
 	await("MODIFIED a Pending")
 	n.run("delete", "migrate", "a")
 	await("DELETED a Pending")

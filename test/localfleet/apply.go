@@ -5,6 +5,7 @@ package localfleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (a *applier) applyStatus(ctx context.Context, object *unstructured.Unstruct
 }
 
 func (a *applier) applyTo(ctx context.Context, object *unstructured.Unstructured, subresources ...string) error {
-	resource, err := a.resource(object)
+	resource, err := a.resource(ctx, object)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", describe(object), err)
 	}
@@ -74,7 +75,7 @@ func (a *applier) applyTo(ctx context.Context, object *unstructured.Unstructured
 
 // awaitCondition returns when a condition of the object, which must exist, is True.
 func (a *applier) awaitCondition(ctx context.Context, object *unstructured.Unstructured, condition string) error {
-	resource, err := a.resource(object)
+	resource, err := a.resource(ctx, object)
 	if err != nil {
 		return err
 	}
@@ -98,15 +99,19 @@ func (a *applier) awaitCondition(ctx context.Context, object *unstructured.Unstr
 
 // resource is where the object's kind is served. A kind that was defined a
 // moment ago may take a little until discovery shows it.
-func (a *applier) resource(object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+func (a *applier) resource(ctx context.Context, object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := object.GroupVersionKind()
-	mapping, err := a.mapper.RESTMapping(kind.GroupKind(), kind.Version)
-	if meta.IsNoMatchError(err) {
-		a.mapper.Reset()
-		mapping, err = a.mapper.RESTMapping(kind.GroupKind(), kind.Version)
-	}
+	var mapping *meta.RESTMapping
+	var missing error
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(context.Context) (bool, error) {
+		if mapping, missing = a.mapper.RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(missing) {
+			a.mapper.Reset()
+			return false, nil
+		}
+		return true, missing
+	})
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(missing, err)
 	}
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 		return a.client.Resource(mapping.Resource), nil
