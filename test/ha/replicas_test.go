@@ -26,6 +26,9 @@ const (
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 500 * time.Millisecond
 	// shutdownDelay is many times what the balancer needs to see who is not ready.
 	shutdownDelay = 5 * time.Second
+	// retryAfter is after how long a replica that ends has who still asks it come again
+	// (WithRetryAfter of k8s.io/apiserver); client-go waits that long.
+	retryAfter = 5 * time.Second
 	// enough is how many requests succeed before a disturbance, and after it.
 	enough = 150
 )
@@ -61,7 +64,7 @@ func TestReplicas(t *testing.T) {
 		// request that crosses with it is not repeated by the host's aggregator if it
 		// has a body, which its proxy can't read again; client-go repeats no write
 		// either that was answered by 503 without Retry-After.
-		bounded(t, r, writers*fleet.Replicas(), 2*time.Second)
+		bounded(t, r, writers*fleet.Replicas(), retryAfter+2*time.Second)
 		if r.relists > 0 {
 			t.Errorf("the watch could not be resumed %d times", r.relists)
 		}
