@@ -34,16 +34,11 @@ type Config struct {
 // authorization, and from what records statuses.
 type DriverFactory func(loopback *rest.Config, recorder *storage.Recorder) (Driver, error)
 
-// maxRequestBodyBytes is what etcd takes for one object. What is larger can't be stored,
-// and decoding a body, and noting who manages its fields, takes many times its size.
-const maxRequestBodyBytes = 1536 << 10
-
 // NewConfig returns a Config whose generic part serves the types of the scheme,
 // with what the options have yet to add.
 func NewConfig(scheme *runtime.Scheme, version string) *Config {
 	codecs := serializer.NewCodecFactory(scheme, serializer.WithStreamingCollectionEncodingToJSON())
 	generic := genericapiserver.NewRecommendedConfig(codecs)
-	generic.MaxRequestBodyBytes = maxRequestBodyBytes
 	namer := openapinamer.NewDefinitionNamer(scheme)
 
 	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)

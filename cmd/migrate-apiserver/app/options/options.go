@@ -70,6 +70,10 @@ type EmbeddedEtcd struct {
 	QuotaBytes int64
 }
 
+// maxRequestBodyBytes is what etcd takes for one object. What is larger can't be stored,
+// and decoding a body, and noting who manages its fields, takes many times its size.
+const maxRequestBodyBytes = 1536 << 10
+
 // New returns the defaults.
 func New() (*Options, error) {
 	scheme, err := apiserver.NewScheme()
@@ -88,6 +92,7 @@ func New() (*Options, error) {
 	// Without these a watch, and the controller manager always has one open, holds
 	// the process up for a minute.
 	o.ServerRun.ShutdownSendRetryAfter = true
+	o.ServerRun.MaxRequestBodyBytes = maxRequestBodyBytes
 	o.ServerRun.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.Recommended.SecureServing.BindPort = defaultSecurePort
 	o.Recommended.SecureServing.ServerCert.PairName = "migrate-apiserver"
