@@ -8,8 +8,9 @@
 // The members share one real kube-apiserver. Each has a namespace of its own in it,
 // by the annotation of its AttachedCluster, and in that a modelled Velero (package
 // modelvelero). The kubeconfigs of the thirty lead through proxies (package
-// netproxy). The seventy migrate once by themselves and once among the hundred, in
-// the same run, and the two are compared: how fast the machine is does not matter.
+// netproxy). The seventy migrate by themselves, among the hundred and by themselves
+// again, in the same run, and these are compared: how fast the machine is does not
+// matter.
 //
 // It needs what `make tools build` puts into _output/bin. With -short, nothing runs.
 package scale
