@@ -31,10 +31,11 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	if !t.startWriting(cluster) {
 		return
 	}
+	at, do := l.member(m, host, cluster), l.work(ctx, m, host, action)
 	l.beside(func() {
 		var err error
-		if l.isStillGranted(ctx, t, m, host, cluster) {
-			err = l.do(ctx, m, host, action)
+		if l.isStillGranted(ctx, t, m, cluster, at) {
+			err = do()
 		}
 		if err != nil {
 			memberWriteErrors.Inc()
@@ -46,14 +47,17 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	})
 }
 
-func (l *loop) do(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) error {
+// work is what an action has to do, in the Veleros that m goes on with now.
+func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) func() error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
-		return l.createBackup(ctx, m, action, l.member(m, host, action.Source))
+		source := l.member(m, host, action.Source)
+		return func() error { return l.createBackup(ctx, m, action, source) }
 	case migration.StartRestore:
-		return l.startRestore(ctx, m, action, l.member(m, host, action.Source), l.member(m, host, action.Target))
+		source, target := l.member(m, host, action.Source), l.member(m, host, action.Target)
+		return func() error { return l.startRestore(ctx, m, action, source, target) }
 	default:
-		return fmt.Errorf("unknown action %T", action)
+		return func() error { return fmt.Errorf("unknown action %T", action) }
 	}
 }
 
