@@ -30,6 +30,7 @@ var (
 // target again with each later write failing too, in each way in which it is made all
 // the same, or the driver dies before it.
 func TestEveryFaultOfEveryWrite(t *testing.T) {
+	t.Parallel()
 	for targets := 1; targets <= 3; targets++ {
 		t.Run(fmt.Sprint(targets), func(t *testing.T) {
 			run := func(plan map[int]fault) *simulation {
@@ -67,6 +68,7 @@ func TestEveryFaultOfEveryWrite(t *testing.T) {
 // each thing that somebody may do to an object of it, or to itself, before that step;
 // several times, for what comes after is in any order.
 func TestEveryEditAtEveryStep(t *testing.T) {
+	t.Parallel()
 	const orders, targets = 4, 1
 	run := func(order uint64, step int, edit func(*simulation)) *simulation {
 		w := wellWay(targets)
@@ -113,6 +115,7 @@ func TestEveryEditAtEveryStep(t *testing.T) {
 // a seed decides, lets them come to an end undisturbed, and checks that it is the
 // right one.
 func TestRandomSimulations(t *testing.T) {
+	t.Parallel()
 	first, last := uint64(1), *simulations
 	if *simulationSeed != 0 {
 		first, last = *simulationSeed, *simulationSeed
@@ -137,6 +140,7 @@ func TestRandomSimulations(t *testing.T) {
 
 // TestASeedAlwaysLeadsToTheSameEnd: without that no failure could be run again.
 func TestASeedAlwaysLeadsToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(100) {
 		if once, again := simulate(seed).story(), simulate(seed).story(); once != again {
 			t.Fatalf("seed %d: (-once +again)\n%s", seed, cmp.Diff(once, again))
