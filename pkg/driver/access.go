@@ -18,9 +18,9 @@ func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, hos
 	for _, p := range migration.Unbegun(m, host) {
 		known, at := t.accesses.last(p.Cluster)
 		if known == nil || !known.Granted || l.Clock.Since(at) >= grantedInterval {
-			at := l.member(m, host, p.Cluster)
+			member := l.member(m, host, p.Cluster)
 			known = inquire(l, t, &t.accesses, p.Cluster, refusedInterval, func(*migration.Access) *migration.Access {
-				found := l.access(ctx, m, p, at)
+				found := l.access(ctx, m, p, member)
 				return &found
 			})
 		}
@@ -32,20 +32,20 @@ func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, hos
 
 // isStillGranted says whether who created m may have something written in a cluster
 // now. If that was asked too long ago it is asked again, and the next turn tells.
-func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member) bool {
+func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, member Member) bool {
 	if said, at := t.accesses.last(c); said != nil && l.Clock.Since(at) < writeInterval {
 		return said.Granted
 	}
-	found := l.access(ctx, m, migration.PartyOf(m, c), at)
+	found := l.access(ctx, m, migration.PartyOf(m, c), member)
 	t.accesses.note(c, &found, l.Clock.Now())
 	return found.Granted
 }
 
 // access asks the host, and the member too if members are to be asked.
-func (l *loop) access(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, at Member) migration.Access {
+func (l *loop) access(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
 	found := mayUse(ctx, l.Access, m, p)
 	if found.Granted && l.ReviewMembers {
-		found = mayDo(ctx, at, m, p)
+		found = mayDo(ctx, member, m, p)
 	}
 	return found
 }

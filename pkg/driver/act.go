@@ -31,10 +31,11 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	if !t.startWriting(cluster) {
 		return
 	}
-	at, do := l.member(m, host, cluster), l.work(ctx, m, host, action)
+	member := l.member(m, host, cluster)
+	do := l.work(ctx, m, host, action, member)
 	l.beside(func() {
 		var err error
-		if l.isStillGranted(ctx, t, m, cluster, at) {
+		if l.isStillGranted(ctx, t, m, cluster, member) {
 			err = do()
 		}
 		if err != nil {
@@ -47,15 +48,15 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	})
 }
 
-// work is what an action has to do, in the Veleros that m goes on with now.
-func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) func() error {
+// work is what an action has to do, in the Veleros that m goes on with now; in is that
+// of the action's cluster.
+func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action, in Member) func() error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
-		source := l.member(m, host, action.Source)
-		return func() error { return l.createBackup(ctx, m, action, source) }
+		return func() error { return l.createBackup(ctx, m, action, in) }
 	case migration.StartRestore:
-		source, target := l.member(m, host, action.Source), l.member(m, host, action.Target)
-		return func() error { return l.startRestore(ctx, m, action, source, target) }
+		source := l.member(m, host, action.Source)
+		return func() error { return l.startRestore(ctx, m, action, source, in) }
 	default:
 		return func() error { return fmt.Errorf("unknown action %T", action) }
 	}

@@ -238,11 +238,11 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
 		track := l.track(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
-		if _, ok := l.confirmed(t.Context(), track, m, m1, w.members[m1], migration.Member{}); ok {
+		if _, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, migration.Member{}); ok {
 			t.Error("something is said of a member that has not answered yet")
 		}
 		synctest.Wait()
-		if seen, ok := l.confirmed(t.Context(), track, m, m1, w.members[m1], migration.Member{}); !ok || seen.Backup == nil {
+		if seen, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, migration.Member{}); !ok || seen.Backup == nil {
 			t.Error("a Backup that the watch has not seen yet is taken as gone")
 		}
 	})

@@ -28,15 +28,15 @@ const askTimeout = 8 * time.Second
 func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) migration.Observation {
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
-		member, ok := t.watches[cluster].Observe(m.UID)
-		at := l.Members.Member(m.Namespace, t.watches[cluster].velero)
+		watch := t.watches[cluster]
+		member, ok := watch.Observe(m.UID)
 		if ok && member.Err == nil {
-			member, ok = l.confirmed(ctx, t, m, cluster, at, member)
+			member, ok = l.confirmed(ctx, t, m, watch.velero, member)
 		}
 		if ok && member.Err == nil {
-			member.Diagnosis = l.diagnosis(ctx, t, m, cluster, at, member)
+			member.Diagnosis = l.diagnosis(ctx, t, m, watch.velero, member)
 		}
-		if member, ok = l.ending(ctx, t, m, cluster, at, member, ok); !ok {
+		if member, ok = l.ending(ctx, t, m, watch.velero, member, ok); !ok {
 			continue
 		}
 		member.WriteErr = t.writeErr(cluster)
@@ -56,14 +56,14 @@ type confirmation struct {
 // something that is recorded is not in seen: the watch may be behind. It is asked
 // again while the two differ. Until there is an answer to what is recorded now nothing
 // is said of the member.
-func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member) (migration.Member, bool) {
-	if !migration.Misses(m, c, seen) {
-		t.confirmations.forget(c)
+func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) (migration.Member, bool) {
+	if !migration.Misses(m, v.Cluster, seen) {
+		t.confirmations.forget(v.Cluster)
 		return seen, true
 	}
-	recorded := cmp.Or(migration.Recorded(m, c))
-	said := inquire(l, t, &t.confirmations, c, askInterval, func(before *confirmation) *confirmation {
-		answer := askFor(ctx, at, m, c)
+	recorded := cmp.Or(migration.Recorded(m, v.Cluster))
+	said := inquire(l, t, &t.confirmations, v.Cluster, askInterval, func(before *confirmation) *confirmation {
+		answer := askFor(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster)
 		if answer.Err != nil {
 			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
 				answer.Since = before.answer.Since
@@ -79,27 +79,27 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 
 // diagnosis is why Velero makes no progress in a cluster, nil if it does or if that
 // is not known yet.
-func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member) *migration.Diagnosis {
-	wait, needed := migration.NeedsDiagnosis(m, c, seen, l.Clock.Now())
+func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Diagnosis {
+	wait, needed := migration.NeedsDiagnosis(m, v.Cluster, seen, l.Clock.Now())
 	if wait > 0 {
 		l.queue.AddAfter(t.key, wait)
 	}
 	if !needed {
-		t.diagnoses.forget(c)
+		t.diagnoses.forget(v.Cluster)
 		return nil
 	}
-	return inquire(l, t, &t.diagnoses, c, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
+	return inquire(l, t, &t.diagnoses, v.Cluster, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
 		ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
 		defer cancel()
 		if err := l.stillWanted(ctx, m); err != nil {
 			return nil
 		}
 		label := velerov1.BackupNameLabel
-		object, restore := migration.Recorded(m, c)
+		object, restore := migration.Recorded(m, v.Cluster)
 		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
-		found := at.Diagnose(ctx, velero.ServerStatusRequest(m, c.Name), label, object)
+		found := l.Members.Member(m.Namespace, v).Diagnose(ctx, velero.ServerStatusRequest(m, v.Cluster.Name), label, object)
 		return &found
 	})
 }
@@ -109,17 +109,17 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, c m
 // first. What comes after that end, be it that the member goes away or the object is
 // deleted, changes nothing of it. Until the errors are read, or have been tried to be
 // for resultsPatience, nothing is said of the member.
-func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, at Member, seen migration.Member, known bool) (migration.Member, bool) {
-	ended, begun := t.ended[c]
+func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
+	ended, begun := t.ended[v.Cluster]
 	if !begun {
-		request, needed := migration.NeedsResults(m, c, seen)
+		request, needed := migration.NeedsResults(m, v.Cluster, seen)
 		if !known || seen.Err != nil || !needed {
 			return seen, known
 		}
 		ended = &end{request: request, member: seen, since: l.Clock.Now()}
-		t.ended[c] = ended
+		t.ended[v.Cluster] = ended
 	}
-	answer := inquire(l, t, &t.results, c, resultsInterval, func(before *migration.Results) *migration.Results {
+	answer := inquire(l, t, &t.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
 		if before != nil && before.Err == nil {
 			return before
 		}
@@ -128,7 +128,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, c migr
 		if err := l.stillWanted(ctx, m); err != nil {
 			return nil
 		}
-		found := at.Results(ctx,
+		found := l.Members.Member(m.Namespace, v).Results(ctx,
 			velero.DownloadRequest(m, ended.request.Results, ended.request.Name),
 			velero.DownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
 		return &found

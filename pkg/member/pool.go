@@ -102,8 +102,8 @@ func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
 	return &Pool{kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{}}
 }
 
-// Member returns a member, with one of its Veleros. It makes no calls and does not look whether it
-// exists: the Member's methods do.
+// Member returns a member, with one of its Veleros. It makes no calls and does not
+// look whether it exists: the Member's methods do.
 func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()

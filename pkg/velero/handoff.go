@@ -23,10 +23,11 @@ import (
 // annotations, spec without hooks and with the local storage location, status.
 //
 // Three things differ. What says whose it is, and who asked for it, is that of its
-// Migrate, also where somebody changed that of the source's. An annotation tells when the handoff is complete. And
-// the label velero.io/storage-location is left out: by it the sync finds the Backups
-// that it deletes because they were not in the bucket when it began, as this one
-// may not have been. Its own expiry still has Velero collect the object.
+// Migrate, also where somebody changed that of the source's. An annotation tells when
+// the handoff is complete. And the label velero.io/storage-location is left out: by it
+// the sync finds the Backups that it deletes because they were not in the bucket when
+// it began, as this one may not have been. Its own expiry still has Velero collect the
+// object.
 func HandedOverBackup(m *v1alpha1.Migrate, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
 	source = source.DeepCopy()
 	backup := &velerov1.Backup{

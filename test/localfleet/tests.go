@@ -61,18 +61,14 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 func ServerProgram(bin string) string { return filepath.Join(bin, serverName) }
 
 // KeepLogs copies the logs of all processes to where they outlive the fleet, and says
-// where: a directory beside RepositoryBinDir, of the name of the package under test and
+// where: a directory beside BinDir, of the name of the package under test and
 // what else is given.
 func (f *Fleet) KeepLogs(name ...string) error {
-	bin, err := RepositoryBinDir()
-	if err != nil {
-		return err
-	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(append([]string{filepath.Dir(bin), filepath.Base(dir) + "-logs"}, name...)...)
+	to := filepath.Join(append([]string{filepath.Dir(f.BinDir()), filepath.Base(dir) + "-logs"}, name...)...)
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func DefaultRestorePhases() []velerov1.RestorePhase {
 // InProgress, and the controllers of the phases after that.
 func (s *Server) restoreSteps(c *Cluster, r *velerov1.Restore, now time.Time) []Step {
 	busy := s.isRestoring(c)
-	waits := r.Status.Phase == "" || r.Status.Phase == velerov1.RestorePhaseNew
+	waits := isWaiting(r)
 	finalized := slices.Contains(r.Finalizers, restoreFinalizer)
 	switch {
 	case r.DeletionTimestamp != nil && finalized && !busy:
@@ -48,6 +48,11 @@ func (s *Server) restoreSteps(c *Cluster, r *velerov1.Restore, now time.Time) []
 		return nil
 	}
 	return []Step{s.moveRestore(c, r, next, now)}
+}
+
+// isWaiting says whether a Restore waits for the worker.
+func isWaiting(r *velerov1.Restore) bool {
+	return r.Status.Phase == "" || r.Status.Phase == velerov1.RestorePhaseNew
 }
 
 // isRestoring says whether the worker is busy.
@@ -84,10 +89,9 @@ func (s *Server) moveRestore(c *Cluster, r *velerov1.Restore, next velerov1.Rest
 	case velerov1.RestorePhaseCompleted, velerov1.RestorePhasePartiallyFailed, velerov1.RestorePhaseFailed:
 		status.CompletionTimestamp = at(now)
 	}
-	waited := r.Status.Phase == "" || r.Status.Phase == velerov1.RestorePhaseNew
 	return Step{
 		What: fmt.Sprintf("Restore %s is %q", r.Name, status.Phase), Before: r, After: after,
-		still: func() bool { return !waited || s.restoring == "" },
+		still: func() bool { return !isWaiting(r) || s.restoring == "" },
 		done: func(_ Object, err error) {
 			if err == nil && status.Phase == velerov1.RestorePhaseInProgress {
 				s.restoring = string(r.UID)

@@ -16,8 +16,8 @@ var mutations = []mutation{
 	},
 	{
 		"a missing object is a deleted one", "pkg/driver/observe.go",
-		"if !migration.Misses(m, c, seen) {\n\t\tt.confirmations.forget(c)",
-		"if true {\n\t\tt.confirmations.forget(c)",
+		"if !migration.Misses(m, v.Cluster, seen) {\n\t\tt.confirmations.forget(v.Cluster)",
+		"if true {\n\t\tt.confirmations.forget(v.Cluster)",
 	},
 	{
 		"an unknown phase is success", "pkg/velero/phases.go",
