@@ -29,7 +29,7 @@ func TestForgedHeaders(t *testing.T) {
 	n.create("a")
 	n.run("create", "rolebinding", "viewers", "--clusterrole="+n.viewerRole(), "--user=peeker", "--serviceaccount="+n.name+":peeker")
 	n.run("create", "serviceaccount", "peeker")
-	front, clients := loadAuthority(t, "front-proxy"), loadAuthority(t, "host")
+	front, clients := authorityOf(t, "front-proxy"), authorityOf(t, "host")
 	strange, err := pki.NewAuthority("front-proxy")
 	if err != nil {
 		t.Fatal(err)

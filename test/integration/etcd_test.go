@@ -18,10 +18,7 @@ import (
 // answered is there afterwards.
 func TestCrashKeepsEverything(t *testing.T) {
 	n := newNamespace(t)
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	file := n.file("a.yaml", manifest("a"), 0o600)
 	const many = 10
 	for i := range many {

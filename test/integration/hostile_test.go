@@ -284,10 +284,7 @@ func asBody(name string) string {
 func TestHostileRequests(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	id, before, logged := process.PID(), memory(t, process.PID()), logSize(t, process.LogFile())
 	server := direct(t)
 	ways := map[string]directly{"direct": server, "host": throughHost(t)}
@@ -336,10 +333,7 @@ func TestHostileRequests(t *testing.T) {
 func TestLargeRequestsAtOnce(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	id := process.PID()
 	// The kernel is to tell of the most memory from now on.
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", id), []byte("5"), 0); err != nil {

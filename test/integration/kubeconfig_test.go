@@ -130,10 +130,7 @@ func TestHostileKubeconfigs(t *testing.T) {
 	written.WriteString(n.run("get", "migrates", "-o", "yaml", "--show-managed-fields"))
 	written.WriteString(n.run("get", "events.v1.events.k8s.io", "-A", "-o", "yaml"))
 	written.WriteString(server.get(t, "/metrics"))
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	log, err := os.ReadFile(process.LogFile())
 	if err != nil {
 		t.Fatal(err)

@@ -18,3 +18,13 @@ func TestMain(m *testing.M) {
 		return nil
 	})
 }
+
+// ourServer is the process of our server.
+func ourServer(t *testing.T) *localfleet.Process {
+	t.Helper()
+	process, err := host.Process("migrate-apiserver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return process
+}

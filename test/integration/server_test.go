@@ -166,10 +166,7 @@ func TestGracefulShutdown(t *testing.T) {
 		}
 	})
 	server := direct(t)
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	if err := process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

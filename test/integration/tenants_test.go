@@ -6,7 +6,6 @@ package integration
 import (
 	"bytes"
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -193,7 +192,7 @@ func applyAs(t *testing.T, u tenant, manifests string) {
 // byCertificate is a user of the host by a client certificate.
 func (n namespace) byCertificate(user string, groups ...string) tenant {
 	n.t.Helper()
-	pair := clientPair(n.t, loadAuthority(n.t, "host"), user, groups...)
+	pair := clientPair(n.t, authorityOf(n.t, "host"), user, groups...)
 	return tenant{name: user, kubeconfig: n.kubeconfig(user, clientcmdapi.AuthInfo{ClientCertificateData: pair.Certificate, ClientKeyData: pair.Key})}
 }
 
@@ -226,24 +225,6 @@ func (n namespace) kubeconfig(user string, identity clientcmdapi.AuthInfo) strin
 		n.t.Fatal(err)
 	}
 	return n.file(user+".kubeconfig", string(content), 0o600)
-}
-
-// loadAuthority is the one that signs the certificates of a part of the host.
-func loadAuthority(t *testing.T, owner string) *pki.Authority {
-	t.Helper()
-	dir := filepath.Join(host.Dir(), "pki", owner)
-	var pair pki.Pair
-	for file, content := range map[string]*[]byte{"ca.crt": &pair.Certificate, "ca.key": &pair.Key} {
-		var err error
-		if *content, err = os.ReadFile(filepath.Join(dir, file)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	authority, err := pki.LoadAuthority(pair)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority
 }
 
 func clientPair(t *testing.T, authority *pki.Authority, user string, groups ...string) pki.Pair {

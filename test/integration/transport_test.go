@@ -178,10 +178,7 @@ func TestTLS(t *testing.T) {
 func TestServingCertificateIsReloaded(t *testing.T) {
 	server := direct(t)
 	keys := filepath.Join(host.Dir(), "pki", "migrate-apiserver")
-	process, err := host.Process("migrate-apiserver")
-	if err != nil {
-		t.Fatal(err)
-	}
+	process := ourServer(t)
 	before, id := served(t, server), process.PID()
 
 	replace(t, filepath.Join(keys, "server.crt"), []byte("half written"))
@@ -286,7 +283,7 @@ func newAuthority(t *testing.T) *pki.Authority {
 	return authority
 }
 
-// authorityOf is one of the fleet's.
+// authorityOf is the one that signs the certificates of a part of the fleet.
 func authorityOf(t *testing.T, owner string) *pki.Authority {
 	t.Helper()
 	if host == nil {
@@ -311,10 +308,7 @@ func authorityOf(t *testing.T, owner string) *pki.Authority {
 // withCertificate is the way of a user with a client certificate of that authority.
 func withCertificate(t *testing.T, authority *pki.Authority, user string, groups ...string) directly {
 	t.Helper()
-	pair, err := authority.Client(user, groups...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pair := clientPair(t, authority, user, groups...)
 	return directAs(t, func(config *rest.Config) *rest.Config {
 		config = rest.AnonymousClientConfig(config)
 		config.CertData, config.KeyData = slices.Clone(pair.Certificate), pair.Key
