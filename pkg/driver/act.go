@@ -5,6 +5,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -31,12 +32,16 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	if !t.startWriting(cluster) {
 		return
 	}
-	member := l.member(m, host, cluster)
+	member := l.writable(m, host, cluster)
 	do := l.work(ctx, m, host, action, member)
 	l.beside(func() {
 		var err error
 		if l.isStillGranted(ctx, t, m, cluster, member) {
 			err = do()
+		}
+		if errors.Is(err, errUnwanted) {
+			klog.FromContext(ctx).V(4).Info("Nothing more is written for the Migrate", "cluster", cluster.Name, "reason", err)
+			err = nil
 		}
 		if err != nil {
 			memberWriteErrors.Inc()
@@ -67,6 +72,11 @@ func (l *loop) member(m *v1alpha1.Migrate, host migration.Inventory, c migration
 	return l.Members.Member(m.Namespace, migration.VeleroOf(m, host, c))
 }
 
+// writable is the way into the Velero of a cluster that m goes on with, for an action.
+func (l *loop) writable(m *v1alpha1.Migrate, host migration.Inventory, c migration.Cluster) Member {
+	return wantedMember{l.member(m, host, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}
+}
+
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
 	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
 	return err
@@ -76,7 +86,7 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 // to it, then makes the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) error {
 	if action.Refused != nil {
-		return l.withdraw(ctx, m, target, action.Refused)
+		return withdraw(ctx, target, action.Refused)
 	}
 	backup := action.There
 	if backup == nil || velero.IsHandedOver(backup) {
@@ -84,10 +94,6 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 		if backup, err = l.handOver(ctx, m, action, source, target); err != nil {
 			return err
 		}
-	}
-	// What took a while may have been overtaken.
-	if err := l.stillWanted(ctx, m); err != nil {
-		return err
 	}
 	if now, err := target.Backup(ctx, backup.Name); err != nil {
 		return err
@@ -100,10 +106,7 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 
 // withdraw deletes a Restore that Velero refused too early. That it is to be made
 // again is an error, so that Velero is given time to notice its Backup.
-func (l *loop) withdraw(ctx context.Context, m *v1alpha1.Migrate, target Member, refused *velerov1.Restore) error {
-	if err := l.stillWanted(ctx, m); err != nil {
-		return err
-	}
+func withdraw(ctx context.Context, target Member, refused *velerov1.Restore) error {
 	if refused.DeletionTimestamp == nil {
 		if err := target.DeleteRestore(ctx, refused); err != nil && !apierrors.IsNotFound(err) {
 			return err
@@ -157,17 +160,71 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	return backup, err
 }
 
-// stillWanted reads the Migrate again: it may have been deleted, or have ended,
-// since the action began.
+// errUnwanted says that a Migrate is gone, has ended or is being deleted. It is no
+// failure: nothing is to be done for such a Migrate.
+var errUnwanted = errors.New("the Migrate was deleted or has ended meanwhile")
+
+// stillWanted confirms with a GET that something may be begun for m: that it is stored,
+// has not ended and is not being deleted. The error is errUnwanted if it may not be.
 func (l *loop) stillWanted(ctx context.Context, m *v1alpha1.Migrate) error {
+	fresh, err := l.stillLive(ctx, m)
+	if err == nil && fresh.DeletionTimestamp != nil {
+		err = unwanted(m)
+	}
+	return err
+}
+
+// stillLive confirms with a GET that m is stored and has not ended, and returns it. One
+// that is being deleted and waits for a finalizer is live: what runs for it is observed
+// until its end is recorded. The error is errUnwanted if it is not live.
+func (l *loop) stillLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	fresh, err := l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
 	switch {
+	case apierrors.IsNotFound(err):
+		return nil, unwanted(m)
 	case err != nil:
-		return fmt.Errorf("reading migrate %s/%s again: %w", m.Namespace, m.Name, err)
-	case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):
-		return fmt.Errorf("migrate %s/%s was deleted or has ended meanwhile", m.Namespace, m.Name)
+		return nil, fmt.Errorf("reading migrate %s/%s again: %w", m.Namespace, m.Name, err)
+	case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):
+		return nil, unwanted(m)
 	}
-	return nil
+	return fresh, nil
+}
+
+func unwanted(m *v1alpha1.Migrate) error {
+	return fmt.Errorf("%s/%s: %w", m.Namespace, m.Name, errUnwanted)
+}
+
+// wantedMember is a Member that asks wanted right before each write of an action, since
+// what comes before a write may have taken a while.
+type wantedMember struct {
+	Member
+	wanted func(context.Context) error
+}
+
+func (w wantedMember) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
+	return ifWanted(ctx, w.wanted, backup, w.Member.CreateBackup)
+}
+
+func (w wantedMember) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
+	return ifWanted(ctx, w.wanted, restore, w.Member.CreateRestore)
+}
+
+func (w wantedMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
+	return ifWanted(ctx, w.wanted, pvb, w.Member.CreatePodVolumeBackup)
+}
+
+func (w wantedMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	if err := w.wanted(ctx); err != nil {
+		return err
+	}
+	return w.Member.DeleteRestore(ctx, restore)
+}
+
+func ifWanted[T any](ctx context.Context, wanted func(context.Context) error, object *T, create func(context.Context, *T) (*T, error)) (*T, error) {
+	if err := wanted(ctx); err != nil {
+		return nil, err
+	}
+	return create(ctx, object)
 }
 
 // ensure creates an object, or returns the one that was created before. One of

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -84,4 +87,65 @@ func TestAnEndThatWasSeenStays(t *testing.T) {
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "quota exceeded; no such class")
 	})
+}
+
+// TestAMigrateThatIsBeingDeletedRecordsItsEnd has a finalizer hold a Migrate whose Restore
+// runs: its end is recorded with its errors, as any other.
+func TestAMigrateThatIsBeingDeletedRecordsItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := make(chan struct{})
+		w := partial(t, func() migration.Results {
+			<-read
+			return migration.Results{Errors: []string{"quota exceeded", "no such class"}}
+		})
+		w.members[m2].running = true
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		w.wantPhase("RestoreInProgress")
+		w.beginDeletion()
+		w.members[m2].endRestore()
+		close(read)
+		time.Sleep(resultsPatience + resultsInterval)
+		w.wantPhase("PartiallyFailed")
+		w.wantTarget("RestorePartiallyFailed", "quota exceeded; no such class")
+	})
+}
+
+// TestNothingIsBegunForAMigrateThatIsGone deletes a Migrate, or has a finalizer hold it,
+// between the decision to create an object and the request.
+func TestNothingIsBegunForAMigrateThatIsGone(t *testing.T) {
+	for name, remove := range map[string]func(*world){
+		"gone":          (*world).delete,
+		"being deleted": (*world).beginDeletion,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.apply(m2)
+				d := w.driver()
+				l := newLoop(d.Config)
+				defer l.queue.ShutDown()
+				m := w.migrate()
+				source := l.writable(m, w.Observe("", nil), m1)
+				remove(w)
+				backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
+				err := l.createBackup(t.Context(), m, migration.CreateBackup{Source: m1, Backup: backup}, source)
+				if !errors.Is(err, errUnwanted) {
+					t.Errorf("createBackup: %v", err)
+				}
+				if _, err := source.CreatePodVolumeBackup(t.Context(), &velerov1.PodVolumeBackup{}); !errors.Is(err, errUnwanted) {
+					t.Errorf("CreatePodVolumeBackup: %v", err)
+				}
+				if _, err := source.CreateRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errUnwanted) {
+					t.Errorf("CreateRestore: %v", err)
+				}
+				if err := source.DeleteRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errUnwanted) {
+					t.Errorf("DeleteRestore: %v", err)
+				}
+				w.wantCreates(m1)
+			})
+		})
+	}
 }

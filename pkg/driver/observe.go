@@ -91,7 +91,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 	return inquire(l, t, &t.diagnoses, v.Cluster, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
 		ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
 		defer cancel()
-		if err := l.stillWanted(ctx, m); err != nil {
+		if _, err := l.stillLive(ctx, m); err != nil {
 			return nil
 		}
 		label := velerov1.BackupNameLabel
@@ -125,7 +125,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 		}
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
 		defer cancel()
-		if err := l.stillWanted(ctx, m); err != nil {
+		if _, err := l.stillLive(ctx, m); err != nil {
 			return nil
 		}
 		found := l.Members.Member(m.Namespace, v).Results(ctx,

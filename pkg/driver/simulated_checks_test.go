@@ -202,8 +202,8 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 }
 
 // checkCreated checks an object that a driver has made, by a call that was decided
-// on, and that began, when the Migrate had so many versions.
-func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object, decided, began int) {
+// on, and that read the Migrate right before, when the Migrate had so many versions.
+func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object, decided, confirmed int) {
 	key := modelvelero.KeyOf(object)
 	member := s.members[c]
 	uid := types.UID(object.GetLabels()[velero.MigrateUIDLabel])
@@ -215,8 +215,8 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	if uid == "" {
 		s.failf("invariant 4: %s %s in %s has no UID of a Migrate", key.Kind, key.Name, c.Name)
 	}
-	if key.Kind == "Restore" {
-		s.checkWanted(c, key.Kind, uid, began)
+	if m := s.checkWanted(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
+		s.failf("invariant 3: a %s is created in %s for a Migrate that is being deleted", key.Kind, c.Name)
 	}
 	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.two {
 		s.failf("invariant 3: %s is created in %s after the end", key.Kind, c.Name)
@@ -268,12 +268,18 @@ func (s *simulation) isRecorded(m *v1alpha1.Migrate, c migration.Cluster, kind s
 	return false
 }
 
-// checkWanted: what takes a while to prepare is not written for a Migrate that was
-// gone or had ended when that began.
-func (s *simulation) checkWanted(c migration.Cluster, what string, uid types.UID, began int) {
-	if m := s.versions[began-1]; m == nil || m.UID != uid || migration.IsTerminal(m.Status.Phase) {
-		s.failf("invariant 3: a %s is created in %s by a call that began when its Migrate was gone or had ended", what, c.Name)
+// checkWanted: right before each write the Migrate is read, and is neither gone nor has
+// it ended; it returns what was read.
+func (s *simulation) checkWanted(c migration.Cluster, what string, uid types.UID, confirmed int) *v1alpha1.Migrate {
+	if confirmed == 0 {
+		s.failf("invariant 3: a %s is created in %s, and its Migrate was not read right before", what, c.Name)
+		return nil
 	}
+	m := s.versions[confirmed-1]
+	if m == nil || m.UID != uid || migration.IsTerminal(m.Status.Phase) {
+		s.failf("invariant 3: a %s is created in %s, and its Migrate was gone or had ended right before", what, c.Name)
+	}
+	return m
 }
 
 // madeFor is the UID of the Migrate that a Backup was ever made for.

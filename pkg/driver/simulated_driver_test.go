@@ -37,9 +37,11 @@ type simulatedDriver struct {
 	loop    *loop
 	queue   *simulatedQueue
 	calls   []besideCall
-	// decided and began are how many versions the Migrate had when the call under way
-	// was decided on, and when it began.
-	decided, began int
+	// decided is how many versions the Migrate had when the call under way was decided on.
+	decided int
+	// confirmed is how many versions the Migrate had when the call under way read it, if
+	// that was the last request that it made; 0 if it was not.
+	confirmed int
 	// heard is up to where in its history the driver knows the Migrate.
 	heard int
 	// stalled says that it hears nothing of the Migrate for now.
@@ -93,7 +95,10 @@ func (s *simulation) crash(d *simulatedDriver) {
 
 // guarded does something that the driver may die of.
 func (d *simulatedDriver) guarded(do func()) {
+	confirmed := d.confirmed
+	d.confirmed = 0
 	defer func() {
+		d.confirmed = confirmed
 		r := recover()
 		c, died := r.(crashed)
 		switch {
@@ -142,9 +147,9 @@ func (d *simulatedDriver) call(i int) {
 	call := d.calls[i]
 	d.calls = slices.Delete(d.calls, i, i+1)
 	d.s.tracef("driver %d calls", d.number)
-	decided, began := d.decided, d.began
-	defer func() { d.decided, d.began = decided, began }()
-	d.decided, d.began = call.decided, len(d.s.versions)
+	decided := d.decided
+	defer func() { d.decided = decided }()
+	d.decided = call.decided
 	d.guarded(call.do)
 }
 
@@ -276,5 +281,6 @@ type simulatedMigrates struct {
 
 func (m simulatedMigrates) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1alpha1.Migrate, error) {
 	m.d.request()
+	m.d.confirmed = len(m.d.s.versions)
 	return m.d.s.get(name)
 }

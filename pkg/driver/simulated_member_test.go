@@ -315,13 +315,13 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 func create[T modelvelero.Object](c callTo, object T) (T, error) {
 	var created modelvelero.Object
 	key := modelvelero.KeyOf(object)
-	d, s, decided, began := c.d, c.d.s, c.d.decided, c.d.began
+	d, s, decided, confirmed := c.d, c.d.s, c.d.decided, c.d.confirmed
 	err := d.write(aCreate{key, c.c}, func() (err error) {
 		if err := c.mayCreate(object); err != nil {
 			return err
 		}
 		if created, err = c.member().memory.Create(context.Background(), object); err == nil {
-			s.checkCreated(c.c, created, decided, began)
+			s.checkCreated(c.c, created, decided, confirmed)
 		}
 		return err
 	})
@@ -389,9 +389,9 @@ func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest,
 
 // ask makes a request for Velero in a member, and has it answered.
 func (c callTo) ask(request metav1.Object, answer func() error) error {
-	began, uid := c.d.began, types.UID(request.GetLabels()[velero.MigrateUIDLabel])
+	confirmed, uid := c.d.confirmed, types.UID(request.GetLabels()[velero.MigrateUIDLabel])
 	return c.d.write(aCreate{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
-		c.d.s.checkWanted(c.c, "request", uid, began)
+		c.d.s.checkWanted(c.c, "request", uid, confirmed)
 		if err := c.member().fault; err != nil {
 			return err
 		}

@@ -107,6 +107,27 @@ func (w *world) migrate() *v1alpha1.Migrate {
 	return m
 }
 
+// beginDeletion deletes the Migrate, which a finalizer holds.
+func (w *world) beginDeletion() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	m := w.migrate()
+	w.version++
+	m.ResourceVersion = strconv.Itoa(w.version)
+	m.Finalizers = []string{"example.com/hold"}
+	m.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	if _, err := w.client.BackupV1alpha1().Migrates("default").Update(w.t.Context(), m, metav1.UpdateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// delete deletes the Migrate.
+func (w *world) delete() {
+	if err := w.client.BackupV1alpha1().Migrates("default").Delete(w.t.Context(), "app", metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) wantPhase(want v1alpha1.MigratePhase) {
 	w.t.Helper()
 	if m := w.migrate(); m.Status.Phase != want {
@@ -177,6 +198,9 @@ type modelMember struct {
 	watches map[*modelWatch]bool
 	// partial ends Restores PartiallyFailed, and results reads their errors then.
 	partial bool
+	// running has Restores stay InProgress until endRestore.
+	running bool
+	end     velerov1.RestoreStatus
 	results func() migration.Results
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
@@ -315,9 +339,21 @@ func (m *modelMember) CreateRestore(ctx context.Context, r *velerov1.Restore) (*
 			r.Status.ValidationErrors = []string{fmt.Sprintf(
 				"Error retrieving backup: can't find backup velero/%[1]s: Backup.velero.io %[1]q not found", r.Spec.BackupName)}
 		}
+		m.end = r.Status
+		if m.running {
+			r.Status = velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress}
+		}
 		m.restore = r
 	})
 	return r, err
+}
+
+// endRestore ends a Restore that running has kept InProgress.
+func (m *modelMember) endRestore() {
+	m.change(func() {
+		m.restore = m.restore.DeepCopy()
+		m.restore.Status = m.end
+	})
 }
 
 func (m *modelMember) DeleteRestore(context.Context, *velerov1.Restore) error {

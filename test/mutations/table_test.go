@@ -41,8 +41,8 @@ var mutations = []mutation{
 	},
 	{
 		"a namesake is taken for the Migrate", "pkg/driver/act.go",
-		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
-		"case fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
+		"case migration.IsTerminal(fresh.Status.Phase):",
 	},
 	{
 		"an object is adopted by its name", "pkg/driver/act.go",
@@ -71,8 +71,18 @@ var mutations = []mutation{
 	},
 	{
 		"writing after the end", "pkg/driver/act.go",
-		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil, migration.IsTerminal(fresh.Status.Phase):",
-		"case fresh.UID != m.UID, fresh.DeletionTimestamp != nil:",
+		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.UID != m.UID:",
+	},
+	{
+		"a Migrate that is being deleted goes on", "pkg/driver/act.go",
+		"if err == nil && fresh.DeletionTimestamp != nil {",
+		"if false {",
+	},
+	{
+		"a write does not confirm its Migrate", "pkg/driver/act.go",
+		"return wantedMember{l.member(m, host, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}",
+		"return l.member(m, host, c)",
 	},
 	{
 		"the Velero is that which the host names now", "pkg/migration/resolve.go",
