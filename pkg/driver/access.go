@@ -9,6 +9,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 // authorize notes in host whether who created m may use the clusters in which
@@ -77,7 +78,12 @@ func note(host migration.Inventory, c migration.Cluster, access migration.Access
 
 // mayUse asks the host.
 func mayUse(ctx context.Context, a Access, m *v1alpha1.Migrate, p migration.Party) migration.Access {
-	return accessOf(a.MayUse(ctx, m, p.Destination, p.Cluster))
+	var refusal string
+	err := recovery.Do(ctx, func() (err error) { // also in goroutines of a live read
+		refusal, err = a.MayUse(ctx, m, p.Destination, p.Cluster)
+		return err
+	})
+	return accessOf(refusal, err)
 }
 
 // mayDo asks the member.

@@ -34,23 +34,31 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	}
 	member := l.writable(m, host, cluster)
 	do := l.work(ctx, m, host, action, member)
-	l.beside(func() {
-		var err error
-		if l.isStillGranted(ctx, t, m, cluster, member) {
-			err = do()
-		}
-		if errors.Is(err, errUnwanted) {
-			klog.FromContext(ctx).V(4).Info("Nothing more is written for the Migrate", "cluster", cluster.Name, "reason", err)
+	l.beside(t.key, func() {
+		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless do returns
+		defer func() { l.wrote(ctx, t, cluster, err) }()
+		if !l.isStillGranted(ctx, t, m, cluster, member) {
 			err = nil
+			return
 		}
-		if err != nil {
-			memberWriteErrors.Inc()
-			l.retries.Next(id, l.Clock.Now())
-			klog.FromContext(ctx).Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
-		}
-		t.stopWriting(cluster, err)
-		l.queue.Add(t.key)
+		err = do()
 	})
+}
+
+// wrote notes how an action in a cluster went, and has its Migrate turned again.
+func (l *loop) wrote(ctx context.Context, t *track, cluster migration.Cluster, err error) {
+	logger := klog.FromContext(ctx)
+	if errors.Is(err, errUnwanted) {
+		logger.V(4).Info("Nothing more is written for the Migrate", "cluster", cluster.Name, "reason", err)
+		err = nil
+	}
+	if err != nil {
+		memberWriteErrors.Inc()
+		l.retries.Next(t.retryID(cluster), l.Clock.Now())
+		logger.Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
+	}
+	t.stopWriting(cluster, err)
+	l.queue.Add(t.key)
 }
 
 // work is what an action has to do, in the Veleros that m goes on with now; in is that

@@ -23,6 +23,12 @@
 // Calls to a member run beside the loop, one at a time for each Migrate and
 // cluster, so a member that hangs delays nobody else.
 //
-// It imports packages member, migration and velero, the API types and their
+// What a Migrate, or a member, says must not end the process: a panic in a sync, in a
+// call in the background or in a live read is logged with its stack, counted in
+// migrate_panics_total, and is an error of that one Migrate: a sync is tried again
+// after at most lastTurnRetry, a write after at most lastRetry, and the readers of a
+// live status get a 500. All others go on.
+//
+// It imports packages member, migration, recovery and velero, the API types and their
 // client; nothing of the API server. The host it knows by an interface.
 package driver

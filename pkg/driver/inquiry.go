@@ -40,9 +40,13 @@ func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, goo
 	}
 	i.asking = true
 	before := i.said
-	l.beside(func() {
-		q.note(c, ask(before), l.Clock.Now())
-		l.queue.Add(t.key)
+	l.beside(t.key, func() {
+		var said *T
+		defer func() { // also if ask panics: it is asked again after the same time
+			q.note(c, said, l.Clock.Now())
+			l.queue.Add(t.key)
+		}()
+		said = ask(before)
 	})
 	return nil
 }

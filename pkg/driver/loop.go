@@ -23,6 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/generated/informers/externalversions"
 	backuplisters "kurator.dev/migrate-apiserver/pkg/generated/listers/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 const (
@@ -67,8 +68,8 @@ type loop struct {
 	lister   backuplisters.MigrateLister
 	retries  *flowcontrol.Backoff
 	acting   sync.WaitGroup
-	// beside runs a call to a member beside the loop.
-	beside func(func())
+	// beside runs a call for a Migrate in the background.
+	beside func(key types.NamespacedName, call func())
 
 	mutex  sync.Mutex
 	tracks map[types.NamespacedName]*track
@@ -88,7 +89,7 @@ func newLoop(config Config) *loop {
 		retries:  flowcontrol.NewBackOff(firstRetry, lastRetry),
 		tracks:   map[types.NamespacedName]*track{},
 	}
-	l.beside = l.acting.Go
+	l.beside = l.background
 	return l
 }
 
@@ -139,14 +140,37 @@ func (l *loop) awaitHost(ctx context.Context) {
 	cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced)
 }
 
+// background runs a call for a Migrate until it returns. A panic ends the call alone.
+func (l *loop) background(key types.NamespacedName, call func()) {
+	l.acting.Go(func() {
+		ctx := withMigrate(context.Background(), key)
+		_ = recovery.Do(ctx, func() error { // what has panicked is logged
+			call()
+			return nil
+		})
+	})
+}
+
+// turnNext turns the next Migrate, and returns false when the queue is shut down. A
+// panic is an error of that Migrate alone.
 func (l *loop) turnNext(ctx context.Context) bool {
 	key, shutdown := l.queue.Get()
 	if shutdown {
 		return false
 	}
 	defer l.queue.Done(key)
-	logger := klog.LoggerWithValues(klog.FromContext(ctx), "migrate", key)
-	err := l.turn(klog.NewContext(ctx, logger), key)
+	ctx = withMigrate(ctx, key)
+	l.settle(ctx, key, recovery.Do(ctx, func() error { return l.turn(ctx, key) }))
+	return true
+}
+
+func withMigrate(ctx context.Context, key types.NamespacedName) context.Context {
+	return klog.NewContext(ctx, klog.LoggerWithValues(klog.FromContext(ctx), "migrate", key))
+}
+
+// settle has a Migrate turned again if turning it failed.
+func (l *loop) settle(ctx context.Context, key types.NamespacedName, err error) {
+	logger := klog.FromContext(ctx)
 	switch {
 	case err == nil:
 		l.queue.Forget(key)
@@ -157,7 +181,6 @@ func (l *loop) turnNext(ctx context.Context) bool {
 		logger.Error(err, "Turning the Migrate failed, trying again")
 		l.queue.AddRateLimited(key)
 	}
-	return true
 }
 
 // turn brings one Migrate forward: observe, record, act.

@@ -13,10 +13,13 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
@@ -163,42 +166,59 @@ func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration
 
 // LiveStatus is m's status, computed from what the host and the members say when
 // they are asked now. Simultaneous calls for one Migrate share one round of
-// questions.
+// questions, and its error; a panic is one.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	if migration.IsTerminal(m.Status.Phase) {
 		return m.Status.DeepCopy(), nil
 	}
 	answer := d.asking.DoChan(string(m.UID)+"/"+m.ResourceVersion, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		ctx, cancel := context.WithTimeout(withMigrate(context.WithoutCancel(ctx), keyOf(m)), askTimeout)
 		defer cancel()
-		status := migration.Status(m, d.ask(ctx, m), d.Clock.Now())
-		return &status, nil
+		var status v1alpha1.MigrateStatus
+		// A panic in a singleflight ends the process, whoever recovers.
+		err := recovery.Do(ctx, func() error {
+			seen, err := d.ask(ctx, m)
+			if err == nil {
+				status = migration.Status(m, seen, d.Clock.Now())
+			}
+			return err
+		})
+		return &status, err
 	})
 	select {
 	case result := <-answer:
+		if result.Err != nil {
+			return nil, fmt.Errorf("asking the members of Migrate %s/%s: %w", m.Namespace, m.Name, result.Err)
+		}
 		return result.Val.(*v1alpha1.MigrateStatus).DeepCopy(), nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("asking the members of Migrate %s/%s: %w", m.Namespace, m.Name, context.Cause(ctx))
 	}
 }
 
+func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
+	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
+}
+
 // ask observes m by asking the host and then, all at once, the members.
-func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) migration.Observation {
+func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
 	seen := migration.Observation{
 		Host:    d.Host.Ask(ctx, m.Namespace, &m.Spec),
 		Members: map[migration.Cluster]migration.Member{},
 	}
 	d.authorize(ctx, m, seen.Host)
 	var mutex sync.Mutex
-	var wg sync.WaitGroup
+	var group errgroup.Group
 	for _, v := range migration.Veleros(m, seen.Host) {
-		wg.Go(func() {
-			member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster)
-			mutex.Lock()
-			defer mutex.Unlock()
-			seen.Members[v.Cluster] = member
+		group.Go(func() error {
+			return recovery.Do(ctx, func() error {
+				member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster)
+				mutex.Lock()
+				defer mutex.Unlock()
+				seen.Members[v.Cluster] = member
+				return nil
+			})
 		})
 	}
-	wg.Wait()
-	return seen
+	return seen, group.Wait()
 }

@@ -74,7 +74,7 @@ func (s *simulation) startDriver() {
 		queue:   d.queue,
 		lister:  simulatedLister{d: d},
 		retries: flowcontrol.NewFakeBackOff(firstRetry, lastRetry, s.clock),
-		beside:  func(call func()) { d.calls = append(d.calls, besideCall{call, len(s.versions)}) },
+		beside:  func(_ types.NamespacedName, call func()) { d.calls = append(d.calls, besideCall{call, len(s.versions)}) },
 		tracks:  map[types.NamespacedName]*track{},
 	}
 	s.drivers = append(s.drivers, d)
@@ -140,7 +140,11 @@ func (d *simulatedDriver) turn() {
 	d.s.tracef("driver %d turns", d.number)
 	d.turning = true
 	defer func() { d.turning = false }()
-	d.guarded(func() { d.loop.turnNext(klog.NewContext(context.Background(), logr.Discard())) })
+	d.guarded(func() {
+		ctx := klog.NewContext(context.Background(), logr.Discard())
+		key, _ := d.queue.Get()
+		d.loop.settle(ctx, key, d.loop.turn(ctx, key))
+	})
 }
 
 func (d *simulatedDriver) call(i int) {

@@ -202,6 +202,8 @@ type modelMember struct {
 	running bool
 	end     velerov1.RestoreStatus
 	results func() migration.Results
+	// panics says where there is a bug: in "observe" or in "create".
+	panics string
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
@@ -256,6 +258,9 @@ func (m *modelMember) Ask(_ context.Context, uid types.UID) migration.Member {
 }
 
 func (m *modelMember) observe(uid types.UID) migration.Member {
+	if m.panics == "observe" {
+		panic("a bug in observe")
+	}
 	seen := migration.Member{Locations: []velerov1.BackupStorageLocation{{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
 		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
@@ -289,8 +294,11 @@ func (m *modelMember) change(f func()) {
 // create does what is common to all creates; it tells whether to go on.
 func (m *modelMember) create(ctx context.Context, kind, name string, exists func() bool, store func()) (err error) {
 	m.mutex.Lock()
-	hang := m.hang
+	hang, panics := m.hang, m.panics
 	m.mutex.Unlock()
+	if panics == "create" {
+		panic("a bug in create")
+	}
 	if hang {
 		<-ctx.Done()
 		return ctx.Err()

@@ -1,0 +1,49 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/klog/v2"
+)
+
+var (
+	panics = metrics.NewCounter(&metrics.CounterOpts{
+		Namespace: "migrate", Name: "panics_total", StabilityLevel: metrics.ALPHA,
+		Help: "Panics that were contained: each is a bug, and its stack is in the log.",
+	})
+	registerMetrics = sync.OnceFunc(func() { legacyregistry.MustRegister(panics) })
+)
+
+// PanicError is a panic that was contained. Its text has no stack: that is in the log.
+type PanicError struct {
+	// Value is what was panicked with.
+	Value any
+}
+
+// Error says that it is a bug, and where to find more.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("internal error (a bug, please report it with the stack in the log of the server): panic: %v", e.Value)
+}
+
+// Do calls f and returns its error. A panic of f is logged with its stack by the
+// logger of ctx, counted in migrate_panics_total and returned as a PanicError.
+// Goroutines that f starts are not covered.
+func Do(ctx context.Context, f func() error) (err error) {
+	registerMetrics()
+	defer func() {
+		if r := recover(); r != nil {
+			panics.Inc()
+			klog.FromContext(ctx).Error(nil, "Observed a panic", "panic", fmt.Sprint(r), "stacktrace", string(debug.Stack()))
+			err = &PanicError{r}
+		}
+	}()
+	return f()
+}
