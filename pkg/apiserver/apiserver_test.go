@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
@@ -109,6 +111,20 @@ func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
 	s.stop(t)
 }
 
+// A driver that stands still is restarted; until then the replica is ready, for it serves.
+func TestADriverThatStandsStillIsNotLive(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd, healthz.NamedCheck("standstill", func(*http.Request) error {
+		return errors.New("the sync of Migrate default/app has not returned")
+	}))
+	if body, err := s.get("/livez?verbose"); err == nil || !strings.Contains(body, "[-]standstill failed") {
+		t.Errorf("livez: %s, %v", body, err)
+	}
+	if _, err := s.get("/readyz"); err != nil {
+		t.Errorf("readyz: %v", err)
+	}
+	s.stop(t)
+}
+
 func TestProtobufIsNotOffered(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd)
 	create(t, s)
@@ -149,6 +165,7 @@ type server struct {
 	client   versioned.Interface
 	recorder *storage.Recorder
 	drive    func(context.Context, *server) error
+	checks   []healthz.HealthChecker
 	stopping context.CancelFunc
 	ended    chan error
 }
@@ -161,18 +178,21 @@ func waitForEnd(ctx context.Context, _ *server) error {
 // Run is the driver's.
 func (s *server) Run(ctx context.Context) error { return s.drive(ctx, s) }
 
+// LivenessChecks is the driver's.
+func (s *server) LivenessChecks() []healthz.HealthChecker { return s.checks }
+
 // LiveStatus is the driver's.
 func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	return &v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseRestoreInProgress}, nil
 }
 
-func start(t *testing.T, dir string, drive func(context.Context, *server) error) *server {
+func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {
 	t.Helper()
 	embedded, err := etcd.Start(t.Context(), etcd.Config{Dir: dir, QuotaBytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{drive: drive, ended: make(chan error, 1)}
+	s := &server{drive: drive, checks: checks, ended: make(chan error, 1)}
 	config := s.config(t, embedded.Endpoint())
 	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		s.recorder = recorder

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -20,9 +21,17 @@ import (
 // Driver drives migrations in the background and tells their live status.
 type Driver interface {
 	storage.LiveStatus
-	// Run returns when ctx has ended and all that it began is finished.
+	// Run returns when ctx has ended and all that it began is finished, with an error if
+	// that takes too long.
 	Run(ctx context.Context) error
+	// LivenessChecks are those of /livez: what is wrong when one fails only a restart ends.
+	LivenessChecks() []healthz.HealthChecker
 }
+
+// stopPatience is how long a driver is waited for. It is more than a driver needs that
+// waits for what runs and gives its Lease up, 15 s, and well below
+// terminationGracePeriodSeconds of artifacts/deploy.
+const stopPatience = 20 * time.Second
 
 // background runs a driver between two hooks of a server.
 type background struct {
@@ -52,7 +61,11 @@ func (b *background) addTo(server *genericapiserver.GenericAPIServer) error {
 	if err := server.AddPreShutdownHook("stop-"+name, b.stop); err != nil {
 		return err
 	}
-	return server.AddHealthChecks(healthz.NamedCheck(name, b.check))
+	if err := server.AddHealthChecks(healthz.NamedCheck(name, b.check)); err != nil {
+		return err
+	}
+	// A replica whose driver stands still serves the API until it is restarted.
+	return server.AddLivezChecks(0, b.driver.LivenessChecks()...)
 }
 
 func (b *background) start(genericapiserver.PostStartHookContext) error {
@@ -60,10 +73,20 @@ func (b *background) start(genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// stop returns when the driver has finished what it began.
+// stop returns when the driver has finished what it began, or stopPatience later. That
+// is logged and no error: after one the server would not wait for requests any more.
 func (b *background) stop() error {
 	b.cancel()
-	b.running.Wait()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		b.running.Wait()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(stopPatience):
+		klog.FromContext(b.ctx).Error(nil, "The driver has not stopped, the server stops without it", "waited", stopPatience)
+	}
 	return nil
 }
 

@@ -186,7 +186,7 @@ func (l *loop) stillWanted(ctx context.Context, m *v1alpha1.Migrate) error {
 // that is being deleted and waits for a finalizer is live: what runs for it is observed
 // until its end is recorded. The error is errUnwanted if it is not live.
 func (l *loop) stillLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
-	fresh, err := l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+	fresh, err := l.read(ctx, m)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, unwanted(m)

@@ -20,6 +20,21 @@
 // object is really gone, why Velero makes no progress with one, and, before an end
 // is recorded, what its errors were.
 //
+// Each write of an action into a member confirms with a GET right before that the
+// Migrate is stored, has not ended and is not being deleted (wantedMember). For one that
+// is being deleted and waits for a finalizer nothing is begun, but what runs is observed
+// until its end is recorded.
+//
+// A leader that loses its Lease, or can't renew it for RenewDeadline, has the contexts of
+// all syncs and calls end at once, which is before the LeaseDuration is over and another
+// may lead. The Lease is given up only after all of them have returned. What has not
+// returned stopPatience after that is an error of Run: then the Lease runs out, and the
+// process must end.
+//
+// Whether the loop goes on is checked by /livez (liveness.go): a sync that does not
+// return, a queue that is not served, and a leader that neither renews nor stops. What
+// only a member, the host or the storage can end fails none of these.
+//
 // Calls to a member run beside the loop, one at a time for each Migrate and
 // cluster, so a member that hangs delays nobody else.
 //

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/leaderelection"
@@ -23,6 +25,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
+
+// releaseTimeout bounds giving the Lease up.
+const releaseTimeout = 5 * time.Second
 
 // Host is the host's inventory of fleets and clusters; package fleet has the real
 // one.
@@ -135,7 +140,8 @@ type LeaderElection struct {
 // Driver drives migrations and tells their live status.
 type Driver struct {
 	Config
-	asking singleflight.Group
+	asking     singleflight.Group
+	leadership *leaderelection.HealthzAdaptor
 
 	mutex   sync.Mutex
 	running *loop
@@ -144,18 +150,18 @@ type Driver struct {
 // New makes a Driver. It does no I/O.
 func New(config Config) *Driver {
 	registerMetrics()
-	d := &Driver{Config: config}
+	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit)}
 	config.Host.OnChange(d.hostChanged)
 	return d
 }
 
 // Run drives migrations whenever this replica leads, until ctx ends and every call
 // that it began has returned. A call that the end cuts off is made again by the
-// next leader.
+// next leader. It is an error if something goes on for stopPatience after the end, or
+// after the lead was lost; then the process must end, too.
 func (d *Driver) Run(ctx context.Context) error {
 	if d.LeaderElection == nil {
-		d.lead(ctx)
-		return nil
+		return d.lead(ctx)
 	}
 	for ctx.Err() == nil {
 		if err := d.campaign(ctx); err != nil {
@@ -165,16 +171,17 @@ func (d *Driver) Run(ctx context.Context) error {
 	return nil
 }
 
-// campaign waits to lead, leads, and returns when the lead is lost.
+// campaign waits to lead, leads, and returns when the lead is lost. The Lease is renewed
+// until the loop has ended, and given up only then. It is not given up by the elector,
+// which does so before it says that the lead is lost.
 func (d *Driver) campaign(ctx context.Context) error {
 	started := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name:            "migrate-apiserver",
-		Lock:            d.LeaderElection.Lock,
-		LeaseDuration:   d.LeaderElection.LeaseDuration,
-		RenewDeadline:   d.LeaderElection.RenewDeadline,
-		RetryPeriod:     d.LeaderElection.RetryPeriod,
-		ReleaseOnCancel: true,
+		Name:          "migrate-apiserver",
+		Lock:          d.LeaderElection.Lock,
+		LeaseDuration: d.LeaderElection.LeaseDuration,
+		RenewDeadline: d.LeaderElection.RenewDeadline,
+		RetryPeriod:   d.LeaderElection.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) { started <- ctx },
 			OnStoppedLeading: func() {},
@@ -183,32 +190,70 @@ func (d *Driver) campaign(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("leader election: %w", err)
 	}
+	d.leadership.SetLeaderElection(elector)
+	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		elector.Run(ctx)
+		elector.Run(electing)
 	}()
 	select {
 	case leading := <-started:
-		d.lead(leading)
+		err = d.leadUntil(leading, ctx.Done())
+	case <-ctx.Done():
 	case <-stopped:
 	}
+	stopElecting()
 	<-stopped
+	if err != nil {
+		return err // what goes on may write: the Lease runs out
+	}
+	d.release(ctx)
 	return nil
 }
 
-// lead keeps the inventory and runs the loop until ctx ends.
-func (d *Driver) lead(ctx context.Context) {
+// leadUntil leads until ctx ends, which is when the lead is lost, or stop is closed.
+func (d *Driver) leadUntil(ctx context.Context, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-stop:
+		case <-ctx.Done():
+		}
+	}()
+	return d.lead(ctx)
+}
+
+// release gives the Lease up if this replica holds it, so that the next leader need not
+// wait until it runs out.
+func (d *Driver) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	lock := d.LeaderElection.Lock
+	held, _, err := lock.Get(ctx)
+	if err == nil && held.HolderIdentity == lock.Identity() {
+		now := metav1.NewTime(d.Clock.Now())
+		// As the elector of client-go does it.
+		err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaderTransitions: held.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
+		})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		klog.FromContext(ctx).Error(err, "The Lease could not be released and runs out", "lock", lock.Describe())
+	}
+}
+
+// lead runs the loop until ctx ends.
+func (d *Driver) lead(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
 	logger.Info("Driving migrations")
 	defer logger.Info("No longer driving migrations")
 	l := newLoop(d.Config)
 	d.setRunning(l)
 	defer d.setRunning(nil)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { d.Host.Run(ctx) })
-	l.run(ctx)
+	return l.run(ctx)
 }
 
 func (d *Driver) setRunning(l *loop) {
@@ -217,11 +262,15 @@ func (d *Driver) setRunning(l *loop) {
 	d.running = l
 }
 
-func (d *Driver) hostChanged(namespace string) {
+// leads is the loop of this replica while it leads, nil otherwise.
+func (d *Driver) leads() *loop {
 	d.mutex.Lock()
-	l := d.running
-	d.mutex.Unlock()
-	if l != nil {
+	defer d.mutex.Unlock()
+	return d.running
+}
+
+func (d *Driver) hostChanged(namespace string) {
+	if l := d.leads(); l != nil {
 		l.enqueueNamespace(namespace)
 	}
 }

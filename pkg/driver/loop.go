@@ -52,6 +52,13 @@ const (
 	// firstTurnRetry and lastTurnRetry bound the time between two tries of a turn that failed, for
 	// our own storage does not tell when it works again.
 	firstTurnRetry, lastTurnRetry = 5 * time.Millisecond, 30 * time.Second
+	// storageTimeout bounds each read and each record of a Migrate. It is far more than a
+	// storage that works needs.
+	storageTimeout = 30 * time.Second
+	// stopPatience is how long what runs is waited for after the loop is told to stop. All
+	// that waits for another ends with its context, in milliseconds; what does not may
+	// never end. It is well below terminationGracePeriodSeconds of artifacts/deploy.
+	stopPatience = 10 * time.Second
 	// hostPatience is how long the first turns wait for the host to be read.
 	hostPatience = 5 * time.Second
 	// firstRetry and lastRetry bound the time between two tries of a write that a
@@ -68,6 +75,9 @@ type loop struct {
 	lister   backuplisters.MigrateLister
 	retries  *flowcontrol.Backoff
 	acting   sync.WaitGroup
+	// syncs and calls are those that run.
+	syncs, calls *activities
+	service      service
 	// beside runs a call for a Migrate in the background.
 	beside func(key types.NamespacedName, call func())
 
@@ -87,36 +97,62 @@ func newLoop(config Config) *loop {
 		informer: migrates.Informer(),
 		lister:   migrates.Lister(),
 		retries:  flowcontrol.NewBackOff(firstRetry, lastRetry),
+		syncs:    newActivities(config.Clock),
+		calls:    newActivities(config.Clock),
 		tracks:   map[types.NamespacedName]*track{},
 	}
 	l.beside = l.background
 	return l
 }
 
-// run turns every live Migrate whenever something that it depends on changes,
-// until ctx ends and all that it began is finished.
-func (l *loop) run(ctx context.Context) {
-	defer l.forgetAll()
-	defer l.acting.Wait()
+// run turns every live Migrate whenever something that it depends on changes, until
+// ctx ends and all that it began has ended. What has not ended stopPatience after that
+// is an error: it goes on, and may still write.
+func (l *loop) run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() {
+		err := l.serve(ctx)
+		l.acting.Wait()
+		l.forgetAll()
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	l.queue.ShutDown()
+	select {
+	case err := <-ended:
+		return err
+	case <-l.Clock.After(stopPatience):
+		return fmt.Errorf("not all that runs has ended %s after the stop: syncs %v, calls in the background %v", stopPatience, l.syncs, l.calls)
+	}
+}
+
+// serve keeps the inventory of the host and turns Migrates until ctx ends.
+func (l *loop) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer l.factory.Shutdown()
 	defer l.queue.ShutDown()
+	defer cancel()
 
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    l.enqueueObject,
 		UpdateFunc: func(_, obj any) { l.enqueueObject(obj) },
 		DeleteFunc: l.enqueueObject,
 	}); err != nil {
-		klog.FromContext(ctx).Error(err, "Can't watch Migrates")
-		return
+		return fmt.Errorf("watching Migrates: %w", err)
 	}
+	wg.Go(func() { l.Host.Run(ctx) })
 	l.factory.StartWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
-		return
+		return nil
 	}
 	l.awaitHost(ctx)
 
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	wg.Go(func() {
 		if cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced) {
 			l.enqueueNamespace(metav1.NamespaceAll)
@@ -129,7 +165,7 @@ func (l *loop) run(ctx context.Context) {
 		})
 	}
 	<-ctx.Done()
-	l.queue.ShutDown()
+	return nil
 }
 
 // awaitHost gives the host a moment to be read, so that no Migrate is told that
@@ -143,6 +179,7 @@ func (l *loop) awaitHost(ctx context.Context) {
 // background runs a call for a Migrate until it returns. A panic ends the call alone.
 func (l *loop) background(key types.NamespacedName, call func()) {
 	l.acting.Go(func() {
+		defer l.calls.begin(key)()
 		ctx := withMigrate(context.Background(), key)
 		_ = recovery.Do(ctx, func() error { // what has panicked is logged
 			call()
@@ -159,6 +196,7 @@ func (l *loop) turnNext(ctx context.Context) bool {
 		return false
 	}
 	defer l.queue.Done(key)
+	defer l.syncs.begin(key)()
 	ctx = withMigrate(ctx, key)
 	l.settle(ctx, key, recovery.Do(ctx, func() error { return l.turn(ctx, key) }))
 	return true
@@ -237,6 +275,8 @@ func (l *loop) record(ctx context.Context, t *track, m *v1alpha1.Migrate, seen m
 	}
 	update := m.DeepCopy()
 	update.Status = status
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
 	recorded, err := l.Recorder.Record(ctx, update)
 	if err != nil {
 		return nil, fmt.Errorf("recording the status: %w", err)
@@ -254,7 +294,7 @@ func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migr
 	if len(actions) == 0 {
 		return nil
 	}
-	fresh, err := l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+	fresh, err := l.read(ctx, m)
 	if err != nil {
 		return fmt.Errorf("reading the Migrate before acting: %w", err)
 	}
@@ -265,6 +305,13 @@ func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migr
 		l.begin(ctx, t, m, seen.Host, action)
 	}
 	return nil
+}
+
+// read confirms m with a GET.
+func (l *loop) read(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
+	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
+	defer cancel()
+	return l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
 }
 
 func (l *loop) enqueueObject(obj any) {

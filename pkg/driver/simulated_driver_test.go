@@ -74,8 +74,10 @@ func (s *simulation) startDriver() {
 		queue:   d.queue,
 		lister:  simulatedLister{d: d},
 		retries: flowcontrol.NewFakeBackOff(firstRetry, lastRetry, s.clock),
-		beside:  func(_ types.NamespacedName, call func()) { d.calls = append(d.calls, besideCall{call, len(s.versions)}) },
-		tracks:  map[types.NamespacedName]*track{},
+		beside: func(_ types.NamespacedName, call func()) {
+			d.calls = append(d.calls, besideCall{call, len(s.versions)})
+		},
+		tracks: map[types.NamespacedName]*track{},
 	}
 	s.drivers = append(s.drivers, d)
 	s.two = s.two || len(s.drivers) > 1

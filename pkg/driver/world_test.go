@@ -45,6 +45,8 @@ type world struct {
 	records int
 	// refuse is how many records are yet to be refused.
 	refuse int
+	// stuck has records wait until it is closed, whatever their context says.
+	stuck chan struct{}
 
 	permissions
 }
@@ -143,6 +145,9 @@ func (w *world) recordCount() int {
 
 // Record is the store's, with its precondition.
 func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
+	if w.stuck != nil {
+		<-w.stuck
+	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	if w.refuse > 0 {
@@ -207,6 +212,8 @@ type modelMember struct {
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
+	// stuck has creates wait until it is closed, whatever their context says.
+	stuck chan struct{}
 	// unaware is how many Restores are refused because Velero has not noticed their
 	// Backup.
 	unaware int
@@ -296,6 +303,9 @@ func (m *modelMember) create(ctx context.Context, kind, name string, exists func
 	m.mutex.Lock()
 	hang, panics := m.hang, m.panics
 	m.mutex.Unlock()
+	if m.stuck != nil {
+		<-m.stuck
+	}
 	if panics == "create" {
 		panic("a bug in create")
 	}
