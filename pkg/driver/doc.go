@@ -20,6 +20,10 @@
 // object is really gone, why Velero makes no progress with one, and, before an end
 // is recorded, what its errors were.
 //
+// A live read never tells an end that is not recorded, be it of one cluster, since only
+// the record makes it final: before that the loop reads the errors, and what it sees then
+// may be another end.
+//
 // Each write of an action into a member confirms with a GET right before that the
 // Migrate is stored, has not ended and is not being deleted (wantedMember). For one that
 // is being deleted and waits for a finalizer nothing is begun, but what runs is observed

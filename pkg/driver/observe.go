@@ -165,8 +165,8 @@ func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration
 }
 
 // LiveStatus is m's status, computed from what the host and the members say when
-// they are asked now. Simultaneous calls for one Migrate share one round of
-// questions, and its error; a panic is one.
+// they are asked now; it has no end that is not recorded. Simultaneous calls for one
+// Migrate share one round of questions, and its error; a panic is one.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	if migration.IsTerminal(m.Status.Phase) {
 		return m.Status.DeepCopy(), nil
@@ -179,7 +179,7 @@ func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1
 		err := recovery.Do(ctx, func() error {
 			seen, err := d.ask(ctx, m)
 			if err == nil {
-				status = migration.Status(m, seen, d.Clock.Now())
+				status = migration.LiveStatus(m, seen, d.Clock.Now())
 			}
 			return err
 		})

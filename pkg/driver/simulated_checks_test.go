@@ -55,10 +55,32 @@ func (s *simulation) checkLive(recorded *v1alpha1.Migrate, live *v1alpha1.Migrat
 		return
 	}
 	s.checkKept(&recorded.Status, live)
+	s.checkNoNewEnd(&recorded.Status, live)
 	m := recorded.DeepCopy()
 	m.Status = *live
 	s.checkTruth(m)
 	s.checkConditions(live)
+}
+
+// checkNoNewEnd: no reader is told an end, of the whole or of a cluster, that is not
+// recorded.
+func (s *simulation) checkNoNewEnd(recorded, live *v1alpha1.MigrateStatus) {
+	ends := func(status *v1alpha1.MigrateStatus) map[string]bool {
+		ends := map[string]bool{"the whole": migration.IsTerminal(status.Phase)}
+		if source := status.SourceClusterStatus; source != nil {
+			ends[source.ClusterName] = migration.IsTerminal(source.Phase)
+		}
+		for _, target := range status.TargetClusterStatus {
+			ends[target.ClusterName] = migration.IsTerminal(target.Phase)
+		}
+		return ends
+	}
+	before := ends(recorded)
+	for what, ended := range ends(live) {
+		if ended && !before[what] {
+			s.failf("invariant 3: %s is read as ended, and that is not recorded: %s", what, describe(live))
+		}
+	}
 }
 
 // checkKept: no end is recorded over, of the whole or of a part, and the clusters

@@ -5,8 +5,9 @@
 // to be done next, given what was recorded and what is observed now.
 //
 // It does no I/O and has no clock. Status and Next are called by the driver,
-// which records and acts, and Status by the subresource migrates/status, which
-// answers a reader; so the two can't disagree. Package fleet and package member
+// which records and acts, and LiveStatus by the subresource migrates/status, which
+// answers a reader; it is Status without the ends that are not recorded yet, so the
+// two can't disagree, and an end that a reader was told is never another one later. Package fleet and package member
 // fill in the Observation.
 //
 // Three rules keep a status true when what is observed is old or missing:

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -17,6 +18,18 @@ import (
 // Status is the status of m: what is recorded in it, brought up to date with
 // what is observed. A recorded terminal phase is returned as it is.
 func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
+	return statusOf(m, seen, now, false)
+}
+
+// LiveStatus is the status of m for a reader: as Status, but with no terminal phase, of
+// the whole or of one cluster, that is not recorded. An end that is reported is final,
+// and only the record makes it so: until then the errors of an object are still read, and
+// its member may change. Such a cluster is as it is recorded, with the message of its end.
+func LiveStatus(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
+	return statusOf(m, seen, now, true)
+}
+
+func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds bool) v1alpha1.MigrateStatus {
 	status := *m.Status.DeepCopy()
 	if IsTerminal(status.Phase) {
 		return status
@@ -25,15 +38,39 @@ func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.Migra
 
 	waiting := resolve(m, &status, seen.Host)
 	if source := status.SourceClusterStatus; source != nil {
+		recorded := *source
 		observeSource(m, source, status.TargetClusterStatus, seen, now)
+		if withholdEnds && isNewEnd(recorded.ClusterPart, source.ClusterPart) {
+			recorded.ClusterPart = withEnd(recorded.ClusterPart, source.ClusterPart)
+			*source = recorded
+		}
 		for i := range status.TargetClusterStatus {
-			observeTarget(m, &status.TargetClusterStatus[i], source, seen, now)
+			target := &status.TargetClusterStatus[i]
+			recorded := *target
+			observeTarget(m, target, source, seen, now)
+			if withholdEnds && isNewEnd(recorded.ClusterPart, target.ClusterPart) {
+				recorded.ClusterPart = withEnd(recorded.ClusterPart, target.ClusterPart)
+				*target = recorded
+			}
 		}
 		boundParts(&status)
 	}
 	status.Phase = overallPhase(&status)
 	setConditions(m, &status, seen, waiting, now)
 	return status
+}
+
+// isNewEnd says whether a part has come to an end since it was recorded.
+func isNewEnd(recorded, observed v1alpha1.ClusterPart) bool {
+	return IsTerminal(observed.Phase) && !IsTerminal(recorded.Phase)
+}
+
+// withEnd is a part as it is recorded, with the message of the end that is observed.
+func withEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
+	recorded.Phase = cmp.Or(recorded.Phase, v1alpha1.MigratePhasePending)
+	recorded.Reason = cmp.Or(recorded.Reason, ReasonConnecting)
+	recorded.Message = Shorten("Not recorded yet: "+ended.Message, maxMessageLength)
+	return recorded
 }
 
 // IsTerminal says whether a phase is an end, which never changes.

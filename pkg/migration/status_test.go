@@ -532,3 +532,60 @@ func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 	s.wantPhase("Pending")
 }
+
+// TestALiveStatusHasNoEndThatIsNotRecorded reads live before and after each end is recorded.
+func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
+	for name, test := range map[string]struct {
+		end               func(*scene)
+		part              func(*v1alpha1.MigrateStatus) v1alpha1.ClusterPart
+		before, of, after v1alpha1.MigratePhase
+		message           string
+	}{
+		"a Backup that failed": {
+			func(s *scene) {
+				s.with(m1, func(m *Member) { m.Backup = m.Backup.DeepCopy(); m.Backup.Status.Phase = "Failed" })
+			},
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
+				return status.SourceClusterStatus.ClusterPart
+			},
+			"BackupInProgress", "BackupInProgress", "Failed", "Not recorded yet: Backup m1-migrate-default-app-c948154d ended Failed",
+		},
+		"a Restore that failed partially": {
+			func(s *scene) {
+				s.backup(velerov1.BackupPhaseCompleted, 5)
+				s.next()
+				s.record()
+				s.with(m2, func(m *Member) { m.Restore = m.Restore.DeepCopy(); m.Restore.Status.Phase = "PartiallyFailed" })
+			},
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
+				return status.TargetClusterStatus[0].ClusterPart
+			},
+			"RestoreInProgress", "RestoreInProgress", "PartiallyFailed", "Not recorded yet: Restore m2-migrate-default-app-c948154d ended PartiallyFailed",
+		},
+		"a Restore that was deleted": {
+			func(s *scene) {
+				s.backup(velerov1.BackupPhaseCompleted, 5)
+				s.next()
+				s.record()
+				s.with(m2, func(m *Member) { m.Restore = nil })
+			},
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
+				return status.TargetClusterStatus[0].ClusterPart
+			},
+			"RestoreInProgress", "RestoreInProgress", "Failed", "Not recorded yet: Restore m2-migrate-default-app-c948154d was deleted",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, m2).begun()
+			test.end(s)
+			live := LiveStatus(s.m, s.seen, s.now)
+			if part := test.part(&live); live.Phase != test.before || part.Phase != test.of || !strings.HasPrefix(part.Message, test.message) {
+				t.Errorf("before: the whole is %s, the part %s: %q", live.Phase, part.Phase, part.Message)
+			}
+			s.record()
+			if live = LiveStatus(s.m, s.seen, s.now); live.Phase != test.after {
+				t.Errorf("after: %s, want %s", live.Phase, test.after)
+			}
+		})
+	}
+}

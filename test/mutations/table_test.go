@@ -77,7 +77,7 @@ var mutations = []mutation{
 	{
 		"a Migrate that is being deleted goes on", "pkg/driver/act.go",
 		"if err == nil && fresh.DeletionTimestamp != nil {",
-		"if false {",
+		"if err == nil && fresh == nil {",
 	},
 	{
 		"a write does not confirm its Migrate", "pkg/driver/act.go",
@@ -103,5 +103,10 @@ var mutations = []mutation{
 		"the end of a part is not kept", "pkg/migration/status.go",
 		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, source.BackupStatusInCluster",
 		"was, before := *part, progressOf(*part, source.BackupStatusInCluster",
+	},
+	{
+		"a reader is told an end that is not recorded", "pkg/driver/observe.go",
+		"status = migration.LiveStatus(",
+		"status = migration.Status(",
 	},
 }
