@@ -19,6 +19,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 // maxReads is how many clusters of one Migrate are read from the host at once.
@@ -194,13 +195,16 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 	group.SetLimit(maxReads)
 	for i, c := range clusters {
 		group.Go(func() error {
-			obj, err := get(c.Kind, c.Name)
+			err := recovery.Do(context.Background(), func() error {
+				obj, err := get(c.Kind, c.Name)
+				if obj != nil {
+					found := readCluster(c.Kind, obj)
+					states[i] = &migration.ClusterState{Ready: found.ready, VeleroNamespace: found.veleroNamespace}
+				}
+				return err
+			})
 			if err != nil {
 				failures[i] = fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err)
-			}
-			if obj != nil {
-				found := readCluster(c.Kind, obj)
-				states[i] = &migration.ClusterState{Ready: found.ready, VeleroNamespace: found.veleroNamespace}
 			}
 			return nil
 		})

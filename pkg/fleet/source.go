@@ -17,6 +17,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
+
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 // absentRecheck is how often it is looked whether a CRD has been installed
@@ -171,10 +173,15 @@ func (s *source) added(obj any) {
 func (s *source) updated(before, after any) {
 	b, ok := before.(*unstructured.Unstructured)
 	a, ok2 := after.(*unstructured.Unstructured)
-	if ok && ok2 && reflect.DeepEqual(s.kind.matters(b), s.kind.matters(a)) {
-		return
+	same := false
+	// What can't be compared has changed.
+	_ = recovery.Do(context.Background(), func() error {
+		same = ok && ok2 && reflect.DeepEqual(s.kind.matters(b), s.kind.matters(a))
+		return nil
+	})
+	if !same {
+		s.added(after)
 	}
-	s.added(after)
 }
 
 func (s *source) set(f func()) {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 // ErrVeleroNamespace says that what a cluster object's annotation says can't be the
@@ -43,7 +44,15 @@ func (m *Member) connection(ctx context.Context) (*connection, error) {
 	if c := m.current(); c != nil {
 		return c, nil
 	}
-	return m.refresh(ctx)
+	var conn *connection
+	err := recovery.Do(ctx, func() (err error) { // a kubeconfig is input
+		conn, err = m.refresh(ctx)
+		return err
+	})
+	if panicked := new(recovery.PanicError); errors.As(err, &panicked) {
+		err = &accessError{err}
+	}
+	return conn, err
 }
 
 // current returns the connection if it is known to be the right one.

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 // ErrVeleroNotInstalled says that a member doesn't know Velero's kinds.
@@ -55,6 +56,7 @@ func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *
 		done(settled(ctx, err))
 		return none, err
 	}
+	call = contained(call)
 	result, err := call(ctx, conn)
 	if apierrors.IsUnauthorized(err) {
 		// The credentials may have been renewed since they were read. The call was
@@ -80,6 +82,17 @@ func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *
 	}
 	done(outcome)
 	return none, explain(ctx, err)
+}
+
+// contained is a call whose panic, be it over what the member answered, is its error.
+func contained[T any](call func(context.Context, *connection) (T, error)) func(context.Context, *connection) (T, error) {
+	return func(ctx context.Context, conn *connection) (result T, err error) {
+		err = recovery.Do(ctx, func() (err error) {
+			result, err = call(ctx, conn)
+			return err
+		})
+		return result, err
+	}
 }
 
 // settled is what a failed attempt tells the circuit: nothing if the member

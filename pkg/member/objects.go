@@ -162,9 +162,11 @@ func (o *objects[T]) UpdateResourceVersion(version string) {
 
 func (o *objects[T]) change(f func(changes sets.Set[types.UID])) {
 	changes := sets.New[types.UID]()
-	o.mu.Lock()
-	f(changes)
-	o.mu.Unlock()
+	func() {
+		o.mu.Lock()
+		defer o.mu.Unlock() // f may panic, and that is contained
+		f(changes)
+	}()
 	if len(changes) > 0 {
 		o.changed(changes)
 	}

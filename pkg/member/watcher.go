@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
@@ -124,8 +125,13 @@ func keep[T object, L runtime.Object](ctx context.Context, w *watcher, conn *con
 	lw := &listWatch[L]{watcher: w, conn: conn, name: name, selector: selector, from: from}
 	for failures := 0; ctx.Err() == nil; failures++ {
 		started := time.Now()
-		// What is wrong has been noted where it happened, by lw.
-		_ = cache.NewReflectorWithOptions(lw, example, store, cache.ReflectorOptions{Name: w.member.String()}).ListAndWatchWithContext(ctx)
+		err := recovery.Do(ctx, func() error {
+			return cache.NewReflectorWithOptions(lw, example, store, cache.ReflectorOptions{Name: w.member.String()}).ListAndWatchWithContext(ctx)
+		})
+		// What else is wrong has been noted where it happened, by lw.
+		if panicked := new(recovery.PanicError); errors.As(err, &panicked) {
+			w.note(name, err)
+		}
 		if time.Since(started) >= healthyWatch {
 			failures = 0
 		}

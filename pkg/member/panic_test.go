@@ -1,0 +1,69 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
+)
+
+// brokenHost has a bug in how it reads a kubeconfig.
+type brokenHost struct{}
+
+func (brokenHost) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
+	panic("a bug over a kubeconfig")
+}
+
+func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
+	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
+	var panicked *recovery.PanicError
+	if seen := m.Ask(t.Context(), "u1"); !errors.As(seen.Err, &panicked) {
+		t.Errorf("Ask: %v, want a PanicError", seen.Err)
+	}
+}
+
+func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
+	server := newAPIServer(t)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	_, err := do(t.Context(), m, "get something", func(context.Context, *connection) (any, error) { panic("a bug over an answer") })
+	var panicked *recovery.PanicError
+	if !errors.As(err, &panicked) {
+		t.Errorf("do: %v, want a PanicError", err)
+	}
+}
+
+// TestAWatchGoesOnAfterAPanic has a bug panic over what a watch brings.
+func TestAWatchGoesOnAfterAPanic(t *testing.T) {
+	server := newAPIServer(t)
+	server.put("backups", backupOf("b1", "u1"))
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
+	var panicked atomic.Bool
+	changes := make(chan types.UID, 1000)
+	watch := pool.Watch("default", velero1, func(uid types.UID) {
+		if uid == "u2" && !panicked.Swap(true) {
+			panic("a bug over an object")
+		}
+		changes <- uid
+	})
+	t.Cleanup(watch.Stop)
+	server.awaitWatches(3)
+	server.put("backups", backupOf("b2", "u2"))
+	server.put("backups", backupOf("b3", "u3"))
+	timeout := time.After(20 * time.Second)
+	for uid := types.UID(""); uid != "u3"; {
+		select {
+		case uid = <-changes:
+		case <-timeout:
+			t.Fatal("the watch did not go on")
+		}
+	}
+}
