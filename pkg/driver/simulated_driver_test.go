@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -41,7 +42,7 @@ type simulatedDriver struct {
 	decided int
 	// confirmed is how many versions the Migrate had when the call under way read it, if
 	// that was the last request that it made; 0 if it was not.
-	confirmed int
+	confirmed atomic.Int64
 	// heard is up to where in its history the driver knows the Migrate.
 	heard int
 	// stalled says that it hears nothing of the Migrate for now.
@@ -97,10 +98,9 @@ func (s *simulation) crash(d *simulatedDriver) {
 
 // guarded does something that the driver may die of.
 func (d *simulatedDriver) guarded(do func()) {
-	confirmed := d.confirmed
-	d.confirmed = 0
+	confirmed := d.confirmed.Swap(0)
 	defer func() {
-		d.confirmed = confirmed
+		d.confirmed.Store(confirmed)
 		r := recover()
 		c, died := r.(crashed)
 		switch {
@@ -287,6 +287,6 @@ type simulatedMigrates struct {
 
 func (m simulatedMigrates) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1alpha1.Migrate, error) {
 	m.d.request()
-	m.d.confirmed = len(m.d.s.versions)
+	m.d.confirmed.Store(int64(len(m.d.s.versions)))
 	return m.d.s.get(name)
 }

@@ -315,7 +315,7 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 func create[T modelvelero.Object](c callTo, object T) (T, error) {
 	var created modelvelero.Object
 	key := modelvelero.KeyOf(object)
-	d, s, decided, confirmed := c.d, c.d.s, c.d.decided, c.d.confirmed
+	d, s, decided, confirmed := c.d, c.d.s, c.d.decided, int(c.d.confirmed.Load())
 	err := d.write(aCreate{key, c.c}, func() (err error) {
 		if err := c.mayCreate(object); err != nil {
 			return err
@@ -389,7 +389,7 @@ func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest,
 
 // ask makes a request for Velero in a member, and has it answered.
 func (c callTo) ask(request metav1.Object, answer func() error) error {
-	confirmed, uid := c.d.confirmed, types.UID(request.GetLabels()[velero.MigrateUIDLabel])
+	confirmed, uid := int(c.d.confirmed.Load()), types.UID(request.GetLabels()[velero.MigrateUIDLabel])
 	return c.d.write(aCreate{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
 		c.d.s.checkWanted(c.c, "request", uid, confirmed)
 		if err := c.member().fault; err != nil {

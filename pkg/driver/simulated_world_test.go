@@ -357,7 +357,7 @@ func (d *simulatedDriver) write(what fmt.Stringer, do func() error) error {
 
 // request is before each request of a driver: one that is dead makes none.
 func (d *simulatedDriver) request() {
-	d.confirmed = 0
+	d.confirmed.Store(0)
 	d.s.meanwhile()
 	if d.dead {
 		panic(crashed{d})
