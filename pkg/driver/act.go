@@ -135,9 +135,13 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 			return backup, err
 		}
 	}
-	volumes, err := source.PodVolumeBackups(ctx, action.Restore.Spec.BackupName)
+	all, err := source.PodVolumeBackups(ctx, action.Restore.Spec.BackupName)
 	if err != nil {
 		return nil, err
+	}
+	volumes, err := velero.VolumesToHandOver(m, all)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", action.Source.Name, err)
 	}
 	if backup == nil {
 		// PodVolumeBackups are collected with their Backup, so only while it is there are
@@ -147,7 +151,7 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
 			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
 		}
-		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m, action.Restore.Spec.BackupName, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}

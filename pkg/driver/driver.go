@@ -65,7 +65,7 @@ type Members interface {
 type Watch interface {
 	// Observe is what the member last said of a Migrate; not ok until it has been
 	// asked once.
-	Observe(uid types.UID) (seen migration.Member, ok bool)
+	Observe(of migration.Objects) (seen migration.Member, ok bool)
 	// Stop ends the watch.
 	Stop()
 }
@@ -73,7 +73,7 @@ type Watch interface {
 // Member is one member cluster's Velero. Every call has a deadline of its own.
 type Member interface {
 	// Ask is what the member has of a Migrate when it is asked now.
-	Ask(ctx context.Context, uid types.UID) migration.Member
+	Ask(ctx context.Context, of migration.Objects) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
 	// Review says why somebody may not do in the member what a review says; empty if

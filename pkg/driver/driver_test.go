@@ -5,6 +5,7 @@ package driver
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -58,16 +60,76 @@ func TestOneSourceToTwoTargets(t *testing.T) {
 func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m1].pvbs = []velerov1.PodVolumeBackup{{ObjectMeta: metav1.ObjectMeta{Name: "p"}}}
+		w.members[m1].pvbs = []velerov1.PodVolumeBackup{podVolumeBackup("shop", "db-0")}
 		stop := w.drive()
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		stop()
 
 		w.wantPhase("Completed")
-		w.wantCreates(m2, "backups "+backupName, "podvolumebackups p", "restores "+restoreName)
+		w.wantCreates(m2, "backups "+backupName, "podvolumebackups "+backupName+"-4d16e5ed5a", "restores "+restoreName)
 		if got := w.members[m2].pvbs[0].OwnerReferences[0].UID; got != "backup-in-m2" {
 			t.Errorf("the PodVolumeBackup is owned by %s", got)
+		}
+	})
+}
+
+func podVolumeBackup(namespace, pod string) velerov1.PodVolumeBackup {
+	return velerov1.PodVolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{Name: "p-" + pod},
+		Spec:       velerov1.PodVolumeBackupSpec{Pod: corev1.ObjectReference{Namespace: namespace, Name: pod}, Volume: "data"},
+		Status:     velerov1.PodVolumeBackupStatus{Phase: velerov1.PodVolumeBackupPhaseCompleted, SnapshotID: "s"},
+	}
+}
+
+// TestAnotherBackupWithOurLabelIsNotRestored: the source shows the Backup of another
+// tenant in the same storage, finished and with our label, before there is ours.
+func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].backup = &velerov1.Backup{
+			ObjectMeta: metav1.ObjectMeta{Name: "bank-ledger", UID: "u", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "c948154d-1727"}},
+			Spec:       velerov1.BackupSpec{IncludedNamespaces: []string{"bank"}},
+			Status:     velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted, Progress: &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}},
+		}
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+
+		w.wantPhase("Pending")
+		w.wantCreates(m2)
+		source := w.migrate().Status.SourceClusterStatus
+		const want = "Backup bank-ledger in m1 carries the label backup.kurator.dev/migrate-uid of this Migrate, which did not create it, and is ignored." +
+			" Nothing is begun there until the label is removed or the object deleted."
+		if source.Reason != "UnexpectedObject" || source.Message != want {
+			t.Errorf("the source's status says %s: %s", source.Reason, source.Message)
+		}
+
+		w.members[m1].change(func() { w.members[m1].backup = nil })
+		time.Sleep(aMomentPasses)
+		w.wantPhase("Completed")
+		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
+	})
+}
+
+// TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver: the source says that a pod
+// elsewhere belongs to the Backup.
+func TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop"}}}
+		w.members[m1].pvbs = []velerov1.PodVolumeBackup{podVolumeBackup("shop", "db-0"), podVolumeBackup("bank", "ledger-0")}
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+
+		w.wantPhase("RestoreInProgress")
+		w.wantCreates(m2)
+		target := w.migrate().Status.TargetClusterStatus[0]
+		if target.Reason != "RestoreCreateFailed" || !strings.Contains(target.Message, `m1: PodVolumeBackup p-ledger-0 is of a pod in namespace "bank", which the Migrate does not select`) {
+			t.Errorf("the target's status says %s: %s", target.Reason, target.Message)
 		}
 	})
 }
@@ -238,11 +300,12 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
 		track := l.track(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
-		if _, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, migration.Member{}); ok {
+		of := migration.Objects{UID: m.UID, Backup: backupName}
+		if _, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, of, migration.Member{}); ok {
 			t.Error("something is said of a member that has not answered yet")
 		}
 		synctest.Wait()
-		if seen, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, migration.Member{}); !ok || seen.Backup == nil {
+		if seen, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, of, migration.Member{}); !ok || seen.Backup == nil {
 			t.Error("a Backup that the watch has not seen yet is taken as gone")
 		}
 	})

@@ -30,11 +30,12 @@ const askTimeout = 8 * time.Second
 // them.
 func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) migration.Observation {
 	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
+	objects := migration.ObjectsOf(m, host)
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
 		watch := t.watches[cluster]
-		member, ok := watch.Observe(m.UID)
+		member, ok := watch.Observe(objects[cluster])
 		if ok && member.Err == nil {
-			member, ok = l.confirmed(ctx, t, m, watch.velero, member)
+			member, ok = l.confirmed(ctx, t, m, watch.velero, objects[cluster], member)
 		}
 		if ok && member.Err == nil {
 			member.Diagnosis = l.diagnosis(ctx, t, m, watch.velero, member)
@@ -59,14 +60,14 @@ type confirmation struct {
 // something that is recorded is not in seen: the watch may be behind. It is asked
 // again while the two differ. Until there is an answer to what is recorded now nothing
 // is said of the member.
-func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) (migration.Member, bool) {
+func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
 	if !migration.Misses(m, v.Cluster, seen) {
 		t.confirmations.forget(v.Cluster)
 		return seen, true
 	}
 	recorded := cmp.Or(migration.Recorded(m, v.Cluster))
 	said := inquire(l, t, &t.confirmations, v.Cluster, askInterval, func(before *confirmation) *confirmation {
-		answer := askFor(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster)
+		answer := askFor(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster, of)
 		if answer.Err != nil {
 			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
 				answer.Since = before.answer.Since
@@ -146,8 +147,8 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 
 // askFor asks a member for what it has of m. What is recorded and not found by its
 // label is looked for by its name: somebody may have taken the label off.
-func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster) migration.Member {
-	seen := member.Ask(ctx, m.UID)
+func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
+	seen := member.Ask(ctx, of)
 	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
 	}
@@ -207,12 +208,13 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observ
 		Members: map[migration.Cluster]migration.Member{},
 	}
 	d.authorize(ctx, m, seen.Host)
+	objects := migration.ObjectsOf(m, seen.Host)
 	var mutex sync.Mutex
 	var group errgroup.Group
 	for _, v := range migration.Veleros(m, seen.Host) {
 		group.Go(func() error {
 			return recovery.Do(ctx, func() error {
-				member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster)
+				member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, objects[v.Cluster])
 				mutex.Lock()
 				defer mutex.Unlock()
 				seen.Members[v.Cluster] = member

@@ -85,24 +85,22 @@ func (m *simulatedMember) restart() {
 // veleroNamespace is where the Veleros are, elsewhere where none is.
 const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
 
-// observe is what objects say of a Migrate.
-func observe(objects []modelvelero.Object, uid types.UID) migration.Member {
+// observe is what the objects of a member say of a Migrate.
+func observe(objects []modelvelero.Object, of migration.Objects) migration.Member {
 	var seen migration.Member
+	var backups []*velerov1.Backup
+	var restores []*velerov1.Restore
 	for _, object := range objects {
-		ours := velero.BelongsTo(object.GetLabels(), uid)
 		switch o := object.(type) {
 		case *velerov1.BackupStorageLocation:
 			seen.Locations = append(seen.Locations, *o.DeepCopy())
 		case *velerov1.Backup:
-			if ours && (seen.Backup == nil || o.CreationTimestamp.Before(&seen.Backup.CreationTimestamp)) {
-				seen.Backup = o.DeepCopy()
-			}
+			backups = append(backups, o.DeepCopy())
 		case *velerov1.Restore:
-			if ours && (seen.Restore == nil || o.CreationTimestamp.Before(&seen.Restore.CreationTimestamp)) {
-				seen.Restore = o.DeepCopy()
-			}
+			restores = append(restores, o.DeepCopy())
 		}
 	}
+	of.Pick(&seen, backups, restores)
 	return seen
 }
 
@@ -199,7 +197,7 @@ type simulatedWatch struct {
 	v *view
 }
 
-func (w simulatedWatch) Observe(uid types.UID) (migration.Member, bool) {
+func (w simulatedWatch) Observe(of migration.Objects) (migration.Member, bool) {
 	if w.v.elsewhere {
 		return migration.Member{Err: w.v.err, Since: w.v.since}, w.v.listed || w.v.err != nil
 	}
@@ -210,7 +208,7 @@ func (w simulatedWatch) Observe(uid types.UID) (migration.Member, bool) {
 			objects = append(objects, m.history[key][n-1])
 		}
 	}
-	seen := observe(objects, uid)
+	seen := observe(objects, of)
 	seen.Err = w.v.err
 	if seen.Err != nil {
 		seen.Since = w.v.since
@@ -234,7 +232,7 @@ type callTo struct {
 
 func (c callTo) member() *simulatedMember { return c.d.s.members[c.c] }
 
-func (c callTo) Ask(_ context.Context, uid types.UID) migration.Member {
+func (c callTo) Ask(_ context.Context, of migration.Objects) migration.Member {
 	c.d.request()
 	m := c.member()
 	if m.fault != nil {
@@ -243,7 +241,7 @@ func (c callTo) Ask(_ context.Context, uid types.UID) migration.Member {
 	if c.elsewhere {
 		return migration.Member{}
 	}
-	return observe(m.objects(), uid)
+	return observe(m.objects(), of)
 }
 
 // objects are those that are there now.

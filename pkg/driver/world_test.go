@@ -24,7 +24,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/fake"
 	"kurator.dev/migrate-apiserver/pkg/migration"
-	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 var (
@@ -47,6 +46,9 @@ type world struct {
 	refuse int
 	// stuck has records wait until it is closed, whatever their context says.
 	stuck chan struct{}
+
+	// policy is that of the Migrate.
+	policy *v1alpha1.MigratePolicy
 
 	permissions
 }
@@ -90,6 +92,7 @@ func (w *world) apply(targets ...migration.Cluster) {
 		Spec: v1alpha1.MigrateSpec{
 			SourceCluster: v1alpha1.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Kind: m1.Kind, Name: m1.Name}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
+			Policy:        w.policy,
 		},
 	}
 	for _, c := range targets {
@@ -248,23 +251,23 @@ func (w *modelWatch) Stop() {
 	delete(w.member.watches, w)
 }
 
-func (w *modelWatch) Observe(uid types.UID) (migration.Member, bool) {
+func (w *modelWatch) Observe(of migration.Objects) (migration.Member, bool) {
 	w.member.mutex.Lock()
 	defer w.member.mutex.Unlock()
-	return w.member.observe(uid), true
+	return w.member.observe(of), true
 }
 
-func (m *modelMember) Ask(_ context.Context, uid types.UID) migration.Member {
+func (m *modelMember) Ask(_ context.Context, of migration.Objects) migration.Member {
 	if m.hold != nil {
 		<-m.hold
 	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.asked++
-	return m.observe(uid)
+	return m.observe(of)
 }
 
-func (m *modelMember) observe(uid types.UID) migration.Member {
+func (m *modelMember) observe(of migration.Objects) migration.Member {
 	if m.panics == "observe" {
 		panic("a bug in observe")
 	}
@@ -275,12 +278,15 @@ func (m *modelMember) observe(uid types.UID) migration.Member {
 		}},
 		Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
 	}}}
-	if m.backup != nil && velero.BelongsTo(m.backup.Labels, uid) {
-		seen.Backup = m.backup
+	var backups []*velerov1.Backup
+	var restores []*velerov1.Restore
+	if m.backup != nil {
+		backups = append(backups, m.backup)
 	}
-	if m.restore != nil && velero.BelongsTo(m.restore.Labels, uid) {
-		seen.Restore = m.restore
+	if m.restore != nil {
+		restores = append(restores, m.restore)
 	}
+	of.Pick(&seen, backups, restores)
 	return seen
 }
 

@@ -70,7 +70,7 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), listening, name+":"+port)}, quick())
 			t.Cleanup(pool.Close)
-			seen := pool.Member("default", velero1).Ask(t.Context(), "u1")
+			seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 			if !errors.Is(seen.Err, migration.ErrAddressRefused) {
 				t.Fatalf("got %v, want a refusal", seen.Err)
 			}
@@ -83,7 +83,7 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 	for _, name := range []string{"0x7f.1", "0177.0.0.1", "2130706433"} {
 		pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), listening, name+":"+port)}, quick())
 		t.Cleanup(pool.Close)
-		if seen := pool.Member("default", velero1).Ask(t.Context(), "u1"); seen.Err == nil {
+		if seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1")); seen.Err == nil {
 			t.Errorf("%s: it was asked", name)
 		}
 	}
@@ -122,7 +122,7 @@ func TestBehindAProxy(t *testing.T) {
 			asked.Store("")
 			pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), server.server.Listener.Addr().String(), target)}, through)
 			t.Cleanup(pool.Close)
-			seen := pool.Member("default", velero1).Ask(t.Context(), "u1")
+			seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 			if got := asked.Load(); got != want {
 				t.Errorf("the proxy was asked %q, want %q", got, want)
 			}
@@ -138,7 +138,7 @@ func TestAProxyThatIsInvalid(t *testing.T) {
 	o.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("invalid proxy address s3cret") }
 	pool := NewPool(&host{kubeconfig: newAPIServer(t).kubeconfig()}, o)
 	t.Cleanup(pool.Close)
-	seen := pool.Member("default", velero1).Ask(t.Context(), "u1")
+	seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 	if seen.Err == nil || strings.Contains(seen.Err.Error(), "s3cret") {
 		t.Errorf("got %v", seen.Err)
 	}

@@ -55,28 +55,29 @@ func newMember(k key, kubeconfigs Kubeconfigs, o Options) *Member {
 	}
 }
 
-// Ask observes what the member has for a Migrate, as a Watch would. Objects are
-// found by the Migrate's UID.
-func (m *Member) Ask(ctx context.Context, uid types.UID) migration.Member {
+// Ask observes what the member has for a Migrate, as a Watch would.
+func (m *Member) Ask(ctx context.Context, of migration.Objects) migration.Member {
 	var (
-		seen migration.Member
-		errs [3]error
-		wg   sync.WaitGroup
+		seen     migration.Member
+		backups  []*velerov1.Backup
+		restores []*velerov1.Restore
+		errs     [3]error
+		wg       sync.WaitGroup
 	)
 	wg.Go(func() {
 		list, err := do(ctx, m, "list backups", func(ctx context.Context, c *connection) (*velerov1.BackupList, error) {
-			return c.backups.List(ctx, ofMigrate(uid))
+			return c.backups.List(ctx, ofMigrate(of.UID))
 		})
 		if errs[0] = err; err == nil {
-			seen.Backup = oldest(pointers(list.Items))
+			backups = pointers(list.Items)
 		}
 	})
 	wg.Go(func() {
 		list, err := do(ctx, m, "list restores", func(ctx context.Context, c *connection) (*velerov1.RestoreList, error) {
-			return c.restores.List(ctx, ofMigrate(uid))
+			return c.restores.List(ctx, ofMigrate(of.UID))
 		})
 		if errs[1] = err; err == nil {
-			seen.Restore = oldest(pointers(list.Items))
+			restores = pointers(list.Items)
 		}
 	})
 	wg.Go(func() {
@@ -88,6 +89,7 @@ func (m *Member) Ask(ctx context.Context, uid types.UID) migration.Member {
 			return unanswered(err)
 		}
 	}
+	of.Pick(&seen, backups, restores)
 	return seen
 }
 

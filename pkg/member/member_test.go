@@ -128,11 +128,11 @@ func TestCalls(t *testing.T) {
 		t.Errorf("locations: %v, %v", locations, err)
 	}
 
-	seen := m.Ask(ctx, "u1")
+	seen := m.Ask(ctx, migration.Objects{UID: "u1", Backup: "b", Restore: "r"})
 	if seen.Err != nil || seen.Backup == nil || seen.Backup.Name != "b" || seen.Restore == nil || seen.Restore.Name != "r" || len(seen.Locations) != 1 {
 		t.Errorf("asked: %+v", seen)
 	}
-	if seen := m.Ask(ctx, "u2"); seen.Err != nil || seen.Backup != nil || seen.Restore != nil {
+	if seen := m.Ask(ctx, migration.Objects{UID: "u2", Backup: "b", Restore: "r"}); seen.Err != nil || seen.Backup != nil || seen.Restore != nil {
 		t.Errorf("asked for another: %+v", seen)
 	}
 }

@@ -60,16 +60,16 @@ func newObjects[T object](differs func(before, after T) bool, changed func(sets.
 	}
 }
 
-// of returns the oldest object of a Migrate; nil if there is none. It must not be
+// of returns the objects with the label of a Migrate, in no order. They must not be
 // changed.
-func (o *objects[T]) of(uid types.UID) T {
+func (o *objects[T]) of(uid types.UID) []T {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var all []T
 	for name := range o.byUID[uid] {
 		all = append(all, o.byName[name].object)
 	}
-	return oldest(all)
+	return all
 }
 
 // all returns all objects, ordered by name. They must not be changed.
@@ -227,17 +227,4 @@ func newer(a, b string) bool {
 	}
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order > 0
-}
-
-// oldest returns the object that was made first; nil if there is none. There is
-// one of a Migrate and kind in a cluster, unless somebody copied it.
-func oldest[T object](all []T) T {
-	var none T
-	if len(all) == 0 {
-		return none
-	}
-	return slices.MinFunc(all, func(a, b T) int {
-		at, bt := a.GetCreationTimestamp(), b.GetCreationTimestamp()
-		return cmp.Or(at.Compare(bt.Time), cmp.Compare(a.GetName(), b.GetName()))
-	})
 }

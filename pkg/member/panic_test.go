@@ -26,7 +26,7 @@ func (brokenHost) Kubeconfig(context.Context, string, migration.Cluster) ([]byte
 func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
 	var panicked *recovery.PanicError
-	if seen := m.Ask(t.Context(), "u1"); !errors.As(seen.Err, &panicked) {
+	if seen := m.Ask(t.Context(), objectsOf("u1")); !errors.As(seen.Err, &panicked) {
 		t.Errorf("Ask: %v, want a PanicError", seen.Err)
 	}
 }

@@ -32,8 +32,8 @@ func (w *Watch) Stop() {
 // Observe tells what the member has for a Migrate, as far as the watches have
 // heard; false if it has not said anything yet and nothing is known to prevent
 // it. Err has the same text while the fault is the same.
-func (w *Watch) Observe(uid types.UID) (migration.Member, bool) {
-	return w.watcher.observe(uid)
+func (w *Watch) Observe(of migration.Objects) (migration.Member, bool) {
+	return w.watcher.observe(of)
 }
 
 // watch adds an interest, and opens the watches with the first one.
@@ -140,10 +140,10 @@ func (w *watcher) remove(interest *Watch) int {
 	return len(w.interested)
 }
 
-func (w *watcher) observe(uid types.UID) (migration.Member, bool) {
+func (w *watcher) observe(of migration.Objects) (migration.Member, bool) {
 	var seen migration.Member
-	seen.Backup = w.backups.of(uid).DeepCopy()
-	seen.Restore = w.restores.of(uid).DeepCopy()
+	of.Pick(&seen, w.backups.of(of.UID), w.restores.of(of.UID))
+	seen.Backup, seen.Restore = seen.Backup.DeepCopy(), seen.Restore.DeepCopy()
 	for _, l := range w.locations.all() {
 		seen.Locations = append(seen.Locations, *l.DeepCopy())
 	}

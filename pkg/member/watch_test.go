@@ -40,13 +40,19 @@ func newSpectator(t *testing.T, pool *Pool) *spectator {
 	return s
 }
 
+// objectsOf identifies the objects of the Migrate with a UID such as u1: b1 and r1.
+func objectsOf(uid types.UID) migration.Objects {
+	number := strings.TrimPrefix(string(uid), "u")
+	return migration.Objects{UID: uid, Backup: "b" + number, Restore: "r" + number}
+}
+
 // await returns what is observed once it is as wanted, looking only when a change
 // is announced.
 func (s *spectator) await(what string, uid types.UID, wanted func(migration.Member) bool) migration.Member {
 	s.t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
-		seen, ok := s.watch.Observe(uid)
+		seen, ok := s.watch.Observe(objectsOf(uid))
 		if ok && wanted(seen) {
 			return seen
 		}
@@ -168,7 +174,7 @@ func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
 	if _, err := pool.Member("default", velero1).CreateBackup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
-	if seen, _ := s.watch.Observe("u1"); seen.Backup == nil {
+	if seen, _ := s.watch.Observe(objectsOf("u1")); seen.Backup == nil {
 		t.Error("not observed")
 	}
 }
@@ -195,15 +201,15 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 func TestTwoVelerosOfAMember(t *testing.T) {
 	server := newAPIServer(t)
 	server.put("backups", backupOf("b1", "u1"))
-	server.putInto("velero-2/backups", backupOf("b2", "u1"))
+	server.putInto("velero-2/backups", withPhase(backupOf("b1", "u1"), "Completed"))
 	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
-	for namespace, want := range map[string]string{"velero": "b1", "velero-2": "b2"} {
+	for namespace, want := range map[string]velerov1.BackupPhase{"velero": "", "velero-2": velerov1.BackupPhaseCompleted} {
 		velero := migration.Velero{Cluster: member1, Namespace: namespace}
 		changes := make(chan types.UID, 1000)
 		s := &spectator{t: t, changes: changes, watch: pool.Watch("default", velero, func(uid types.UID) { changes <- uid })}
 		t.Cleanup(s.watch.Stop)
-		s.await("what there is in "+namespace, "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Name == want })
-		if asked := pool.Member("default", velero).Ask(t.Context(), "u1"); asked.Backup == nil || asked.Backup.Name != want {
+		s.await("what there is in "+namespace, "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Status.Phase == want })
+		if asked := pool.Member("default", velero).Ask(t.Context(), objectsOf("u1")); asked.Backup == nil || asked.Backup.Status.Phase != want {
 			t.Errorf("asked in %s: %+v", namespace, asked)
 		}
 		created, err := pool.Member("default", velero).CreateRestore(t.Context(), &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r"}})
@@ -222,7 +228,7 @@ func TestNoNameOfANamespace(t *testing.T) {
 		"a/b": `default/member1 is "a/b"; set it`,
 		long:  `is "` + long[:63] + `…"; set it`,
 	} {
-		seen := pool.Member("default", migration.Velero{Cluster: member1, Namespace: namespace}).Ask(t.Context(), "u1")
+		seen := pool.Member("default", migration.Velero{Cluster: member1, Namespace: namespace}).Ask(t.Context(), objectsOf("u1"))
 		if !errors.Is(seen.Err, ErrVeleroNamespace) || !strings.Contains(seen.Err.Error(), want) {
 			t.Errorf("%q: %v, want %q", namespace, seen.Err, want)
 		}
@@ -327,7 +333,7 @@ func TestWatchWithAWayInToADeadMember(t *testing.T) {
 	h.set(server.kubeconfig(), nil)
 	pool.Invalidate("default", member1)
 	s.await("that it doesn't answer", "u1", failing("connection refused"))
-	if seen, _ := s.watch.Observe("u1"); !failing("connection refused")(seen) {
+	if seen, _ := s.watch.Observe(objectsOf("u1")); !failing("connection refused")(seen) {
 		t.Errorf("observed %v", seen.Err)
 	}
 }
@@ -367,7 +373,7 @@ func TestWatchIsNotObservedBeforeItWasAsked(t *testing.T) {
 	h.mu.Lock()
 	pool := newTestPool(t, h, patient())
 	s := newSpectator(t, pool)
-	if seen, ok := s.watch.Observe("u1"); ok {
+	if seen, ok := s.watch.Observe(objectsOf("u1")); ok {
 		t.Errorf("observed %+v", seen)
 	}
 	h.mu.Unlock()

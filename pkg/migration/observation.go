@@ -100,10 +100,13 @@ type Member struct {
 	Locations []velerov1.BackupStorageLocation
 	// Backup is the Migrate's Backup in this cluster: the one made here if it is
 	// the source, the one handed over or synced by Velero if it is a target. Nil
-	// if there is none.
+	// if there is none. See Objects.
 	Backup *velerov1.Backup
 	// Restore is the Migrate's Restore in this cluster; nil if there is none.
 	Restore *velerov1.Restore
+	// Unexpected are the kinds and names of other Backups and Restores with the
+	// Migrate's label.
+	Unexpected []string
 	// Diagnosis is why Velero makes no progress; nil if that was not looked into.
 	Diagnosis *Diagnosis
 	// Results are the errors of the Migrate's object; nil if they were not asked for.

@@ -26,6 +26,9 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	if !ok {
 		return s, false
 	}
+	if s, ok := nothingUnexpected(source.ClusterName, member); !ok {
+		return s, false
+	}
 	location, s, ok := availableLocation(source.ClusterName, member.Locations)
 	if !ok {
 		return s, false
@@ -85,6 +88,9 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return state{ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
 	member := seen.Members[clusterOf(target.ClusterPart)]
+	if s, ok := nothingUnexpected(name, member); !ok {
+		return s, false
+	}
 	if member.Backup != nil {
 		s, ok = restorable(name, member)
 	} else {

@@ -56,6 +56,7 @@ const (
 	ReasonRestoreQueued        = "RestoreQueued"
 	ReasonRestoreLogMissing    = "RestoreLogNotUploaded"
 	ReasonNamespaceTerminating = "NamespaceTerminating"
+	ReasonUnexpectedObject     = "UnexpectedObject"
 	ReasonVeleroNotAnswering   = "VeleroNotAnswering"
 	ReasonNothingToRestore     = "NothingToRestore"
 

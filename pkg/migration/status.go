@@ -120,6 +120,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		}
 		setPending(part, state)
 	}
+	mentionUnexpected(part, member)
 	markTransition(part, was, now)
 	markProgress(part, before, progressOf(*part, source.BackupStatusInCluster), now)
 }
@@ -165,6 +166,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		}
 		setPending(part, state)
 	}
+	mentionUnexpected(part, member)
 	markTransition(part, was, now)
 	markProgress(part, before, progressOf(*part, target.RestoreStatusInCluster), now)
 }

@@ -4,6 +4,8 @@
 package velero
 
 import (
+	"slices"
+
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -39,7 +41,8 @@ func Backup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *velerov
 }
 
 // Restore is the Restore that is made for m in a target cluster, of the Backup
-// with the given name.
+// with the given name. It takes no more of it than m's filter asks for, as far as a
+// Restore can say that: what the storage holds under that name is the source's word.
 func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Restore {
 	restore := &velerov1.Restore{
 		ObjectMeta: objectMeta(targetCluster, m),
@@ -51,6 +54,9 @@ func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Re
 	}
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
+	if f := policy.ResourceFilter; f != nil {
+		bound(&restore.Spec, f)
+	}
 	if s := policy.MigrateStatus; s != nil {
 		restore.Spec.RestoreStatus = &velerov1.RestoreStatusSpec{
 			IncludedResources: s.IncludedResources,
@@ -58,6 +64,24 @@ func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Re
 		}
 	}
 	return restore.DeepCopy()
+}
+
+// bound has a Restore leave out what a filter excludes. By what a filter includes, other
+// than namespaces, it is not bounded: Velero backs up what the included objects need (the
+// volume of a claim, the role of a service account), which a Restore with the same list
+// or selector would leave out.
+func bound(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
+	restore.IncludedNamespaces, restore.ExcludedNamespaces = f.IncludedNamespaces, f.ExcludedNamespaces
+	restore.ExcludedResources = f.ExcludedResources
+	restore.IncludeClusterResources = f.IncludeClusterResources
+	switch {
+	case slices.Contains(f.ExcludedClusterScopedResources, "*"):
+		restore.IncludeClusterResources = new(false)
+	case f.IncludeClusterResources == nil && len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) > 0:
+		// Unset, a Backup has the cluster-scoped objects that the namespaced ones need, and
+		// a Restore of some namespaces leaves all of them out.
+		restore.IncludeClusterResources = new(true)
+	}
 }
 
 func objectMeta(cluster string, m *v1alpha1.Migrate) metav1.ObjectMeta {

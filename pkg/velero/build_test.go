@@ -4,11 +4,15 @@
 package velero
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	veleroshared "github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -78,6 +82,76 @@ func TestRestoreHasTheWholePolicy(t *testing.T) {
 	}
 }
 
+func TestRestoreIsBoundedByTheFilter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		filter v1alpha1.ResourceFilter
+		want   velerov1.RestoreSpec
+	}{
+		"everything": {},
+		"namespaces, with what is cluster-scoped of them": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-*"}},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a-*"}, IncludeClusterResources: new(true)},
+		},
+		"all but a namespace": {
+			v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b"}},
+			velerov1.RestoreSpec{ExcludedNamespaces: []string{"b"}, IncludeClusterResources: new(true)},
+		},
+		"nothing cluster-scoped": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
+		},
+		"nothing cluster-scoped, by scope": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, ExcludedClusterScopedResources: []string{"*"}},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
+		},
+		"excluded resources": {
+			v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}},
+			velerov1.RestoreSpec{ExcludedResources: []string{"secrets"}},
+		},
+		"what included objects need comes along": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"persistentvolumeclaims"}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},
+			velerov1.RestoreSpec{},
+		},
+	} {
+		m := migrate("ns", "app", "u1")
+		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
+		tt.want.BackupName = "b"
+		if diff := cmp.Diff(tt.want, Restore(m, "m2", "b").Spec); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestVolumesToHandOver(t *testing.T) {
+	volume := func(namespace, pod string, phase velerov1.PodVolumeBackupPhase, snapshot string) velerov1.PodVolumeBackup {
+		return velerov1.PodVolumeBackup{
+			ObjectMeta: metav1.ObjectMeta{Name: "p-" + pod},
+			Spec:       velerov1.PodVolumeBackupSpec{Pod: corev1.ObjectReference{Namespace: namespace, Name: pod}, Volume: "data"},
+			Status:     velerov1.PodVolumeBackupStatus{Phase: phase, SnapshotID: snapshot},
+		}
+	}
+	const completed = velerov1.PodVolumeBackupPhaseCompleted
+	shop := volume("shop", "db-0", completed, "s")
+	m := migrate("ns", "app", "u1")
+	m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop*"}, ExcludedNamespaces: []string{"shop-old"}}}
+	got, err := VolumesToHandOver(m, []velerov1.PodVolumeBackup{
+		shop, shop, volume("shop", "new-0", "", "s"), volume("shop", "running-0", velerov1.PodVolumeBackupPhaseInProgress, "s"), volume("shop", "empty-0", completed, ""),
+	})
+	if diff := cmp.Diff([]velerov1.PodVolumeBackup{shop}, got); diff != "" || err != nil {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+	for _, namespace := range []string{"bank", "shop-old", ""} {
+		got, err := VolumesToHandOver(m, []velerov1.PodVolumeBackup{shop, volume(namespace, "x", completed, "s")})
+		want := fmt.Sprintf("PodVolumeBackup p-x is of a pod in namespace %q, which the Migrate does not select", namespace)
+		if got != nil || err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("namespace %q: %v, %v", namespace, got, err)
+		}
+	}
+	if got, err := VolumesToHandOver(migrate("ns", "app", "u1"), []velerov1.PodVolumeBackup{shop}); len(got) != 1 || err != nil {
+		t.Errorf("without a filter: %v, %v", got, err)
+	}
+}
+
 func TestNoPolicyIsVelerosDefault(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, Backup(m, "m1", "l").Spec); diff != "" {
@@ -121,69 +195,108 @@ func TestIsFound(t *testing.T) {
 	}
 }
 
-func TestHandOver(t *testing.T) {
-	source := &velerov1.Backup{
+// hostileSource is a Backup in which the source says more than it may.
+func hostileSource() *velerov1.Backup {
+	at := metav1.NewTime(time.Unix(1700000000, 0))
+	return &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "b", Namespace: "velero", UID: "u-source", ResourceVersion: "7",
-			Labels:      map[string]string{"velero.io/storage-location": "blue", MigrateUIDLabel: "u1"},
-			Annotations: map[string]string{"velero.io/source-cluster-k8s-gitversion": "v1.36.3"},
+			Name: "bank-ledger", Namespace: "velero", UID: "u-source", ResourceVersion: "7", Generation: 9,
+			Labels: map[string]string{
+				"velero.io/storage-location": "blue", MigrateUIDLabel: "u1", "velero.io/schedule-name": "nightly", "any": "thing",
+			},
+			Annotations:     map[string]string{"velero.io/source-cluster-k8s-gitversion": "v1.36.3", "any": "thing"},
+			Finalizers:      []string{"backups.velero.io/external-resources-finalizer"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Schedule", Name: "nightly", UID: "u"}},
 		},
 		Spec: velerov1.BackupSpec{
-			StorageLocation: "blue", IncludedNamespaces: []string{"x"},
-			Hooks: velerov1.BackupHooks{Resources: []velerov1.BackupResourceHookSpec{{Name: "h"}}},
+			Metadata:        velerov1.Metadata{Labels: map[string]string{"any": "thing"}},
+			StorageLocation: "blue", IncludedNamespaces: []string{"bank"}, IncludedResources: []string{"secrets"},
+			VolumeSnapshotLocations: []string{"theirs"}, DataMover: "theirs", OrderedResources: map[string]string{"pods": "bank/ledger"},
+			ResourcePolicy: &corev1.TypedLocalObjectReference{Kind: "configmap", Name: "theirs"},
+			Hooks:          velerov1.BackupHooks{Resources: []velerov1.BackupResourceHookSpec{{Name: "h"}}},
+			TTL:            metav1.Duration{Duration: time.Hour}, CSISnapshotTimeout: metav1.Duration{Duration: time.Minute},
+			SnapshotMoveData: new(true),
 		},
-		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
+		Status: velerov1.BackupStatus{
+			Phase: velerov1.BackupPhasePartiallyFailed, Version: 1, FormatVersion: "1.1.0", Warnings: 2, Errors: 3,
+			FailureReason: "any", ValidationErrors: []string{"any"}, QueuePosition: 7, HookStatus: &velerov1.HookStatus{HooksAttempted: 1},
+			StartTimestamp: &at, CompletionTimestamp: &at, Expiration: &at, Progress: &velerov1.BackupProgress{TotalItems: 4, ItemsBackedUp: 4},
+		},
 	}
+}
+
+func TestHandOver(t *testing.T) {
+	source := hostileSource()
 	m := migrate("ns", "app", "u1")
-	backup := HandedOverBackup(m, source, "green", 1)
+	m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop"}}}
+	backup := HandedOverBackup(m, "b", source, "green", 1)
+	at := metav1.NewTime(time.Unix(1700000000, 0))
 	want := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   "b",
 			Labels: map[string]string{MigrateUIDLabel: "u1"},
 			Annotations: map[string]string{
-				"velero.io/source-cluster-k8s-gitversion":           "v1.36.3",
 				"backup.kurator.dev/handed-over-pod-volume-backups": "1",
 				"backup.kurator.dev/migrate":                        "ns/app",
 			},
 		},
-		Spec:   velerov1.BackupSpec{StorageLocation: "green", IncludedNamespaces: []string{"x"}},
-		Status: velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted},
+		Spec: velerov1.BackupSpec{
+			StorageLocation: "green", IncludedNamespaces: []string{"shop"},
+			SnapshotMoveData: new(true), CSISnapshotTimeout: metav1.Duration{Duration: time.Minute},
+		},
+		Status: velerov1.BackupStatus{
+			Phase: velerov1.BackupPhaseCompleted, Version: 1, FormatVersion: "1.1.0", Warnings: 2,
+			StartTimestamp: &at, CompletionTimestamp: &at, Expiration: &at, Progress: &velerov1.BackupProgress{TotalItems: 4, ItemsBackedUp: 4},
+		},
 	}
 	if diff := cmp.Diff(want, backup); diff != "" {
 		t.Errorf("Backup (-want +got):\n%s", diff)
 	}
-	delete(source.Labels, MigrateUIDLabel)
-	if got := HandedOverBackup(m, source, "green", 1).Labels[MigrateUIDLabel]; got != "u1" {
-		t.Errorf("where the source's Backup has lost its label, the target's has %q", got)
-	}
-	if source.Labels["velero.io/storage-location"] != "blue" {
-		t.Error("the source's Backup was written to")
+	if diff := cmp.Diff(hostileSource(), source); diff != "" {
+		t.Errorf("the source's Backup was written to:\n%s", diff)
 	}
 
 	backup.UID = "u-target"
 	pvb := HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "p", Labels: map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-source"},
-			OwnerReferences: []metav1.OwnerReference{{Kind: "Backup", Name: "b", UID: "u-source"}},
+			Name: "bank-ledger-x2x4z", Labels: map[string]string{"velero.io/backup-name": "bank-ledger", "velero.io/backup-uid": "u-source", "any": "thing"},
+			Annotations:     map[string]string{"any": "thing", RequesterAnnotation: "root"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Backup", Name: "bank-ledger", UID: "u-source"}},
 		},
-		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: "blue", Volume: "data"},
-		Status: velerov1.PodVolumeBackupStatus{SnapshotID: "s"},
+		Spec: velerov1.PodVolumeBackupSpec{
+			BackupStorageLocation: "blue", Volume: "data", Node: "n1", RepoIdentifier: "s3:http://s3/restic/bank", UploaderType: "kopia", Cancel: true,
+			Pod:  corev1.ObjectReference{Kind: "Secret", Namespace: "shop", Name: "db-0", UID: "u-pod", FieldPath: "x"},
+			Tags: map[string]string{"any": "thing"}, UploaderSettings: map[string]string{"any": "thing"},
+		},
+		Status: velerov1.PodVolumeBackupStatus{
+			Phase: velerov1.PodVolumeBackupPhaseCompleted, SnapshotID: "s", Path: "/etc", Message: "any",
+			Progress: veleroshared.DataMoveOperationProgress{TotalBytes: 5, BytesDone: 5},
+		},
 	}, backup)
 	wantPVB := &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "p", Labels: map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-target"},
+			Name:        "b-4d16e5ed5a",
+			Labels:      map[string]string{"velero.io/backup-name": "b", "velero.io/backup-uid": "u-target", MigrateUIDLabel: "u1"},
 			Annotations: map[string]string{"backup.kurator.dev/migrate": "ns/app"},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "velero.io/v1", Kind: "Backup", Name: "b", UID: "u-target", Controller: new(true),
 			}},
 		},
-		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: "green", Volume: "data"},
-		Status: velerov1.PodVolumeBackupStatus{SnapshotID: "s"},
+		Spec: velerov1.PodVolumeBackupSpec{
+			BackupStorageLocation: "green", Volume: "data", UploaderType: "kopia",
+			Pod: corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "db-0"},
+		},
+		Status: velerov1.PodVolumeBackupStatus{
+			Phase: velerov1.PodVolumeBackupPhaseCompleted, SnapshotID: "s",
+			Progress: veleroshared.DataMoveOperationProgress{TotalBytes: 5, BytesDone: 5},
+		},
 	}
 	if diff := cmp.Diff(wantPVB, pvb); diff != "" {
 		t.Errorf("PodVolumeBackup (-want +got):\n%s", diff)
 	}
 
+	again := pvb.DeepCopy()
+	again.Name = "of an older version of this server"
 	older := pvb.DeepCopy()
 	older.OwnerReferences[0].UID = "u-before"
 	for name, tt := range map[string]struct {
@@ -192,6 +305,7 @@ func TestHandOver(t *testing.T) {
 	}{
 		"none":                 {nil, false},
 		"all":                  {[]velerov1.PodVolumeBackup{*pvb}, true},
+		"one of them twice":    {[]velerov1.PodVolumeBackup{*pvb, *again}, true},
 		"of an earlier Backup": {[]velerov1.PodVolumeBackup{*older}, false},
 	} {
 		if got := IsHandoffComplete(backup, tt.there); got != tt.want {

@@ -20,7 +20,7 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 	backup := Backup(m, "m1", "default")
 	tampered := backup.DeepCopy()
 	tampered.Annotations = map[string]string{"backup.kurator.dev/requester": "root"}
-	handedOver := HandedOverBackup(m, tampered, "default", 1)
+	handedOver := HandedOverBackup(m, backup.Name, tampered, "default", 1)
 	for name, object := range map[string]metav1.Object{
 		"Backup": backup, "Restore": Restore(m, "m2", "b"), "Backup in the target": handedOver,
 		"PodVolumeBackup":     HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
@@ -39,7 +39,7 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 		}
 	}
 	m.Spec.Requester = nil
-	for name, object := range map[string]metav1.Object{"Backup": Backup(m, "m1", "default"), "Backup in the target": HandedOverBackup(m, tampered, "default", 1)} {
+	for name, object := range map[string]metav1.Object{"Backup": Backup(m, "m1", "default"), "Backup in the target": HandedOverBackup(m, backup.Name, tampered, "default", 1)} {
 		if _, named := object.GetAnnotations()["backup.kurator.dev/requester"]; named {
 			t.Errorf("nobody is recorded, and the %s names somebody", name)
 		}

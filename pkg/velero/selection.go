@@ -68,6 +68,21 @@ func NamesNamespaces(f v1alpha1.ResourceFilter) bool {
 		!slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.ContainsAny(n, "*?[") })
 }
 
+// TakesNamespace says whether m takes objects of a namespace of the source, as Velero
+// v1.18.3 compares namespaces with the lists (pkg/util/collections).
+func TakesNamespace(m *v1alpha1.Migrate, namespace string) bool {
+	if m.Spec.Policy == nil || m.Spec.Policy.ResourceFilter == nil {
+		return true
+	}
+	matches := func(pattern string) bool {
+		g, err := glob.Compile(pattern)
+		return err == nil && g.Match(namespace)
+	}
+	f := m.Spec.Policy.ResourceFilter
+	return (len(f.IncludedNamespaces) == 0 || slices.ContainsFunc(f.IncludedNamespaces, matches)) &&
+		!slices.ContainsFunc(f.ExcludedNamespaces, matches)
+}
+
 // selection is a filter in a cluster that has certain resources.
 type selection struct {
 	resources []Resource

@@ -144,7 +144,10 @@ status:
 		t.Fatalf("the target has %d PodVolumeBackups of its Backup, want 1", len(volumes))
 	}
 	got := volumes[0]
-	if got.Name != "by-hand" || got.Labels[velerov1.BackupNameLabel] != backup.Name || got.Status.SnapshotID != "none" ||
+	if pod := got.Spec.Pod; pod.Namespace != "volumes" || pod.Name != "nobody" || got.Spec.Volume != "data" || got.Spec.RepoIdentifier != "" {
+		t.Errorf("the target has the volume of another pod, or names a repository: %+v", got.Spec)
+	}
+	if got.Labels[velerov1.BackupNameLabel] != backup.Name || got.Status.SnapshotID != "none" ||
 		len(got.OwnerReferences) != 1 || got.OwnerReferences[0].UID != there[0].UID {
 		t.Errorf("the target has PodVolumeBackup %+v", got)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -78,8 +79,8 @@ func (s *Server) run(c *Cluster, b *velerov1.Backup) (Step, bool) {
 		return Step{}, false
 	}
 	for i := range s.options.Volumes {
-		if name := fmt.Sprintf("%s-%d", b.Name, i+1); named(c.PodVolumeBackups, name) == nil {
-			return Step{What: "PodVolumeBackup " + name, After: podVolumeBackup(name, b)}, true
+		if v := podVolumeBackup(i+1, b); named(c.PodVolumeBackups, v.Name) == nil {
+			return Step{What: "PodVolumeBackup " + v.Name, After: v}, true
 		}
 	}
 	if b.Status.Progress == nil && s.options.Items > 1 {
@@ -90,11 +91,12 @@ func (s *Server) run(c *Cluster, b *velerov1.Backup) (Step, bool) {
 	return Step{}, false
 }
 
-func podVolumeBackup(name string, b *velerov1.Backup) *velerov1.PodVolumeBackup {
+// podVolumeBackup is the nth of a Backup: of the one volume of pod n.
+func podVolumeBackup(n int, b *velerov1.Backup) *velerov1.PodVolumeBackup {
 	controller := true
 	return &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name,
+			Name: fmt.Sprintf("%s-%d", b.Name, n),
 			Labels: map[string]string{
 				velerov1.BackupNameLabel: labelValue(b.Name),
 				velerov1.BackupUIDLabel:  string(b.UID),
@@ -103,8 +105,13 @@ func podVolumeBackup(name string, b *velerov1.Backup) *velerov1.PodVolumeBackup 
 				APIVersion: velerov1.SchemeGroupVersion.String(), Kind: "Backup", Name: b.Name, UID: b.UID, Controller: &controller,
 			}},
 		},
-		Spec:   velerov1.PodVolumeBackupSpec{BackupStorageLocation: b.Spec.StorageLocation},
-		Status: velerov1.PodVolumeBackupStatus{Phase: velerov1.PodVolumeBackupPhaseCompleted},
+		Spec: velerov1.PodVolumeBackupSpec{
+			BackupStorageLocation: b.Spec.StorageLocation,
+			Pod:                   corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: fmt.Sprintf("pod-%d", n)},
+			Volume:                "data",
+			UploaderType:          "kopia",
+		},
+		Status: velerov1.PodVolumeBackupStatus{Phase: velerov1.PodVolumeBackupPhaseCompleted, SnapshotID: fmt.Sprintf("snapshot-%d", n)},
 	}
 }
 
