@@ -92,10 +92,14 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 		stick func(*world, chan struct{})
 		want  string
 	}{
-		"a sync": {func(w *world, stuck chan struct{}) { w.stuck = stuck },
-			"not all that runs has ended 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls in the background 0 []"},
-		"a call": {func(w *world, stuck chan struct{}) { w.members[m1].stuck = stuck },
-			"not all that runs has ended 10s after the stop: syncs 0 [], calls in the background 1 [default/app (since 2000-01-01T00:00:00Z)]"},
+		"a sync": {
+			func(w *world, stuck chan struct{}) { w.stuck = stuck },
+			"not all that runs has ended 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls in the background 0 []",
+		},
+		"a call": {
+			func(w *world, stuck chan struct{}) { w.members[m1].stuck = stuck },
+			"not all that runs has ended 10s after the stop: syncs 0 [], calls in the background 1 [default/app (since 2000-01-01T00:00:00Z)]",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -19,5 +19,5 @@
 // An Inventory may be of some namespaces only. Then nothing is asked of any other,
 // and each is read by itself: one that can't be read holds up no other.
 //
-// It imports nothing of ours but the API types and package migration.
+// It imports nothing of ours but the API types and packages migration and recovery.
 package fleet

@@ -58,5 +58,5 @@
 //     by TCP keepalive, after 25 s of silence, and the list that follows as above;
 //     a stopped process is only found by the next call.
 //
-// It imports nothing of ours but packages migration, velero and yamlsize.
+// It imports nothing of ours but packages migration, recovery, velero and yamlsize.
 package member
