@@ -33,8 +33,10 @@ const (
 	// etcd.
 	etcdPrefix = "/migrate.kurator.dev"
 
-	defaultDataDir    = "/var/lib/migrate-apiserver/etcd"
-	defaultQuotaBytes = 4 << 30
+	defaultDataDir = "/var/lib/migrate-apiserver/etcd"
+	// defaultQuotaBytes leaves room on the volume of the manifests, 2 GiB, for the copy
+	// that defragmentation makes, and for the log and a snapshot.
+	defaultQuotaBytes = 768 << 20
 	defaultSecurePort = 6443
 	watchGracePeriod  = time.Second
 	leaseName         = "migrate-apiserver"
@@ -96,6 +98,8 @@ func New() (*Options, error) {
 	o.ServerRun.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.Recommended.SecureServing.BindPort = defaultSecurePort
 	o.Recommended.SecureServing.ServerCert.PairName = "migrate-apiserver"
+	// The library's default is a folder of the working directory.
+	o.Recommended.SecureServing.ServerCert.CertDirectory = ""
 	return o, o.defaultLeaderElection()
 }
 
@@ -153,7 +157,7 @@ func (o *Options) Validate() error {
 		o.Recommended.SecureServing.Validate, o.Recommended.Authentication.Validate, o.Recommended.Authorization.Validate,
 		o.Recommended.Audit.Validate, o.Recommended.Features.Validate, o.Recommended.CoreAPI.Validate,
 		o.Recommended.Admission.Validate, o.Recommended.EgressSelector.Validate, o.Recommended.Traces.Validate,
-		o.ServerRun.Validate, o.validateLeaderElection, o.validateNamespaces,
+		o.ServerRun.Validate, o.validateServingCertificate, o.validateLeaderElection, o.validateNamespaces,
 	} {
 		errs = append(errs, validate()...)
 	}
@@ -193,6 +197,16 @@ func (o *Options) etcd(endpoint string) *genericoptions.EtcdOptions {
 		etcd.StorageConfig.Transport.ServerList = []string{endpoint}
 	}
 	return &etcd
+}
+
+// validateServingCertificate asks where the serving certificate is: a generated key must
+// not be written to, or read from, wherever the server happens to be started.
+func (o *Options) validateServingCertificate() []error {
+	cert := o.Recommended.SecureServing.ServerCert
+	if cert.CertDirectory != "" || cert.CertKey.CertFile != "" || cert.CertKey.KeyFile != "" {
+		return nil
+	}
+	return []error{errors.New("a serving certificate is missing: give --tls-cert-file and --tls-private-key-file, or --cert-dir for a directory that has one or in which a self-signed one is made")}
 }
 
 func (o *Options) validateLeaderElection() []error {

@@ -58,13 +58,34 @@ func TestValidate(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if err := parse(t, test.args...).Validate(); err != nil {
+			if err := parse(t, append(test.args, "--cert-dir=certificates")...).Validate(); err != nil {
 				got = err.Error()
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestServingCertificate: nothing is written to or read from the working directory.
+func TestServingCertificate(t *testing.T) {
+	const missing = "a serving certificate is missing: give --tls-cert-file and --tls-private-key-file, or --cert-dir for a directory that has one or in which a self-signed one is made"
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no flag":     {want: missing},
+		"a directory": {args: []string{"--cert-dir=certificates"}},
+		"the files":   {args: []string{"--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key"}},
+	} {
+		got := ""
+		if err := parse(t, test.args...).Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
 	}
 }
 
