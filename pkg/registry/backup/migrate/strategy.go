@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -50,15 +51,18 @@ func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m.Generation = 1
 }
 
-// requester is who makes a request, as in the spec of a CertificateSigningRequest.
+// requester is who makes a request, as in the spec of a CertificateSigningRequest. What
+// authentication notes of a credential, such as its id and the pod that it is bound to,
+// is left out: whoever may read the Migrate would read it, and it means nothing in a
+// member.
 func requester(ctx context.Context) *backup.Requester {
 	u, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil
 	}
-	return &backup.Requester{
-		Username: u.GetName(), UID: u.GetUID(), Groups: slices.Clone(u.GetGroups()), Extra: maps.Clone(u.GetExtra()),
-	}
+	extra := maps.Clone(u.GetExtra())
+	maps.DeleteFunc(extra, func(key string, _ []string) bool { return strings.HasPrefix(key, "authentication.kubernetes.io/") })
+	return &backup.Requester{Username: u.GetName(), UID: u.GetUID(), Groups: slices.Clone(u.GetGroups()), Extra: extra}
 }
 
 // Validate validates a new Migrate.

@@ -58,6 +58,18 @@ func TestCreateKeepsItsOwn(t *testing.T) {
 	}
 }
 
+// TestRequesterHasNoCredentials leaves out what a ServiceAccount's token is bound to.
+func TestRequesterHasNoCredentials(t *testing.T) {
+	u := &user.DefaultInfo{Name: "system:serviceaccount:shop:robot", Extra: map[string][]string{
+		"authentication.kubernetes.io/credential-id": {"JTI=7"}, "authentication.kubernetes.io/pod-name": {"robot-0"}, "scopes": {"all"},
+	}}
+	m := newMigrate(nil)
+	NewStrategy(runtime.NewScheme()).PrepareForCreate(genericapirequest.WithUser(context.Background(), u), m)
+	if diff := cmp.Diff(map[string][]string{"scopes": {"all"}}, m.Spec.Requester.Extra); diff != "" {
+		t.Errorf("extra (-want +got):\n%s", diff)
+	}
+}
+
 // TestUpdateKeepsTheRequester is by another user, who sends every requester.
 func TestUpdateKeepsTheRequester(t *testing.T) {
 	ctx := genericapirequest.WithUser(context.Background(), &user.DefaultInfo{Name: "joe"})
