@@ -1,0 +1,51 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"testing"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// TestWithoutSystemRoots runs as a process of its own, since roots are loaded once, on
+// what looks like an image without certificate authorities. The program's own roots are
+// those of a storage, and of a member whose kubeconfig names no CA.
+func TestWithoutSystemRoots(t *testing.T) {
+	if os.Getenv("TEST_WITHOUT_SYSTEM_ROOTS") == "" {
+		command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWithoutSystemRoots$", "-test.v")
+		command.Env = append(os.Environ(), "TEST_WITHOUT_SYSTEM_ROOTS=1", "SSL_CERT_FILE=/nowhere", "SSL_CERT_DIR=/nowhere")
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		return
+	}
+	kinds := map[string]string{"backups": "BackupList", "restores": "RestoreList", "backupstoragelocations": "BackupStorageLocationList"}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"apiVersion":"velero.io/v1","kind":"`+kinds[path.Base(r.URL.Path)]+`","items":[]}`)
+	}))
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	x509.SetFallbackRoots(roots)
+
+	o := Options{AllowLocalAddresses: true}.withDefaults()
+	if err := o.addresses().fetch(t.Context(), server.URL, nil, func(io.Reader) error { return nil }); err != nil {
+		t.Errorf("reading from the storage: %v", err)
+	}
+	kubeconfig := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],` +
+		`"clusters":[{"name":"c","cluster":{"server":"` + server.URL + `"}}],"users":[{"name":"u","user":{"token":"t"}}]}`
+	pool := newTestPool(t, &host{kubeconfig: kubeconfig}, o)
+	if seen := pool.Member("default", velero1).Ask(t.Context(), migration.Objects{UID: "u1"}); seen.Err != nil {
+		t.Errorf("asking the member: %v", seen.Err)
+	}
+}
