@@ -36,7 +36,7 @@ var mutations = []mutation{
 	},
 	{
 		"a call does not wake its Migrate", "pkg/driver/act.go",
-		"t.stopWriting(cluster, err)\n\t\tl.queue.Add(t.key)",
+		"t.stopWriting(cluster, err)\n\tl.queue.Add(t.key)",
 		"t.stopWriting(cluster, err)",
 	},
 	{
