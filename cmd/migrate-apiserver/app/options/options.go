@@ -14,7 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/server"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
 	componentbaseconfig "k8s.io/component-base/config"
@@ -23,7 +26,7 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
-	"kurator.dev/migrate-apiserver/pkg/admission"
+	migrateadmission "kurator.dev/migrate-apiserver/pkg/admission"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 )
@@ -90,7 +93,7 @@ func New() (*Options, error) {
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}
-	admission.AddTo(o.Recommended)
+	migrateadmission.AddTo(o.Recommended)
 	// Without these a watch, and the controller manager always has one open, holds
 	// the process up for a minute.
 	o.ServerRun.ShutdownSendRetryAfter = true
@@ -257,8 +260,30 @@ func (o *Options) Config(version, endpoint string) (*apiserver.Config, error) {
 	}
 	recommended := *o.Recommended
 	recommended.Etcd = o.etcd(endpoint)
+	// Flow control and admission share the informers of what the host may not serve.
+	recommended.Features = nil
+	recommended.ExtraAdmissionInitializers = func(generic *server.RecommendedConfig) ([]admission.PluginInitializer, error) {
+		if err := o.applyFeatures(generic); err != nil {
+			return nil, err
+		}
+		return o.Recommended.ExtraAdmissionInitializers(generic)
+	}
 	if err := recommended.ApplyTo(config.Generic); err != nil {
 		return nil, err
 	}
 	return config, nil
+}
+
+// applyFeatures applies the options that the library calls features, flow control among
+// them, as RecommendedOptions does, with the informers of what the host may not serve.
+func (o *Options) applyFeatures(generic *server.RecommendedConfig) error {
+	if generic.ClientConfig == nil {
+		return o.Recommended.Features.ApplyTo(&generic.Config, nil, nil)
+	}
+	host, err := kubernetes.NewForConfig(generic.ClientConfig)
+	if err != nil {
+		return fmt.Errorf("client of the host: %w", err)
+	}
+	apiserver.ShareOptionalKinds(generic.SharedInformerFactory)
+	return o.Recommended.Features.ApplyTo(&generic.Config, host, generic.SharedInformerFactory)
 }
