@@ -15,6 +15,7 @@ KEEP    ?=
 SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
 NAMESPACES ?=
+ALL_NAMESPACES ?=
 ETCD_SERVERS ?=
 
 # Without cgo a program is the same with and without a C compiler, and what is
@@ -50,8 +51,9 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy with a new serving certificate, IMAGE, ETCD_SERVERS for replicas and NAMESPACES to confine it to, into _output/deploy.
-	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --out $(OUTPUT)/deploy
+manifests: ## Render artifacts/deploy with a new serving certificate, IMAGE, ETCD_SERVERS for replicas and NAMESPACES="a b" of the fleets (or ALL_NAMESPACES=1), into _output/deploy.
+	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", those of the fleets, in which alone the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its

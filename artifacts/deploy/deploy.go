@@ -59,12 +59,30 @@ type Values struct {
 	// ServiceHost, and who signed it.
 	Authority, Certificate, Key []byte
 	// Namespaces are the only ones whose fleets, clusters and Secrets the server may
-	// read, and where it may write Events; all where there are none. They must exist.
+	// read, and where it may write Events. They must exist.
 	Namespaces []string
+	// AllNamespaces grants the same in the whole cluster, every Secret of it included,
+	// in place of Namespaces.
+	AllNamespaces bool
+}
+
+// validate says whether it is told where the server may read Secrets: in the whole
+// cluster only if that is asked for.
+func (v Values) validate() error {
+	switch {
+	case len(v.Namespaces) == 0 && !v.AllNamespaces:
+		return errors.New("name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces")
+	case len(v.Namespaces) > 0 && v.AllNamespaces:
+		return fmt.Errorf("namespaces %s are named and all namespaces are asked for: choose one", strings.Join(v.Namespaces, ", "))
+	}
+	return nil
 }
 
 // Render returns the manifests with the values put in, by file name.
 func Render(values Values) (map[string][]byte, error) {
+	if err := values.validate(); err != nil {
+		return nil, err
+	}
 	rendered := map[string][]byte{}
 	err := renderAll(all, values, rendered)
 	if err == nil && values.EtcdServers != "" {

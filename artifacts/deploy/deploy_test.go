@@ -18,10 +18,11 @@ import (
 
 func TestRender(t *testing.T) {
 	rendered, err := Render(Values{
-		Image:       "example/migrate-apiserver:v1",
-		Authority:   []byte("authority"),
-		Certificate: []byte("certificate"),
-		Key:         []byte("key"),
+		Image:         "example/migrate-apiserver:v1",
+		Authority:     []byte("authority"),
+		Certificate:   []byte("certificate"),
+		Key:           []byte("key"),
+		AllNamespaces: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +70,20 @@ func TestRenderForNamespaces(t *testing.T) {
 	}
 }
 
+// TestSecretsOfAllNamespacesAreAskedFor: nobody grants them by saying nothing.
+func TestSecretsOfAllNamespacesAreAskedFor(t *testing.T) {
+	for want, values := range map[string]Values{
+		"name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces": {},
+		"namespaces team-a are named and all namespaces are asked for: choose one":                        {Namespaces: []string{"team-a"}, AllNamespaces: true},
+	} {
+		if rendered, err := Render(values); err == nil || err.Error() != want || rendered != nil {
+			t.Errorf("%+v: %v, want %s", values, err, want)
+		}
+	}
+}
+
 func TestRenderReplicas(t *testing.T) {
-	rendered, err := Render(Values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379"})
+	rendered, err := Render(Values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379", AllNamespaces: true})
 	if err != nil {
 		t.Fatal(err)
 	}

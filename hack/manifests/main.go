@@ -20,14 +20,16 @@ import (
 
 func main() {
 	image := flag.String("image", "", "image of migrate-apiserver")
-	namespaces := flag.String("namespaces", "", "namespaces to confine the server to, separated by blanks or commas")
+	namespaces := flag.String("namespaces", "", "namespaces of the fleets, separated by blanks or commas: the server may read Secrets in these alone")
+	allNamespaces := flag.Bool("all-namespaces", false, "let the server read fleets, and any Secret by name, in every namespace")
 	out := flag.String("out", "", "directory to write the manifests to")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
 	if err := run(*out, deploy.Values{
-		Image:       *image,
-		EtcdServers: *etcd,
-		Namespaces:  strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
+		Image:         *image,
+		EtcdServers:   *etcd,
+		Namespaces:    strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
+		AllNamespaces: *allNamespaces,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)

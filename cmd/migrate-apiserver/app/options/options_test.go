@@ -8,7 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
 
+	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 )
 
@@ -102,6 +105,23 @@ func TestDefaults(t *testing.T) {
 	}
 	if o.Members != (options.Members{}) {
 		t.Errorf("members: got %+v, want every option off", o.Members)
+	}
+}
+
+// TestDataFitsTheVolume: etcd keeps its data, a copy of it while it is defragmented, and
+// at most 512 MiB of log and snapshots on the volume of the manifests.
+func TestDataFitsTheVolume(t *testing.T) {
+	rendered, err := deploy.Render(deploy.Values{AllNamespaces: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var server appsv1.StatefulSet
+	if err := yaml.UnmarshalStrict(rendered["30-statefulset.yaml"], &server); err != nil {
+		t.Fatal(err)
+	}
+	volume := server.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().Value()
+	if needs := 2*parse(t).EmbeddedEtcd.QuotaBytes + 512<<20; needs > volume {
+		t.Errorf("the data needs %d MiB of a volume of %d MiB", needs>>20, volume>>20)
 	}
 }
 
