@@ -53,10 +53,10 @@ type Access interface {
 
 // Members are the member clusters; package member has the real ones.
 type Members interface {
-	// Watch begins to watch our objects of a Velero, until Stop. onChange
+	// Watch begins to watch a Migrate's objects of a Velero, until Stop. onChange
 	// is called with the UID of the Migrate whose object changed, or with none if
 	// something changed for all. It never blocks.
-	Watch(namespace string, v migration.Velero, onChange func(types.UID)) Watch
+	Watch(namespace string, v migration.Velero, uid types.UID, onChange func(types.UID)) Watch
 	// Member is the way into a Velero and its cluster.
 	Member(namespace string, v migration.Velero) Member
 }

@@ -239,7 +239,7 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 	host := l.Host.Observe(m.Namespace, &m.Spec)
 	l.authorize(ctx, t, m, host)
 	t.watch(migration.Veleros(m, host), func(v migration.Velero) Watch {
-		return l.Members.Watch(key.Namespace, v, func(uid types.UID) {
+		return l.Members.Watch(key.Namespace, v, t.uid, func(uid types.UID) {
 			if uid == "" || uid == t.uid {
 				l.queue.Add(key)
 			}

@@ -15,8 +15,8 @@ func PoolMembers(pool *member.Pool) Members { return poolMembers{pool} }
 
 type poolMembers struct{ pool *member.Pool }
 
-func (p poolMembers) Watch(namespace string, v migration.Velero, onChange func(types.UID)) Watch {
-	return p.pool.Watch(namespace, v, onChange)
+func (p poolMembers) Watch(namespace string, v migration.Velero, uid types.UID, onChange func(types.UID)) Watch {
+	return p.pool.Watch(namespace, v, uid, onChange)
 }
 
 func (p poolMembers) Member(namespace string, v migration.Velero) Member {

@@ -181,7 +181,7 @@ func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int
 	}
 }
 
-func (d *simulatedDriver) Watch(_ string, v migration.Velero, onChange func(types.UID)) Watch {
+func (d *simulatedDriver) Watch(_ string, v migration.Velero, _ types.UID, onChange func(types.UID)) Watch {
 	c := v.Cluster
 	d.views[c] = &view{elsewhere: v.Namespace != veleroNamespace, heard: map[modelvelero.Key]int{}, onChange: onChange}
 	return simulatedWatch{d, c, d.views[c]}

@@ -187,7 +187,7 @@ func (w *world) Observe(string, *v1alpha1.MigrateSpec) migration.Inventory {
 
 // The members.
 
-func (w *world) Watch(_ string, v migration.Velero, onChange func(types.UID)) Watch {
+func (w *world) Watch(_ string, v migration.Velero, _ types.UID, onChange func(types.UID)) Watch {
 	return w.members[v.Cluster].watch(onChange)
 }
 

@@ -51,7 +51,7 @@ func (a addresses) transportTo(target *url.URL, dialer *net.Dialer) (*http.Trans
 		// The error repeats the proxy's URL, which may hold a password.
 		return nil, errors.New("the environment of this server names a proxy that is invalid")
 	}
-	transport := &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout}
+	transport := &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader}
 	if proxy == nil {
 		dialer.Control = a.control
 		return transport, nil

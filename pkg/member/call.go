@@ -21,8 +21,9 @@ import (
 // ErrVeleroNotInstalled says that a member doesn't know Velero's kinds.
 var ErrVeleroNotInstalled = errors.New("Velero is not installed in the cluster: its CustomResourceDefinitions are missing")
 
-// maxMessage is how much is passed on of what a member says.
-const maxMessage = 1024
+// maxMessage is how much is passed on of what a member says, and maxStatus how large an
+// error may be that is passed on with its details.
+const maxMessage, maxStatus = 1024, 16 << 10
 
 // do makes a call, within the bounds that a member has.
 func do[T any](ctx context.Context, m *Member, what string, call func(context.Context, *connection) (T, error)) (T, error) {
@@ -46,6 +47,12 @@ func do[T any](ctx context.Context, m *Member, what string, call func(context.Co
 // went.
 func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *connection) (T, error)) (T, error) {
 	var none T
+	if allowanceOf(ctx) == nil {
+		ctx = m.allowing(ctx, "an answer", maxObject)
+	}
+	if a := allowanceOf(ctx); !a.isWatch() {
+		defer a.release()
+	}
 	started := time.Now()
 	done, err := m.circuit.admit()
 	if err != nil {
@@ -119,6 +126,13 @@ func settled(ctx context.Context, err error) error {
 // explain turns an error of client-go into one for a person: without the URL, and
 // the same for the same fault.
 func explain(ctx context.Context, err error) error {
+	var exceeded *limitError
+	if errors.As(err, &exceeded) {
+		return exceeded
+	}
+	if errors.Is(err, errBusy) {
+		return errBusy
+	}
 	var status *apierrors.StatusError
 	if errors.As(err, &status) {
 		return explainStatus(status)
@@ -161,10 +175,16 @@ func explainStatus(status *apierrors.StatusError) error {
 }
 
 func shorten(status *apierrors.StatusError) *apierrors.StatusError {
-	if len(status.ErrStatus.Message) <= maxMessage {
+	if len(status.ErrStatus.Message) > maxMessage {
+		status = withMessage(status, status.ErrStatus.Message[:maxMessage]+"…")
+	}
+	if size, err := sizeOf(status); err == nil && size <= maxStatus {
 		return status
 	}
-	return withMessage(status, status.ErrStatus.Message[:maxMessage]+"…")
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: status.ErrStatus.Code, Message: status.ErrStatus.Message,
+		Reason: metav1.StatusReason(migration.Shorten(string(status.ErrStatus.Reason), maxMessage)),
+	}}
 }
 
 func withMessage(status *apierrors.StatusError, message string) *apierrors.StatusError {

@@ -47,8 +47,11 @@ type circuit struct {
 	since    time.Time
 	next     time.Time
 	failures int
-	probing  bool
-	changed  chan struct{} // closed and replaced when any of it changes
+	// strikes are how often a limit was exceeded, last at struck.
+	strikes int
+	struck  time.Time
+	probing bool
+	changed chan struct{} // closed and replaced when any of it changes
 }
 
 func newCircuit(retry backoff) *circuit {
@@ -72,7 +75,8 @@ func (c *circuit) admit() (done func(error), err error) {
 }
 
 // settle notes the outcome of an attempt. Attempts that were let through
-// together and fail together count as one.
+// together and fail together count as one. That others of them succeed says nothing
+// about a limit that one of them found exceeded.
 func (c *circuit) settle(err error, probe bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,6 +84,8 @@ func (c *circuit) settle(err error, probe bool) {
 		c.probing = false
 	}
 	switch {
+	case err == nil && !probe && errors.As(c.err, new(*limitError)):
+		return
 	case err == nil && c.err != nil:
 		c.err, c.failures = nil, 0
 	case err == nil:
@@ -101,6 +107,10 @@ func (c *circuit) open(err error) {
 	}
 	c.err = err
 	delay := c.retry.delay(c.failures)
+	if exceeded := (*limitError)(nil); errors.As(err, &exceeded) {
+		limitsExceeded.WithLabelValues(string(exceeded.limit)).Inc()
+		delay = c.strike(now)
+	}
 	if errors.As(err, new(*accessError)) {
 		// Somebody is about to mend it, and the host can bear being asked.
 		delay = min(delay, accessRetry)
@@ -108,6 +118,21 @@ func (c *circuit) open(err error) {
 	c.next = now.Add(delay)
 	c.failures++
 }
+
+// strike is for how long a member is left alone that exceeded a limit. It answers
+// between two times, so that says nothing: the pause grows until it has kept to the
+// limits for ten times the longest.
+func (c *circuit) strike(now time.Time) time.Duration {
+	if now.Sub(c.struck) > 10*c.retry.longest {
+		c.strikes = 0
+	}
+	c.struck = now
+	c.strikes++
+	return c.retry.delay(c.strikes - 1)
+}
+
+// exceeded notes that a member exceeded a limit outside of an attempt.
+func (c *circuit) exceeded(err *limitError) { c.settle(err, false) }
 
 // accessible notes that there is a way into the member. If there was none before,
 // nothing speaks against asking it.

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -149,7 +150,7 @@ func (m *Member) runningRestore(ctx context.Context, but string) string {
 		return ""
 	}
 	for i := range list.Items {
-		if r := &list.Items[i]; r.Name != but && r.Status.Phase == velerov1.RestorePhaseInProgress {
+		if r := &list.Items[i]; r.Name != but && len(r.Name) <= validation.DNS1123SubdomainMaxLength && r.Status.Phase == velerov1.RestorePhaseInProgress {
 			return r.Name
 		}
 	}
@@ -175,7 +176,9 @@ func (m *Member) terminating(ctx context.Context) []string {
 	}
 	var names []string
 	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
+		if name := list.Items[i].Name; len(name) <= validation.DNS1123LabelMaxLength {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -209,7 +212,7 @@ func (m *Member) volumeProgress(ctx context.Context, label, name string) *v1alph
 		switch err := m.list(ctx, r.Resource, &list, of, veleroPath(r)); {
 		case apierrors.IsNotFound(err), errors.Is(err, ErrVeleroNotInstalled):
 			continue
-		case err != nil || len(list.Items) == maxListed:
+		case err != nil || len(list.Items) >= maxListed:
 			// A sum of some of them is no sum.
 			return nil
 		}
@@ -229,6 +232,7 @@ func (m *Member) volumeProgress(ctx context.Context, label, name string) *v1alph
 // Velero's namespace.
 func (m *Member) list(ctx context.Context, resource string, into any, opts metav1.ListOptions, path func(namespace string) string) error {
 	opts.Limit = maxListed
+	ctx = m.allowing(ctx, "a list of "+resource, maxPage)
 	answer, err := do(ctx, m, "list "+resource, func(ctx context.Context, c *connection) ([]byte, error) {
 		return c.rest.Get().AbsPath(path(c.namespace)).VersionedParams(&opts, metav1.ParameterCodec).Do(ctx).Raw()
 	})

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"golang.org/x/sync/semaphore"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -28,6 +31,8 @@ type Member struct {
 	options     Options
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
+	cached      quota         // taken by the objects that are kept
+	reading     quota         // taken by the answers that are being read
 	refreshing  chan struct{} // taken while the kubeconfig is read
 	server      shared[migration.ServerState]
 	namespaces  shared[[]string]
@@ -44,14 +49,18 @@ type Member struct {
 	watcher *watcher
 }
 
-func newMember(k key, kubeconfigs Kubeconfigs, o Options) *Member {
+func newMember(k key, kubeconfigs Kubeconfigs, o Options, cached, reading *semaphore.Weighted) *Member {
 	return &Member{
 		key:         k,
 		kubeconfigs: kubeconfigs,
 		options:     o,
 		circuit:     newCircuit(backoff{o.RetryMin, o.RetryMax}),
 		slots:       make(chan struct{}, o.MaxCalls),
-		refreshing:  make(chan struct{}, 1),
+		cached: quota{
+			what: "its objects that are kept", max: maxCache, maxAll: maxCacheOfAll, free: freeCache, all: cached, gauge: cacheSize,
+		},
+		reading:    quota{what: "its answers that are being read", max: maxReading, maxAll: maxReadingOfAll, free: freeReading, all: reading},
+		refreshing: make(chan struct{}, 1),
 	}
 }
 
@@ -66,7 +75,8 @@ func (m *Member) Ask(ctx context.Context, of migration.Objects) migration.Member
 	)
 	wg.Go(func() {
 		list, err := do(ctx, m, "list backups", func(ctx context.Context, c *connection) (*velerov1.BackupList, error) {
-			return c.backups.List(ctx, ofMigrate(of.UID))
+			list, err := c.backups.List(ctx, ofMigrate(of.UID))
+			return list, orTooMany(err, "backups with the label of the Migrate", list, maxKeptObjects)
 		})
 		if errs[0] = err; err == nil {
 			backups = pointers(list.Items)
@@ -74,7 +84,8 @@ func (m *Member) Ask(ctx context.Context, of migration.Objects) migration.Member
 	})
 	wg.Go(func() {
 		list, err := do(ctx, m, "list restores", func(ctx context.Context, c *connection) (*velerov1.RestoreList, error) {
-			return c.restores.List(ctx, ofMigrate(of.UID))
+			list, err := c.restores.List(ctx, ofMigrate(of.UID))
+			return list, orTooMany(err, "restores with the label of the Migrate", list, maxKeptObjects)
 		})
 		if errs[1] = err; err == nil {
 			restores = pointers(list.Items)
@@ -88,6 +99,12 @@ func (m *Member) Ask(ctx context.Context, of migration.Objects) migration.Member
 		if err != nil {
 			return unanswered(err)
 		}
+	}
+	for _, b := range backups {
+		trimBackup(b)
+	}
+	for _, r := range restores {
+		trimRestore(r)
 	}
 	of.Pick(&seen, backups, restores)
 	return seen
@@ -145,7 +162,8 @@ func (m *Member) DeleteRestore(ctx context.Context, restore *velerov1.Restore) e
 // Locations lists the BackupStorageLocations.
 func (m *Member) Locations(ctx context.Context) ([]velerov1.BackupStorageLocation, error) {
 	list, err := do(ctx, m, "list backupstoragelocations", func(ctx context.Context, c *connection) (*velerov1.BackupStorageLocationList, error) {
-		return c.locations.List(ctx, metav1.ListOptions{})
+		list, err := c.locations.List(ctx, metav1.ListOptions{Limit: maxLocations + 1})
+		return list, orTooMany(err, "backupstoragelocations", list, maxLocations)
 	})
 	if err != nil {
 		return nil, err
@@ -156,6 +174,7 @@ func (m *Member) Locations(ctx context.Context) ([]velerov1.BackupStorageLocatio
 // PodVolumeBackups lists the PodVolumeBackups that belong to a Backup.
 func (m *Member) PodVolumeBackups(ctx context.Context, backup string) ([]velerov1.PodVolumeBackup, error) {
 	selector := labels.Set{velerov1.BackupNameLabel: velero.LabelValue(backup)}
+	ctx = m.allowing(ctx, "a list of podvolumebackups", maxList)
 	list, err := do(ctx, m, fmt.Sprintf("list podvolumebackups of backup %q", backup), func(ctx context.Context, c *connection) (*velerov1.PodVolumeBackupList, error) {
 		return c.podVolumeBackups.List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	})
@@ -180,7 +199,15 @@ func (m *Member) String() string {
 
 // ofMigrate selects the objects of a Migrate.
 func ofMigrate(uid types.UID) metav1.ListOptions {
-	return metav1.ListOptions{LabelSelector: labels.Set{velero.MigrateUIDLabel: string(uid)}.String()}
+	return metav1.ListOptions{LabelSelector: labels.Set{velero.MigrateUIDLabel: string(uid)}.String(), Limit: maxKeptObjects + 1}
+}
+
+// orTooMany is a limitError if a list was read of more than most objects.
+func orTooMany(err error, what string, list metav1.ListMetaAccessor, most int) error {
+	if err == nil && (meta.LenList(list.(runtime.Object)) > most || list.GetListMeta().GetContinue() != "") {
+		return exceeds(limitObjects, "there are more than %d %s", most, what)
+	}
+	return err
 }
 
 // inNamespace returns obj as it is to be created in a namespace.

@@ -30,9 +30,17 @@ var (
 		Namespace: "migrate", Subsystem: "member", Name: "watched", StabilityLevel: metrics.ALPHA,
 		Help: "Member clusters that are watched for live migrations.",
 	})
+	limitsExceeded = metrics.NewCounterVec(&metrics.CounterOpts{
+		Namespace: "migrate", Subsystem: "member", Name: "limits_exceeded_total", StabilityLevel: metrics.ALPHA,
+		Help: "How often a member cluster exceeded a limit and was left alone for it, by the limit: answer (the size of an answer or event), events (by a watch in a time), objects (kept in memory), pages (of a list) or foreign (objects that were not asked for).",
+	}, []string{"limit"})
+	cacheSize = metrics.NewGauge(&metrics.GaugeOpts{
+		Namespace: "migrate", Subsystem: "member", Name: "cache_bytes", StabilityLevel: metrics.ALPHA,
+		Help: "Estimated memory of the objects of all member clusters that are kept.",
+	})
 
 	registerMetrics = sync.OnceFunc(func() {
-		legacyregistry.MustRegister(requests, requestDuration, membersWatched)
+		legacyregistry.MustRegister(requests, requestDuration, membersWatched, limitsExceeded, cacheSize)
 	})
 )
 

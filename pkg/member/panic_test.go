@@ -48,13 +48,15 @@ func TestAWatchGoesOnAfterAPanic(t *testing.T) {
 	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
 	var panicked atomic.Bool
 	changes := make(chan types.UID, 1000)
-	watch := pool.Watch("default", velero1, func(uid types.UID) {
-		if uid == "u2" && !panicked.Swap(true) {
-			panic("a bug over an object")
-		}
-		changes <- uid
-	})
-	t.Cleanup(watch.Stop)
+	for _, uid := range []types.UID{"u2", "u3"} {
+		watch := pool.Watch("default", velero1, uid, func(uid types.UID) {
+			if uid == "u2" && !panicked.Swap(true) {
+				panic("a bug over an object")
+			}
+			changes <- uid
+		})
+		t.Cleanup(watch.Stop)
+	}
 	server.awaitWatches(3)
 	server.put("backups", backupOf("b2", "u2"))
 	server.put("backups", backupOf("b3", "u3"))

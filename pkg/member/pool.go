@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -84,6 +85,9 @@ func (o Options) withDefaults() Options {
 type Pool struct {
 	kubeconfigs Kubeconfigs
 	options     Options
+	// cached and reading are what is left for the objects of all members that are kept
+	// and for their answers that are being read.
+	cached, reading *semaphore.Weighted
 
 	mu      sync.Mutex
 	members map[key]*Member
@@ -99,7 +103,10 @@ type key struct {
 // NewPool makes a Pool. It makes no calls.
 func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
 	registerMetrics()
-	return &Pool{kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{}}
+	return &Pool{
+		kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{},
+		cached: semaphore.NewWeighted(maxCacheOfAll), reading: semaphore.NewWeighted(maxReadingOfAll),
+	}
 }
 
 // Member returns a member, with one of its Veleros. It makes no calls and does not
@@ -111,23 +118,23 @@ func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 	k := key{namespace, velero}
 	m := p.members[k]
 	if m == nil {
-		m = newMember(k, p.kubeconfigs, p.options)
+		m = newMember(k, p.kubeconfigs, p.options, p.cached, p.reading)
 		p.members[k] = m
 	}
 	m.touch()
 	return m
 }
 
-// Watch watches a member until the Watch is stopped. It never blocks: while the
-// member can't be reached, that is what the Watch observes. All Watches of one
-// member share its watches.
+// Watch watches a member for the Migrate with a UID until the Watch is stopped. It never
+// blocks: while the member can't be reached, that is what the Watch observes. All Watches
+// of one member share its watches, which keep the objects of their Migrates.
 //
 // onChange is called after something changed: with the UID of the Migrate whose
 // Backup or Restore it was, or with none if it was the connection's state or the
 // storage, which matter to every Migrate of the member. It must not block, and
 // may still be called while Stop runs.
-func (p *Pool) Watch(namespace string, velero migration.Velero, onChange func(uid types.UID)) *Watch {
-	return p.Member(namespace, velero).watch(onChange)
+func (p *Pool) Watch(namespace string, velero migration.Velero, uid types.UID, onChange func(uid types.UID)) *Watch {
+	return p.Member(namespace, velero).watch(uid, onChange)
 }
 
 // Invalidate has the kubeconfig of a cluster read again, and the cluster asked

@@ -39,8 +39,13 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
+	selected := r.Select(resources)
+	if n := len(selected) * len(namespaces) * len(r.Verbs); n > maxQuestions {
+		return "", fmt.Errorf("whether user %q may do all of it in %s would take %d questions, of which there may be %d; have the filter name fewer resources or namespaces",
+			r.Requester.Username, m.key.velero.Cluster.Name, n, maxQuestions)
+	}
 	var asked []question
-	for _, resource := range r.Select(resources) {
+	for _, resource := range selected {
 		if resource.String() == velero.Namespaces && len(r.Namespaces) > 0 {
 			asked = append(asked, m.questionsOfNamespaces(ctx, r, resource)...)
 			continue
@@ -179,8 +184,9 @@ func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question
 
 // resources are those of the member that Velero takes, by its discovery.
 func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
+	ctx = m.allowing(ctx, "the list of its resources", maxList)
 	lists, err := do(ctx, m, "list the resources", func(ctx context.Context, c *connection) ([]*metav1.APIResourceList, error) {
-		return discovery.ServerPreferredResourcesWithContext(ctx, discovery.NewDiscoveryClient(c.rest))
+		return discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(c.rest)})
 	})
 	if err != nil {
 		return nil, err
@@ -201,4 +207,27 @@ func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
 		}
 	}
 	return found, nil
+}
+
+// boundedDiscovery is discovery that doesn't ask for any number of versions of API groups
+// at once, as it does where they don't come with their resources.
+type boundedDiscovery struct{ *discovery.DiscoveryClient }
+
+var _ discovery.AggregatedDiscoveryInterfaceWithContext = boundedDiscovery{}
+
+func (d boundedDiscovery) GroupsAndMaybeResourcesWithContext(ctx context.Context) (
+	*metav1.APIGroupList, map[schema.GroupVersion]*metav1.APIResourceList, map[schema.GroupVersion]error, error,
+) {
+	groups, resources, failed, err := d.DiscoveryClient.GroupsAndMaybeResourcesWithContext(ctx)
+	if err != nil || resources != nil {
+		return groups, resources, failed, err
+	}
+	versions := 0
+	for i := range groups.Groups {
+		versions += len(groups.Groups[i].Versions)
+	}
+	if versions > maxGroupVersions {
+		return nil, nil, nil, exceeds(limitObjects, "it has more than %d versions of API groups", maxGroupVersions)
+	}
+	return groups, resources, failed, nil
 }

@@ -5,12 +5,12 @@ package member
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -18,12 +18,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-const (
-	// dialTimeout bounds the time to get a TCP connection, and to shake hands.
-	dialTimeout = 5 * time.Second
-	// maxAnswer bounds what is read of an answer that is not a watch.
-	maxAnswer = 64 << 20
-)
+// dialTimeout bounds the time to get a TCP connection, and to shake hands.
+const dialTimeout = 5 * time.Second
 
 // newTransport makes a transport that is nobody else's, so that it can be
 // closed: those of client-go are kept in a cache for ever.
@@ -48,12 +44,15 @@ func newTransport(config *rest.Config, o Options) (*http.Transport, error) {
 	transport.ForceAttemptHTTP2 = true
 	// An answer may be as small as it likes and still unpack to anything.
 	transport.DisableCompression = true
-	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: o.PingInterval, PingTimeout: o.PingInterval / 2}
+	transport.HTTP2 = &http.HTTP2Config{
+		SendPingTimeout: o.PingInterval, PingTimeout: o.PingInterval / 2,
+		MaxReceiveBufferPerStream: receiveBuffer, MaxReceiveBufferPerConnection: 2 * receiveBuffer,
+	}
 	return transport, nil
 }
 
-// bounded bounds what a member may take of ours: the time until an answer
-// begins, which for a watch is all that can be bounded, and its size.
+// bounded bounds what a member may take of ours: the time until an answer begins, for
+// a watch also that in which an event arrives, and their size by the call's allowance.
 type bounded struct {
 	next    http.RoundTripper
 	timeout time.Duration
@@ -82,7 +81,7 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// client-go would wait and try again by itself.
 	resp.Header.Del("Retry-After")
-	resp.Body = &answer{ReadCloser: resp.Body, left: maxAnswer, unbounded: isWatch(req), cancel: func() { cancel(nil) }}
+	resp.Body = &answer{ReadCloser: resp.Body, allowance: allowanceOf(req.Context()), timeout: b.timeout, cancel: cancel}
 	return resp, nil
 }
 
@@ -95,27 +94,77 @@ type noAnswerError struct{ within time.Duration }
 
 func (e noAnswerError) Error() string { return fmt.Sprintf("no answer within %s", e.within) }
 
-// answer is the body of an answer.
+// answer is the body of an answer. What is read of it takes of the allowance of its
+// call; of that of a watch each event anew.
 type answer struct {
 	io.ReadCloser
-	left      int64
-	unbounded bool
-	cancel    func()
+	allowance *allowance
+	meter     meter
+	cancel    context.CancelCauseFunc
+	// timeout is for an event that has begun.
+	timeout time.Duration
+
+	mu     sync.Mutex
+	closed bool
+	// late runs while an event has begun and not ended.
+	late *time.Timer
 }
 
 func (a *answer) Read(p []byte) (int, error) {
-	if a.unbounded {
-		return a.ReadCloser.Read(p)
+	n, err := a.ReadCloser.Read(p)
+	if exceeded := a.account(p[:n]); exceeded != nil {
+		return 0, exceeded
 	}
-	if a.left <= 0 {
-		return 0, errors.New("the answer is too large")
-	}
-	n, err := a.ReadCloser.Read(p[:min(int64(len(p)), a.left)])
-	a.left -= int64(n)
 	return n, err
 }
 
+// account notes what was read.
+func (a *answer) account(text []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(text) > 0 && !a.closed {
+		n, size, ended := a.meter.add(text)
+		text = text[n:]
+		if err := a.allowance.use(size); err != nil {
+			return err
+		}
+		if a.allowance.isWatch() {
+			a.await(ended)
+		}
+	}
+	return nil
+}
+
+// await has an event that has begun arrive in time. The caller holds the lock.
+func (a *answer) await(ended bool) {
+	switch {
+	case ended:
+		a.settle()
+	case a.late == nil && a.meter.depth > 0:
+		a.late = time.AfterFunc(a.timeout, func() {
+			a.allowance.fail(noAnswerError{a.timeout})
+			a.cancel(nil)
+		})
+	}
+}
+
+// settle ends the waiting for an event, whose memory is another's then. The caller holds
+// the lock.
+func (a *answer) settle() {
+	a.allowance.release()
+	if a.late != nil {
+		a.late.Stop()
+		a.late = nil
+	}
+}
+
 func (a *answer) Close() error {
-	defer a.cancel()
+	defer a.cancel(nil)
+	a.mu.Lock()
+	a.closed = true
+	if a.allowance.isWatch() {
+		a.settle()
+	}
+	a.mu.Unlock()
 	return a.ReadCloser.Close()
 }

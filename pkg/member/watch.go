@@ -5,6 +5,8 @@ package member
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 type Watch struct {
 	member   *Member
 	watcher  *watcher
+	uid      types.UID
 	onChange func(uid types.UID)
 }
 
@@ -29,23 +32,26 @@ func (w *Watch) Stop() {
 	w.member.unwatch(w)
 }
 
-// Observe tells what the member has for a Migrate, as far as the watches have
-// heard; false if it has not said anything yet and nothing is known to prevent
+// Observe tells what the member has for the Migrate of the Watch, as far as the watches
+// have heard; false if it has not said anything yet and nothing is known to prevent
 // it. Err has the same text while the fault is the same.
 func (w *Watch) Observe(of migration.Objects) (migration.Member, bool) {
 	return w.watcher.observe(of)
 }
 
 // watch adds an interest, and opens the watches with the first one.
-func (m *Member) watch(onChange func(uid types.UID)) *Watch {
+func (m *Member) watch(uid types.UID, onChange func(uid types.UID)) *Watch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.watcher == nil {
+	begin := m.watcher == nil
+	if begin {
 		m.watcher = newWatcher(m)
+	}
+	w := &Watch{member: m, watcher: m.watcher, uid: uid, onChange: onChange}
+	m.watcher.add(w)
+	if begin {
 		go m.watcher.run()
 	}
-	w := &Watch{member: m, watcher: m.watcher, onChange: onChange}
-	m.watcher.add(w)
 	return w
 }
 
@@ -69,8 +75,8 @@ func (m *Member) watching() *watcher {
 	return m.watcher
 }
 
-// access is the fault of not having a connection, beside those of the watches,
-// which go by their resource.
+// access is the fault of not having a connection, beside those of the watches and of
+// filling in, which go by their resource and come behind it.
 const access = "access"
 
 // watcher watches the Velero objects of one member for all who are interested.
@@ -89,8 +95,7 @@ type watcher struct {
 	interested map[*Watch]struct{}
 	// listed are the resources that were listed at least once.
 	listed sets.Set[string]
-	// faults are what is wrong now, by resource or access; since is when the first
-	// of them began.
+	// faults are what is wrong now, by where; since is when the first of them began.
 	faults map[string]error
 	since  time.Time
 }
@@ -105,11 +110,41 @@ func newWatcher(m *Member) *watcher {
 		faults:     map[string]error{},
 	}
 	w.ctx, w.stop = context.WithCancel(context.Background())
-	w.backups = newObjects(versionDiffers[*velerov1.Backup], w.changed)
-	w.restores = newObjects(versionDiffers[*velerov1.Restore], w.changed)
-	w.locations = newObjects(locationDiffers, w.changed)
+	w.backups = newObjects(kind[*velerov1.Backup]{
+		resource: watched[0], maxObjects: maxKeptObjects, maxSize: maxKept,
+		owner: ownerOf[*velerov1.Backup], trim: trimBackup, differs: versionDiffers[*velerov1.Backup],
+	}, &m.cached, w.changed)
+	w.restores = newObjects(kind[*velerov1.Restore]{
+		resource: watched[1], maxObjects: maxKeptObjects, maxSize: maxKept,
+		owner: ownerOf[*velerov1.Restore], trim: trimRestore, differs: versionDiffers[*velerov1.Restore],
+	}, &m.cached, w.changed)
+	w.locations = newObjects(kind[*velerov1.BackupStorageLocation]{
+		resource: watched[2], maxObjects: maxLocations, maxSize: maxKeptLocations,
+		owner: func(*velerov1.BackupStorageLocation) types.UID { return "" }, trim: trimLocation, differs: locationDiffers,
+	}, &m.cached, w.changed)
+	w.locations.want("")
 	return w
 }
+
+func ownerOf[T object](obj T) types.UID { return migrateOf(obj) }
+
+// The filter of a Backup or Restore is what its Migrate says, and may be long; nobody reads
+// it back from a member. What else an object's spec may have, and its managed fields, we
+// don't set.
+func trimBackup(b *velerov1.Backup) {
+	b.ManagedFields, b.OwnerReferences = nil, nil
+	b.Spec = velerov1.BackupSpec{
+		StorageLocation: b.Spec.StorageLocation, TTL: b.Spec.TTL,
+		SnapshotMoveData: b.Spec.SnapshotMoveData, CSISnapshotTimeout: b.Spec.CSISnapshotTimeout,
+	}
+}
+
+func trimRestore(r *velerov1.Restore) {
+	r.ManagedFields, r.OwnerReferences = nil, nil
+	r.Spec = velerov1.RestoreSpec{BackupName: r.Spec.BackupName}
+}
+
+func trimLocation(l *velerov1.BackupStorageLocation) { l.ManagedFields, l.Annotations = nil, nil }
 
 func versionDiffers[T object](before, after T) bool {
 	return before.GetResourceVersion() != after.GetResourceVersion() || before.GetUID() != after.GetUID()
@@ -130,19 +165,27 @@ func (w *watcher) add(interest *Watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.interested[interest] = struct{}{}
+	w.backups.want(interest.uid)
+	w.restores.want(interest.uid)
 }
 
 // remove returns how many are left.
 func (w *watcher) remove(interest *Watch) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, is := w.interested[interest]; is {
+		w.backups.unwant(interest.uid)
+		w.restores.unwant(interest.uid)
+	}
 	delete(w.interested, interest)
 	return len(w.interested)
 }
 
 func (w *watcher) observe(of migration.Objects) (migration.Member, bool) {
 	var seen migration.Member
-	of.Pick(&seen, w.backups.of(of.UID), w.restores.of(of.UID))
+	backups, hasBackups := w.backups.of(of.UID)
+	restores, hasRestores := w.restores.of(of.UID)
+	of.Pick(&seen, backups, restores)
 	seen.Backup, seen.Restore = seen.Backup.DeepCopy(), seen.Restore.DeepCopy()
 	for _, l := range w.locations.all() {
 		seen.Locations = append(seen.Locations, *l.DeepCopy())
@@ -150,7 +193,7 @@ func (w *watcher) observe(of migration.Objects) (migration.Member, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen.Err, seen.Since = w.fault(), w.since
-	return seen, seen.Err != nil || len(w.listed) == len(watched)
+	return seen, seen.Err != nil || len(w.listed) == len(watched) && hasBackups && hasRestores
 }
 
 func (w *watcher) createdBackup(backup *velerov1.Backup) {
@@ -168,10 +211,8 @@ func (w *watcher) createdRestore(restore *velerov1.Restore) {
 // fault is what is shown of the faults: the connection's before a watch's. The
 // caller holds the lock.
 func (w *watcher) fault() error {
-	for _, name := range append([]string{access}, watched...) {
-		if err := w.faults[name]; err != nil {
-			return err
-		}
+	for _, name := range slices.Sorted(maps.Keys(w.faults)) {
+		return w.faults[name]
 	}
 	return nil
 }
@@ -228,7 +269,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// changed tells everybody who is interested.
+// changed tells everybody whom it concerns.
 func (w *watcher) changed(uids sets.Set[types.UID]) {
 	w.mu.Lock()
 	interested := make([]*Watch, 0, len(w.interested))
@@ -237,8 +278,10 @@ func (w *watcher) changed(uids sets.Set[types.UID]) {
 	}
 	w.mu.Unlock()
 	for _, interest := range interested {
-		for uid := range uids {
-			interest.onChange(uid)
+		for _, uid := range []types.UID{"", interest.uid} {
+			if uids.Has(uid) {
+				interest.onChange(uid)
+			}
 		}
 	}
 }

@@ -29,15 +29,32 @@ func impatient() Options { return Options{RetryMin: time.Millisecond, RetryMax: 
 // spectator watches a member and waits for what it is to see.
 type spectator struct {
 	t       *testing.T
-	watch   *Watch
+	watches map[types.UID]*Watch
 	changes chan types.UID
 }
 
 func newSpectator(t *testing.T, pool *Pool) *spectator {
-	s := &spectator{t: t, changes: make(chan types.UID, 1000)}
-	s.watch = pool.Watch("default", velero1, func(uid types.UID) { s.changes <- uid })
-	t.Cleanup(s.watch.Stop)
+	return newSpectatorOf(t, pool, velero1)
+}
+
+// newSpectatorOf watches for Migrates u1 and u2.
+func newSpectatorOf(t *testing.T, pool *Pool, of migration.Velero) *spectator {
+	s := &spectator{t: t, watches: map[types.UID]*Watch{}, changes: make(chan types.UID, 1000)}
+	for _, uid := range []types.UID{"u1", "u2"} {
+		s.watches[uid] = pool.Watch("default", of, uid, func(uid types.UID) { s.changes <- uid })
+	}
+	t.Cleanup(s.stop)
 	return s
+}
+
+func (s *spectator) stop() {
+	for _, w := range s.watches {
+		w.Stop()
+	}
+}
+
+func (s *spectator) observe(uid types.UID) (migration.Member, bool) {
+	return s.watches[uid].Observe(objectsOf(uid))
 }
 
 // objectsOf identifies the objects of the Migrate with a UID such as u1: b1 and r1.
@@ -52,7 +69,7 @@ func (s *spectator) await(what string, uid types.UID, wanted func(migration.Memb
 	s.t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
-		seen, ok := s.watch.Observe(objectsOf(uid))
+		seen, ok := s.observe(uid)
 		if ok && wanted(seen) {
 			return seen
 		}
@@ -145,14 +162,14 @@ func TestWatchIsSharedAndClosedWithTheLast(t *testing.T) {
 	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
 	first, second := newSpectator(t, pool), newSpectator(t, pool)
 	server.awaitWatches(3)
-	first.watch.Stop()
-	first.watch.Stop()
+	first.stop()
+	first.stop()
 	server.put("backups", backupOf("b1", "u1"))
 	second.awaitChange("u1")
 	if n := server.count("watch backups"); n != 1 {
 		t.Errorf("Backups are watched %d times, want once", n)
 	}
-	second.watch.Stop()
+	second.stop()
 	server.awaitWatches(0)
 
 	third := newSpectator(t, pool)
@@ -174,7 +191,7 @@ func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
 	if _, err := pool.Member("default", velero1).CreateBackup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
-	if seen, _ := s.watch.Observe(objectsOf("u1")); seen.Backup == nil {
+	if seen, _ := s.observe("u1"); seen.Backup == nil {
 		t.Error("not observed")
 	}
 }
@@ -205,9 +222,7 @@ func TestTwoVelerosOfAMember(t *testing.T) {
 	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
 	for namespace, want := range map[string]velerov1.BackupPhase{"velero": "", "velero-2": velerov1.BackupPhaseCompleted} {
 		velero := migration.Velero{Cluster: member1, Namespace: namespace}
-		changes := make(chan types.UID, 1000)
-		s := &spectator{t: t, changes: changes, watch: pool.Watch("default", velero, func(uid types.UID) { changes <- uid })}
-		t.Cleanup(s.watch.Stop)
+		s := newSpectatorOf(t, pool, velero)
 		s.await("what there is in "+namespace, "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Status.Phase == want })
 		if asked := pool.Member("default", velero).Ask(t.Context(), objectsOf("u1")); asked.Backup == nil || asked.Backup.Status.Phase != want {
 			t.Errorf("asked in %s: %+v", namespace, asked)
@@ -333,7 +348,7 @@ func TestWatchWithAWayInToADeadMember(t *testing.T) {
 	h.set(server.kubeconfig(), nil)
 	pool.Invalidate("default", member1)
 	s.await("that it doesn't answer", "u1", failing("connection refused"))
-	if seen, _ := s.watch.Observe(objectsOf("u1")); !failing("connection refused")(seen) {
+	if seen, _ := s.observe("u1"); !failing("connection refused")(seen) {
 		t.Errorf("observed %v", seen.Err)
 	}
 }
@@ -373,7 +388,7 @@ func TestWatchIsNotObservedBeforeItWasAsked(t *testing.T) {
 	h.mu.Lock()
 	pool := newTestPool(t, h, patient())
 	s := newSpectator(t, pool)
-	if seen, ok := s.watch.Observe(objectsOf("u1")); ok {
+	if seen, ok := s.observe("u1"); ok {
 		t.Errorf("observed %+v", seen)
 	}
 	h.mu.Unlock()

@@ -17,6 +17,8 @@ var (
 	ErrKubeconfigRefused = errors.New("kubeconfig not accepted")
 	// ErrAddressRefused says that a member is at an address where none may be.
 	ErrAddressRefused = errors.New("address not allowed")
+	// ErrLimitExceeded says that a member sends more than this server takes of one.
+	ErrLimitExceeded = errors.New("limit exceeded")
 )
 
 // Cluster identifies a member cluster in a Migrate's namespace.

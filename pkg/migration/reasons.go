@@ -35,6 +35,7 @@ const (
 	ReasonMemberUnreachable    = "MemberUnreachable"
 	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
 	ReasonAddressRefused       = "MemberAddressNotAllowed"
+	ReasonMemberLimitExceeded  = "MemberLimitExceeded"
 	ReasonSourceUnreachable    = "SourceUnreachable"
 	ReasonStorageNotConfigured = "StorageNotConfigured"
 	ReasonStorageUnavailable   = "StorageUnavailable"
@@ -91,6 +92,9 @@ func unreachable(cluster string, member Member) state {
 		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
+	if errors.Is(member.Err, ErrLimitExceeded) {
+		message += "; find what makes it send so much, mostly objects in the namespace of its Velero, and remove that"
+	}
 	if member.NextTry.IsZero() {
 		message += "; it is asked again within a minute"
 	} else {
@@ -101,6 +105,8 @@ func unreachable(cluster string, member Member) state {
 		return state{ReasonKubeconfigRefused, message}
 	case errors.Is(member.Err, ErrAddressRefused):
 		return state{ReasonAddressRefused, message}
+	case errors.Is(member.Err, ErrLimitExceeded):
+		return state{ReasonMemberLimitExceeded, message}
 	}
 	return state{ReasonMemberUnreachable, message}
 }

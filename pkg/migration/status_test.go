@@ -90,6 +90,9 @@ func TestWaitingToBegin(t *testing.T) {
 		{"source at an address of the host", []Cluster{m2}, func(s *scene) {
 			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressRefused) })
 		}, "MemberAddressNotAllowed"},
+		{"source sends too much", []Cluster{m2}, func(s *scene) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: an event takes more than 8 MiB", ErrLimitExceeded) })
+		}, "MemberLimitExceeded"},
 		{"source without storage", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
 		{"storage not validated", []Cluster{m2}, func(s *scene) {
 			s.with(m1, func(m *Member) {

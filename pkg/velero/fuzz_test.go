@@ -6,6 +6,7 @@ package velero_test
 import (
 	"bytes"
 	"compress/gzip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -77,5 +78,42 @@ func TestReadErrorsOfABomb(t *testing.T) {
 	_ = packer.Close()
 	if _, err := velero.ReadErrors(&packed); err == nil {
 		t.Error("64 MiB were read")
+	}
+}
+
+// TestReadErrorsOfMany reads a file of very many errors, which take more memory than text.
+func TestReadErrorsOfMany(t *testing.T) {
+	many := strings.Repeat(`"",`, 1<<20) + `""`
+	for name, test := range map[string]struct {
+		results string
+		want    int
+	}{
+		"errors":              {`{"warnings":{"velero":[` + many + `]},"errors":{"velero":[` + many + `]}}`, 1000},
+		"a long error":        {`{"errors":{"velero":["` + strings.Repeat("x", 8<<20) + `"]}}`, 1},
+		"what is passed over": {`{"x":[` + many + `],"errors":{"y":{"z":[` + many + `]},"cluster":["a"]}}`, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var packed bytes.Buffer
+			packer := gzip.NewWriter(&packed)
+			_, _ = packer.Write([]byte(test.results))
+			_ = packer.Close()
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			errs, err := velero.ReadErrors(&packed)
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 8<<20 {
+				t.Errorf("%d MiB are kept", kept>>20)
+			}
+			if err != nil || len(errs) != test.want {
+				t.Errorf("read %d errors, %v, want %d", len(errs), err, test.want)
+			}
+			for _, e := range errs {
+				if len(e) > 4096 {
+					t.Errorf("an error of %d bytes", len(e))
+				}
+			}
+		})
 	}
 }

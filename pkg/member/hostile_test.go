@@ -1,0 +1,468 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// stored is a Backup as a member sends it, with more fields of its metadata and more of
+// its own.
+func stored(name, metadata, more string) string {
+	return fmt.Sprintf(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":{"name":%q,"namespace":"velero","resourceVersion":"2"%s}%s}`, name, metadata, more)
+}
+
+// labelled is the field of metadata that has the label of a Migrate.
+func labelled(uid string) string { return `,"labels":{"backup.kurator.dev/migrate-uid":"` + uid + `"}` }
+
+func added(object string) string { return `{"type":"ADDED","object":` + object + `}` }
+
+// flood writes what next returns for as long as the other side reads it.
+func flood(w http.ResponseWriter, r *http.Request, next func(i int) string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
+	for i := 0; r.Context().Err() == nil; i++ {
+		if _, err := io.WriteString(w, next(i)); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+	}
+}
+
+// backupsAre has a server answer what it is asked of Backups by itself.
+func (s *apiServer) backupsAre(list, watch http.HandlerFunc) {
+	s.setFault(func(w http.ResponseWriter, r *http.Request) {
+		isBackups := strings.HasSuffix(r.URL.Path, "/backups")
+		isWatch := r.URL.Query().Get("watch") != ""
+		switch {
+		case isBackups && isWatch && watch != nil:
+			watch(w, r)
+		case isBackups && !isWatch && list != nil:
+			list(w, r)
+		case isWatch:
+			s.watch(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
+		default:
+			s.list(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
+		}
+	})
+}
+
+func listOf(continues, items string) string {
+	return fmt.Sprintf(`{"kind":"BackupList","apiVersion":"velero.io/v1","metadata":{"resourceVersion":"1","continue":%q},"items":[%s]}`, continues, items)
+}
+
+// byCluster has the kubeconfigs of clusters.
+type byCluster map[string]string
+
+func (b byCluster) Kubeconfig(_ context.Context, _ string, cluster migration.Cluster) ([]byte, error) {
+	return []byte(b[cluster.Name]), nil
+}
+
+// kubeconfigs are that of a hostile member, and that of one that is not.
+func kubeconfigs(hostile, other *apiServer) byCluster {
+	return byCluster{"member1": hostile.kubeconfig(), "member2": other.kubeconfig()}
+}
+
+// TestHostileMembers floods in every way. The member is said to exceed a limit where it
+// does, little is kept of it, and another member is served meanwhile.
+func TestHostileMembers(t *testing.T) {
+	events := func(next func(i int) string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { flood(w, r, next) }
+	}
+	page := func(continues, items string) http.HandlerFunc {
+		return other(http.StatusOK, "application/json", listOf(continues, items))
+	}
+	for name, test := range map[string]struct {
+		list, watch http.HandlerFunc
+		want        string
+		exceeded    bool
+	}{
+		"objects without our label": {
+			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), "", "")) }),
+			want:  "backups are sent that were not asked for", exceeded: true,
+		},
+		"objects of another namespace": {
+			watch: events(func(i int) string {
+				return added(strings.Replace(stored(fmt.Sprint("b", i), labelled("u1"), ""), `"velero"`, `"other"`, 1))
+			}),
+			want: "backups are sent that were not asked for", exceeded: true,
+		},
+		"objects of another kind": {
+			watch: events(func(int) string {
+				return added(strings.Replace(stored("r", labelled("u1"), ""), `"Backup"`, `"Restore"`, 1))
+			}),
+			want: "backups are sent that were not asked for", exceeded: true,
+		},
+		"objects of Migrates that nobody watches": {
+			watch: events(func(i int) string {
+				return added(stored(fmt.Sprint("b", i), labelled(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
+			}),
+			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+		},
+		"objects of our Migrate": {
+			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), labelled("u1"), "")) }),
+			want:  "more than 16 backups belong to one Migrate", exceeded: true,
+		},
+		"objects of our Migrate that come and go": {
+			watch: events(func(i int) string {
+				return added(stored("b1", labelled("u1"), "")) + strings.Replace(added(stored("b1", labelled("u1"), "")), "ADDED", "DELETED", 1) + strings.Repeat(" ", 64<<10)
+			}),
+			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+		},
+		"a large object of our Migrate": {
+			watch: events(func(int) string {
+				return added(stored("b1", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 2<<20)+`"}`))
+			}),
+			want: "the backups that belong to one Migrate take more than 1 MiB of memory here", exceeded: true,
+		},
+		"an event without end": {
+			watch: events(func(i int) string {
+				if i == 0 {
+					return `{"type":"ADDED","object":{"kind":"`
+				}
+				return strings.Repeat("x", 64<<10)
+			}),
+			want: "an event of the watch of backups takes more than 8 MiB of memory here", exceeded: true,
+		},
+		"an event that decodes to much": {
+			watch: events(func(int) string {
+				return added(stored("b1", labelled("u1"), `,"spec":{"hooks":{"resources":[`+strings.Repeat("{},", 200_000)+`{}]}}`))
+			}),
+			want: "an event of the watch of backups takes more than 8 MiB of memory here", exceeded: true,
+		},
+		"an event that stops in the middle": {
+			watch: events(func(i int) string {
+				if i == 0 {
+					return `{"type":"ADDED","object":{`
+				}
+				time.Sleep(time.Millisecond) // it is slow
+				return " "
+			}),
+			want: "the watch of backups ends again and again: no answer within 500ms",
+		},
+		"events that are none": {
+			watch: events(func(int) string { return `{"type":"ADDED","object":[]}` }),
+			want:  "the watch of backups ends again and again: it breaks off, or what it sends can't be read",
+		},
+		"events of a type that is none": {
+			watch: events(func(int) string { return `{"type":"` + strings.Repeat("X", 1000) + `","object":{}}` }),
+			want:  "the watch of backups ends again and again: it breaks off, or what it sends can't be read",
+		},
+		"errors": {
+			watch: events(func(int) string {
+				return `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":500,"message":"` + strings.Repeat("y", 1<<20) + `"}}`
+			}),
+			want: "the watch of backups ends again and again: yyyy",
+		},
+		"bookmarks": {
+			watch: events(func(int) string {
+				return strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1) + strings.Repeat(" ", 64<<10)
+			}),
+			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+		},
+		"bookmarks of long versions": {
+			watch: events(func(int) string {
+				return strings.Replace(strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1), `"2"`, `"`+strings.Repeat("2", 64<<10)+`"`, 1)
+			}),
+			want: "backups are sent that were not asked for", exceeded: true,
+		},
+		"pages without end": {
+			list: page("more", stored("b", labelled("x"), "")),
+			want: "the list of backups has more than 1000 pages of 100", exceeded: true,
+		},
+		"pages of our Migrate without end": {
+			list: func(w http.ResponseWriter, r *http.Request) {
+				var items []string
+				for i := range 100 {
+					items = append(items, stored(fmt.Sprint("b", i, r.URL.Query().Get("continue")), labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 8<<10)+`"}`))
+				}
+				page(r.URL.Query().Get("continue")+"+", strings.Join(items, ","))(w, r)
+			},
+			want: "its objects that are kept take more than 32 MiB of memory here", exceeded: true,
+		},
+		"a token without end": {
+			list: page(strings.Repeat("x", 1<<20), ""),
+			want: "the list of backups has a resource version or a continue token of more than", exceeded: true,
+		},
+		"a page that is no page": {
+			list: page("", strings.Repeat("{},", 100_000)+"{}"),
+			want: "a list of 100 backups takes more than 16 MiB of memory here", exceeded: true,
+		},
+		"a list without our label": {
+			list: page("", strings.Repeat(stored("b", "", "")+",", 200)+stored("b", "", "")),
+			want: "backups are sent that were not asked for", exceeded: true,
+		},
+		"a list of our Migrate": {
+			list: func(w http.ResponseWriter, r *http.Request) {
+				var items []string
+				for i := range 50 {
+					items = append(items, stored(fmt.Sprint("b", i), labelled("u1"), ""))
+				}
+				page("", strings.Join(items, ","))(w, r)
+			},
+			want: "more than 16 backups belong to one Migrate", exceeded: true,
+		},
+		"an error of many causes": {
+			list: func(w http.ResponseWriter, _ *http.Request) {
+				other(http.StatusForbidden, "application/json", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"no","details":{"causes":[`+
+					strings.Repeat(`{"reason":"x"},`, 20_000)+`{}]}}`)(w, nil)
+			},
+			want: "no",
+		},
+		"a header without end": {
+			list: func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Long", strings.Repeat("x", 1<<20))
+				page("", "")(w, r)
+			},
+			want: "COMPRESSION_ERROR",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hostile, served := newAPIServer(t), newAPIServer(t)
+			hostile.backupsAre(test.list, test.watch)
+			o := impatient()
+			o.CallTimeout = 500 * time.Millisecond
+			if test.exceeded {
+				o.CallTimeout = 10 * time.Second
+				o.RetryMin, o.RetryMax = time.Hour, time.Hour
+			}
+			pool := newTestPool(t, kubeconfigs(hostile, served), o)
+			s := newSpectator(t, pool)
+			second := newSpectatorOf(t, pool, migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member2"}, Namespace: "velero"})
+
+			seen := s.await("the fault", "u1", failing(test.want))
+			if got := errors.Is(seen.Err, migration.ErrLimitExceeded); got != test.exceeded {
+				t.Errorf("exceeded a limit: %v, want %v", got, test.exceeded)
+			}
+			if len(seen.Err.Error()) > 2000 {
+				t.Errorf("an error of %d bytes", len(seen.Err.Error()))
+			}
+			var status *apierrors.StatusError
+			if errors.As(seen.Err, &status) && len(status.ErrStatus.Message) > 0 && status.ErrStatus.Details != nil {
+				t.Errorf("the error has %d causes", len(status.ErrStatus.Details.Causes))
+			}
+			m := pool.Member("default", velero1)
+			if test.exceeded && !errors.As(m.Ask(t.Context(), objectsOf("u1")).Err, new(*limitError)) {
+				t.Error("it is not left alone")
+			}
+			if w := m.watching(); len(w.backups.all()) > maxKeptObjects {
+				t.Errorf("%d Backups are kept", len(w.backups.all()))
+			}
+			if kept := taken(&m.cached); kept > maxKept+1<<20 {
+				t.Errorf("%d MiB are kept", kept>>20)
+			}
+			served.put("backups", withPhase(backupOf("b1", "u1"), "Completed"))
+			second.await("the other member", "u1", func(m migration.Member) bool {
+				return m.Err == nil && m.Backup != nil && m.Backup.Status.Phase == "Completed"
+			})
+
+			w := m.watching()
+			s.stop()
+			second.stop()
+			pool.Close()
+			<-w.stopped
+			if n := taken(&m.cached); n != 0 {
+				t.Errorf("%d bytes are not given back", n)
+			}
+			if !pool.cached.TryAcquire(maxCacheOfAll) || !pool.reading.TryAcquire(maxReadingOfAll) {
+				t.Error("not all that is for all members is given back")
+			}
+		})
+	}
+}
+
+func taken(q *quota) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.taken
+}
+
+// TestMemoryOfAHostileMember has members flood all at once, with all that they can.
+func TestMemoryOfAHostileMember(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	object := stored("b", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 700<<10)+`"}`)
+	server := newAPIServer(t)
+	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("watch") != "" {
+			flood(w, r, func(i int) string { return added(strings.Replace(object, `"b"`, fmt.Sprintf(`"b%d"`, i), 1)) })
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"BackupList","apiVersion":"velero.io/v1","metadata":{"resourceVersion":"1"},"items":[`)
+		for range 1000 {
+			if _, err := io.WriteString(w, object+","); err != nil {
+				return
+			}
+		}
+	})
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
+	var all []*spectator
+	for i := range 6 {
+		of := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: fmt.Sprint("member", i)}, Namespace: "velero"}
+		all = append(all, newSpectatorOf(t, pool, of))
+	}
+	for _, s := range all {
+		s.await("that it sends too much", "u1", func(m migration.Member) bool {
+			return errors.Is(m.Err, migration.ErrLimitExceeded)
+		})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 256<<20 {
+		t.Errorf("%d MiB are kept", grown>>20)
+	}
+	t.Logf("%d MiB of heap before, %d MiB after", before.HeapAlloc>>20, after.HeapAlloc>>20)
+}
+
+// TestLocationsAreBounded counts those of a member that has too many.
+func TestLocationsAreBounded(t *testing.T) {
+	server := newAPIServer(t)
+	for i := range maxLocations + 1 {
+		server.put("backupstoragelocations", backupOf(fmt.Sprint("l", i), ""))
+	}
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	s := newSpectator(t, pool)
+	s.await("too many", "u1", failing("more than 100 backupstoragelocations are there"))
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	if seen := m.Ask(t.Context(), objectsOf("u1")); !failing("there are more than 100 backupstoragelocations")(seen) {
+		t.Errorf("asked: %v", seen.Err)
+	}
+}
+
+// TestAnswersAreBounded makes calls that are answered with too much.
+func TestAnswersAreBounded(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		call   func(*Member) error
+		want   string
+	}{
+		"an object": {
+			other(200, "application/json", stored("b", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat(long, 9)+`"}`)),
+			func(m *Member) error { _, err := m.Backup(t.Context(), "b"); return err },
+			`get backup "b" in AttachedCluster default/member1: an answer takes more than 8 MiB of memory here`,
+		},
+		"a list of small objects": {
+			other(200, "application/json", listOf("", strings.Repeat("{},", 50_000)+"{}")),
+			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			"an answer takes more than 8 MiB of memory here",
+		},
+		"a list of our label": {
+			other(200, "application/json", listOf("", strings.Repeat(stored("b", labelled("u1"), "")+",", 16)+stored("b", labelled("u1"), ""))),
+			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			"there are more than 16",
+		},
+		"a page": {
+			other(200, "application/json", listOf("more", "")),
+			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			"there are more than 16",
+		},
+		"PodVolumeBackups": {
+			other(200, "application/json", strings.ReplaceAll(listOf("", strings.Repeat("{},", 50_000)+"{}"), "BackupList", "PodVolumeBackupList")),
+			func(m *Member) error { _, err := m.PodVolumeBackups(t.Context(), "b"); return err },
+			"a list of podvolumebackups takes more than 32 MiB of memory here",
+		},
+		"resources": {
+			func(w http.ResponseWriter, r *http.Request) {
+				groups := ""
+				if r.URL.Path == "/apis" {
+					groups = strings.Repeat(`{"name":"g","versions":[`+strings.Repeat(`{"groupVersion":"g/v","version":"v"},`, 100)+`{}]},`, 10) + "{}"
+				}
+				other(200, "application/json", `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+groups+`]}`)(w, r)
+			},
+			func(m *Member) error { _, err := m.resources(t.Context()); return err },
+			"it has more than 1000 versions of API groups",
+		},
+		"a header": {
+			func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Long", long)
+				other(200, "application/json", stored("b", labelled("u1"), ""))(w, r)
+			},
+			func(m *Member) error { _, err := m.Backup(t.Context(), "b"); return err },
+			"COMPRESSION_ERROR",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newAPIServer(t)
+			server.setFault(test.answer)
+			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+			if err := test.call(m); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %.300v, want %q", err, test.want)
+			}
+			if _, _, blocked := m.circuit.blocked(); !blocked {
+				t.Error("it is not left alone")
+			}
+			if n := taken(&m.reading); n != 0 {
+				t.Errorf("%d bytes are not given back", n)
+			}
+		})
+	}
+}
+
+// TestLiveReadsKeepNothingLong asks for a Backup with a long filter.
+func TestLiveReadsKeepNothingLong(t *testing.T) {
+	server := newAPIServer(t)
+	server.backupsAre(other(200, "application/json", listOf("", stored("b1", labelled("u1"),
+		`,"spec":{"storageLocation":"default","includedNamespaces":["`+strings.Repeat("x", 1<<20)+`"]}`))), nil)
+	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	seen := m.Ask(t.Context(), objectsOf("u1"))
+	if seen.Err != nil || seen.Backup == nil || seen.Backup.Spec.StorageLocation != "default" || seen.Backup.Spec.IncludedNamespaces != nil {
+		t.Errorf("asked: %+v", seen)
+	}
+}
+
+// TestMeter compares what is estimated with the size of what it is estimated for.
+func TestMeter(t *testing.T) {
+	for text, want := range map[string]int64{
+		``:                                 0,
+		`{}`:                               2 + 64,
+		`{"a":1}`:                          7 + 64,
+		`{"a":1,"b":[1,2]}`:                17 + 4*64 + 2*2048,
+		`"{[,"`:                            5,
+		`{"a\"{":"\\"}`:                    13 + 64,
+		`{"items":[]}`:                     12 + 2*64 + 2048,
+		`{"items":[{},{"a":[1,2]}],"b":1}`: 32 + 8*64 + 2*2048,
+		`{"a":{"items":[{},{}]}}`:          23 + 6*64,
+	} {
+		_, size, _ := new(meter).add([]byte(text))
+		if size != want {
+			t.Errorf("%s: %d, want %d", text, size, want)
+		}
+	}
+}
+
+// TestMeterFindsTheEnds cuts a stream into its events, wherever it is read in pieces.
+func TestMeterFindsTheEnds(t *testing.T) {
+	const text = `{"a":"}"}` + "\n" + `[1,{"b":"\""}]` + "\n" + `{}`
+	for piece := 1; piece <= len(text); piece++ {
+		var m meter
+		var ends []int
+		at := 0
+		for rest := []byte(text); len(rest) > 0; {
+			n, _, ended := m.add(rest[:min(piece, len(rest))])
+			rest = rest[n:]
+			if at += n; ended {
+				ends = append(ends, at)
+			}
+		}
+		if got := fmt.Sprint(ends); got != "[9 24 27]" {
+			t.Errorf("in pieces of %d: %s", piece, got)
+		}
+	}
+}

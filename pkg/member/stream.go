@@ -1,0 +1,145 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package member
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// stream is a watch of a member, for a reflector. Of what the member sends it passes on
+// what was asked for; an error ends it, without its text.
+type stream[T object, L list] struct {
+	lw        *listWatch[T, L]
+	from      watch.Interface
+	allowance *allowance
+	foreign   int
+
+	result   chan watch.Event
+	stop     chan struct{}
+	stopOnce sync.Once
+	done     chan struct{}
+}
+
+func newStream[T object, L list](lw *listWatch[T, L], from watch.Interface, a *allowance) *stream[T, L] {
+	s := &stream[T, L]{
+		lw: lw, from: from, allowance: a,
+		result: make(chan watch.Event), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go s.run()
+	return s
+}
+
+func (s *stream[T, L]) ResultChan() <-chan watch.Event { return s.result }
+
+// Stop returns when the stream has ended.
+func (s *stream[T, L]) Stop() {
+	s.stopOnce.Do(func() { close(s.stop) })
+	s.from.Stop()
+	<-s.done
+}
+
+func (s *stream[T, L]) run() {
+	defer close(s.done)
+	defer close(s.result)
+	defer s.from.Stop()
+	err := s.forward()
+	s.ended(err)
+}
+
+// forward passes events on until the watch ends, and returns its error if it was one.
+func (s *stream[T, L]) forward() error {
+	healthy := time.NewTimer(healthyWatch)
+	defer healthy.Stop()
+	if !s.lw.suspect {
+		s.lw.watcher.works(s.lw.store.resource)
+	}
+	for {
+		select {
+		case <-s.stop:
+			return nil
+		case <-healthy.C:
+			s.lw.short, s.lw.suspect = 0, false
+			s.lw.watcher.works(s.lw.store.resource)
+		case event, ok := <-s.from.ResultChan():
+			if !ok {
+				return s.allowance.failed()
+			}
+			pass, err := s.check(&event)
+			if pass {
+				select {
+				case <-s.stop:
+					return nil
+				case s.result <- event:
+				}
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// check says whether an event is to be passed on, and why the watch ends, if it does.
+func (s *stream[T, L]) check(event *watch.Event) (pass bool, err error) {
+	if event.Type == watch.Error {
+		err = s.explain(apierrors.FromObject(event.Object))
+		// The reflector has to know of an error whether to go on from where it was.
+		event.Object = &metav1.Status{Status: metav1.StatusFailure, Code: codeOf(err), Reason: apierrors.ReasonForError(err)}
+		return !errors.As(err, new(*limitError)), err
+	}
+	item, isObject := event.Object.(T)
+	switch {
+	case isObject && event.Type == watch.Bookmark && len(item.GetResourceVersion()) <= maxVersion:
+		return true, nil
+	case !isObject, !s.lw.isAskedFor(item):
+		return false, s.lw.notAskedFor(&s.foreign)
+	}
+	return true, nil
+}
+
+// explain is what is said of an error by which a watch ended.
+func (s *stream[T, L]) explain(err error) error {
+	if failed := s.allowance.failed(); failed != nil {
+		return failed
+	}
+	var status *apierrors.StatusError
+	if !errors.As(err, &status) || apierrors.HasStatusCause(err, metav1.CauseType("ClientWatchDecoding")) {
+		// What can't be decoded may be the member's own words, or a connection that broke.
+		return errBrokenWatch
+	}
+	return explainStatus(status)
+}
+
+var errBrokenWatch = errors.New("it breaks off, or what it sends can't be read")
+
+func codeOf(err error) int32 {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return status.Status().Code
+	}
+	return 0
+}
+
+// ended notes the end of the watch, and a fault if one after the other ends by an error.
+func (s *stream[T, L]) ended(err error) {
+	lw := s.lw
+	if lw.short++; time.Since(lw.started) >= healthyWatch {
+		lw.short = 0
+	}
+	var exceeded *limitError
+	switch {
+	case errors.As(err, &exceeded):
+		lw.abort(exceeded)
+	case err != nil && lw.short > 1 && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
+		lw.suspect = true
+		lw.watcher.note(lw.store.resource, fmt.Errorf("the watch of %s ends again and again: %w", lw.store.resource, err))
+	}
+}
