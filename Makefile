@@ -11,6 +11,9 @@ BIN    := $(OUTPUT)/bin
 FLEET  := $(OUTPUT)/fleet
 
 MEMBERS ?= 2
+KUBERNETES ?=
+# The oldest version of host and members that is tested, beside that of hack/tools/kubernetes.
+OLDEST_KUBERNETES := v1.30.14
 KEEP    ?=
 SIMULATIONS ?= 100000
 IMAGE   ?= migrate-apiserver:latest
@@ -29,8 +32,8 @@ demo: tools build ## Show a migration on a local fleet. KEEP=1 leaves the fleet 
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build ## Bring a local fleet up, or what of it doesn't run. MEMBERS=2 is its size.
-	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS)
+up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Bring a local fleet up, or what of it doesn't run. MEMBERS=2 is its size, KUBERNETES=v1.34.4 another version.
+	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
 
 .PHONY: down
 down: $(BIN)/localfleet ## Take the local fleet down; no process and no file of it stays.
@@ -112,9 +115,14 @@ test-integration: tools build ## Run the tests through a real aggregator and kub
 	@echo "integration tests: some minutes without a word"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
+# What shows that an application is migrated, that what fails is said to, and that the
+# host's own policies hold.
+CORE_E2E := TestSeed|TestCreatedAgain|TestTargetThatFails|TestNothingMatched|TestServerRestarts
+
 .PHONY: test-e2e
-test-e2e: tools build ## Run the tests of whole migrations by real Veleros, of replicas, and of a hundred members.
+test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of whole migrations by real Veleros, of replicas, of a hundred members, and the core of them on the oldest Kubernetes.
 	@echo "e2e tests: some minutes without a word"
+	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/ha/... ./test/scale/...
 
 .PHONY: soak
@@ -124,8 +132,8 @@ soak: ## Simulate migrations, SIMULATIONS=100000 of them, each disturbed in its 
 ##@ Tools
 
 # Programs of the local fleet, each from its own module that pins it.
-KUBERNETES := kube-apiserver kube-controller-manager kubectl
-TOOLS      := $(addprefix $(BIN)/,$(KUBERNETES) etcd velero plugins/velero-plugin-for-aws versitygw)
+KUBE_TOOLS := kube-apiserver kube-controller-manager kubectl
+TOOLS      := $(addprefix $(BIN)/,$(KUBE_TOOLS) etcd velero plugins/velero-plugin-for-aws versitygw)
 
 .PHONY: tools
 tools: $(TOOLS) $(BIN)/localfleet ## Build the pinned programs of the local fleet. The first time takes 15 minutes or more.
@@ -148,8 +156,12 @@ KUBE_LDFLAGS := $(foreach package,k8s.io/component-base/version k8s.io/client-go
 	-X $(package).gitMinor=$(word 2,$(subst ., ,$(KUBE_VERSION:v%=%))) \
 	-X $(package).gitCommit= -X $(package).gitTreeState=clean)
 
-$(addprefix $(BIN)/,$(KUBERNETES)): $(call module-files,kubernetes)
+$(addprefix $(BIN)/,$(KUBE_TOOLS)): $(call module-files,kubernetes)
 	$(call build-tool,kubernetes,k8s.io/kubernetes/cmd/$(@F),$(KUBE_LDFLAGS))
+
+# Programs of another version of Kubernetes, for host and members.
+$(OUTPUT)/kubernetes/%/.built: hack/kubernetes.sh
+	@hack/kubernetes.sh $* $(@D)
 
 $(BIN)/etcd: $(call module-files,etcd)
 	$(call build-tool,etcd,go.etcd.io/etcd/server/v3)

@@ -106,14 +106,18 @@ func (f *Fleet) apiserver(c cluster) command {
 		args = append(args,
 			"--requestheader-client-ca-file="+front.authority(), "--requestheader-allowed-names=front-proxy",
 			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
-			"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 			"--proxy-client-cert-file="+front.certificate("client"), "--proxy-client-key-file="+front.key("client"),
 			"--audit-policy-file="+f.auditPolicy(), "--audit-log-path="+f.HostAuditLog(),
 		)
+		// It passes on the UID of users since 1.32.
+		if f.state.Minor >= 32 {
+			args = append(args, "--requestheader-uid-headers=X-Remote-Uid")
+		}
 	}
 	return command{
 		name:    c.name + "-apiserver",
-		program: f.program("kube-apiserver"),
+		program: filepath.Join(f.state.Kubernetes, kubeAPIServer),
 		args:    args,
 		ready: func(ctx context.Context, _ time.Time) error {
 			return get(ctx, "https://"+f.address(c.name)+"/readyz", keys.authority(), keys.certificate("admin"), keys.key("admin"))
@@ -128,7 +132,7 @@ func (f *Fleet) controllerManager(c cluster) command {
 	}
 	return command{
 		name:    c.name + "-controller-manager",
-		program: f.program("kube-controller-manager"),
+		program: filepath.Join(f.state.Kubernetes, "kube-controller-manager"),
 		args: []string{
 			"--kubeconfig=" + f.kubeconfig(c.name, "controller-manager"), "--use-service-account-credentials",
 			"--controllers=" + strings.Join(controllers, ","), "--leader-elect=false",

@@ -4,6 +4,7 @@
 package localfleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,6 +27,9 @@ type Options struct {
 	BinDir string
 	// Members is the number of member clusters. A fleet that has more keeps them.
 	Members int
+	// KubernetesDir has the kube-apiserver and kube-controller-manager of host and
+	// members. Default: BinDir.
+	KubernetesDir string
 	// Server is the path of migrate-apiserver. Empty leaves it out.
 	Server string
 	// ServerFlags are added to those our server is started with.
@@ -184,6 +188,9 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		return nil, err
 	}
 	if s.BinDir, err = filepath.Abs(options.BinDir); err != nil {
+		return nil, err
+	}
+	if s.Kubernetes, s.Minor, err = kubernetesPrograms(ctx, cmp.Or(options.KubernetesDir, options.BinDir)); err != nil {
 		return nil, err
 	}
 	if s.Server = options.Server; s.Server != "" {

@@ -20,9 +20,13 @@ const stateFile = "state.json"
 // as the programs' flags, is not in it.
 type state struct {
 	// ID is random and in the environment of every process of the fleet.
-	ID      string `json:"id"`
-	BinDir  string `json:"binDir"`
-	Members int    `json:"members"`
+	ID     string `json:"id"`
+	BinDir string `json:"binDir"`
+	// Kubernetes is the directory of the Kubernetes programs of all clusters, and Minor
+	// their minor version.
+	Kubernetes string `json:"kubernetes"`
+	Minor      int    `json:"minor"`
+	Members    int    `json:"members"`
 	// Server is the program of our server, empty if the fleet runs none.
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`

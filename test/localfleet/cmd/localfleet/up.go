@@ -18,24 +18,26 @@ import (
 
 // flags are shared by all subcommands that may start a fleet.
 type flags struct {
-	dir, bin, server string
-	members          int
+	dir, bin, kubernetes, server string
+	members                      int
 }
 
 func (f *flags) add(to *pflag.FlagSet) {
 	to.StringVar(&f.dir, "dir", "_output/fleet", "directory that holds everything of the fleet")
 	to.StringVar(&f.bin, "bin", "_output/bin", "directory of the programs that `make tools` builds")
+	to.StringVar(&f.kubernetes, "kubernetes", "", "directory of kube-apiserver and kube-controller-manager; empty means that of --bin")
 	to.StringVar(&f.server, "server", "_output/bin/migrate-apiserver", "program of migrate-apiserver; empty leaves it out")
 	to.IntVar(&f.members, "members", 2, "number of member clusters")
 }
 
 func (f *flags) up(ctx context.Context, progress io.Writer) (*localfleet.Fleet, error) {
 	return localfleet.Up(ctx, localfleet.Options{
-		Dir:      f.dir,
-		BinDir:   f.bin,
-		Members:  f.members,
-		Server:   f.server,
-		Progress: progress,
+		Dir:           f.dir,
+		BinDir:        f.bin,
+		KubernetesDir: f.kubernetes,
+		Members:       f.members,
+		Server:        f.server,
+		Progress:      progress,
 	})
 }
 
