@@ -10,8 +10,13 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// fleetVariable names the directory of a fleet to use and to leave.
-const fleetVariable = "FLEET_DIR"
+const (
+	// fleetVariable names the directory of a fleet to use and to leave.
+	fleetVariable = "FLEET_DIR"
+	// kubernetesVariable names a directory of kube-apiserver and kube-controller-manager
+	// of another version, for host and members.
+	kubernetesVariable = "KUBERNETES_DIR"
+)
 
 // The fleet of all cases, and its clusters: members[0] is nobody, so that
 // members are counted from 1 as their names are.
@@ -25,7 +30,7 @@ var (
 const source = 1
 
 func TestMain(m *testing.M) {
-	options := localfleet.Options{Dir: os.Getenv(fleetVariable), Members: len(members) - 1}
+	options := localfleet.Options{Dir: os.Getenv(fleetVariable), KubernetesDir: os.Getenv(kubernetesVariable), Members: len(members) - 1}
 	localfleet.RunTests(m, options, func(up *localfleet.Fleet) error {
 		fleet = up
 		return connect()
