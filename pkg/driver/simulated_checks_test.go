@@ -212,8 +212,24 @@ func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 	}
 }
 
+// count is how many are true.
+func count(all ...bool) (n int) {
+	for _, one := range all {
+		if one {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 	isTrue := func(condition string) bool { return meta.IsStatusConditionTrue(status.Conditions, condition) }
+	if isTrue("Finished") != migration.IsTerminal(status.Phase) {
+		s.failf("condition Finished is %v in phase %s", isTrue("Finished"), status.Phase)
+	}
+	if n := count(isTrue("Ready"), isTrue("Reconciling"), isTrue("Stalled")); n != 1 {
+		s.failf("%d of Ready, Reconciling and Stalled are True in phase %s", n, status.Phase)
+	}
 	if isTrue("Ready") != (status.Phase == v1alpha1.MigratePhaseCompleted) {
 		s.failf("invariant 7: condition Ready is %v in phase %s", isTrue("Ready"), status.Phase)
 	}

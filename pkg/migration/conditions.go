@@ -33,6 +33,27 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 	return next, ok
 }
 
+// InitialConditions returns the conditions of a Migrate that is created at a time, before
+// anything was looked at for it: without any, kstatus would take it for one that is done.
+func InitialConditions(generation int64, created metav1.Time) []metav1.Condition {
+	const pending = string(v1alpha1.MigratePhasePending)
+	const accepted = "The Migrate is accepted; nothing was looked at for it yet."
+	var conditions []metav1.Condition
+	for _, c := range []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonAccepted, Message: accepted},
+		{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: pending, Message: accepted},
+		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: pending, Message: accepted},
+		{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse, Reason: ReasonProgressing, Message: notStalled},
+	} {
+		c.ObservedGeneration, c.LastTransitionTime = generation, created
+		conditions = append(conditions, c)
+	}
+	return conditions
+}
+
+// notStalled is said while nothing is stalled.
+const notStalled = "No part is past its progress deadline."
+
 func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, waiting state, now time.Time) {
 	set := func(kind string, value metav1.ConditionStatus, s state) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
@@ -41,11 +62,21 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 		})
 	}
 	story := storyOf(m, status, waiting)
+	phase := state{string(status.Phase), story.message}
 
 	set(v1alpha1.ConditionReady, conditionOf(status.Phase == v1alpha1.MigratePhaseCompleted), story)
-	set(v1alpha1.ConditionReconciling, conditionOf(!IsTerminal(status.Phase)), state{string(status.Phase), story.message})
+	set(v1alpha1.ConditionFinished, conditionOf(IsTerminal(status.Phase)), phase)
 	value, s := stalled(m, status, story, now)
 	set(v1alpha1.ConditionStalled, value, s)
+	// kstatus looks at Reconciling first, and so would not see that it is stalled.
+	switch {
+	case IsTerminal(status.Phase):
+		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, phase)
+	case value == metav1.ConditionTrue:
+		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, s)
+	default:
+		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, phase)
+	}
 	if value, s, known := membersReachable(status, seen); known || meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionMembersReachable) == nil {
 		set(v1alpha1.ConditionMembersReachable, value, s)
 	}
@@ -145,7 +176,7 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, n
 	if len(late) > 0 {
 		return metav1.ConditionTrue, state{ReasonProgressDeadlineExceeded, strings.Join(late, " ")}
 	}
-	return metav1.ConditionFalse, state{ReasonProgressing, "No part is past its progress deadline."}
+	return metav1.ConditionFalse, state{ReasonProgressing, notStalled}
 }
 
 // clock is the time since when a part has made no progress.

@@ -61,6 +61,7 @@ const (
 	ReasonVeleroNotAnswering   = "VeleroNotAnswering"
 	ReasonNothingToRestore     = "NothingToRestore"
 
+	ReasonAccepted                 = "Accepted"
 	ReasonAllReachable             = "AllReachable"
 	ReasonItemsFound               = "ItemsFound"
 	ReasonNamespacesAlone          = "PerhapsNamespacesAlone"

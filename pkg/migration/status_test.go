@@ -58,6 +58,7 @@ func TestTheWholeWay(t *testing.T) {
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.wantPhase("Completed")
 	s.wantCondition("Ready", "True", "Completed")
+	s.wantCondition("Finished", "True", "Completed")
 	s.wantCondition("Reconciling", "False", "Completed")
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.wantCondition("MembersReachable", "True", "AllReachable")
@@ -127,6 +128,7 @@ func TestWaitingToBegin(t *testing.T) {
 			s.record()
 			s.wantPhase("Pending")
 			s.wantCondition("Ready", "False", tt.reason)
+			s.wantCondition("Finished", "False", "Pending")
 			s.wantCondition("Reconciling", "True", "Pending")
 			s.wantNothingToDo()
 		})
@@ -191,6 +193,8 @@ func TestEndsOfTheBackup(t *testing.T) {
 			s := newScene(t, m2).begun().backup(phase, 0)
 			s.wantPhase(want)
 			s.wantCondition("sourceReady", "False", s.m.Status.SourceClusterStatus.Reason)
+			s.wantCondition("Finished", "True", string(want))
+			s.wantCondition("Reconciling", "False", string(want))
 			s.wantCondition("Stalled", "True", string(want))
 			if got := s.m.Status.TargetClusterStatus[0]; got.Phase != "Failed" || got.Reason != "BackupFailed" {
 				t.Errorf("the target's part is %s (%s)", got.Phase, got.Reason)
@@ -503,6 +507,7 @@ func TestProgressDeadline(t *testing.T) {
 	s.now = start.Add(10 * time.Minute)
 	s.record()
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+	s.wantCondition("Reconciling", "False", "ProgressDeadlineExceeded")
 	s.wantPhase("BackupInProgress")
 	if _, ok := NextDeadline(s.m, s.now); ok {
 		t.Error("a deadline that has passed is still ahead")
@@ -533,6 +538,7 @@ func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
 	s.now = start.Add(time.Minute)
 	s.record()
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
+	s.wantCondition("Reconciling", "False", "ProgressDeadlineExceeded")
 	s.wantPhase("Pending")
 }
 

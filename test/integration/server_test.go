@@ -121,7 +121,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	for i := range many {
 		n.create(fmt.Sprintf("m%02d", i))
 	}
-	n.run("wait", "migrates", "--all", "--for=condition=Reconciling", "--timeout=30s")
+	n.run("wait", "migrates", "--all", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 	before := n.run("get", "migrates", "-o", "yaml")
 
 	watch := n.command(t.Context(), "get", "migrates", "--watch")

@@ -12,7 +12,7 @@ import (
 func TestGet(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	n.run("wait", "migrate/a", "--for=condition=Reconciling", "--timeout=30s")
+	n.run("wait", "migrate/a", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 
 	lines := strings.Split(n.run("get", "migrates"), "\n")
 	equal(t, "columns", strings.Join(strings.Fields(lines[0]), " "), "NAME PHASE SOURCE TARGETS ITEMS AGE")
@@ -77,7 +77,7 @@ func TestApplyServerSide(t *testing.T) {
 	file := n.file("a.yaml", manifest("a"), 0o600)
 	contains(t, n.run("apply", "--server-side", "-f", file), "migrate.backup.kurator.dev/a serverside-applied")
 	first := n.get("a", "{.metadata.resourceVersion} {.metadata.uid}")
-	n.run("wait", "migrate/a", "--for=condition=Reconciling", "--timeout=30s")
+	n.run("wait", "migrate/a", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 	contains(t, n.run("apply", "--server-side", "-f", file), "migrate.backup.kurator.dev/a serverside-applied")
 	if uid := n.get("a", "{.metadata.uid}"); !strings.HasSuffix(first, uid) {
 		t.Errorf("another object: %s, then %s", first, uid)
@@ -164,7 +164,7 @@ func TestDelete(t *testing.T) {
 func TestWait(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	n.run("wait", "migrate/a", "--for=condition=Reconciling", "--timeout=30s")
+	n.run("wait", "migrate/a", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 	n.run("wait", "migrate/a", "--for=condition=Ready=False", "--timeout=30s")
 	n.run("wait", "migrate/a", "--for=jsonpath={.status.phase}=Pending", "--timeout=30s")
 	contains(t, n.fail("wait", "migrate/a", "--for=condition=Ready", "--timeout=1s"), "timed out waiting for the condition on migrates/a")
@@ -200,7 +200,7 @@ func TestStatusIsNotWritten(t *testing.T) {
 	n := newNamespace(t)
 	sent := manifest("a") + "status:\n  phase: Completed\n"
 	n.run("create", "-f", n.file("a.yaml", sent, 0o600))
-	n.run("wait", "migrate/a", "--for=condition=Reconciling", "--timeout=30s")
+	n.run("wait", "migrate/a", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 	n.run("replace", "-f", n.file("a.yaml", sent, 0o600))
 	equal(t, "phase after replace", n.get("a", "{.status.phase}"), "Pending")
 

@@ -3575,7 +3575,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Reconciling, Stalled, ItemsFound, MembersReachable.",
+							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

@@ -254,7 +254,11 @@ const (
 	ConditionSourceReady = "sourceReady"
 	// ConditionReady is True when the migration is Completed.
 	ConditionReady = "Ready"
-	// ConditionReconciling is True while the migration is under way (kstatus).
+	// ConditionFinished is True when the migration has ended, well or not; its reason
+	// is the phase that it ended in.
+	ConditionFinished = "Finished"
+	// ConditionReconciling is True while the migration is under way and not stalled
+	// (kstatus).
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when a cluster's part makes no progress, or the
 	// migration has failed (kstatus).
@@ -273,7 +277,7 @@ type MigrateStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Reconciling, Stalled, ItemsFound, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

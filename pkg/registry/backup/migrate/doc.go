@@ -8,5 +8,6 @@
 // A user writes metadata, and the spec once; the driver writes the status and
 // nothing else. Neither can write the other's.
 //
-// It imports nothing of ours but the API types and their validation.
+// It imports the API types, their validation, and package migration for the conditions of
+// a new Migrate.
 package migrate

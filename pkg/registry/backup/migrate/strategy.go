@@ -19,6 +19,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/validation"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // Strategy is for what users write.
@@ -43,12 +44,15 @@ func NewStrategy(typer runtime.ObjectTyper) Strategy {
 func (Strategy) NamespaceScoped() bool { return true }
 
 // PrepareForCreate sets who asks, and drops the status that a user sent; the first
-// one is Pending.
+// one is Pending, with the conditions of one that is under way.
 func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
 	m.Spec.Requester = requester(ctx)
-	m.Status = backup.MigrateStatus{Phase: backup.MigratePhasePending}
 	m.Generation = 1
+	m.Status = backup.MigrateStatus{
+		Phase:      backup.MigratePhasePending,
+		Conditions: migration.InitialConditions(m.Generation, m.CreationTimestamp),
+	}
 }
 
 // requester is who makes a request, as in the spec of a CertificateSigningRequest. What

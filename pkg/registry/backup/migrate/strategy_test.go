@@ -102,3 +102,23 @@ func TestNobodyOwnsTheRequester(t *testing.T) {
 		t.Error("the status is not reset")
 	}
 }
+
+// TestANewMigrateIsUnderWay by the rules of kstatus (sigs.k8s.io/cli-utils): Reconciling
+// is looked at first, then Stalled, then Ready; what has none of them is done.
+func TestANewMigrateIsUnderWay(t *testing.T) {
+	created := metav1.Unix(1700000000, 0)
+	m := newMigrate(nil)
+	m.CreationTimestamp = created
+	m.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "True"}}
+	NewStrategy(runtime.NewScheme()).PrepareForCreate(context.Background(), m)
+	const accepted = "The Migrate is accepted; nothing was looked at for it yet."
+	want := []metav1.Condition{
+		{Type: "Ready", Status: "False", Reason: "Accepted", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
+		{Type: "Finished", Status: "False", Reason: "Pending", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
+		{Type: "Reconciling", Status: "True", Reason: "Pending", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
+		{Type: "Stalled", Status: "False", Reason: "Progressing", Message: "No part is past its progress deadline.", ObservedGeneration: 1, LastTransitionTime: created},
+	}
+	if diff := cmp.Diff(want, m.Status.Conditions); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+}

@@ -18,7 +18,7 @@ type MigrateStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that this status is of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Reconciling, Stalled, ItemsFound, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// phase is where the migration stands: Pending, FailedValidation,
 	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.

@@ -30,6 +30,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/install"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -40,7 +41,8 @@ func TestCreateDropsTheStatus(t *testing.T) {
 	sent.Generation = 7
 
 	created := create(t, s, sent)
-	if diff := cmp.Diff(backup.MigrateStatus{Phase: "Pending"}, created.Status); diff != "" {
+	want := backup.MigrateStatus{Phase: "Pending", Conditions: migration.InitialConditions(1, created.CreationTimestamp)}
+	if diff := cmp.Diff(want, created.Status); diff != "" {
 		t.Errorf("status (-want +got)\n%s", diff)
 	}
 	if created.Generation != 1 {
