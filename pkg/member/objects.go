@@ -182,7 +182,7 @@ func (o *objects[T]) fill(uids []types.UID, items []T) {
 			entries = append(entries, e)
 		}
 	}
-	o.change(func(changes sets.Set[types.UID]) error {
+	_ = o.change(func(changes sets.Set[types.UID]) error { // which ends the watch where it fails
 		filled := sets.New[types.UID]()
 		for _, uid := range uids {
 			if of := o.byUID[uid]; of != nil && !of.complete {
@@ -240,7 +240,7 @@ func (o *objects[T]) created(obj T) {
 		return
 	}
 	e.unseen = true
-	o.change(func(changes sets.Set[types.UID]) error {
+	_ = o.change(func(changes sets.Set[types.UID]) error { // which ends the watch where it fails
 		if !newer(obj.GetResourceVersion(), o.version) {
 			return nil
 		}
@@ -470,7 +470,7 @@ func (o *objects[T]) delete(item T, changes sets.Set[types.UID]) error {
 		}
 	}
 	e, ok := o.byName[name]
-	if ok && !(e.unseen && newer(e.object.GetResourceVersion(), item.GetResourceVersion())) {
+	if ok && (!e.unseen || !newer(e.object.GetResourceVersion(), item.GetResourceVersion())) {
 		changes.Insert(o.remove(name))
 	}
 	return nil
