@@ -4,6 +4,7 @@
 package member
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -212,6 +214,31 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 
 	server.startAgain()
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
+}
+
+// TestAMigrateThatComesWhileItsMemberIsGone is one whose objects can't be filled in, and
+// need not be once the member has been listed anew.
+func TestAMigrateThatComesWhileItsMemberIsGone(t *testing.T) {
+	server := newAPIServer(t)
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, Options{RetryMin: time.Second, RetryMax: time.Second})
+	s := newSpectator(t, pool)
+	s.await("nothing", "u1", reachable)
+	server.awaitWatches(3)
+	server.stop()
+	s.await("that it is gone", "u1", failing("connection refused"))
+
+	s.watches["u3"] = pool.Watch("default", velero1, "u3", func(uid types.UID) { s.changes <- uid })
+	w := pool.Member("default", velero1).watching()
+	filling := func(context.Context) (bool, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.faults["backups, filling in"] != nil && w.faults["restores, filling in"] != nil, nil
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, filling); err != nil {
+		t.Fatalf("it is not noted that it can't be filled in: %v", err)
+	}
+	server.startAgain()
+	s.await("that it is back", "u3", reachable)
 }
 
 // TestTwoVelerosOfAMember have their objects told apart.

@@ -261,6 +261,7 @@ func (lw *listWatch[T, L]) fill(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		uids := lw.store.missing(fillAtOnce)
 		if len(uids) == 0 {
+			lw.watcher.works(lw.filling()) // also where a list has brought them meanwhile
 			select {
 			case <-ctx.Done():
 			case <-lw.store.incomplete:
