@@ -142,11 +142,12 @@ func applyManifests(t *testing.T, f *Fleet) {
 	}
 	for _, etcd := range []string{"", "https://etcd.example:2379"} {
 		rendered, err := deploy.Render(deploy.Values{
-			Image:       "migrate-apiserver:test",
-			EtcdServers: etcd,
-			Authority:   authority.Certificate,
-			Certificate: serving.Certificate,
-			Key:         serving.Key,
+			Image:         "migrate-apiserver:test",
+			EtcdServers:   etcd,
+			Authority:     authority.Certificate,
+			Certificate:   serving.Certificate,
+			Key:           serving.Key,
+			AllNamespaces: true,
 		})
 		if err != nil {
 			t.Fatal(err)
