@@ -112,12 +112,19 @@ func wantBounded(t *testing.T, status v1alpha1.MigrateStatus) {
 // TestTheLargestStatus has as many targets as there may be, each with the longest
 // name, which say as much as they can.
 func TestTheLargestStatus(t *testing.T) {
+	for name, text := range map[string]string{
+		"words": "much ", "what JSON escapes": "<", "other scripts": "多",
+	} {
+		t.Run(name, func(t *testing.T) { largestStatus(t, strings.Repeat(text, 10<<10/len(text))) })
+	}
+}
+
+func largestStatus(t *testing.T, much string) {
 	var targets []Cluster
 	for i := range MaxTargets {
 		targets = append(targets, Cluster{KindAttachedCluster, fmt.Sprintf("t%03d", i) + strings.Repeat("x", 249)})
 	}
 	s := newScene(t, targets...)
-	much := strings.Repeat("much ", 1<<11)
 	for _, c := range targets {
 		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
 		s.seen.Host.Clusters[c] = ClusterState{Ready: true, Access: Access{Granted: true}}
