@@ -29,6 +29,7 @@ func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorL
 	errs := validateResourceFilter(policy.ResourceFilter, path.Child("resourceFilter"))
 	errs = append(errs, validateOrderedResources(policy.OrderedResources, path.Child("orderedResources"))...)
 	errs = append(errs, validateNamespaceMapping(policy.NamespaceMapping, path.Child("namespaceMapping"))...)
+	errs = append(errs, validateNoMerge(policy, path.Child("namespaceMapping"))...)
 	if s := policy.MigrateStatus; s != nil {
 		errs = append(errs, validateFilter(path.Child("migrateStatus"), resources,
 			list{"includedResources", s.IncludedResources}, list{"excludedResources", s.ExcludedResources})...)
@@ -173,6 +174,9 @@ func isNamespacePattern(pattern string) []string {
 	if strings.Contains(pattern, "**") {
 		return []string{`is not the name of a namespace: write one "*" instead of several`}
 	}
+	if msg := hasTooManyWildcards(pattern); msg != "" {
+		return []string{msg}
+	}
 	name, err := withoutWildcards(pattern)
 	if err != nil {
 		return []string{"is not the name of a namespace: " + err.Error()}
@@ -184,6 +188,9 @@ func isNamespacePattern(pattern string) []string {
 // "deployments.apps" in any case, with wildcards in it. A pattern that Velero
 // can't compile would silently switch its whole list off.
 func isResourcePattern(pattern string) []string {
+	if msg := hasTooManyWildcards(pattern); msg != "" {
+		return []string{msg}
+	}
 	name, err := withoutWildcards(pattern)
 	if err != nil {
 		return []string{"is not a resource: " + err.Error()}
@@ -192,6 +199,17 @@ func isResourcePattern(pattern string) []string {
 		return []string{`is not a resource: write one resource an entry, as "deployments" or "deployments.apps"`}
 	}
 	return nil
+}
+
+// maxWildcards is how many "*" a pattern may have: the library by which Velero compares
+// them takes twice the time for each more, from about ten on a noticeable one.
+const maxWildcards = 5
+
+func hasTooManyWildcards(pattern string) string {
+	if n := strings.Count(pattern, "*"); n > maxWildcards {
+		return fmt.Sprintf(`has %d "*", and comparing with it takes too long: write at most %d, or several entries`, n, maxWildcards)
+	}
+	return ""
 }
 
 // withoutWildcards puts a letter in the place of every wildcard, as Velero does,
@@ -284,6 +302,28 @@ func validateNamespaceMapping(mapping map[string]string, path *field.Path) field
 			continue
 		}
 		from[target] = source
+	}
+	return errs
+}
+
+// validateNoMerge refuses a namespace that is mapped onto one which is migrated too and
+// keeps its name: of two objects of one name Velero would restore the first. Where the
+// included namespaces are not named it can't be told from the spec whether there is one.
+func validateNoMerge(policy *backup.MigratePolicy, path *field.Path) field.ErrorList {
+	if policy.ResourceFilter == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	included := sets.New(policy.ResourceFilter.IncludedNamespaces...)
+	excluded := sets.New(policy.ResourceFilter.ExcludedNamespaces...)
+	for _, source := range slices.Sorted(maps.Keys(policy.NamespaceMapping)) {
+		target := policy.NamespaceMapping[source]
+		moved, mapped := policy.NamespaceMapping[target]
+		keepsItsName := !mapped || moved == target
+		if target != source && included.Has(target) && !excluded.Has(target) && keepsItsName {
+			errs = append(errs, field.Invalid(path.Key(source), target,
+				fmt.Sprintf("is included too, so namespaces %q and %q would become one: map %q to another name, or exclude it", source, target, target)))
+		}
 	}
 	return errs
 }

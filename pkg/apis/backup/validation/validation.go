@@ -5,6 +5,8 @@ package validation
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -32,23 +34,26 @@ func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 		return errs
 	}
 	errs := apivalidation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	spec := field.NewPath("spec")
-	for _, f := range []struct {
-		path     *field.Path
-		now, was any
-	}{
-		{spec.Child("sourceCluster"), m.Spec.SourceCluster, old.Spec.SourceCluster},
-		{spec.Child("targetCluster"), m.Spec.TargetCluster, old.Spec.TargetCluster},
-		{spec.Child("policy"), m.Spec.Policy, old.Spec.Policy},
-		{spec.Child("progressDeadlineSeconds"), m.Spec.ProgressDeadlineSeconds, old.Spec.ProgressDeadlineSeconds},
-	} {
-		if !apiequality.Semantic.DeepEqual(f.now, f.was) {
-			errs = append(errs, field.Forbidden(f.path,
+	return firstOf(append(errs, validateUnchanged(&m.Spec, &old.Spec, field.NewPath("spec"))...))
+}
+
+// validateUnchanged refuses each field of the spec that differs, whichever fields
+// there are: one that is added to the type is immutable too.
+func validateUnchanged(now, was *backup.MigrateSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	n, w := reflect.ValueOf(now).Elem(), reflect.ValueOf(was).Elem()
+	for i := range n.NumField() {
+		if !apiequality.Semantic.DeepEqual(n.Field(i).Interface(), w.Field(i).Interface()) {
+			errs = append(errs, field.Forbidden(path.Child(jsonName(n.Type().Field(i).Name)),
 				"can't be changed after creation: create another Migrate, or delete this one and create it again"))
 		}
 	}
-	return firstOf(errs)
+	return errs
 }
+
+// jsonName returns the name on the wire of a field of the spec, whose internal type
+// has no tags.
+func jsonName(name string) string { return strings.ToLower(name[:1]) + name[1:] }
 
 // ValidateMigrateRecord validates a record of what was observed: a final phase
 // stays.
@@ -131,6 +136,17 @@ func validateReference(ref *corev1.ObjectReference, namespace string, path *fiel
 	} else {
 		errs = append(errs, validateName(ref.Name, "a cluster", path.Child("name"))...)
 	}
+	if group, _, versioned := strings.Cut(ref.APIVersion, "/"); ref.APIVersion != "" && (!versioned || group != clusterGroup) {
+		errs = append(errs, field.Invalid(path.Child("apiVersion"), ref.APIVersion,
+			"clusters are of the API group "+clusterGroup+": leave apiVersion out"))
+	}
+	for _, f := range []struct{ name, value string }{
+		{"uid", string(ref.UID)}, {"resourceVersion", ref.ResourceVersion}, {"fieldPath", ref.FieldPath},
+	} {
+		if f.value != "" {
+			errs = append(errs, field.Forbidden(path.Child(f.name), "a cluster is found by kind and name: leave "+f.name+" out"))
+		}
+	}
 	if ref.Namespace != "" && ref.Namespace != namespace {
 		errs = append(errs, field.Invalid(path.Child("namespace"), ref.Namespace,
 			"clusters are those of the Migrate's own namespace: leave namespace out"))
@@ -158,6 +174,8 @@ func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.E
 const (
 	kindCluster         = "Cluster"
 	kindAttachedCluster = "AttachedCluster"
+	// clusterGroup is the API group of both.
+	clusterGroup = "cluster.kurator.dev"
 )
 
 // cluster is what a reference refers to.

@@ -6,6 +6,7 @@ package validation_test
 import (
 	"fmt"
 	"math/rand"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -58,6 +59,20 @@ func TestClusters(t *testing.T) {
 			want: []string{
 				`spec.sourceCluster.clusters[0]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry`,
 				`spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry`,
+			},
+		},
+		"references with more than kind and name": {
+			source: fleet("quickstart", corev1.ObjectReference{Kind: "Cluster", Name: "a", APIVersion: "cluster.kurator.dev/v1alpha1"}),
+			target: fleet("quickstart",
+				corev1.ObjectReference{Kind: "Cluster", Name: "b", APIVersion: "cluster.x-k8s.io/v1beta1"},
+				corev1.ObjectReference{Kind: "Cluster", Name: "c", APIVersion: "v1"},
+				corev1.ObjectReference{Kind: "Cluster", Name: "d", UID: "u", ResourceVersion: "1", FieldPath: "spec"}),
+			want: []string{
+				`spec.targetCluster.clusters[0].apiVersion: Invalid value: "cluster.x-k8s.io/v1beta1": clusters are of the API group cluster.kurator.dev: leave apiVersion out`,
+				`spec.targetCluster.clusters[1].apiVersion: Invalid value: "v1": clusters are of the API group cluster.kurator.dev: leave apiVersion out`,
+				`spec.targetCluster.clusters[2].uid: Forbidden: a cluster is found by kind and name: leave uid out`,
+				`spec.targetCluster.clusters[2].resourceVersion: Forbidden: a cluster is found by kind and name: leave resourceVersion out`,
+				`spec.targetCluster.clusters[2].fieldPath: Forbidden: a cluster is found by kind and name: leave fieldPath out`,
 			},
 		},
 		"references without a name": {
@@ -245,6 +260,25 @@ func TestPolicy(t *testing.T) {
 		policy backup.MigratePolicy
 		want   []string
 	}{
+		"a namespace that is mapped onto one that stays": {
+			policy: backup.MigratePolicy{
+				NamespaceMapping: map[string]string{"a": "b", "c": "d", "e": "f", "f": "g", "h": "h"},
+				ResourceFilter:   &backup.ResourceFilter{IncludedNamespaces: []string{"a", "b", "c", "d", "e", "f", "h"}, ExcludedNamespaces: []string{"d"}},
+			},
+			want: []string{
+				`spec.policy.resourceFilter.excludedNamespaces[0]: Invalid value: "d": is in includedNamespaces too: remove it from one of the two`,
+				`spec.policy.namespaceMapping[a]: Invalid value: "b": is included too, so namespaces "a" and "b" would become one: map "b" to another name, or exclude it`,
+			},
+		},
+		"patterns that take for ever": {
+			policy: backup.MigratePolicy{ResourceFilter: &backup.ResourceFilter{
+				IncludedNamespaces: []string{"a*a*a*a*a*a", "a*a*a*a*a*a*a"}, ExcludedResources: []string{"*x*x*x*x*x*"},
+			}},
+			want: []string{
+				`spec.policy.resourceFilter.includedNamespaces[1]: Invalid value: "a*a*a*a*a*a*a": has 6 "*", and comparing with it takes too long: write at most 5, or several entries`,
+				`spec.policy.resourceFilter.excludedResources[0]: Invalid value: "*x*x*x*x*x*": has 6 "*", and comparing with it takes too long: write at most 5, or several entries`,
+			},
+		},
 		"only namespaceMapping": {policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"a": "b", "b": "a"}}},
 		"all of it": {policy: backup.MigratePolicy{
 			OrderedResources:  map[string]string{"pods": "a/x,a/y", "persistentvolumes": "pv1,pv2"},
@@ -342,6 +376,28 @@ func TestUpdate(t *testing.T) {
 			test.change(m)
 			expect(t, validation.ValidateMigrateUpdate(m, old), test.want)
 		})
+	}
+}
+
+// TestEveryFieldOfTheSpecIsImmutable goes through those that there are.
+func TestEveryFieldOfTheSpecIsImmutable(t *testing.T) {
+	kind := reflect.TypeFor[backup.MigrateSpec]()
+	for i := range kind.NumField() {
+		old := migrate()
+		old.ResourceVersion = "1"
+		old.Spec.ProgressDeadlineSeconds = ptr.To(int32(600))
+		m := old.DeepCopy()
+		f := reflect.ValueOf(&m.Spec).Elem().Field(i)
+		if f.IsZero() {
+			f.Set(reflect.New(f.Type().Elem()))
+		} else {
+			f.SetZero()
+		}
+		errs := validation.ValidateMigrateUpdate(m, old)
+		name := kind.Field(i).Name
+		if len(errs) != 1 || !strings.EqualFold(errs[0].Field, "spec."+name) {
+			t.Errorf("%s: %v", name, errs)
+		}
 	}
 }
 
