@@ -5,6 +5,7 @@ package migrate
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
@@ -47,12 +49,26 @@ func (Strategy) NamespaceScoped() bool { return true }
 // one is Pending, with the conditions of one that is under way.
 func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
+	dropKuratorsFinalizer(ctx, m)
 	m.Spec.Requester = requester(ctx)
 	m.Generation = 1
 	m.Status = backup.MigrateStatus{
 		Phase:      backup.MigratePhasePending,
 		Conditions: migration.InitialConditions(m.Generation, m.CreationTimestamp),
 	}
+}
+
+// kuratorsFinalizer is on every Migrate of Kurator, whose controller removes it.
+const kuratorsFinalizer = "migrate.kurator.dev"
+
+// dropKuratorsFinalizer removes a finalizer that nobody here would remove, so that the
+// Migrate could never be deleted, and says so to who sent it.
+func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
+	if !slices.Contains(m.Finalizers, kuratorsFinalizer) {
+		return
+	}
+	m.Finalizers = slices.DeleteFunc(slices.Clone(m.Finalizers), func(f string) bool { return f == kuratorsFinalizer })
+	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: it is of Kurator's controller, and a Migrate needs none here to be deleted", kuratorsFinalizer))
 }
 
 // requester is who makes a request, as in the spec of a CertificateSigningRequest. What
@@ -79,8 +95,9 @@ func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { ret
 
 // PrepareForUpdate keeps the requester and the recorded status. The generation needs
 // no care: it counts changes of the spec, and there are none.
-func (Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
+	dropKuratorsFinalizer(ctx, m)
 	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
 }
 

@@ -5,6 +5,7 @@ package migrate
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/warning"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
@@ -122,3 +124,32 @@ func TestANewMigrateIsUnderWay(t *testing.T) {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
 }
+
+// TestKuratorsFinalizerIsDropped at create and update, for nobody here would remove it,
+// and who sent it is told.
+func TestKuratorsFinalizerIsDropped(t *testing.T) {
+	sent := []string{"example.com/hold", "migrate.kurator.dev"}
+	strategy := NewStrategy(runtime.NewScheme())
+	created, updated, old := newMigrate(nil), newMigrate(nil), newMigrate(nil)
+	created.Finalizers, updated.Finalizers, old.Finalizers = slices.Clone(sent), slices.Clone(sent), slices.Clone(sent)
+	warnings := &recorder{}
+	ctx := warning.WithWarningRecorder(context.Background(), warnings)
+	strategy.PrepareForCreate(ctx, created)
+	strategy.PrepareForUpdate(ctx, updated, old)
+	for name, m := range map[string]*backup.Migrate{"create": created, "update": updated} {
+		if !slices.Equal(m.Finalizers, []string{"example.com/hold"}) {
+			t.Errorf("%s: %v", name, m.Finalizers)
+		}
+	}
+	const want = `metadata.finalizers: "migrate.kurator.dev" was removed: it is of Kurator's controller, and a Migrate needs none here to be deleted`
+	if !slices.Equal(warnings.texts, []string{want, want}) {
+		t.Errorf("warnings: %q", warnings.texts)
+	}
+	if old.Finalizers[1] != "migrate.kurator.dev" {
+		t.Error("the stored object is written to")
+	}
+}
+
+type recorder struct{ texts []string }
+
+func (r *recorder) AddWarning(_, text string) { r.texts = append(r.texts, text) }

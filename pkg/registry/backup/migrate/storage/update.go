@@ -5,14 +5,15 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
@@ -36,12 +37,8 @@ type sent struct{ rest.UpdatedObjectInfo }
 // UpdatedObject returns the object that results.
 func (s sent) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
 	obj, err := s.UpdatedObjectInfo.UpdatedObject(ctx, old)
-	// The library has no type for it.
-	if err != nil && strings.HasPrefix(err.Error(), "failed to create typed patch object") {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
 	if err != nil {
-		return nil, err
+		return nil, errorOfPatch(ctx, err)
 	}
 	if version := versionOf(obj); version != "" {
 		if _, err := strconv.ParseUint(version, 10, 64); err != nil {
@@ -49,6 +46,19 @@ func (s sent) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Ob
 		}
 	}
 	return obj, nil
+}
+
+// errorOfPatch returns the error of a patch that can't be applied as a bad request. A
+// server-side apply that does not fit the schema fails with an error without a status
+// (managedfields of k8s.io/apimachinery v0.37), which would be answered with a 500. The
+// stored object fits the schema, so the fault is in what was sent.
+func errorOfPatch(ctx context.Context, err error) error {
+	request, ok := genericapirequest.RequestInfoFrom(ctx)
+	isPatch := ok && request.Verb == "patch"
+	if status := apierrors.APIStatus(nil); !isPatch || errors.As(err, &status) || ctx.Err() != nil {
+		return err
+	}
+	return apierrors.NewBadRequest(err.Error())
 }
 
 func versionOf(obj runtime.Object) string {
