@@ -44,7 +44,10 @@
 //     the audit log.
 //   - --member-access-review, where the members know the host's users: that a user
 //     reads or writes by a migration what they could not in the member by themselves.
-//     It is asked before a member is read or written for them.
+//     It is asked before a member is read or written for them. Users and groups whose
+//     names begin with system: are somebody else in every cluster (the ServiceAccount
+//     velero/velero of the host is not the member's), so they are refused and not asked
+//     about, unless the operator says that they mean the same.
 //   - Names and labels bound to the UID (package velero): that a Migrate touches the
 //     objects of another one, or restores a predecessor's data.
 //   - The bounds on kubeconfigs (package member): that a Secret makes the server run

@@ -5,6 +5,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -46,7 +47,7 @@ func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate
 func (l *loop) access(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
 	found := mayUse(ctx, l.Access, m, p)
 	if found.Granted && l.ReviewMembers {
-		found = mayDo(ctx, member, m, p)
+		found = l.mayDo(ctx, member, m, p)
 	}
 	return found
 }
@@ -86,9 +87,15 @@ func mayUse(ctx context.Context, a Access, m *v1alpha1.Migrate, p migration.Part
 	return accessOf(refusal, err)
 }
 
-// mayDo asks the member.
-func mayDo(ctx context.Context, member Member, m *v1alpha1.Migrate, p migration.Party) migration.Access {
-	return accessOf(member.Review(ctx, migration.ReviewOf(m, p)))
+// mayDo asks the member, but not about an identity that names somebody else there.
+func (l *loop) mayDo(ctx context.Context, member Member, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+	review := migration.ReviewOf(m, p)
+	if identity := review.HostIdentity(); identity != "" && !l.ReviewHostIdentities {
+		return migration.Access{Refusal: fmt.Sprintf(
+			"%s of the host names somebody else in %s, so it can't be asked there what they may do. Create the Migrate as a user whom the clusters know by the same name, "+
+				"or have the operator of this server say that these identities mean the same, with --member-access-review-system-identities", identity, p.Cluster.Name)}
+	}
+	return accessOf(member.Review(ctx, review))
 }
 
 func accessOf(refusal string, err error) migration.Access {

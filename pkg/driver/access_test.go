@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,7 @@ import (
 // permissions are what a host says that a requester may use: everything but what is
 // refused.
 type permissions struct {
-	reviewMembers bool
+	reviewMembers, reviewHostIdentities bool
 
 	accessMutex sync.Mutex
 	refusals    map[migration.Cluster]string
@@ -292,6 +293,47 @@ func TestWhatIsReviewed(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("reviewed with the flag %v (-want +got):\n%s", on, diff)
 			}
+		})
+	}
+}
+
+// TestHostIdentitiesAreNotReviewed by a member, where they are somebody else's, unless the
+// operator says that they mean the same.
+func TestHostIdentitiesAreNotReviewed(t *testing.T) {
+	const authenticated = "system:authenticated"
+	for name, tt := range map[string]struct {
+		requester v1alpha1.Requester
+		same      bool
+		refused   string
+	}{
+		"a user":                    {requester: v1alpha1.Requester{Username: "jane", Groups: []string{"shop", authenticated}}},
+		"a ServiceAccount":          {requester: v1alpha1.Requester{Username: "system:serviceaccount:velero:velero"}, refused: "user system:serviceaccount:velero:velero of the host names somebody else in m1"},
+		"an administrator":          {requester: v1alpha1.Requester{Username: "root", Groups: []string{authenticated, "system:masters"}}, refused: "group system:masters of the host names somebody else in m1"},
+		"one that means the same":   {requester: v1alpha1.Requester{Username: "system:serviceaccount:velero:velero"}, same: true},
+		"a user of a similar name":  {requester: v1alpha1.Requester{Username: "systems"}},
+		"a group of a similar name": {requester: v1alpha1.Requester{Username: "joe", Groups: []string{"not-system:masters"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.reviewMembers, w.reviewHostIdentities, w.requester = true, tt.same, &tt.requester
+				stop := w.drive()
+				defer stop()
+				w.apply(m2)
+				time.Sleep(aMomentPasses)
+				if tt.refused == "" {
+					w.wantPhase("Completed")
+					return
+				}
+				w.wantPhase("Pending")
+				source := w.migrate().Status.SourceClusterStatus
+				if source.Reason != "ClusterNotAuthorized" || !strings.Contains(source.Message, tt.refused) {
+					t.Errorf("the source's status says %s: %s", source.Reason, source.Message)
+				}
+				if n := len(w.members[m1].reviews); n != 0 {
+					t.Errorf("the member was asked %d times", n)
+				}
+			})
 		})
 	}
 }

@@ -100,7 +100,7 @@ type Recorder interface {
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
 }
 
-// Config is what a Driver needs. Every field but ReviewMembers and
+// Config is what a Driver needs. Every field but ReviewMembers, ReviewHostIdentities and
 // LeaderElection is required.
 type Config struct {
 	// Client reads and watches the Migrates.
@@ -116,6 +116,9 @@ type Config struct {
 	// ReviewMembers says that a member is asked too, before anything else, whether who
 	// created a Migrate might do by themselves what it does there.
 	ReviewMembers bool
+	// ReviewHostIdentities says that users and groups of the host whose names begin with
+	// system: mean the same in the members.
+	ReviewHostIdentities bool
 	// Events takes what a person is told.
 	Events events.EventRecorder
 	// Clock tells the time.

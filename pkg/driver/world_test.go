@@ -47,8 +47,9 @@ type world struct {
 	// stuck has records wait until it is closed, whatever their context says.
 	stuck chan struct{}
 
-	// policy is that of the Migrate.
-	policy *v1alpha1.MigratePolicy
+	// policy and requester are those of the Migrate.
+	policy    *v1alpha1.MigratePolicy
+	requester *v1alpha1.Requester
 
 	permissions
 }
@@ -63,7 +64,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) driver() *Driver {
 	return New(Config{
-		Client: w.client, Recorder: w, Host: w, Access: w, Members: w, ReviewMembers: w.reviewMembers,
+		Client: w.client, Recorder: w, Host: w, Access: w, Members: w, ReviewMembers: w.reviewMembers, ReviewHostIdentities: w.reviewHostIdentities,
 		Events: events.NewFakeRecorder(1000), Clock: clock.RealClock{},
 	})
 }
@@ -93,6 +94,7 @@ func (w *world) apply(targets ...migration.Cluster) {
 			SourceCluster: v1alpha1.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Kind: m1.Kind, Name: m1.Name}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
 			Policy:        w.policy,
+			Requester:     w.requester,
 		},
 	}
 	for _, c := range targets {

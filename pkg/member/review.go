@@ -27,7 +27,11 @@ import (
 // it on every resource is asked no more than that; else every resource that the
 // member has and the review selects is asked about.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
-	everything := questions(r.Verbs, velero.Resource{Group: "*", Name: "*", Namespaced: true}, []string{metav1.NamespaceAll})
+	all := velero.Resource{Group: "*", Name: "*", Namespaced: true}
+	everything := questions(r.Verbs, all, []string{metav1.NamespaceAll})
+	if r.WritesStatus() {
+		everything = append(everything, statusQuestions(all, []string{metav1.NamespaceAll})...)
+	}
 	if refused, err := m.firstRefused(ctx, r.Requester, everything); err != nil || refused == "" {
 		return "", err
 	}
@@ -52,6 +56,9 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 		}
 		asked = append(asked, questions(r.Verbs, resource, namespaces)...)
 	}
+	for _, resource := range r.SelectStatus(selected) {
+		asked = append(asked, statusQuestions(resource, namespaces)...)
+	}
 	refused, err := m.firstRefused(ctx, r.Requester, asked)
 	if err != nil || refused == "" {
 		return "", err
@@ -64,9 +71,15 @@ type question struct {
 	verb            string
 	resource        velero.Resource
 	namespace, name string
+	subresource     string
 }
 
 func (q question) String() string {
+	if q.subresource != "" {
+		whole := q
+		whole.subresource = ""
+		return strings.Replace(whole.String(), q.verb+" ", q.verb+" "+q.subresource+" of ", 1)
+	}
 	switch {
 	case q.name != "":
 		return q.verb + " " + q.resource.String() + " " + q.name
@@ -87,6 +100,16 @@ func questions(verbs []string, resource velero.Resource, namespaces []string) []
 		for _, namespace := range namespaces {
 			all = append(all, question{verb: verb, resource: resource, namespace: namespace})
 		}
+	}
+	return all
+}
+
+// statusQuestions are whether the status of objects may be written, which Velero does by
+// an update of the subresource.
+func statusQuestions(resource velero.Resource, namespaces []string) []question {
+	all := questions([]string{"update"}, resource, namespaces)
+	for i := range all {
+		all[i].subresource = "status"
 	}
 	return all
 }
@@ -154,7 +177,7 @@ func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question
 			User: who.Username, UID: who.UID, Groups: who.Groups,
 			Extra: map[string]authorizationv1.ExtraValue{},
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: q.verb, Group: q.resource.Group, Version: "*", Resource: q.resource.Name, Namespace: q.namespace, Name: q.name,
+				Verb: q.verb, Group: q.resource.Group, Version: "*", Resource: q.resource.Name, Subresource: q.subresource, Namespace: q.namespace, Name: q.name,
 			},
 		},
 	}

@@ -262,3 +262,36 @@ func TestReviewTakesNothingButTheAnswer(t *testing.T) {
 		t.Errorf("the requester is another one (-want +got):\n%s", diff)
 	}
 }
+
+// TestReviewOfStatus asks about the status of what the policy names, of all that the
+// filter selects.
+func TestReviewOfStatus(t *testing.T) {
+	m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{
+		Requester: &v1alpha1.Requester{Username: "jane"},
+		Policy: &v1alpha1.MigratePolicy{
+			ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"configmaps", "deployments.apps"}},
+			MigrateStatus:  &v1alpha1.PreserveStatus{IncludedResources: []string{"deployments.apps", "secrets"}},
+		},
+	}}
+	refusesStatus := func(a authorizationv1.ResourceAttributes) bool {
+		return a.Resource == "*" && a.Subresource == "" || a.Subresource == "status" && a.Resource == "deployments"
+	}
+	for source, want := range map[bool]string{
+		true:  "",
+		false: `user "jane" may not update status of deployments.apps in namespace a in member1, which the migration would do for them`,
+	} {
+		v := &reviewer{refuses: refusesStatus}
+		server := newAPIServer(t)
+		server.setFault(v.ServeHTTP)
+		member := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+		got, err := member.Review(t.Context(), migration.ReviewOf(m, migration.Party{Source: source}))
+		if got != want || err != nil {
+			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)
+		}
+		if slices.ContainsFunc(v.specs, func(s authorizationv1.SubjectAccessReviewSpec) bool {
+			return s.ResourceAttributes.Subresource == "status" && s.ResourceAttributes.Resource == "secrets"
+		}) {
+			t.Error("asked about the status of what the filter does not select")
+		}
+	}
+}

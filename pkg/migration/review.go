@@ -5,6 +5,7 @@ package migration
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -26,6 +27,25 @@ type Review struct {
 	Target bool
 
 	filter v1alpha1.ResourceFilter
+	// status are the resources whose status is written too; nil if none is.
+	status *v1alpha1.ResourceFilter
+}
+
+// HostIdentity names the identity by which the requester can't be reviewed in a member:
+// Kubernetes gives names that begin with system: to ServiceAccounts, nodes and its own
+// parts, in each cluster to others. It is empty if there is none. Everybody is in
+// system:authenticated, in any cluster.
+func (r Review) HostIdentity() string {
+	const prefix, everybody = "system:", "system:authenticated"
+	if strings.HasPrefix(r.Requester.Username, prefix) {
+		return "user " + r.Requester.Username
+	}
+	for _, group := range r.Requester.Groups {
+		if strings.HasPrefix(group, prefix) && group != everybody {
+			return "group " + group
+		}
+	}
+	return ""
 }
 
 // ReviewOf is the review for a party of m.
@@ -44,6 +64,11 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 	}
 	if !p.Source {
 		r.Verbs = []string{"create"}
+		if policy := m.Spec.Policy; policy != nil && policy.MigrateStatus != nil {
+			r.status = &v1alpha1.ResourceFilter{
+				IncludedResources: policy.MigrateStatus.IncludedResources, ExcludedResources: policy.MigrateStatus.ExcludedResources,
+			}
+		}
 	}
 	if !velero.NamesNamespaces(filter) {
 		return r
@@ -68,4 +93,15 @@ func (r Review) Select(resources []velero.Resource) []velero.Resource {
 	return slices.DeleteFunc(selected, func(r velero.Resource) bool {
 		return !velero.IsRestored(schema.GroupResource{Group: r.Group, Resource: r.Name})
 	})
+}
+
+// WritesStatus says whether the status of objects is written, too.
+func (r Review) WritesStatus() bool { return r.status != nil }
+
+// SelectStatus is those of the selected resources whose status is written.
+func (r Review) SelectStatus(selected []velero.Resource) []velero.Resource {
+	if r.status == nil {
+		return nil
+	}
+	return velero.Selected(*r.status, selected)
 }

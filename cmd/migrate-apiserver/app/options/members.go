@@ -15,6 +15,9 @@ type Members struct {
 	AllowLocalAddresses bool
 	// AccessReview has members asked too what who created a Migrate may do there.
 	AccessReview bool
+	// AccessReviewSystemIdentities says that identities of the host that begin with
+	// system: mean the same in the members.
+	AccessReviewSystemIdentities bool
 }
 
 func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
@@ -26,4 +29,7 @@ func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 			"Whoever may write a kubeconfig's Secret can then have this server call what runs on its own machine. For fleets on one machine only.")
 	fs.BoolVar(&m.AccessReview, "member-access-review", m.AccessReview,
 		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
+	fs.BoolVar(&m.AccessReviewSystemIdentities, "member-access-review-system-identities", m.AccessReviewSystemIdentities,
+		"Ask members about users and groups of the host whose names begin with system:, too. Without it Migrates that ServiceAccounts, nodes or members of groups like system:masters created are refused by --member-access-review, "+
+			"for in a member these names are somebody else's: the host's ServiceAccount of a name would be allowed what the member's may.")
 }
