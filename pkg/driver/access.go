@@ -19,12 +19,16 @@ import (
 func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
 	for _, p := range migration.Unbegun(m, host) {
 		known, at := t.accesses.last(p.Cluster)
-		if known == nil || !known.Granted || l.Clock.Since(at) >= grantedInterval {
+		if granted := known; known == nil || !known.Granted || l.Clock.Since(at) >= grantedInterval {
 			member := l.member(m, host, p.Cluster)
 			known = inquire(l, t, &t.accesses, p.Cluster, refusedInterval, func(*migration.Access) *migration.Access {
 				found := l.access(ctx, m, p, member)
 				return &found
 			})
+			// It holds while it is asked for again, or the watch would be closed for it.
+			if known == nil && granted != nil && granted.Granted && l.Clock.Since(at) < grantedInterval+grantedPatience {
+				known = granted
+			}
 		}
 		if known != nil {
 			note(host, p.Cluster, *known)
@@ -60,7 +64,14 @@ func (d *Driver) authorize(ctx context.Context, m *v1alpha1.Migrate, host migrat
 	found := make([]migration.Access, len(parties))
 	var wg sync.WaitGroup
 	for i, p := range parties {
-		wg.Go(func() { found[i] = mayUse(ctx, d.Access, m, p) })
+		wg.Go(func() {
+			if err := d.reviews.Acquire(ctx, 1); err != nil {
+				found[i] = migration.Access{Err: fmt.Errorf("too many questions to the host are under way: %w", err)}
+				return
+			}
+			defer d.reviews.Release(1)
+			found[i] = mayUse(ctx, d.Access, m, p)
+		})
 	}
 	wg.Wait()
 	for i, p := range parties {

@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -336,4 +338,88 @@ func TestHostIdentitiesAreNotReviewed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAGrantHoldsWhileItIsAskedForAgain: no watch is closed for the question, and that it
+// is withdrawn is noticed.
+func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].refuse = errors.New("quota exceeded") // nothing begins
+		stop := w.drive()
+		defer stop()
+		w.apply(m2)
+		time.Sleep(grantedInterval - time.Minute)
+		before := w.members[m2].watched
+		asked := w.accessAskedOf(m2)
+		time.Sleep(3 * grantedInterval)
+		if now := w.accessAskedOf(m2); now < asked+2 {
+			t.Errorf("asked %d times, then %d: not asked again", asked, now)
+		}
+		if now := w.members[m2].watched; now != before {
+			t.Errorf("%d watches were opened, and %d more while the grant was asked for again", before, now-before)
+		}
+		w.permit(map[migration.Cluster]string{m2: "no more"}, nil)
+		time.Sleep(grantedInterval + grantedPatience)
+		if target := w.migrate().Status.TargetClusterStatus[0]; target.Reason != "ClusterNotAuthorized" {
+			t.Errorf("a grant that was withdrawn is told as %s: %s", target.Reason, target.Message)
+		}
+	})
+}
+
+func (p *permissions) accessAskedOf(c migration.Cluster) int {
+	p.accessMutex.Lock()
+	defer p.accessMutex.Unlock()
+	return p.accessAsked[c]
+}
+
+// mostAtOnce counts how many questions are under way at a time.
+type mostAtOnce struct {
+	mutex      sync.Mutex
+	now, most  int
+	permission chan struct{}
+}
+
+func (a *mostAtOnce) MayUse(context.Context, *v1alpha1.Migrate, v1alpha1.Destination, migration.Cluster) (string, error) {
+	a.mutex.Lock()
+	a.now++
+	a.most = max(a.most, a.now)
+	a.mutex.Unlock()
+	<-a.permission
+	a.mutex.Lock()
+	a.now--
+	a.mutex.Unlock()
+	return "", nil
+}
+
+// TestALiveReadAsksTheHostBitByBit about 500 targets.
+func TestALiveReadAsksTheHostBitByBit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		config := w.driver().Config
+		access := &mostAtOnce{permission: make(chan struct{})}
+		config.Access = access
+		d := New(config)
+		w.apply(m2)
+		m := w.migrate()
+		inventory := w.Observe("default", &m.Spec)
+		for i := range 500 {
+			c := migration.Cluster{Kind: migration.KindAttachedCluster, Name: fmt.Sprint("t", i)}
+			inventory.TargetFleet.Members = append(inventory.TargetFleet.Members, c)
+			inventory.Clusters[c] = migration.ClusterState{Ready: true, VeleroNamespace: "velero"}
+			m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
+		}
+		inventory.SourceFleet = inventory.TargetFleet
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d.authorize(t.Context(), m, inventory)
+		}()
+		synctest.Wait()
+		close(access.permission)
+		<-done
+		if access.most != maxReviews {
+			t.Errorf("%d questions at once, want %d", access.most, maxReviews)
+		}
+	})
 }

@@ -24,9 +24,9 @@ import (
 // when it is done.
 func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) {
 	cluster := action.Cluster()
-	id := t.retryID(cluster)
-	if now := l.Clock.Now(); l.retries.IsInBackOffSinceUpdate(id, now) {
-		l.queue.AddAfter(t.key, l.retries.Get(id))
+	id := retryID(cluster)
+	if now := l.Clock.Now(); t.retries.IsInBackOffSinceUpdate(id, now) {
+		l.queue.AddAfter(t.key, t.retries.Get(id))
 		return
 	}
 	if !t.startWriting(cluster) {
@@ -53,8 +53,13 @@ func (l *loop) wrote(ctx context.Context, t *track, cluster migration.Cluster, e
 		err = nil
 	}
 	if err != nil {
+		t.retries.Next(retryID(cluster), l.Clock.Now())
+	}
+	switch {
+	case errors.As(err, new(notNoticedError)):
+		logger.Info("Making a Restore again", "cluster", cluster.Name, "reason", err)
+	case err != nil:
 		memberWriteErrors.Inc()
-		l.retries.Next(t.retryID(cluster), l.Clock.Now())
 		logger.Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
 	}
 	t.stopWriting(cluster, err)
@@ -120,7 +125,15 @@ func withdraw(ctx context.Context, target Member, refused *velerov1.Restore) err
 			return err
 		}
 	}
-	return fmt.Errorf("Velero had not noticed Backup %s yet and refused it", refused.Spec.BackupName)
+	return notNoticedError{refused.Spec.BackupName}
+}
+
+// notNoticedError says that a Restore is made again after a pause, which is expected and
+// no failure of a write.
+type notNoticedError struct{ backup string }
+
+func (e notNoticedError) Error() string {
+	return fmt.Sprintf("Velero had not noticed Backup %s yet and refused it", e.backup)
 }
 
 // handOver makes the source's Backup known in the target, and then every

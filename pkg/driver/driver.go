@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,7 +144,9 @@ type LeaderElection struct {
 // Driver drives migrations and tells their live status.
 type Driver struct {
 	Config
-	asking     singleflight.Group
+	asking singleflight.Group
+	// reviews bounds what live reads ask the host at a time.
+	reviews    *semaphore.Weighted
 	leadership *leaderelection.HealthzAdaptor
 
 	mutex   sync.Mutex
@@ -153,7 +156,7 @@ type Driver struct {
 // New makes a Driver. It does no I/O.
 func New(config Config) *Driver {
 	registerMetrics()
-	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit)}
+	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit), reviews: semaphore.NewWeighted(maxReviews)}
 	config.Host.OnChange(d.hostChanged)
 	return d
 }

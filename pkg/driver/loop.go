@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
@@ -42,6 +41,8 @@ const (
 	// refusedInterval and grantedInterval are the times between two questions whether a
 	// cluster may be used in which nothing is begun yet.
 	refusedInterval, grantedInterval = 15 * time.Second, 5 * time.Minute
+	// grantedPatience is for how long a grant holds that is asked for again.
+	grantedPatience = time.Minute
 	// writeInterval is how long before a write that may have been asked last: as long as
 	// the host's answers are kept in any case.
 	writeInterval = 10 * time.Second
@@ -73,7 +74,6 @@ type loop struct {
 	factory  externalversions.SharedInformerFactory
 	informer cache.SharedIndexInformer
 	lister   backuplisters.MigrateLister
-	retries  *flowcontrol.Backoff
 	acting   sync.WaitGroup
 	// syncs and calls are those that run.
 	syncs, calls *activities
@@ -96,7 +96,6 @@ func newLoop(config Config) *loop {
 		factory:  factory,
 		informer: migrates.Informer(),
 		lister:   migrates.Lister(),
-		retries:  flowcontrol.NewBackOff(firstRetry, lastRetry),
 		syncs:    newActivities(config.Clock),
 		calls:    newActivities(config.Clock),
 		tracks:   map[types.NamespacedName]*track{},

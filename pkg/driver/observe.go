@@ -18,10 +18,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
+
+// maxReviews is how many SubjectAccessReviews all live reads make at a time.
+const maxReviews = 32
 
 // askTimeout bounds a live observation of all members of one Migrate.
 const askTimeout = 8 * time.Second
@@ -173,7 +177,7 @@ func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1
 		return m.Status.DeepCopy(), nil
 	}
 	answer := d.asking.DoChan(string(m.UID)+"/"+m.ResourceVersion, func() (any, error) {
-		ctx, cancel := context.WithTimeout(withMigrate(context.WithoutCancel(ctx), keyOf(m)), askTimeout)
+		ctx, cancel := context.WithTimeout(withMigrate(member.ForReader(context.WithoutCancel(ctx)), keyOf(m)), askTimeout)
 		defer cancel()
 		var status v1alpha1.MigrateStatus
 		// A panic in a singleflight ends the process, whoever recovers.
@@ -214,10 +218,10 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observ
 	for _, v := range migration.Veleros(m, seen.Host) {
 		group.Go(func() error {
 			return recovery.Do(ctx, func() error {
-				member := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, objects[v.Cluster])
+				said := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, objects[v.Cluster])
 				mutex.Lock()
 				defer mutex.Unlock()
-				seen.Members[v.Cluster] = member
+				seen.Members[v.Cluster] = said
 				return nil
 			})
 		})

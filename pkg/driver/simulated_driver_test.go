@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -72,9 +71,8 @@ func (s *simulation) startDriver() {
 			Client: simulatedClient{d: d}, Recorder: d, Host: d, Access: grantsAll{}, Members: d,
 			Events: &events.FakeRecorder{}, Clock: s.clock,
 		},
-		queue:   d.queue,
-		lister:  simulatedLister{d: d},
-		retries: flowcontrol.NewFakeBackOff(firstRetry, lastRetry, s.clock),
+		queue:  d.queue,
+		lister: simulatedLister{d: d},
 		beside: func(_ types.NamespacedName, call func()) {
 			d.calls = append(d.calls, besideCall{call, len(s.versions)})
 		},

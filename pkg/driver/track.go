@@ -4,12 +4,12 @@
 package driver
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -32,6 +32,9 @@ type track struct {
 	// ended are the ends that are seen and not recorded yet, for the errors are read
 	// first.
 	ended map[migration.Cluster]*end
+
+	// retries are the pauses of the writes into a cluster that failed, by its kind and name.
+	retries *flowcontrol.Backoff
 
 	mutex   sync.Mutex
 	writing map[migration.Cluster]bool
@@ -70,7 +73,9 @@ func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
 		writing: map[migration.Cluster]bool{},
 		refused: map[migration.Cluster]error{},
 		ended:   map[migration.Cluster]*end{},
+		retries: flowcontrol.NewBackOff(firstRetry, lastRetry),
 	}
+	t.retries.Clock = l.Clock
 	l.tracks[key] = t
 	return t
 }
@@ -93,17 +98,12 @@ func (l *loop) forgetAll() {
 
 // drop lets go of all that is held for a Migrate.
 func (l *loop) drop(t *track) {
-	for c := range t.watches {
-		l.retries.DeleteEntry(t.retryID(c))
-	}
 	t.watch(nil, nil)
 	delete(l.tracks, t.key)
 }
 
 // retryID is what the retries of writes into a cluster are kept under.
-func (t *track) retryID(c migration.Cluster) string {
-	return fmt.Sprintf("%s/%s/%s", t.uid, c.Kind, c.Name)
-}
+func retryID(c migration.Cluster) string { return c.Kind + "/" + c.Name }
 
 // watch has open watches of the given Veleros, and of no others.
 func (t *track) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {

@@ -32,10 +32,11 @@ func do[T any](ctx context.Context, m *Member, what string, call func(context.Co
 	m.touch()
 
 	var none T
-	if err := m.takeSlot(ctx); err != nil {
+	free, err := m.takeSlot(ctx)
+	if err != nil {
 		return none, fmt.Errorf("%s in %s: %w", what, m, err)
 	}
-	defer m.freeSlot()
+	defer free()
 	result, err := attempt(ctx, m, call)
 	if err != nil {
 		return none, fmt.Errorf("%s in %s: %w", what, m, err)
@@ -202,13 +203,31 @@ func unanswered(err error) migration.Member {
 	return migration.Member{Err: err, Since: time.Now()}
 }
 
-func (m *Member) takeSlot(ctx context.Context) error {
-	select {
-	case m.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("too many calls are under way: %w", context.Cause(ctx))
-	}
+type readerKey struct{}
+
+// ForReader returns a context whose calls are made for somebody who reads. Of the calls
+// that a member gets at a time they have at most half, so that readers, however many, take
+// none of the others from the driver.
+func ForReader(ctx context.Context) context.Context {
+	return context.WithValue(ctx, readerKey{}, true)
 }
 
-func (m *Member) freeSlot() { <-m.slots }
+// takeSlot waits until a call may be made; free is called after it.
+func (m *Member) takeSlot(ctx context.Context) (free func(), err error) {
+	free = func() {}
+	slots := []chan struct{}{m.slots}
+	if ctx.Value(readerKey{}) != nil {
+		slots = []chan struct{}{m.readerSlots, m.slots}
+	}
+	for _, slot := range slots {
+		select {
+		case slot <- struct{}{}:
+			before := free
+			free = func() { <-slot; before() }
+		case <-ctx.Done():
+			free()
+			return nil, fmt.Errorf("too many calls are under way: %w", context.Cause(ctx))
+		}
+	}
+	return free, nil
+}

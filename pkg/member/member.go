@@ -31,6 +31,7 @@ type Member struct {
 	options     Options
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
+	readerSlots chan struct{} // one taken by each call for a reader, too
 	cached      quota         // taken by the objects that are kept
 	reading     quota         // taken by the answers that are being read
 	refreshing  chan struct{} // taken while the kubeconfig is read
@@ -56,6 +57,7 @@ func newMember(k key, kubeconfigs Kubeconfigs, o Options, cached, reading *semap
 		options:     o,
 		circuit:     newCircuit(backoff{o.RetryMin, o.RetryMax}),
 		slots:       make(chan struct{}, o.MaxCalls),
+		readerSlots: make(chan struct{}, max(o.MaxCalls/2, 1)),
 		cached: quota{
 			what: "its objects that are kept", max: maxCache, maxAll: maxCacheOfAll, free: freeCache, all: cached, gauge: cacheSize,
 		},

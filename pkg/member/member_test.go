@@ -402,3 +402,33 @@ func TestIdleMembersAreForgotten(t *testing.T) {
 		t.Errorf("%d members are kept, want 1", len(pool.members))
 	}
 }
+
+// TestReadersLeaveCallsToTheDriver while they wait for a member that hangs.
+func TestReadersLeaveCallsToTheDriver(t *testing.T) {
+	m := newTestPool(t, &host{}, Options{MaxCalls: 4}).Member("default", velero1)
+	reader, cancel := context.WithCancel(ForReader(t.Context()))
+	for range 2 {
+		if _, err := m.takeSlot(reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := make(chan error)
+	go func() {
+		_, err := m.takeSlot(reader)
+		failed <- err
+	}()
+	for range 2 {
+		free, err := m.takeSlot(t.Context())
+		if err != nil {
+			t.Fatalf("the driver: %v", err)
+		}
+		defer free()
+	}
+	cancel()
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "too many calls are under way") {
+		t.Errorf("a third reader: %v", err)
+	}
+	if len(m.slots) != 4 || len(m.readerSlots) != 2 {
+		t.Errorf("%d slots are taken, %d by readers", len(m.slots), len(m.readerSlots))
+	}
+}

@@ -27,6 +27,7 @@ type LiveStatus interface {
 type StatusREST struct {
 	migrates *REST
 	live     LiveStatus
+	readers  readers
 }
 
 var (
@@ -37,7 +38,7 @@ var (
 
 // NewStatusREST returns the subresource of migrates, computed by live.
 func NewStatusREST(migrates *REST, live LiveStatus) *StatusREST {
-	return &StatusREST{migrates, live}
+	return &StatusREST{migrates: migrates, live: live}
 }
 
 // Get returns the recorded Migrate with the live status in it.
@@ -50,6 +51,11 @@ func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
+	done, err := r.readers.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	status, err := r.live.LiveStatus(ctx, m)
 	if err != nil {
 		return nil, r.statusError(name, err)
