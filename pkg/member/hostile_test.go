@@ -111,7 +111,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(i int) string {
 				return added(stored(fmt.Sprint("b", i), labelled(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
 			}),
-			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"objects of our Migrate": {
 			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), labelled("u1"), "")) }),
@@ -121,7 +121,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(i int) string {
 				return added(stored("b1", labelled("u1"), "")) + strings.Replace(added(stored("b1", labelled("u1"), "")), "ADDED", "DELETED", 1) + strings.Repeat(" ", 64<<10)
 			}),
-			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"a large object of our Migrate": {
 			watch: events(func(int) string {
@@ -172,7 +172,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(int) string {
 				return strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1) + strings.Repeat(" ", 64<<10)
 			}),
-			want: "take more than 32 MiB of memory here and then 8 MiB a second", exceeded: true,
+			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"bookmarks of long versions": {
 			watch: events(func(int) string {

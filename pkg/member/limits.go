@@ -56,9 +56,9 @@ const (
 	// maxVersion and maxContinue bound the resource version of an object and the token
 	// of a next page, which are sent back, in bytes.
 	maxVersion, maxContinue = 256, 16 << 10
-	// eventsPerSecond and eventsAtOnce bound all events of one watch: a few hundred
-	// objects a second, and a few thousand at once.
-	eventsPerSecond, eventsAtOnce = 8 << 20, 32 << 20
+	// eventsPerSecond and eventsAtOnce bound all events of one watch: a hundred
+	// objects a second, and some thousand at once.
+	eventsPerSecond, eventsAtOnce = 1 << 20, 16 << 20
 
 	// maxGroupVersions is how many versions of API groups a discovery asks for one by
 	// one, where the member does not answer with all of them.
