@@ -122,8 +122,8 @@ func TestPrivilegesAreLeast(t *testing.T) {
 			t.Errorf("verbs of Secrets: %v, want get alone", rule.Verbs)
 		}
 	}
-	if len(rules) != 11 {
-		t.Errorf("got %d rules, want 11", len(rules))
+	if len(rules) != 13 {
+		t.Errorf("got %d rules, want 13", len(rules))
 	}
 }
 

@@ -80,7 +80,10 @@
 //   - The groups of a requester are those of the moment of creation: a permission by a
 //     group that they have left since is still theirs in this Migrate.
 //   - Who may read a Migrate reads its requester, groups and extra included.
-//   - Addresses in private networks are allowed, for that is where members are: who
-//     writes a kubeconfig learns by the error whether something answers there by TLS.
+//   - Addresses in private networks are allowed, for that is where members are, but for
+//     those of the host's Services: who writes a kubeconfig learns by the error whether
+//     something answers there by TLS. --member-address-ranges names where members are. A
+//     host without ServiceCIDR objects says no more than the addresses of the Service
+//     kubernetes, and none says where its pods are.
 //     Behind a proxy it is the proxy that looks a name up in the end.
 package admission

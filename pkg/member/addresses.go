@@ -21,14 +21,18 @@ import (
 // writes the address that this server calls, and so could have it call itself, what
 // else runs on its machine, or a cloud's metadata service.
 type addresses struct {
-	// all lifts the restrictions.
+	// all lifts the restrictions to certain kinds of addresses.
 	all bool
+	// ranges are the only ones where a member may be; all where there are none.
+	ranges []netip.Prefix
+	// hostServices tells where the Services of the host are; nil if that does not matter.
+	hostServices func() ([]netip.Prefix, error)
 	// proxyFor tells the proxy of the environment.
 	proxyFor func(*http.Request) (*url.URL, error)
 }
 
 func (o Options) addresses() addresses {
-	return addresses{all: o.AllowLocalAddresses, proxyFor: o.Proxy}
+	return addresses{all: o.AllowLocalAddresses, ranges: o.AddressRanges, hostServices: o.HostServices, proxyFor: o.Proxy}
 }
 
 // addressError says why an address is refused, without the address: it is part of a
@@ -74,7 +78,7 @@ func (a addresses) control(_, address string, _ syscall.RawConn) error {
 // checkHost checks what a proxy is about to be asked for. What this server can't
 // resolve is refused: nobody else looks at it.
 func (a addresses) checkHost(ctx context.Context, host string) error {
-	if a.all {
+	if a.all && len(a.ranges) == 0 && a.hostServices == nil {
 		return nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -93,13 +97,42 @@ func (a addresses) checkHost(ctx context.Context, host string) error {
 }
 
 func (a addresses) check(ip netip.Addr) error {
-	if a.all {
-		return nil
-	}
-	if kind := refusedKind(ip); kind != "" {
+	if kind := refusedKind(ip); kind != "" && !a.all {
 		return &addressError{"it is " + kind + ", which the operator of this server may allow with --member-allow-local-addresses"}
 	}
+	if len(a.ranges) > 0 {
+		if !contains(a.ranges, ip) {
+			return &addressError{"it is in none of the ranges that the operator of this server names with --member-address-ranges"}
+		}
+		return nil
+	}
+	return a.checkHostServices(ip)
+}
+
+// checkHostServices refuses what only the host's own pods are to reach, unless a range
+// that the operator named has it.
+func (a addresses) checkHostServices(ip netip.Addr) error {
+	if a.hostServices == nil {
+		return nil
+	}
+	services, err := a.hostServices()
+	if err != nil {
+		return &addressError{fmt.Sprintf("it can't be told yet whether it is that of a Service of the host: %v", err)}
+	}
+	if contains(services, ip) {
+		return &addressError{"it is that of a Service of the host, which the operator of this server may allow with --member-address-ranges"}
+	}
 	return nil
+}
+
+// contains looks for an address as what it leads to: an IPv4 address that is written as
+// one of IPv6 leads to the same place.
+func contains(ranges []netip.Prefix, ip netip.Addr) bool {
+	ip = ip.WithZone("").Unmap()
+	if inner, ok := translated(ip); ok && contains(ranges, inner) {
+		return true
+	}
+	return slices.ContainsFunc(ranges, func(r netip.Prefix) bool { return r.Contains(ip) })
 }
 
 var (

@@ -178,3 +178,50 @@ func TestDownloadsOfLocalAddresses(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 }
+
+func TestAddressRanges(t *testing.T) {
+	prefixes := func(texts ...string) (all []netip.Prefix) {
+		for _, text := range texts {
+			all = append(all, netip.MustParsePrefix(text))
+		}
+		return all
+	}
+	services := func() ([]netip.Prefix, error) { return prefixes("10.96.0.0/12", "fd00:1::/112"), nil }
+	const (
+		service   = "it is that of a Service of the host, which the operator of this server may allow with --member-address-ranges"
+		elsewhere = "it is in none of the ranges that the operator of this server names with --member-address-ranges"
+	)
+	for _, tt := range []struct {
+		name, address string
+		options       Options
+		want          string
+	}{
+		{name: "a private address", address: "10.1.2.3", options: Options{HostServices: services}},
+		{name: "a Service", address: "10.96.0.1", options: Options{HostServices: services}, want: service},
+		{name: "a Service by IPv6", address: "fd00:1::1", options: Options{HostServices: services}, want: service},
+		{name: "a Service in disguise", address: "::ffff:10.96.0.1", options: Options{HostServices: services}, want: service},
+		{name: "a Service behind NAT64", address: "64:ff9b::a60:1", options: Options{HostServices: services}, want: service},
+		{name: "a Service, also on one machine", address: "10.96.0.1", options: Options{HostServices: services, AllowLocalAddresses: true}, want: service},
+		{name: "a Service that is allowed", address: "10.96.0.1", options: Options{HostServices: services, AddressRanges: prefixes("10.96.0.1/32")}},
+		{name: "in a range", address: "10.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8")}},
+		{name: "in no range", address: "11.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8", "fd00::/8")}, want: elsewhere},
+		{name: "in a range, and refused all the same", address: "127.0.0.1", options: Options{AddressRanges: prefixes("127.0.0.0/8")},
+			want: "it is a loopback address, which the operator of this server may allow with --member-allow-local-addresses"},
+		{name: "a host that does not say", address: "10.1.2.3", options: Options{HostServices: func() ([]netip.Prefix, error) { return nil, errors.New("connection refused") }},
+			want: "it can't be told yet whether it is that of a Service of the host: connection refused"},
+	} {
+		a := tt.options.withDefaults().addresses()
+		for how, err := range map[string]error{
+			"dialled":        a.control("tcp", netip.AddrPortFrom(netip.MustParseAddr(tt.address), 443).String(), nil),
+			"behind a proxy": a.checkHost(t.Context(), tt.address),
+		} {
+			got := ""
+			if err != nil {
+				got = strings.TrimPrefix(err.Error(), migration.ErrAddressRefused.Error()+": ")
+			}
+			if got != tt.want {
+				t.Errorf("%s, %s: %q, want %q", tt.name, how, got, tt.want)
+			}
+		}
+	}
+}

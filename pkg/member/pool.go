@@ -6,6 +6,7 @@ package member
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -50,6 +51,12 @@ type Options struct {
 	// AllowLocalAddresses lets members, and the storage that a member names, be at
 	// loopback, link-local and other addresses at which none is usually.
 	AllowLocalAddresses bool
+	// AddressRanges are where members, and the storage that a member names, may be, if
+	// they are not at an address of a kind that is refused. Empty: everywhere but at the
+	// Services of the host.
+	AddressRanges []netip.Prefix
+	// HostServices tells where the Services of the host are. Nil: that does not matter.
+	HostServices func() ([]netip.Prefix, error)
 	// Proxy tells the proxy that leads to a request's URL; nil if none does. Default:
 	// that of the environment.
 	Proxy func(*http.Request) (*url.URL, error)

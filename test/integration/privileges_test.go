@@ -60,6 +60,9 @@ var removals = []struct {
 	{permission{"", "resourcequotas", "list"}, unready},
 	{permission{"", "resourcequotas", "watch"}, logged},
 	{permission{"", "resourcequotas/status", "update"}, answeredWhereThereIsAQuota},
+	// Where the host's Services are is not known.
+	{permission{"networking.k8s.io", "servicecidrs", "list"}, logged},
+	{permission{"", "services", "get"}, logged},
 	// Priority and fairness is never ready, or acts on what was.
 	{permission{"flowcontrol.apiserver.k8s.io", "flowschemas", "list"}, unready},
 	{permission{"flowcontrol.apiserver.k8s.io", "flowschemas", "watch"}, logged},

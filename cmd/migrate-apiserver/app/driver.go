@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -62,7 +63,14 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 		}
 
 		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), o.Namespaces...)
+		ranges, err := o.Members.Ranges()
+		if err != nil {
+			return nil, err
+		}
+		services := fleet.NewServices(kube)
 		pool := member.NewPool(inventory, member.Options{
+			AddressRanges:       ranges,
+			HostServices:        services.Ranges,
 			AllowInsecureTLS:    o.Members.AllowInsecureTLS,
 			AllowLocalAddresses: o.Members.AllowLocalAddresses,
 		})
@@ -81,8 +89,9 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 				Clock:                clock.RealClock{},
 				LeaderElection:       leader,
 			}),
-			events: broadcaster,
-			pool:   pool,
+			events:   broadcaster,
+			pool:     pool,
+			services: services,
 		}, nil
 	}
 }
@@ -90,8 +99,9 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 // hosted is a driver with what has to run beside it.
 type hosted struct {
 	*driver.Driver
-	events events.EventBroadcaster
-	pool   *member.Pool
+	events   events.EventBroadcaster
+	pool     *member.Pool
+	services *fleet.Services
 }
 
 // Run runs the driver, and what it needs for as long.
@@ -101,6 +111,11 @@ func (h *hosted) Run(ctx context.Context) error {
 		return fmt.Errorf("recording Events: %w", err)
 	}
 	defer h.events.Shutdown()
+	ctx, cancel := context.WithCancel(ctx)
+	var known sync.WaitGroup
+	defer known.Wait()
+	defer cancel()
+	known.Go(func() { h.services.Run(ctx) })
 	return h.Driver.Run(ctx)
 }
 

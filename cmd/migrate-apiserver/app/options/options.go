@@ -160,7 +160,7 @@ func (o *Options) Validate() error {
 		o.Recommended.SecureServing.Validate, o.Recommended.Authentication.Validate, o.Recommended.Authorization.Validate,
 		o.Recommended.Audit.Validate, o.Recommended.Features.Validate, o.Recommended.CoreAPI.Validate,
 		o.Recommended.Admission.Validate, o.Recommended.EgressSelector.Validate, o.Recommended.Traces.Validate,
-		o.ServerRun.Validate, o.validateServingCertificate, o.validateLeaderElection, o.validateNamespaces,
+		o.ServerRun.Validate, o.validateServingCertificate, o.validateLeaderElection, o.validateNamespaces, o.Members.validate,
 	} {
 		errs = append(errs, validate()...)
 	}

@@ -4,6 +4,7 @@
 package options_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +53,13 @@ func TestValidate(t *testing.T) {
 			args: []string{"--namespaces=team-a,*,team-a"},
 			want: "[--namespaces: \"*\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?'), " +
 				"--namespaces: \"team-a\" is there twice]",
+		},
+		"ranges of members": {
+			args: []string{"--member-address-ranges=10.0.0.0/8,fd00::/8"},
+		},
+		"no ranges": {
+			args: []string{"--member-address-ranges=10.0.0.0/8,10.1.1.1"},
+			want: `--member-address-ranges: "10.1.1.1" is no CIDR such as 10.0.0.0/8`,
 		},
 		"an odd port": {
 			args: []string{"--secure-port=70000"},
@@ -103,7 +111,7 @@ func TestDefaults(t *testing.T) {
 	if l := o.LeaderElection; !l.LeaderElect || l.ResourceName != "migrate-apiserver" || l.ResourceNamespace != "migrate-system" {
 		t.Errorf("leader election: got %+v", l)
 	}
-	if o.Members != (options.Members{}) {
+	if !reflect.DeepEqual(o.Members, options.Members{}) {
 		t.Errorf("members: got %+v, want every option off", o.Members)
 	}
 }
