@@ -350,13 +350,13 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 		defer stop()
 		w.apply(m2)
 		time.Sleep(grantedInterval - time.Minute)
-		before := w.members[m2].watched
+		before := w.members[m2].watchedEver()
 		asked := w.accessAskedOf(m2)
 		time.Sleep(3 * grantedInterval)
 		if now := w.accessAskedOf(m2); now < asked+2 {
 			t.Errorf("asked %d times, then %d: not asked again", asked, now)
 		}
-		if now := w.members[m2].watched; now != before {
+		if now := w.members[m2].watchedEver(); now != before {
 			t.Errorf("%d watches were opened, and %d more while the grant was asked for again", before, now-before)
 		}
 		w.permit(map[migration.Cluster]string{m2: "no more"}, nil)
@@ -365,6 +365,12 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 			t.Errorf("a grant that was withdrawn is told as %s: %s", target.Reason, target.Message)
 		}
 	})
+}
+
+func (m *modelMember) watchedEver() int {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.watched
 }
 
 func (p *permissions) accessAskedOf(c migration.Cluster) int {

@@ -205,10 +205,14 @@ func TestAddressRanges(t *testing.T) {
 		{name: "a Service that is allowed", address: "10.96.0.1", options: Options{HostServices: services, AddressRanges: prefixes("10.96.0.1/32")}},
 		{name: "in a range", address: "10.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8")}},
 		{name: "in no range", address: "11.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8", "fd00::/8")}, want: elsewhere},
-		{name: "in a range, and refused all the same", address: "127.0.0.1", options: Options{AddressRanges: prefixes("127.0.0.0/8")},
-			want: "it is a loopback address, which the operator of this server may allow with --member-allow-local-addresses"},
-		{name: "a host that does not say", address: "10.1.2.3", options: Options{HostServices: func() ([]netip.Prefix, error) { return nil, errors.New("connection refused") }},
-			want: "it can't be told yet whether it is that of a Service of the host: connection refused"},
+		{
+			name: "in a range, and refused all the same", address: "127.0.0.1", options: Options{AddressRanges: prefixes("127.0.0.0/8")},
+			want: "it is a loopback address, which the operator of this server may allow with --member-allow-local-addresses",
+		},
+		{
+			name: "a host that does not say", address: "10.1.2.3", options: Options{HostServices: func() ([]netip.Prefix, error) { return nil, errors.New("connection refused") }},
+			want: "it can't be told yet whether it is that of a Service of the host: connection refused",
+		},
 	} {
 		a := tt.options.withDefaults().addresses()
 		for how, err := range map[string]error{

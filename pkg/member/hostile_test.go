@@ -111,7 +111,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(i int) string {
 				return added(stored(fmt.Sprint("b", i), labelled(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
 			}),
-			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
+			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"objects of our Migrate": {
 			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), labelled("u1"), "")) }),
@@ -121,7 +121,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(i int) string {
 				return added(stored("b1", labelled("u1"), "")) + strings.Replace(added(stored("b1", labelled("u1"), "")), "ADDED", "DELETED", 1) + strings.Repeat(" ", 64<<10)
 			}),
-			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
+			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"a large object of our Migrate": {
 			watch: events(func(int) string {
@@ -172,7 +172,7 @@ func TestHostileMembers(t *testing.T) {
 			watch: events(func(int) string {
 				return strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1) + strings.Repeat(" ", 64<<10)
 			}),
-			want: "take more than 16 MiB of memory here and then 1 MiB a second", exceeded: true,
+			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"bookmarks of long versions": {
 			watch: events(func(int) string {
@@ -311,9 +311,11 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 			}
 		}
 	})
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
+	o := impatient()
+	o.CallTimeout, o.RetryMin, o.RetryMax = 20*time.Second, 100*time.Millisecond, time.Second
+	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o)
 	var all []*spectator
-	for i := range 6 {
+	for i := range 2 {
 		of := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: fmt.Sprint("member", i)}, Namespace: "velero"}
 		all = append(all, newSpectatorOf(t, pool, of))
 	}

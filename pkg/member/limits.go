@@ -28,9 +28,10 @@ const (
 	// maxList is for a list that is not read by pages, and for all that one discovery
 	// reads: 2,000 PodVolumeBackups, or the resources of hundreds of API groups.
 	maxList = 32 << 20
-	// maxReading is for all answers of a member that are being read at a time, and
-	// maxReadingOfAll for those of all members, of each what is above freeReading.
-	maxReading, maxReadingOfAll, freeReading = 32 << 20, 128 << 20, 1 << 20
+	// maxReading is for all answers of a member that are being read at a time, a page
+	// of each kind among them: with less, none of them might be read to its limit. And
+	// maxReadingOfAll is for those of all members, of each what is above freeReading.
+	maxReading, maxReadingOfAll, freeReading = 3 * maxPage, 128 << 20, 1 << 20
 
 	// maxKept is for the objects of one Migrate in one member that are kept: its Backup
 	// or its Restore, and what else carries its label.
@@ -57,8 +58,8 @@ const (
 	// of a next page, which are sent back, in bytes.
 	maxVersion, maxContinue = 256, 16 << 10
 	// eventsPerSecond and eventsAtOnce bound all events of one watch: a hundred
-	// objects a second, and some thousand at once.
-	eventsPerSecond, eventsAtOnce = 1 << 20, 16 << 20
+	// objects a second, and some hundred at once, or one as large as may be.
+	eventsPerSecond, eventsAtOnce = 1 << 20, maxObject
 
 	// maxGroupVersions is how many versions of API groups a discovery asks for one by
 	// one, where the member does not answer with all of them.
