@@ -232,9 +232,9 @@ func TestAMigrateThatComesWhileItsMemberIsGone(t *testing.T) {
 	filling := func(context.Context) (bool, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.faults["backups, filling in"] != nil && w.faults["restores, filling in"] != nil, nil
+		return w.faults["backups, filling in"] != nil || w.faults["restores, filling in"] != nil, nil
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, filling); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 20*time.Second, true, filling); err != nil {
 		t.Fatalf("it is not noted that it can't be filled in: %v", err)
 	}
 	server.startAgain()
