@@ -24,9 +24,17 @@ func TestDefaults(t *testing.T) {
 	withValue := *asWritten.DeepCopy()
 	withValue.ProgressDeadlineSeconds = ptr.To(int32(30))
 
+	withCredentials := *withValue.DeepCopy()
+	withCredentials.Requester = &v1alpha1.Requester{Username: "jane", Extra: map[string][]string{
+		"authentication.kubernetes.io/credential-id": {"JTI=7"}, "authentication.kubernetes.io/pod-name": {"robot-0"}, "scopes": {"all"},
+	}}
+	withoutCredentials := *withValue.DeepCopy()
+	withoutCredentials.Requester = &v1alpha1.Requester{Username: "jane", Extra: map[string][]string{"scopes": {"all"}}}
+
 	for name, c := range map[string]struct{ given, want v1alpha1.MigrateSpec }{
 		"the deadline is set, and nothing else": {asWritten, withDefault},
 		"a value stays":                         {withValue, withValue},
+		"credentials that were stored go":       {withCredentials, withoutCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme := runtime.NewScheme()

@@ -26,6 +26,9 @@ func SetObjectDefaults_Migrate(in *Migrate) {
 		var ptrVar1 int32 = 600
 		in.Spec.ProgressDeadlineSeconds = &ptrVar1
 	}
+	if in.Spec.Requester != nil {
+		SetDefaults_Requester(in.Spec.Requester)
+	}
 }
 
 func SetObjectDefaults_MigrateList(in *MigrateList) {

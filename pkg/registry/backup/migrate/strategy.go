@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -71,17 +70,15 @@ func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
 	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: it is of Kurator's controller, and a Migrate needs none here to be deleted", kuratorsFinalizer))
 }
 
-// requester is who makes a request, as in the spec of a CertificateSigningRequest. What
-// authentication notes of a credential, such as its id and the pod that it is bound to,
-// is left out: whoever may read the Migrate would read it, and it means nothing in a
-// member.
+// requester is who makes a request, as in the spec of a CertificateSigningRequest,
+// without their credentials.
 func requester(ctx context.Context) *backup.Requester {
 	u, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil
 	}
 	extra := maps.Clone(u.GetExtra())
-	maps.DeleteFunc(extra, func(key string, _ []string) bool { return strings.HasPrefix(key, "authentication.kubernetes.io/") })
+	backup.DropCredentials(extra)
 	return &backup.Requester{Username: u.GetName(), UID: u.GetUID(), Groups: slices.Clone(u.GetGroups()), Extra: extra}
 }
 

@@ -1,0 +1,12 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import "kurator.dev/migrate-apiserver/pkg/apis/backup"
+
+// SetDefaults_Requester drops the credentials of one that was stored before they were
+// dropped at create, whenever it is read.
+//
+//nolint:revive // the name is that of defaulter-gen
+func SetDefaults_Requester(r *Requester) { backup.DropCredentials(r.Extra) }
