@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -162,10 +163,10 @@ func live(ctx context.Context, s *spare, p permission) bool {
 	return strings.Contains(s.read(ctx, "a/status"), p.refusal())
 }
 
-// undriven is a refusal for which no Migrate has a status.
+// undriven is a refusal for which every Migrate stays as it was created.
 func undriven(ctx context.Context, s *spare, p permission) bool {
 	s.giveWork(ctx)
-	return logged(ctx, s, p) && s.created && !strings.Contains(s.read(ctx, "a"), `"conditions"`)
+	return logged(ctx, s, p) && s.created && strings.Contains(s.read(ctx, "a"), `"reason":"`+migration.ReasonAccepted+`"`)
 }
 
 // loggedOfARepetition is a refusal of an Event that has been before.
