@@ -100,17 +100,15 @@ func (a addresses) check(ip netip.Addr) error {
 	if kind := refusedKind(ip); kind != "" && !a.all {
 		return &addressError{"it is " + kind + ", which the operator of this server may allow with --member-allow-local-addresses"}
 	}
-	if len(a.ranges) > 0 {
-		if !contains(a.ranges, ip) {
-			return &addressError{"it is in none of the ranges that the operator of this server names with --member-address-ranges"}
-		}
-		return nil
+	if len(a.ranges) > 0 && !contains(a.ranges, ip) {
+		return &addressError{"it is in none of the ranges that the operator of this server names with --member-address-ranges"}
 	}
 	return a.checkHostServices(ip)
 }
 
-// checkHostServices refuses what only the host's own pods are to reach, unless a range
-// that the operator named has it.
+// checkHostServices refuses what only the host's own pods are to reach, unless the
+// operator named a range within that of the Services which has it. A wide range such as
+// 10.0.0.0/8 has them by chance.
 func (a addresses) checkHostServices(ip netip.Addr) error {
 	if a.hostServices == nil {
 		return nil
@@ -119,8 +117,13 @@ func (a addresses) checkHostServices(ip netip.Addr) error {
 	if err != nil {
 		return &addressError{fmt.Sprintf("it can't be told yet whether it is that of a Service of the host: %v", err)}
 	}
-	if contains(services, ip) {
-		return &addressError{"it is that of a Service of the host, which the operator of this server may allow with --member-address-ranges"}
+	for _, service := range services {
+		isNamed := func(r netip.Prefix) bool {
+			return contains([]netip.Prefix{r}, ip) && r.Overlaps(service) && r.Bits() >= service.Bits()
+		}
+		if contains([]netip.Prefix{service}, ip) && !slices.ContainsFunc(a.ranges, isNamed) {
+			return &addressError{"it is that of a Service of the host, which the operator of this server may allow by a range within theirs in --member-address-ranges"}
+		}
 	}
 	return nil
 }

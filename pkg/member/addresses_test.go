@@ -188,7 +188,7 @@ func TestAddressRanges(t *testing.T) {
 	}
 	services := func() ([]netip.Prefix, error) { return prefixes("10.96.0.0/12", "fd00:1::/112"), nil }
 	const (
-		service   = "it is that of a Service of the host, which the operator of this server may allow with --member-address-ranges"
+		service   = "it is that of a Service of the host, which the operator of this server may allow by a range within theirs in --member-address-ranges"
 		elsewhere = "it is in none of the ranges that the operator of this server names with --member-address-ranges"
 	)
 	for _, tt := range []struct {
@@ -203,6 +203,9 @@ func TestAddressRanges(t *testing.T) {
 		{name: "a Service behind NAT64", address: "64:ff9b::a60:1", options: Options{HostServices: services}, want: service},
 		{name: "a Service, also on one machine", address: "10.96.0.1", options: Options{HostServices: services, AllowLocalAddresses: true}, want: service},
 		{name: "a Service that is allowed", address: "10.96.0.1", options: Options{HostServices: services, AddressRanges: prefixes("10.96.0.1/32")}},
+		{name: "a Service in a wider range", address: "10.96.0.1", options: Options{HostServices: services, AddressRanges: prefixes("10.0.0.0/8")}, want: service},
+		{name: "one of the Service range itself", address: "10.96.0.1", options: Options{HostServices: services, AddressRanges: prefixes("10.96.0.0/12")}},
+		{name: "in a wide range, and no Service", address: "10.1.2.3", options: Options{HostServices: services, AddressRanges: prefixes("10.0.0.0/8")}},
 		{name: "in a range", address: "10.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8")}},
 		{name: "in no range", address: "11.1.2.3", options: Options{AddressRanges: prefixes("10.0.0.0/8", "fd00::/8")}, want: elsewhere},
 		{

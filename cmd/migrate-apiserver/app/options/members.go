@@ -35,7 +35,8 @@ func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 		"Let members, and the storage that a member's Velero names, be at loopback, link-local, unspecified and multicast addresses and at those of metadata services of clouds. "+
 			"Whoever may write a kubeconfig's Secret can then have this server call what runs on its own machine. For fleets on one machine only.")
 	fs.StringSliceVar(&m.AddressRanges, "member-address-ranges", m.AddressRanges,
-		"CIDRs in which alone members, and the storage that a member's Velero names, may be, such as 10.0.0.0/8. Empty: anywhere but at the Services of the host, which whoever may write a kubeconfig's Secret could have this server call.")
+		"CIDRs in which alone members, and the storage that a member's Velero names, may be, such as 10.0.0.0/8. Empty: anywhere. "+
+			"The Services of the host, which whoever may write a kubeconfig's Secret could have this server call, are refused unless a range here lies within theirs.")
 	fs.BoolVar(&m.AccessReview, "member-access-review", m.AccessReview,
 		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
 	fs.BoolVar(&m.AccessReviewSystemIdentities, "member-access-review-system-identities", m.AccessReviewSystemIdentities,
