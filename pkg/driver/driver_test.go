@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics/testutil"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -167,6 +168,7 @@ func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
 		w.members[m2].unaware = 2
 		stop := w.drive()
 		defer stop()
+		before := countWriteErrors(t)
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
@@ -178,7 +180,36 @@ func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName, "restores "+restoreName, "restores "+restoreName)
+		if got := countWriteErrors(t); got != before {
+			t.Errorf("refusals that were expected count as %v errors", got-before)
+		}
 	})
+}
+
+func TestAWriteThatFailsCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m2].refuse = errors.New("not now")
+		stop := w.drive()
+		defer stop()
+		before := countWriteErrors(t)
+		w.apply(m2)
+		time.Sleep(aMomentPasses)
+		if got := countWriteErrors(t); got == before {
+			t.Error("a write that failed counts as none")
+		}
+	})
+}
+
+// countWriteErrors returns the metric's value, which no test that runs beside changes:
+// parallel tests begin when those without have ended.
+func countWriteErrors(t *testing.T) float64 {
+	t.Helper()
+	got, err := testutil.GetCounterMetricValue(memberWriteErrors.CounterMetric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 func TestAMemberThatHangsDelaysNobody(t *testing.T) {

@@ -443,3 +443,41 @@ type liveFunc func(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigrateStatus,
 func (f liveFunc) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	return f(ctx, m)
 }
+
+// unmendable is what was sent and can't be made into an object.
+type unmendable struct {
+	rest.UpdatedObjectInfo
+	err error
+}
+
+func (u unmendable) UpdatedObject(context.Context, runtime.Object) (runtime.Object, error) {
+	return nil, u.err
+}
+
+// TestPatchThatCannotBeApplied is answered with 400 where the library answers an error
+// without a status, and as it is where the fault is another.
+func TestPatchThatCannotBeApplied(t *testing.T) {
+	s := newStorage(t)
+	m := create(t, s, newMigrate())
+	plain := errors.New("field does not match the schema")
+	ended, cancel := context.WithCancel(testContext())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		verb string
+		err  error
+		want metav1.StatusReason
+	}{
+		"a patch":             {testContext(), "patch", plain, metav1.StatusReasonBadRequest},
+		"an update":           {testContext(), "update", plain, metav1.StatusReasonUnknown},
+		"an error of its own": {testContext(), "patch", apierrors.NewConflict(backup.Resource("migrates"), m.Name, plain), metav1.StatusReasonConflict},
+		"a request that ends": {ended, "patch", plain, metav1.StatusReasonUnknown},
+	} {
+		ctx := genericapirequest.WithRequestInfo(c.ctx, &genericapirequest.RequestInfo{Verb: c.verb})
+		_, _, err := s.Migrate.Update(ctx, m.Name, unmendable{rest.DefaultUpdatedObjectInfo(m), c.err},
+			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		if got := apierrors.ReasonForError(err); err == nil || got != c.want {
+			t.Errorf("%s: %v (%s), want reason %q", name, err, got, c.want)
+		}
+	}
+}
