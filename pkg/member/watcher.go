@@ -249,8 +249,9 @@ func (lw *listWatch[T, L]) settle(err error) {
 		lw.watcher.note(lw.store.resource, err)
 	case errors.As(err, &exceeded):
 		lw.suspect = true
-		lw.watcher.note(lw.store.resource, err)
+		// First, for whoever learns of the fault may ask the member at once.
 		lw.watcher.member.circuit.exceeded(exceeded)
+		lw.watcher.note(lw.store.resource, err)
 	}
 }
 
