@@ -22,13 +22,13 @@ func NewCommand() (*cobra.Command, error) {
 	}
 	command := &cobra.Command{
 		Use:   "migrate-apiserver",
-		Short: "Serve Migrates and have Velero carry them out",
-		Long: `The migrate-apiserver is an aggregated API server for the host cluster of a
-Kurator fleet. It serves migrates.backup.kurator.dev: a Migrate has Velero back
-up resources in one member cluster and restore them in others.
+		Short: "Serve Migrates and run them with Velero",
+		Long: `migrate-apiserver is an aggregated API server for the host cluster of a Kurator
+fleet. It serves migrates.backup.kurator.dev: for each Migrate, Velero backs up
+resources in one member cluster and restores them in others.
 
-It keeps Migrates in an etcd of its own, in --data-dir, or in --etcd-servers,
-which any number of replicas can share.`,
+Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
+(--etcd-servers) that any number of replicas can share.`,
 		Version:      version(),
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,

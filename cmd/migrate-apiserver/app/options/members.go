@@ -10,47 +10,48 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 )
 
-// Members are the options of the calls to member clusters, whose kubeconfigs tenants
-// write.
+// Members are the options of the calls to member clusters. The kubeconfigs come from
+// Secrets that tenants write, so every default is the strict one.
 type Members struct {
-	// AllowInsecureTLS accepts kubeconfigs that don't verify the member.
+	// AllowInsecureTLS accepts kubeconfigs with insecure-skip-tls-verify.
 	AllowInsecureTLS bool
-	// AllowLocalAddresses lets members be at addresses of this machine and its
-	// network.
+	// AllowLocalAddresses allows loopback, link-local, unspecified and multicast
+	// addresses and those of cloud metadata services.
 	AllowLocalAddresses bool
-	// AddressRanges are the only ones at which members may be, as CIDRs.
+	// AddressRanges are CIDRs. If there are any, no other addresses are allowed.
 	AddressRanges []string
-	// AccessReview has members asked too what who created a Migrate may do there.
+	// AccessReview has each member review the permissions of a Migrate's requester.
 	AccessReview bool
-	// AccessReviewSystemIdentities says that identities of the host that begin with
-	// system: mean the same in the members.
+	// AccessReviewSystemIdentities sends identities of the host that begin with system:
+	// to the members, too, where AccessReview is set.
 	AccessReviewSystemIdentities bool
 }
 
 func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("member clusters")
 	fs.BoolVar(&m.AllowInsecureTLS, "member-allow-insecure-tls", m.AllowInsecureTLS,
-		"Accept kubeconfigs with insecure-skip-tls-verify. Whoever is on the way to such a member can take its credentials and answer in its place.")
+		"Accept kubeconfigs with insecure-skip-tls-verify. Anyone on the network path to such a member can read its credentials and impersonate it.")
 	fs.BoolVar(&m.AllowLocalAddresses, "member-allow-local-addresses", m.AllowLocalAddresses,
-		"Let members, and the storage that a member's Velero names, be at loopback, link-local, unspecified and multicast addresses and at those of metadata services of clouds. "+
-			"Whoever may write a kubeconfig's Secret can then have this server call what runs on its own machine. For fleets on one machine only.")
+		"Allow loopback, link-local, unspecified and multicast addresses, and the addresses of cloud metadata services, for members and for the storage that a member's Velero names. "+
+			"Anyone who can write a kubeconfig Secret can then make this server connect to services on its own machine. Use it only where the whole fleet runs on one machine.")
 	fs.StringSliceVar(&m.AddressRanges, "member-address-ranges", m.AddressRanges,
-		"CIDRs in which alone members, and the storage that a member's Velero names, may be, such as 10.0.0.0/8. Empty: anywhere. "+
-			"The Services of the host, which whoever may write a kubeconfig's Secret could have this server call, are refused unless a range here lies within theirs.")
+		"CIDRs, for example 10.0.0.0/8, that contain the addresses of all members and of the storage that their Veleros name; no other address is allowed. If empty, any address is allowed. The host's Services, "+
+			"which anyone who can write a kubeconfig Secret could make this server connect to, stay refused unless a range given here lies within the host's Service range.")
 	fs.BoolVar(&m.AccessReview, "member-access-review", m.AccessReview,
-		"Ask each member cluster by SubjectAccessReviews, before anything else, whether the user who created a Migrate could by themselves read what it selects in the source and create it in the target. The members must know the host's users by the same names and groups.")
+		"Before anything is read or written in a member for a Migrate, check with SubjectAccessReviews in that member that the user who created the Migrate may read what it selects (in the source) or create it (in a target). "+
+			"The members must know the host's users by the same user and group names.")
 	fs.BoolVar(&m.AccessReviewSystemIdentities, "member-access-review-system-identities", m.AccessReviewSystemIdentities,
-		"Ask members about users and groups of the host whose names begin with system:, too. Without it Migrates that ServiceAccounts, nodes or members of groups like system:masters created are refused by --member-access-review, "+
-			"for in a member these names are somebody else's: the host's ServiceAccount of a name would be allowed what the member's may.")
+		"With --member-access-review, also review users and groups whose names begin with system:. By default Migrates created by such users, for example by ServiceAccounts, nodes or members of system:masters, are refused, "+
+			"because a system: name is a different identity in each cluster: the host's ServiceAccount would get the permissions of the member's ServiceAccount of the same name.")
 }
 
-// Ranges are the AddressRanges.
+// Ranges returns the parsed AddressRanges; the error names the flag.
 func (m *Members) Ranges() ([]netip.Prefix, error) {
 	var ranges []netip.Prefix
 	for _, text := range m.AddressRanges {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--member-address-ranges: %q is no CIDR such as 10.0.0.0/8", text)
+			return nil, fmt.Errorf("--member-address-ranges: %q is not a CIDR such as 10.0.0.0/8", text)
 		}
 		ranges = append(ranges, prefix.Masked())
 	}

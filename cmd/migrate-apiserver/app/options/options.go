@@ -46,22 +46,22 @@ const (
 	leaseNamespace    = "migrate-system"
 )
 
-// Options are what the flags say.
+// Options are the values of the flags.
 type Options struct {
-	// Recommended are those of every aggregated API server.
+	// Recommended are the options of every aggregated API server.
 	Recommended *genericoptions.RecommendedOptions
-	// ServerRun are those of serving and shutting down.
+	// ServerRun are the options of serving and shutdown.
 	ServerRun *genericoptions.ServerRunOptions
-	// EmbeddedEtcd are those of the etcd in this process.
+	// EmbeddedEtcd are the options of the etcd in this process; unused with --etcd-servers.
 	EmbeddedEtcd EmbeddedEtcd
-	// LeaderElection are those of the Lease that the replica that drives holds.
+	// LeaderElection are the options of the Lease that the replica with the driver holds.
 	LeaderElection componentbaseconfig.LeaderElectionConfiguration
-	// Namespaces are those whose fleets, clusters and Secrets are read; all where there
-	// are none.
+	// Namespaces are the namespaces of the host in which Fleets, clusters and Secrets are
+	// read. Empty: all.
 	Namespaces []string
-	// Members are those of the calls to member clusters.
+	// Members are the options of the calls to member clusters.
 	Members Members
-	// Logs are those of logging.
+	// Logs are the options of logging.
 	Logs *logs.Options
 
 	scheme *runtime.Scheme
@@ -69,17 +69,17 @@ type Options struct {
 
 // EmbeddedEtcd are the options of the etcd in this process.
 type EmbeddedEtcd struct {
-	// DataDir is where it keeps its data.
+	// DataDir is its data directory.
 	DataDir string
-	// QuotaBytes is how much that may be.
+	// QuotaBytes is the size of its database at which it refuses writes.
 	QuotaBytes int64
 }
 
-// maxRequestBodyBytes is what etcd takes for one object. What is larger can't be stored,
-// and decoding a body, and noting who manages its fields, takes many times its size.
+// maxRequestBodyBytes is etcd's default limit for a request. A larger object can't be
+// stored, and decoding a body and tracking its managed fields takes many times its size.
 const maxRequestBodyBytes = 1536 << 10
 
-// New returns the defaults.
+// New returns options with their defaults.
 func New() (*Options, error) {
 	scheme, err := apiserver.NewScheme()
 	if err != nil {
@@ -116,12 +116,12 @@ func (o *Options) defaultLeaderElection() error {
 	return componentbaseconfigv1alpha1.Convert_v1alpha1_LeaderElectionConfiguration_To_config_LeaderElectionConfiguration(&recommended, &o.LeaderElection, nil)
 }
 
-// UsesEmbeddedEtcd says whether the etcd is in this process.
+// UsesEmbeddedEtcd reports whether the etcd runs in this process.
 func (o *Options) UsesEmbeddedEtcd() bool {
 	return len(o.Recommended.Etcd.StorageConfig.Transport.ServerList) == 0
 }
 
-// Flags are the flags, in sections.
+// Flags returns the flags, in named sections.
 func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	o.EmbeddedEtcd.addFlags(&sets)
@@ -138,22 +138,22 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Recommended.EgressSelector.AddFlags(sets.FlagSet("egress selector"))
 	o.Recommended.Traces.AddFlags(sets.FlagSet("traces"))
 	sets.FlagSet("host cluster").StringSliceVar(&o.Namespaces, "namespaces", o.Namespaces,
-		"Namespaces of the host whose fleets, clusters and Secrets this server may read. Migrates in others wait, and say so. Empty means all.")
+		"Namespaces of the host in which this server reads Fleets, clusters and Secrets. Migrates in other namespaces stay Pending and report why. If empty, all namespaces.")
 	leaderelectionoptions.BindLeaderElectionFlags(&o.LeaderElection, sets.FlagSet("leader election"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
-	sets.FlagSet("misc").Bool("version", false, "Print the version and quit.")
+	sets.FlagSet("misc").Bool("version", false, "Print the version and exit.")
 	return sets
 }
 
 func (e *EmbeddedEtcd) addFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("embedded etcd")
 	fs.StringVar(&e.DataDir, "data-dir", e.DataDir,
-		"Directory of the etcd that runs in this process when no --etcd-servers are given. It must be on a disk that outlives the process, and belongs to one process at a time.")
+		"Data directory of the embedded etcd, which runs in this process unless --etcd-servers is set. It must be on persistent storage; only one process can use it at a time.")
 	fs.Int64Var(&e.QuotaBytes, "data-quota-bytes", e.QuotaBytes,
-		"Size at which the etcd in --data-dir takes no more writes.")
+		"Size in bytes of the embedded etcd's database at which it refuses writes. Defragmentation needs the same space again, and the log and snapshots up to 512 MiB more.")
 }
 
-// Validate says what is wrong with the options, all of it.
+// Validate returns one error with everything that is wrong with the options.
 func (o *Options) Validate() error {
 	errs := o.validateEtcd()
 	for _, validate := range []func() []error{
@@ -173,7 +173,7 @@ func (o *Options) validateEtcd() []error {
 	}
 	var errs []error
 	if o.EmbeddedEtcd.DataDir == "" {
-		errs = append(errs, errors.New("--data-dir must be given where there are no --etcd-servers"))
+		errs = append(errs, errors.New("--data-dir must be set unless --etcd-servers is set"))
 	}
 	if o.EmbeddedEtcd.QuotaBytes <= 0 {
 		errs = append(errs, fmt.Errorf("--data-quota-bytes must be greater than 0, not %d", o.EmbeddedEtcd.QuotaBytes))
@@ -183,17 +183,17 @@ func (o *Options) validateEtcd() []error {
 		{"--etcd-cafile", transport.TrustedCAFile}, {"--etcd-certfile", transport.CertFile}, {"--etcd-keyfile", transport.KeyFile},
 	} {
 		if f.value != "" {
-			errs = append(errs, fmt.Errorf("%s is of no use without --etcd-servers", f.flag))
+			errs = append(errs, fmt.Errorf("%s requires --etcd-servers", f.flag))
 		}
 	}
 	return append(errs, o.etcd(placeholderEndpoint).Validate()...)
 }
 
-// placeholderEndpoint stands for the embedded etcd before it runs.
+// placeholderEndpoint is validated in place of the embedded etcd, which does not run yet.
 const placeholderEndpoint = "unix:///etcd.sock"
 
-// etcd are the options of a client of the etcd at an endpoint, or of the servers
-// that were given.
+// etcd returns the options of a client of --etcd-servers or, if that is empty, of the
+// embedded etcd at endpoint.
 func (o *Options) etcd(endpoint string) *genericoptions.EtcdOptions {
 	etcd := *o.Recommended.Etcd
 	if o.UsesEmbeddedEtcd() {
@@ -202,14 +202,14 @@ func (o *Options) etcd(endpoint string) *genericoptions.EtcdOptions {
 	return &etcd
 }
 
-// validateServingCertificate asks where the serving certificate is: a generated key must
-// not be written to, or read from, wherever the server happens to be started.
+// validateServingCertificate requires a place for the serving certificate: a generated
+// key must not be written to, or read from, the working directory.
 func (o *Options) validateServingCertificate() []error {
 	cert := o.Recommended.SecureServing.ServerCert
 	if cert.CertDirectory != "" || cert.CertKey.CertFile != "" || cert.CertKey.KeyFile != "" {
 		return nil
 	}
-	return []error{errors.New("a serving certificate is missing: give --tls-cert-file and --tls-private-key-file, or --cert-dir for a directory that has one or in which a self-signed one is made")}
+	return []error{errors.New("no serving certificate: set --tls-cert-file and --tls-private-key-file, or set --cert-dir to a directory that contains one or in which a self-signed one is generated")}
 }
 
 func (o *Options) validateLeaderElection() []error {
@@ -227,7 +227,7 @@ func (o *Options) validateLeaderElection() []error {
 			l.RenewDeadline.Duration, l.RetryPeriod.Duration))
 	}
 	if l.ResourceName == "" || l.ResourceNamespace == "" {
-		errs = append(errs, errors.New("--leader-elect-resource-name and --leader-elect-resource-namespace must be given"))
+		errs = append(errs, errors.New("--leader-elect-resource-name and --leader-elect-resource-namespace must be set"))
 	}
 	if l.ResourceLock != resourcelock.LeasesResourceLock {
 		errs = append(errs, fmt.Errorf("--leader-elect-resource-lock must be %s, not %s", resourcelock.LeasesResourceLock, l.ResourceLock))
@@ -242,14 +242,14 @@ func (o *Options) validateNamespaces() []error {
 			errs = append(errs, fmt.Errorf("--namespaces: %q: %s", namespace, problem))
 		}
 		if slices.Contains(o.Namespaces[:i], namespace) {
-			errs = append(errs, fmt.Errorf("--namespaces: %q is there twice", namespace))
+			errs = append(errs, fmt.Errorf("--namespaces: %q is listed twice", namespace))
 		}
 	}
 	return errs
 }
 
-// Config makes the server's configuration. The endpoint is that of the embedded
-// etcd; it is not looked at where --etcd-servers were given.
+// Config returns the server's configuration. The endpoint is that of the embedded etcd;
+// it is ignored with --etcd-servers.
 func (o *Options) Config(version, endpoint string) (*apiserver.Config, error) {
 	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
 		return nil, fmt.Errorf("make self-signed certificate: %w", err)

@@ -27,7 +27,7 @@ func TestValidate(t *testing.T) {
 		},
 		"no etcd": {
 			args: []string{"--data-dir="},
-			want: "--data-dir must be given where there are no --etcd-servers",
+			want: "--data-dir must be set unless --etcd-servers is set",
 		},
 		"no room": {
 			args: []string{"--data-quota-bytes=0"},
@@ -35,13 +35,13 @@ func TestValidate(t *testing.T) {
 		},
 		"TLS of no etcd": {
 			args: []string{"--etcd-cafile=a", "--etcd-keyfile=b"},
-			want: "[--etcd-cafile is of no use without --etcd-servers, --etcd-keyfile is of no use without --etcd-servers]",
+			want: "[--etcd-cafile requires --etcd-servers, --etcd-keyfile requires --etcd-servers]",
 		},
 		"leader election that loses": {
 			args: []string{"--leader-elect-lease-duration=1s", "--leader-elect-retry-period=20s", "--leader-elect-resource-name="},
 			want: "[--leader-elect-lease-duration (1s) must be greater than --leader-elect-renew-deadline (10s), " +
 				"--leader-elect-renew-deadline (10s) must be greater than --leader-elect-retry-period (20s), which must be greater than 0, " +
-				"--leader-elect-resource-name and --leader-elect-resource-namespace must be given]",
+				"--leader-elect-resource-name and --leader-elect-resource-namespace must be set]",
 		},
 		"no leader election": {
 			args: []string{"--leader-elect=false", "--leader-elect-lease-duration=1s"},
@@ -52,14 +52,14 @@ func TestValidate(t *testing.T) {
 		"no names of namespaces": {
 			args: []string{"--namespaces=team-a,*,team-a"},
 			want: "[--namespaces: \"*\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?'), " +
-				"--namespaces: \"team-a\" is there twice]",
+				"--namespaces: \"team-a\" is listed twice]",
 		},
 		"ranges of members": {
 			args: []string{"--member-address-ranges=10.0.0.0/8,fd00::/8"},
 		},
 		"no ranges": {
 			args: []string{"--member-address-ranges=10.0.0.0/8,10.1.1.1"},
-			want: `--member-address-ranges: "10.1.1.1" is no CIDR such as 10.0.0.0/8`,
+			want: `--member-address-ranges: "10.1.1.1" is not a CIDR such as 10.0.0.0/8`,
 		},
 		"an odd port": {
 			args: []string{"--secure-port=70000"},
@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 
 // TestServingCertificate: nothing is written to or read from the working directory.
 func TestServingCertificate(t *testing.T) {
-	const missing = "a serving certificate is missing: give --tls-cert-file and --tls-private-key-file, or --cert-dir for a directory that has one or in which a self-signed one is made"
+	const missing = "no serving certificate: set --tls-cert-file and --tls-private-key-file, or set --cert-dir to a directory that contains one or in which a self-signed one is generated"
 	for name, test := range map[string]struct {
 		args []string
 		want string
