@@ -35,7 +35,7 @@ func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 		"Allow loopback, link-local, unspecified and multicast addresses, and the addresses of cloud metadata services, for members and for the storage that a member's Velero names. "+
 			"Anyone who can write a kubeconfig Secret can then make this server connect to services on its own machine. Use it only where the whole fleet runs on one machine.")
 	fs.StringSliceVar(&m.AddressRanges, "member-address-ranges", m.AddressRanges,
-		"CIDRs, for example 10.0.0.0/8, that contain the addresses of all members and of the storage that their Veleros name; no other address is allowed. If empty, any address is allowed. The host's Services, "+
+		"CIDRs, for example 10.0.0.0/8, that contain the addresses of all members and of the storage that their Veleros name; no other address is allowed. If empty, any non-local address is allowed. The host's Services, "+
 			"which anyone who can write a kubeconfig Secret could make this server connect to, stay refused unless a range given here lies within the host's Service range.")
 	fs.BoolVar(&m.AccessReview, "member-access-review", m.AccessReview,
 		"Before anything is read or written in a member for a Migrate, check with SubjectAccessReviews in that member that the user who created the Migrate may read what it selects (in the source) or create it (in a target). "+
