@@ -1,7 +1,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# `make help` tells every target.
+# `make help` lists all targets.
 
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
@@ -32,11 +32,11 @@ demo: tools build ## Show a migration on a local fleet. KEEP=1 leaves the fleet 
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Bring a local fleet up, or what of it doesn't run. MEMBERS=2 is its size, KUBERNETES=v1.34.4 another version.
+up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or what is not running of it. MEMBERS=2 sets its size, KUBERNETES=v1.34.4 another version.
 	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
 
 .PHONY: down
-down: $(BIN)/localfleet ## Take the local fleet down; no process and no file of it stays.
+down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
 	@$(BIN)/localfleet down --dir $(FLEET)
 
 ##@ Build
@@ -77,7 +77,7 @@ $(OUTPUT)/image/migrate-apiserver:
 	@CGO_ENABLED=0 go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
 
 .PHONY: clean
-clean: ## Take the local fleet down and remove _output. Go's caches stay.
+clean: ## Stop the local fleet and remove _output. Go's caches stay.
 	@if [ -d $(FLEET) ]; then $(MAKE) --no-print-directory down; fi
 	@rm -rf $(OUTPUT)
 
@@ -92,12 +92,12 @@ lint: ## Check formatting, vet, lint and import directions.
 	@hack/verify-lint.sh
 
 .PHONY: update
-update: ## Regenerate code, tidy the modules, format and mend what linters can mend.
+update: ## Regenerate code, tidy the modules, format, and fix what linters can fix.
 	@hack/update-all.sh
 
 # One after the other, also with -j: each of the later ones wants the machine.
 .PHONY: test
-test: ## Run all tests on real parts; nothing is left running. The first time builds the tools.
+test: ## Run all tests on real programs; nothing is left running. The first time builds the tools.
 	@for part in unit integration e2e; do $(MAKE) --no-print-directory test-$$part || exit; done
 
 # The race detector needs cgo, and cgo a C compiler.
@@ -111,8 +111,8 @@ test-unit: ## Run the unit tests, with the race detector where there is a C comp
 
 # These depend on programs that Go's test cache doesn't know of.
 .PHONY: test-integration
-test-integration: tools build ## Run the tests through a real aggregator and kubectl, of the local fleet, and of the driver broken on purpose.
-	@echo "integration tests: some minutes without a word"
+test-integration: tools build ## Run the tests through a real aggregator and kubectl, of the local fleet, and the mutations of the driver.
+	@echo "integration tests: several minutes without output"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
 # What shows that an application is migrated, that what fails is said to, and that the
@@ -121,12 +121,12 @@ CORE_E2E := TestSeed|TestCreatedAgain|TestTargetThatFails|TestNothingMatched|Tes
 
 .PHONY: test-e2e
 test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of whole migrations by real Veleros, of replicas, of a hundred members, and the core of them on the oldest Kubernetes.
-	@echo "e2e tests: some minutes without a word"
+	@echo "e2e tests: several minutes without output"
 	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/ha/... ./test/scale/...
 
 .PHONY: soak
-soak: ## Simulate migrations, SIMULATIONS=100000 of them, each disturbed in its own way.
+soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.
 	@go test -count=1 -timeout 0 ./pkg/driver -run TestRandomSimulations -simulation.count=$(SIMULATIONS)
 
 ##@ Tools
@@ -178,7 +178,7 @@ $(BIN)/versitygw: $(call module-files,versitygw)
 ##@ Help
 
 .PHONY: help
-help: ## Tell all targets.
+help: ## List all targets.
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
