@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"kurator.dev/migrate-apiserver/artifacts/deploy"
-	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 func main() {

@@ -11,7 +11,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // forged are the headers by which the aggregator says who asks, here for the one

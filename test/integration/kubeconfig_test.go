@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
-	"kurator.dev/migrate-apiserver/hack/pki"
 	"kurator.dev/migrate-apiserver/test/localfleet"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // marker is in every field of the kubeconfigs that could hold a secret.

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // Two tenants: namespaces whose Migrates carry words that nobody may read in the

@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
 
-	"kurator.dev/migrate-apiserver/hack/pki"
 	"kurator.dev/migrate-apiserver/test/localfleet"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // guarded are paths that only a known user gets something at.

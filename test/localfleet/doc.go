@@ -23,6 +23,6 @@
 // called Up: a watchdog process holds the other end of a pipe and, when that
 // breaks for whatever reason, kills the fleet and removes its directory.
 //
-// The package may import client-go, hack/pki, artifacts/deploy and netproxy; it
+// The package may import client-go, its own pki, artifacts/deploy and netproxy; it
 // knows our server as a program with flags only, and none of its packages.
 package localfleet

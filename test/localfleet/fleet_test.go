@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"kurator.dev/migrate-apiserver/artifacts/deploy"
-	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // A test that is started with this variable is the process to which an attached

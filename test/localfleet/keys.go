@@ -15,7 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"kurator.dev/migrate-apiserver/hack/pki"
+	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // keys is a directory with an authority and what it signed. Every cluster has
