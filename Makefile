@@ -106,7 +106,7 @@ CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
 .PHONY: test-unit
 test-unit: ## Run the unit tests, with the race detector where there is a C compiler.
 	@$(if $(filter 1,$(CGO)),,echo "no C compiler: without the race detector")
-	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 15m ./artifacts/... ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
+	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
 		| grep -v '\[no test files\]$$'
 
 # These depend on programs that Go's test cache doesn't know of.

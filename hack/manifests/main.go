@@ -1,9 +1,11 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manifests renders artifacts/deploy for an installation: with an image,
-// and with a serving certificate of an authority that it makes and forgets. To
-// renew the certificate, render and apply again.
+// Command manifests renders the manifests that install migrate-apiserver in a host
+// cluster, for one installation: with an image, and with a serving certificate of an
+// authority whose key is thrown away. To renew the certificate, render and apply again.
+// The files are applied in the order of their names. It is run in the root of the
+// repository, by `make manifests` and by tests, and imports nothing of ours.
 package main
 
 import (
@@ -13,19 +15,23 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
-	"kurator.dev/migrate-apiserver/test/localfleet/pki"
+	"k8s.io/client-go/util/cert"
 )
 
+// lifetime is that of the serving certificate.
+const lifetime = 10 * 365 * 24 * time.Hour
+
 func main() {
+	from := flag.String("from", "artifacts/deploy", "directory of the manifests")
 	image := flag.String("image", "", "image of migrate-apiserver")
 	namespaces := flag.String("namespaces", "", "namespaces of the fleets, separated by blanks or commas: the server may read Secrets in these alone")
 	allNamespaces := flag.Bool("all-namespaces", false, "let the server read fleets, and any Secret by name, in every namespace")
 	out := flag.String("out", "", "directory to write the manifests to")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
-	if err := run(*out, deploy.Values{
+	if err := run(*from, *out, values{
 		Image:         *image,
 		EtcdServers:   *etcd,
 		Namespaces:    strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
@@ -36,28 +42,41 @@ func main() {
 	}
 }
 
-// run writes the manifests with these values and a serving certificate.
-func run(out string, values deploy.Values) error {
-	if values.Image == "" || out == "" {
+// run writes the manifests of a directory with these values and a serving certificate.
+func run(from, out string, v values) error {
+	if v.Image == "" || out == "" {
 		return errors.New("--image and --out are needed")
 	}
-	authority, err := pki.NewAuthority("migrate-apiserver")
+	if err := issue(&v); err != nil {
+		return fmt.Errorf("issue the serving certificate: %w", err)
+	}
+	rendered, err := render(os.DirFS(from), v)
 	if err != nil {
 		return err
 	}
-	serving, err := authority.Server("migrate-apiserver", deploy.ServiceHost)
+	return write(out, rendered)
+}
+
+// issue sets a new serving certificate, its key and the authority that signed it.
+func issue(v *values) error {
+	chain, key, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{Host: serviceHost, MaxAge: lifetime})
 	if err != nil {
 		return err
 	}
-	values.Authority, values.Certificate, values.Key = authority.Certificate, serving.Certificate, serving.Key
-	rendered, err := deploy.Render(values)
+	certificates, err := cert.ParseCertsPEM(chain)
 	if err != nil {
 		return err
 	}
+	v.Certificate, v.Key = chain, key
+	v.Authority, err = cert.EncodeCertificates(certificates[len(certificates)-1])
+	return err
+}
+
+// write writes files to a directory, and removes manifests of an earlier run from it.
+func write(out string, files map[string][]byte) error {
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return err
 	}
-	// What another run left may be of the other kind.
 	old, err := filepath.Glob(filepath.Join(out, "*.yaml"))
 	if err != nil {
 		return err
@@ -67,7 +86,7 @@ func run(out string, values deploy.Values) error {
 			return err
 		}
 	}
-	for name, content := range rendered {
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o600); err != nil {
 			return err
 		}

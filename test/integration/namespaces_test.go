@@ -5,10 +5,10 @@ package integration
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -20,8 +20,8 @@ func TestNamespaces(t *testing.T) {
 	n.run("create", "-f", n.file("fleet.yaml", fleetOfTwoKinds(t), 0o600))
 	n.run("patch", "attachedcluster", "member1", "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
 	n.run("patch", "cluster.cluster.kurator.dev", "member2", "--subresource=status", "--type=merge", "-p", `{"status":{"phase":"Ready"}}`)
-	rendered, err := deploy.Render(deploy.Values{Namespaces: []string{n.name}})
-	if err != nil {
+	rendered := t.TempDir()
+	if err := localfleet.RenderManifests(t.Context(), rendered, "--namespaces", n.name); err != nil {
 		t.Fatal(err)
 	}
 	places, err := host.Spares(1)
@@ -31,7 +31,7 @@ func TestNamespaces(t *testing.T) {
 	const account = "spare-for-tenant"
 	s := startSpare(t, places[0], n, localfleet.SpareRun{
 		Account:     account,
-		Permissions: manifests(t, func(name string) []byte { return rendered[name] }, forAccount(account)),
+		Permissions: manifests(t, fileOf(t, os.DirFS(rendered)), forAccount(account)),
 		Flags:       []string{"--namespaces=" + n.name},
 	})
 	eventually(t, "the Migrate of the tenant to be driven", func(ctx context.Context) bool {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -198,7 +198,7 @@ func (s *spare) codeFor(ctx context.Context, identify func(*spare, *rest.Config)
 // of that name, without one permission.
 func permissionsWithout(t *testing.T, account string, without permission) []*unstructured.Unstructured {
 	t.Helper()
-	objects := manifests(t, fileOf(t, deploy.Permissions()), forAccount(account))
+	objects := manifests(t, fileOf(t, deployed), forAccount(account))
 	for _, o := range objects {
 		if replaceBuiltin(t, o, without) {
 			objects = append(objects, builtinWithout(o, without))
@@ -278,7 +278,7 @@ func builtinWithout(binding *unstructured.Unstructured, without permission) *uns
 func granted(t *testing.T) []permission {
 	t.Helper()
 	var all []permission
-	for _, o := range manifests(t, fileOf(t, deploy.Permissions()), strings.NewReplacer()) {
+	for _, o := range manifests(t, fileOf(t, deployed), strings.NewReplacer()) {
 		rules, _, err := unstructured.NestedSlice(o.Object, "rules")
 		if err != nil {
 			t.Fatal(err)
@@ -319,6 +319,9 @@ func singles(t *testing.T, rule map[string]any) map[permission]map[string]any {
 
 // permissionFiles are those of artifacts/deploy that grant something.
 var permissionFiles = []string{"00-namespace.yaml", "10-rbac.yaml"}
+
+// deployed has the manifests.
+var deployed = os.DirFS("../../artifacts/deploy")
 
 func fileOf(t *testing.T, files fs.FS) func(name string) []byte {
 	return func(name string) []byte {

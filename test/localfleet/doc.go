@@ -23,6 +23,7 @@
 // called Up: a watchdog process holds the other end of a pipe and, when that
 // breaks for whatever reason, kills the fleet and removes its directory.
 //
-// The package may import client-go, its own pki, artifacts/deploy and netproxy; it
-// knows our server as a program with flags only, and none of its packages.
+// The package may import client-go, its own pki and netproxy; it knows our server as
+// a program with flags only, and none of its packages. What the server is granted is
+// read from artifacts/deploy, so a fleet is started from within the repository.
 package localfleet

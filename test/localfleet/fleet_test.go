@@ -13,9 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
-	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
 // A test that is started with this variable is the process to which an attached
@@ -132,41 +129,15 @@ func TestAttachedFleetGoesWithItsProcess(t *testing.T) {
 }
 
 func applyManifests(t *testing.T, f *Fleet) {
-	authority, err := pki.NewAuthority("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	serving, err := authority.Server("test", deploy.ServiceHost)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, etcd := range []string{"", "https://etcd.example:2379"} {
-		rendered, err := deploy.Render(deploy.Values{
-			Image:         "migrate-apiserver:test",
-			EtcdServers:   etcd,
-			Authority:     authority.Certificate,
-			Certificate:   serving.Certificate,
-			Key:           serving.Key,
-			AllNamespaces: true,
-		})
-		if err != nil {
+		dir := t.TempDir()
+		if err := RenderManifests(t.Context(), dir, "--all-namespaces", "--etcd-servers", etcd); err != nil {
 			t.Fatal(err)
 		}
-		applyTwice(t, f, rendered)
-	}
-}
-
-func applyTwice(t *testing.T, f *Fleet, rendered map[string][]byte) {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range rendered {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 {
-		if _, err := f.Kubectl(t.Context(), f.HostKubeconfig(), "apply", "--server-side", "--filename", dir); err != nil {
-			t.Fatal(err)
+		for range 2 {
+			if _, err := f.Kubectl(t.Context(), f.HostKubeconfig(), "apply", "--server-side", "--filename", dir); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

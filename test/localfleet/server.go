@@ -21,8 +21,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
 )
 
 const (
@@ -166,7 +164,7 @@ func isServed(ctx context.Context, client *discovery.DiscoveryClient) error {
 // installServer applies what artifacts/deploy grants the server, and in place of
 // what it runs there as a pod, the way from the host to the process here.
 func (f *Fleet) installServer(ctx context.Context, applier *applier) error {
-	granted, err := parseAll(deploy.Permissions())
+	granted, err := grantedObjects()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@
 package options_test
 
 import (
+	"os"
 	"reflect"
 	"testing"
 
@@ -12,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
-	"kurator.dev/migrate-apiserver/artifacts/deploy"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 )
 
@@ -119,12 +119,12 @@ func TestDefaults(t *testing.T) {
 // TestDataFitsTheVolume: etcd keeps its data, a copy of it while it is defragmented, and
 // at most 512 MiB of log and snapshots on the volume of the manifests.
 func TestDataFitsTheVolume(t *testing.T) {
-	rendered, err := deploy.Render(deploy.Values{AllNamespaces: true})
+	manifest, err := os.ReadFile("../../../../artifacts/deploy/30-statefulset.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var server appsv1.StatefulSet
-	if err := yaml.UnmarshalStrict(rendered["30-statefulset.yaml"], &server); err != nil {
+	if err := yaml.UnmarshalStrict(manifest, &server); err != nil {
 		t.Fatal(err)
 	}
 	volume := server.Spec.VolumeClaimTemplates[0].Spec.Resources.Requests.Storage().Value()

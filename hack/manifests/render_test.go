@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package deploy
+package main
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 
@@ -16,8 +17,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
+var manifests = os.DirFS("../../artifacts/deploy")
+
 func TestRender(t *testing.T) {
-	rendered, err := Render(Values{
+	rendered, err := render(manifests, values{
 		Image:         "example/migrate-apiserver:v1",
 		Authority:     []byte("authority"),
 		Certificate:   []byte("certificate"),
@@ -49,7 +52,7 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderForNamespaces(t *testing.T) {
-	rendered, err := Render(Values{Image: "migrate-apiserver:v1", Namespaces: []string{"team-a", "team-b"}})
+	rendered, err := render(manifests, values{Image: "migrate-apiserver:v1", Namespaces: []string{"team-a", "team-b"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,18 +75,18 @@ func TestRenderForNamespaces(t *testing.T) {
 
 // TestSecretsOfAllNamespacesAreAskedFor: nobody grants them by saying nothing.
 func TestSecretsOfAllNamespacesAreAskedFor(t *testing.T) {
-	for want, values := range map[string]Values{
+	for want, v := range map[string]values{
 		"name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces": {},
 		"namespaces team-a are named and all namespaces are asked for: choose one":                        {Namespaces: []string{"team-a"}, AllNamespaces: true},
 	} {
-		if rendered, err := Render(values); err == nil || err.Error() != want || rendered != nil {
-			t.Errorf("%+v: %v, want %s", values, err, want)
+		if rendered, err := render(manifests, v); err == nil || err.Error() != want || rendered != nil {
+			t.Errorf("%+v: %v, want %s", v, err, want)
 		}
 	}
 }
 
 func TestRenderReplicas(t *testing.T) {
-	rendered, err := Render(Values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379", AllNamespaces: true})
+	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379", AllNamespaces: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +106,7 @@ func TestRenderReplicas(t *testing.T) {
 
 // TestPrivilegesAreLeast holds what no server of ours may ever be granted.
 func TestPrivilegesAreLeast(t *testing.T) {
-	rules := rulesOf(t, Permissions())
+	rules := rulesOf(t, manifests)
 	for _, rule := range rules {
 		for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
 			if slices.Contains(list, "*") {

@@ -1,16 +1,16 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package deploy
+package main
 
 import (
 	"bytes"
-	"embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,36 +27,23 @@ const (
 	tenantsRole = "migrate-apiserver:tenants"
 )
 
-// ServiceHost is the name by which the aggregator knows the server; its serving
+// serviceHost is the name by which the aggregator knows the server; its serving
 // certificate must hold it.
-const ServiceHost = "migrate-apiserver." + namespace + ".svc"
-
-var (
-	//go:embed 00-namespace.yaml 10-rbac.yaml
-	permissions embed.FS
-	//go:embed *.yaml
-	all embed.FS
-	//go:embed replicas/*.yaml
-	replicas embed.FS
-)
+const serviceHost = "migrate-apiserver." + namespace + ".svc"
 
 // embeddedEtcd is the manifest of the server on an etcd of its own; those in the
-// folder replicas take its place.
+// folder replicas replace it.
 const embeddedEtcd = "30-statefulset.yaml"
 
-// Permissions are the namespace, the ServiceAccount and its RBAC: all that holds
-// for a server that runs outside of the cluster too.
-func Permissions() fs.FS { return permissions }
-
-// Values are what an installation has of its own.
-type Values struct {
+// values are what an installation has of its own.
+type values struct {
 	// Image is the server's image.
 	Image string
 	// EtcdServers are the URLs of an etcd cluster, comma-separated. With it there are
 	// several replicas; empty: one, with an etcd of its own.
 	EtcdServers string
 	// Authority, Certificate and Key are PEM: the server's certificate for
-	// ServiceHost, and who signed it.
+	// serviceHost, and who signed it.
 	Authority, Certificate, Key []byte
 	// Namespaces are the only ones whose fleets, clusters and Secrets the server may
 	// read, and where it may write Events. They must exist.
@@ -66,9 +53,9 @@ type Values struct {
 	AllNamespaces bool
 }
 
-// validate says whether it is told where the server may read Secrets: in the whole
-// cluster only if that is asked for.
-func (v Values) validate() error {
+// validate returns an error unless it is clear where the server may read Secrets: in
+// the whole cluster only if AllNamespaces is set.
+func (v values) validate() error {
 	switch {
 	case len(v.Namespaces) == 0 && !v.AllNamespaces:
 		return errors.New("name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces")
@@ -78,44 +65,48 @@ func (v Values) validate() error {
 	return nil
 }
 
-// Render returns the manifests with the values put in, by file name.
-func Render(values Values) (map[string][]byte, error) {
-	if err := values.validate(); err != nil {
+// render returns the manifests in files with the values of v filled in, by file name.
+func render(files fs.FS, v values) (map[string][]byte, error) {
+	if err := v.validate(); err != nil {
 		return nil, err
 	}
 	rendered := map[string][]byte{}
-	err := renderAll(all, values, rendered)
-	if err == nil && values.EtcdServers != "" {
+	err := renderDir(files, ".", v, rendered)
+	if err == nil && v.EtcdServers != "" {
 		delete(rendered, embeddedEtcd)
-		err = renderAll(replicas, values, rendered)
+		err = renderDir(files, "replicas", v, rendered)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if rendered["15-serving-cert.yaml"], err = sigsyaml.Marshal(servingCert(values)); err != nil {
+	if rendered["15-serving-cert.yaml"], err = sigsyaml.Marshal(servingCert(v)); err != nil {
 		return nil, fmt.Errorf("render the serving certificate: %w", err)
 	}
 	return rendered, nil
 }
 
-// renderAll renders all files of a tree.
-func renderAll(files fs.FS, values Values, into map[string][]byte) error {
-	return fs.WalkDir(files, ".", func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := fs.ReadFile(files, file)
+// renderDir renders the files of one directory.
+func renderDir(files fs.FS, dir string, v values, into map[string][]byte) error {
+	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%s has no manifests", dir)
+	}
+	for _, name := range names {
+		content, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
 		}
-		if into[entry.Name()], err = render(content, values); err != nil {
-			return fmt.Errorf("render %s: %w", file, err)
+		if into[path.Base(name)], err = renderFile(content, v); err != nil {
+			return fmt.Errorf("render %s: %w", name, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-func render(content []byte, values Values) ([]byte, error) {
+func renderFile(content []byte, v values) ([]byte, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4<<10)
 	var documents [][]byte
 	for {
@@ -127,10 +118,10 @@ func render(content []byte, values Values) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := fill(object, values); err != nil {
+		if err := fill(object, v); err != nil {
 			return nil, err
 		}
-		for _, confined := range confine(object, values.Namespaces) {
+		for _, confined := range confine(object, v.Namespaces) {
 			document, err := sigsyaml.Marshal(confined)
 			if err != nil {
 				return nil, err
@@ -157,10 +148,10 @@ func confine(object map[string]any, namespaces []string) []map[string]any {
 	return confined
 }
 
-func fill(object map[string]any, values Values) error {
+func fill(object map[string]any, v values) error {
 	switch object["kind"] {
 	case "APIService":
-		return unstructured.SetNestedField(object, base64.StdEncoding.EncodeToString(values.Authority), "spec", "caBundle")
+		return unstructured.SetNestedField(object, base64.StdEncoding.EncodeToString(v.Authority), "spec", "caBundle")
 	case "StatefulSet", "Deployment":
 		containers, _, err := unstructured.NestedSlice(object, "spec", "template", "spec", "containers")
 		if err != nil {
@@ -168,15 +159,15 @@ func fill(object map[string]any, values Values) error {
 		}
 		for _, container := range containers {
 			container := container.(map[string]any)
-			container["image"] = values.Image
+			container["image"] = v.Image
 			args, _ := container["args"].([]any)
 			for i := range args {
 				if strings.HasPrefix(args[i].(string), etcdServersFlag) {
-					args[i] = etcdServersFlag + values.EtcdServers
+					args[i] = etcdServersFlag + v.EtcdServers
 				}
 			}
-			if len(values.Namespaces) > 0 {
-				args = append(args, "--namespaces="+strings.Join(values.Namespaces, ","))
+			if len(v.Namespaces) > 0 {
+				args = append(args, "--namespaces="+strings.Join(v.Namespaces, ","))
 				container["args"] = args
 			}
 		}
@@ -185,15 +176,15 @@ func fill(object map[string]any, values Values) error {
 	return nil
 }
 
-func servingCert(values Values) map[string]any {
+func servingCert(v values) map[string]any {
 	return map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
 		"metadata":   map[string]any{"name": secret, "namespace": namespace},
 		"type":       "kubernetes.io/tls",
 		"data": map[string]any{
-			"tls.crt": base64.StdEncoding.EncodeToString(values.Certificate),
-			"tls.key": base64.StdEncoding.EncodeToString(values.Key),
+			"tls.crt": base64.StdEncoding.EncodeToString(v.Certificate),
+			"tls.key": base64.StdEncoding.EncodeToString(v.Key),
 		},
 	}
 }
