@@ -16,7 +16,6 @@ import (
 
 	generatedopenapi "kurator.dev/migrate-apiserver/pkg/generated/openapi"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
-	backuprest "kurator.dev/migrate-apiserver/pkg/registry/backup/rest"
 )
 
 // Config says how the server is made.
@@ -90,7 +89,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make driver: %w", err)
 	}
-	group := backuprest.StorageProvider{Migrates: migrates, Live: driver}.APIGroupInfo(c.scheme, c.codecs)
+	group := groupInfo(c.scheme, c.codecs, migrates, driver)
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group %s: %w", group.PrioritizedVersions[0].Group, err)
 	}

@@ -9,5 +9,6 @@
 // driver stops first, while requests are still served, because it reads and
 // records through them; then requests are drained.
 //
-// It imports the registry. Nothing imports it but cmd and tests.
+// It imports the registry, and what serves which resource is in group.go. Nothing
+// imports it but cmd and tests.
 package apiserver

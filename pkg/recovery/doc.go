@@ -9,5 +9,6 @@
 // panics again; here it becomes an error of the one thing that panicked, which is
 // tried again with a backoff like any other error.
 //
-// It imports nothing of ours.
+// Packages driver, fleet and member use it, so it is internal to none of them. It
+// imports nothing of ours.
 package recovery

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rest
+package apiserver
 
 import (
 	"slices"
@@ -15,33 +15,26 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// StorageProvider provides what serves the group.
-type StorageProvider struct {
-	// Migrates is the storage of Migrates.
-	Migrates *storage.Storage
-	// Live computes their status on read.
-	Live storage.LiveStatus
-}
-
-// APIGroupInfo is the group, to be installed.
-func (p StorageProvider) APIGroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory) genericapiserver.APIGroupInfo {
+// groupInfo returns the API group with its storages, to be installed: migrates, and
+// their status, which live computes on read.
+func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates *storage.Storage, live storage.LiveStatus) genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.NegotiatedSerializer = withoutProtobuf{codecs}
 	info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"migrates":        p.Migrates.Migrate,
-		"migrates/status": storage.NewStatusREST(p.Migrates.Migrate, p.Live),
+		"migrates":        migrates.Migrate,
+		"migrates/status": storage.NewStatusREST(migrates.Migrate, live),
 	}
 	return info
 }
 
-// withoutProtobuf does not offer what our types can't be encoded to. A client that
-// prefers protobuf, as all of the controller manager's do, would get an error
-// instead of its second choice.
+// withoutProtobuf does not offer protobuf, which our types can't be encoded to. A client
+// that prefers it, as all of the controller manager's do, would get an error instead of
+// its second choice.
 type withoutProtobuf struct {
 	serializer.CodecFactory
 }
 
-// SupportedMediaTypes are those of the factory but protobuf.
+// SupportedMediaTypes returns those of the factory without protobuf.
 func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
 	return slices.DeleteFunc(slices.Clone(s.CodecFactory.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
 		return info.MediaType == runtime.ContentTypeProtobuf
