@@ -55,7 +55,7 @@ func (c *Config) Complete() CompletedConfig {
 	c.Generic.Authentication.Authenticator = known(c.Generic.Authentication.Authenticator)
 	limit := c.Generic.MaxRequestBodyBytes
 	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, generic *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(withBoundedYAML(handler, limit, c.codecs), generic)
+		return genericapiserver.DefaultBuildHandlerChain(withoutYAMLAliases(handler, limit, c.codecs), generic)
 	}
 	return CompletedConfig{&completedConfig{Config: c, generic: c.Generic.Complete()}}
 }

@@ -15,13 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 
-	"kurator.dev/migrate-apiserver/pkg/yamlsize"
+	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
-// withBoundedYAML refuses a body in YAML that is no larger than limit but would be, in
-// bytes, with its aliases written out. It passes on what is larger as it is, for the
-// handler refuses that.
-func withBoundedYAML(next http.Handler, limit int64, codecs runtime.NegotiatedSerializer) http.Handler {
+// withoutYAMLAliases refuses a body in YAML that has aliases, for it could become much
+// larger than limit, in bytes, when they are expanded. It passes on what is larger than
+// limit already, for the handler refuses that.
+func withoutYAMLAliases(next http.Handler, limit int64, codecs runtime.NegotiatedSerializer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if !strings.Contains(strings.ToLower(request.Header.Get("Content-Type")), "yaml") || request.Body == nil {
 			next.ServeHTTP(w, request)
@@ -32,7 +32,7 @@ func withBoundedYAML(next http.Handler, limit int64, codecs runtime.NegotiatedSe
 		case err != nil:
 			err = apierrors.NewBadRequest("the body could not be read to its end")
 		case int64(len(body)) <= limit:
-			err = checkYAML(body, limit)
+			err = checkYAML(body)
 		}
 		if err != nil {
 			responsewriters.ErrorNegotiated(err, codecs, schema.GroupVersion{Version: "v1"}, w, request)
@@ -43,13 +43,9 @@ func withBoundedYAML(next http.Handler, limit int64, codecs runtime.NegotiatedSe
 	})
 }
 
-func checkYAML(body []byte, limit int64) error {
-	size, err := yamlsize.Unfolded(body)
-	switch {
-	case err != nil:
+func checkYAML(body []byte) error {
+	if err := yamlalias.Check(body); err != nil {
 		return apierrors.NewBadRequest(fmt.Sprintf("the body can't be read: %v", err))
-	case int64(size) > limit:
-		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("with its YAML aliases written out the body would be larger than %d bytes", limit))
 	}
 	return nil
 }

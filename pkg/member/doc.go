@@ -22,11 +22,12 @@
 //
 // Whoever may write the Secret of a kubeconfig writes what this server does with it, so
 // it is input: nothing in it may run a program, read a file, name a proxy or another
-// user, or be larger than a Secret, also when its YAML is unfolded. Where it leads is
-// looked at when a connection is opened, by the address that a name stands for at that
-// moment: this machine, link-local and multicast addresses and the metadata services of
-// clouds are not called unless an Option allows it. The same holds for the URL at which
-// a member's Velero says that its results are. Redirects are not followed.
+// user, be larger than a Secret, or have YAML aliases, which can expand to gigabytes.
+// Where it leads is looked at when a connection is opened, by the address that a name
+// stands for at that moment: this machine, link-local and multicast addresses and the
+// metadata services of clouds are not called unless an Option allows it. The same holds
+// for the URL at which a member's Velero says that its results are. Redirects are not
+// followed.
 //
 // Behind a proxy of the environment, the proxy's address is the operator's choice, and
 // the host that it is asked for is looked at before. The proxy resolves the name again;
@@ -58,5 +59,5 @@
 //     by TCP keepalive, after 25 s of silence, and the list that follows as above;
 //     a stopped process is only found by the next call.
 //
-// It imports nothing of ours but packages migration, recovery, velero and yamlsize.
+// It imports nothing of ours but packages migration, recovery, velero and yamlalias.
 package member

@@ -14,7 +14,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
-	"kurator.dev/migrate-apiserver/pkg/yamlsize"
+	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
 // maxKubeconfig is the size a kubeconfig may have, which is that of a Secret.
@@ -31,12 +31,10 @@ func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
 	if len(kubeconfig) > maxKubeconfig {
 		return nil, refuse("it is larger than 1 MiB")
 	}
-	size, err := yamlsize.Unfolded(kubeconfig)
-	if err != nil {
+	if err := yamlalias.Check(kubeconfig); errors.Is(err, yamlalias.ErrAlias) {
+		return nil, refuse(err.Error())
+	} else if err != nil {
 		return nil, refuse("it can't be parsed as the YAML or JSON of a kubeconfig")
-	}
-	if size > maxKubeconfig {
-		return nil, refuse("it is larger than 1 MiB with its YAML aliases written out")
 	}
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {

@@ -65,7 +65,7 @@ func hostileKubeconfigs(t *testing.T) map[string]part {
 		"not-one":         {"password: " + marker + "\n", refused, ""},
 		"not-yaml":        {"{" + marker, refused, "can't be parsed"},
 		"wrong-kind":      {"apiVersion: v1\nkind: " + marker + "\n", refused, "can't be parsed"},
-		"yaml-alias-bomb": {write(cluster, token) + "a: &a " + strings.Repeat(marker, 10_000) + "\nb: [" + strings.Repeat("*a,", 50_000) + "]\n", refused, "aliases written out"},
+		"yaml-alias-bomb": {write(cluster, token) + "a: &a " + strings.Repeat(marker, 10_000) + "\nb: [" + strings.Repeat("*a,", 50_000) + "]\n", refused, "it has YAML aliases"},
 	}
 }
 
