@@ -16,47 +16,55 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
-// permissions are what a host says that a requester may use: everything but what is
-// refused.
+// permissions are what the host's authorizer allows: everything but the use of what is
+// denied.
 type permissions struct {
-	reviewMembers, reviewHostIdentities bool
+	options permission.Options
 
 	accessMutex sync.Mutex
-	refusals    map[migration.Cluster]string
+	denied      []migration.Cluster
 	accessErr   error
-	// accessAsked is how many times the host was asked about a cluster.
-	accessAsked map[migration.Cluster]int
+	// accessAsked is how many times the host was asked about a cluster, by its name.
+	accessAsked map[string]int
 }
 
-func (p *permissions) MayUse(_ context.Context, _ *v1alpha1.Migrate, _ v1alpha1.Destination, c migration.Cluster) (string, error) {
+func (p *permissions) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	p.accessMutex.Lock()
 	defer p.accessMutex.Unlock()
 	if p.accessAsked == nil {
-		p.accessAsked = map[migration.Cluster]int{}
+		p.accessAsked = map[string]int{}
 	}
-	p.accessAsked[c]++
-	return p.refusals[c], p.accessErr
+	p.accessAsked[a.GetName()]++
+	if p.accessErr != nil || slices.ContainsFunc(p.denied, func(c migration.Cluster) bool { return c.Name == a.GetName() }) {
+		return authorizer.DecisionNoOpinion, "", p.accessErr
+	}
+	return authorizer.DecisionAllow, "", nil
 }
 
-// permit sets what is refused from now on.
-func (p *permissions) permit(refusals map[migration.Cluster]string, err error) {
+// deny sets which clusters may not be used from now on.
+func (p *permissions) deny(denied ...migration.Cluster) { p.answer(nil, denied...) }
+
+// answer has the host answer with an error, if it is not nil, or that the use of some
+// clusters is denied.
+func (p *permissions) answer(err error, denied ...migration.Cluster) {
 	p.accessMutex.Lock()
 	defer p.accessMutex.Unlock()
-	p.refusals, p.accessErr = refusals, err
+	p.denied, p.accessErr = denied, err
 }
 
-// grantsAll is a host on which everybody may use everything.
-type grantsAll struct{}
-
-func (grantsAll) MayUse(context.Context, *v1alpha1.Migrate, v1alpha1.Destination, migration.Cluster) (string, error) {
-	return "", nil
+// mayNotUse is the message for a cluster whose use is denied to jane.
+func mayNotUse(c migration.Cluster) string {
+	return fmt.Sprintf(`AttachedCluster %s may not be used, waiting for the permission: user "jane" may not use AttachedCluster default/%[1]s: it takes verb "use" `+
+		`on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, `+
+		`or to a Role with that rule.`, c.Name)
 }
 
 func (callTo) Review(context.Context, migration.Review) (string, error) { return "", nil }
@@ -99,7 +107,7 @@ func wantPart(t *testing.T, part v1alpha1.ClusterPart, phase v1alpha1.MigratePha
 func TestASourceThatMayNotBeUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.permit(map[migration.Cluster]string{m1: `user "jane" may not`}, nil)
+		w.deny(m1)
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
@@ -107,7 +115,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 
 		w.wantPhase("Pending")
 		status := w.migrate().Status
-		const told = `AttachedCluster m1 may not be used, waiting for the permission: user "jane" may not.`
+		told := mayNotUse(m1)
 		wantPart(t, status.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
 		if got := meta.FindStatusCondition(status.Conditions, "Ready"); got.Reason != "ClusterNotAuthorized" || got.Message != "m1, since 2000-01-01T00:00:00Z: "+told {
 			t.Errorf("Ready says %s: %s", got.Reason, got.Message)
@@ -121,7 +129,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 		wantPart(t, live.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
 		w.wantUntouched(m1)
 
-		w.permit(nil, nil)
+		w.deny()
 		time.Sleep(refusedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
@@ -130,7 +138,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 func TestATargetThatMayNotBeUsedDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.permit(map[migration.Cluster]string{m2: `user "jane" may not`}, nil)
+		w.deny(m2)
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
@@ -138,14 +146,13 @@ func TestATargetThatMayNotBeUsedDelaysNoOther(t *testing.T) {
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus
-		wantPart(t, targets[0].ClusterPart, "Pending", "ClusterNotAuthorized",
-			`AttachedCluster m2 may not be used, waiting for the permission: user "jane" may not.`)
+		wantPart(t, targets[0].ClusterPart, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
 		if targets[1].Phase != v1alpha1.MigratePhaseCompleted {
 			t.Errorf("m3 is %s, though only m2 is refused", targets[1].Phase)
 		}
 		w.wantUntouched(m2)
 
-		w.permit(nil, nil)
+		w.deny()
 		time.Sleep(refusedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
@@ -155,17 +162,17 @@ func TestATargetThatMayNotBeUsedDelaysNoOther(t *testing.T) {
 func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.permit(nil, errors.New("connection refused"))
+		w.answer(errors.New("connection refused"))
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
 		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "AccessReviewFailed",
-			"It can't be found out whether AttachedCluster m1 may be used, trying again: connection refused")
+			"It can't be found out whether AttachedCluster m1 may be used, trying again: asking the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
 		w.wantUntouched(m1, m2)
 
-		w.permit(nil, nil)
+		w.deny()
 		time.Sleep(refusedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
@@ -184,7 +191,7 @@ func TestAPermissionThatIsTakenAway(t *testing.T) {
 		w.wantPhase("BackupInProgress")
 
 		time.Sleep(time.Minute)
-		w.permit(map[migration.Cluster]string{m1: "no longer", m2: "no longer"}, nil)
+		w.deny(m1, m2)
 		w.members[m1].change(func() {
 			finished := w.members[m1].backup.DeepCopy()
 			finished.Status.Phase = velerov1.BackupPhaseCompleted
@@ -192,11 +199,10 @@ func TestAPermissionThatIsTakenAway(t *testing.T) {
 		})
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
-		wantPart(t, w.migrate().Status.TargetClusterStatus[0].ClusterPart, "Pending", "ClusterNotAuthorized",
-			"AttachedCluster m2 may not be used, waiting for the permission: no longer.")
+		wantPart(t, w.migrate().Status.TargetClusterStatus[0].ClusterPart, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
 		w.wantCreates(m2)
 
-		w.permit(nil, nil)
+		w.deny()
 		time.Sleep(refusedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
@@ -212,7 +218,7 @@ func TestWhatIsBegunGoesOn(t *testing.T) {
 		defer stop()
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
-		w.permit(map[migration.Cluster]string{m1: "no longer"}, nil)
+		w.deny(m1)
 		time.Sleep(10 * time.Minute)
 		w.wantPhase("BackupInProgress")
 		w.members[m1].change(func() {
@@ -228,7 +234,7 @@ func TestWhatIsBegunGoesOn(t *testing.T) {
 func TestAMemberThatRefusesTheRequester(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.reviewMembers = true
+		w.options.ReviewMembers = true
 		w.members[m1].review(`user "jane" may not list secrets`)
 		stop := w.drive()
 		defer stop()
@@ -256,7 +262,7 @@ func TestAMemberThatRefusesTheRequester(t *testing.T) {
 func TestAReaderAsksNoMemberBeforeItsReview(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.reviewMembers = true
+		w.options.ReviewMembers = true
 		w.apply(m2, m3)
 		live, err := w.driver().LiveStatus(t.Context(), w.migrate())
 		if err != nil {
@@ -275,7 +281,7 @@ func TestWhatIsReviewed(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
-			w.reviewMembers = on
+			w.options.ReviewMembers = on
 			stop := w.drive()
 			w.apply(m2)
 			time.Sleep(aMomentPasses)
@@ -318,7 +324,7 @@ func TestHostIdentitiesAreNotReviewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.reviewMembers, w.reviewHostIdentities, w.requester = true, tt.same, &tt.requester
+				w.options, w.requester = permission.Options{ReviewMembers: true, ReviewHostIdentities: tt.same}, tt.requester
 				stop := w.drive()
 				defer stop()
 				w.apply(m2)
@@ -359,7 +365,7 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 		if now := w.members[m2].watchedEver(); now != before {
 			t.Errorf("%d watches were opened, and %d more while the grant was asked for again", before, now-before)
 		}
-		w.permit(map[migration.Cluster]string{m2: "no more"}, nil)
+		w.deny(m2)
 		time.Sleep(grantedInterval + grantedPatience)
 		if target := w.migrate().Status.TargetClusterStatus[0]; target.Reason != "ClusterNotAuthorized" {
 			t.Errorf("a grant that was withdrawn is told as %s: %s", target.Reason, target.Message)
@@ -376,56 +382,5 @@ func (m *modelMember) watchedEver() int {
 func (p *permissions) accessAskedOf(c migration.Cluster) int {
 	p.accessMutex.Lock()
 	defer p.accessMutex.Unlock()
-	return p.accessAsked[c]
-}
-
-// mostAtOnce counts how many questions are under way at a time.
-type mostAtOnce struct {
-	mutex      sync.Mutex
-	now, most  int
-	permission chan struct{}
-}
-
-func (a *mostAtOnce) MayUse(context.Context, *v1alpha1.Migrate, v1alpha1.Destination, migration.Cluster) (string, error) {
-	a.mutex.Lock()
-	a.now++
-	a.most = max(a.most, a.now)
-	a.mutex.Unlock()
-	<-a.permission
-	a.mutex.Lock()
-	a.now--
-	a.mutex.Unlock()
-	return "", nil
-}
-
-// TestALiveReadAsksTheHostBitByBit about 500 targets.
-func TestALiveReadAsksTheHostBitByBit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		config := w.driver().Config
-		access := &mostAtOnce{permission: make(chan struct{})}
-		config.Access = access
-		d := New(config)
-		w.apply(m2)
-		m := w.migrate()
-		inventory := w.Observe("default", &m.Spec)
-		for i := range 500 {
-			c := migration.Cluster{Kind: migration.KindAttachedCluster, Name: fmt.Sprint("t", i)}
-			inventory.TargetFleet.Members = append(inventory.TargetFleet.Members, c)
-			inventory.Clusters[c] = migration.ClusterState{Ready: true, VeleroNamespace: "velero"}
-			m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
-		}
-		inventory.SourceFleet = inventory.TargetFleet
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			d.authorize(t.Context(), m, inventory)
-		}()
-		synctest.Wait()
-		close(access.permission)
-		<-done
-		if access.most != maxReviews {
-			t.Errorf("%d questions at once, want %d", access.most, maxReviews)
-		}
-	})
+	return p.accessAsked[c.Name]
 }

@@ -48,6 +48,6 @@
 // after at most lastTurnRetry, a write after at most lastRetry, and the readers of a
 // live status get a 500. All others go on.
 //
-// It imports packages member, migration, recovery and velero, the API types and their
+// It imports packages member, migration, permission, recovery and velero, the API types and their
 // client; nothing of the API server. The host it knows by an interface.
 package driver

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +24,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
 // releaseTimeout bounds giving the Lease up.
@@ -43,13 +43,6 @@ type Host interface {
 	Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 	// Ask is what the host says when asked now.
 	Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
-}
-
-// Access says what who created a Migrate may use; package fleet has the real one.
-type Access interface {
-	// MayUse says why they may not have m act in a cluster that a destination of its
-	// spec means; empty if they may.
-	MayUse(ctx context.Context, m *v1alpha1.Migrate, d v1alpha1.Destination, c migration.Cluster) (refusal string, err error)
 }
 
 // Members are the member clusters; package member has the real ones.
@@ -73,13 +66,12 @@ type Watch interface {
 
 // Member is one member cluster's Velero. Every call has a deadline of its own.
 type Member interface {
+	permission.Member
+
 	// Ask is what the member has of a Migrate when it is asked now.
 	Ask(ctx context.Context, of migration.Objects) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
-	// Review says why somebody may not do in the member what a review says; empty if
-	// they may.
-	Review(ctx context.Context, r migration.Review) (refusal string, err error)
 	// Diagnose is why Velero makes no progress with the object that Velero's label with
 	// the given key names; the request is for Velero's server.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
@@ -101,8 +93,7 @@ type Recorder interface {
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
 }
 
-// Config is what a Driver needs. Every field but ReviewMembers, ReviewHostIdentities and
-// LeaderElection is required.
+// Config is what a Driver needs. Every field but LeaderElection is required.
 type Config struct {
 	// Client reads and watches the Migrates.
 	Client versioned.Interface
@@ -110,16 +101,10 @@ type Config struct {
 	Recorder Recorder
 	// Host is the inventory of the host.
 	Host Host
-	// Access says what who created a Migrate may use.
-	Access Access
+	// Permission checks which clusters the requester of a Migrate may use.
+	Permission *permission.Checker
 	// Members are the ways into the member clusters.
 	Members Members
-	// ReviewMembers says that a member is asked too, before anything else, whether who
-	// created a Migrate might do by themselves what it does there.
-	ReviewMembers bool
-	// ReviewHostIdentities says that users and groups of the host whose names begin with
-	// system: mean the same in the members.
-	ReviewHostIdentities bool
 	// Events takes what a person is told.
 	Events events.EventRecorder
 	// Clock tells the time.
@@ -144,9 +129,7 @@ type LeaderElection struct {
 // Driver drives migrations and tells their live status.
 type Driver struct {
 	Config
-	asking singleflight.Group
-	// reviews bounds what live reads ask the host at a time.
-	reviews    *semaphore.Weighted
+	asking     singleflight.Group
 	leadership *leaderelection.HealthzAdaptor
 
 	mutex   sync.Mutex
@@ -156,7 +139,7 @@ type Driver struct {
 // New makes a Driver. It does no I/O.
 func New(config Config) *Driver {
 	registerMetrics()
-	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit), reviews: semaphore.NewWeighted(maxReviews)}
+	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit)}
 	config.Host.OnChange(d.hostChanged)
 	return d
 }

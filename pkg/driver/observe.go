@@ -24,9 +24,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// maxReviews is how many SubjectAccessReviews all live reads make at a time.
-const maxReviews = 32
-
 // askTimeout bounds a live observation of all members of one Migrate.
 const askTimeout = 8 * time.Second
 

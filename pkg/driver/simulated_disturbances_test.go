@@ -10,7 +10,6 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	"golang.org/x/sync/semaphore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -292,7 +291,7 @@ func (s *simulation) readLive() {
 	defer func() { s.interleave = interleave }()
 	d := s.drivers[s.random.IntN(len(s.drivers))]
 	m := s.stored.DeepCopy()
-	live, err := (&Driver{Config: d.loop.Config, reviews: semaphore.NewWeighted(maxReviews)}).LiveStatus(context.Background(), m)
+	live, err := (&Driver{Config: d.loop.Config}).LiveStatus(context.Background(), m)
 	if err != nil {
 		s.failf("the live status can't be read: %v", err)
 		return

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
@@ -25,6 +26,7 @@ import (
 	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
 	backuplisters "kurator.dev/migrate-apiserver/pkg/generated/listers/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
 // simulatedDriver is one driver with what it has heard of the world. Its loop is the
@@ -68,7 +70,7 @@ func (s *simulation) startDriver() {
 	}
 	d.loop = &loop{
 		Config: Config{
-			Client: simulatedClient{d: d}, Recorder: d, Host: d, Access: grantsAll{}, Members: d,
+			Client: simulatedClient{d: d}, Recorder: d, Host: d, Permission: permission.New(authorizerfactory.NewAlwaysAllowAuthorizer(), permission.Options{}), Members: d,
 			Events: &events.FakeRecorder{}, Clock: s.clock,
 		},
 		queue:  d.queue,

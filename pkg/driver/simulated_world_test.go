@@ -377,6 +377,7 @@ func (s *simulation) createMigrate() {
 		Spec: v1alpha1.MigrateSpec{
 			SourceCluster: v1alpha1.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Kind: m1.Kind, Name: m1.Name}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
+			Requester:     &v1alpha1.Requester{Username: "jane"},
 		},
 	}
 	// Every other Migrate leaves its targets to the fleet.

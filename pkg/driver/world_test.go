@@ -24,6 +24,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/fake"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
 var (
@@ -49,13 +50,13 @@ type world struct {
 
 	// policy and requester are those of the Migrate.
 	policy    *v1alpha1.MigratePolicy
-	requester *v1alpha1.Requester
+	requester v1alpha1.Requester
 
 	permissions
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*modelMember{}}
+	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*modelMember{}, requester: v1alpha1.Requester{Username: "jane"}}
 	for _, c := range []migration.Cluster{m1, m2, m3} {
 		w.members[c] = &modelMember{name: c.Name, watches: map[*modelWatch]bool{}}
 	}
@@ -64,7 +65,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) driver() *Driver {
 	return New(Config{
-		Client: w.client, Recorder: w, Host: w, Access: w, Members: w, ReviewMembers: w.reviewMembers, ReviewHostIdentities: w.reviewHostIdentities,
+		Client: w.client, Recorder: w, Host: w, Permission: permission.New(w, w.options), Members: w,
 		Events: events.NewFakeRecorder(1000), Clock: clock.RealClock{},
 	})
 }
@@ -94,7 +95,7 @@ func (w *world) apply(targets ...migration.Cluster) {
 			SourceCluster: v1alpha1.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Kind: m1.Kind, Name: m1.Name}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
 			Policy:        w.policy,
-			Requester:     w.requester,
+			Requester:     &w.requester,
 		},
 	}
 	for _, c := range targets {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package fleet is the host's inventory: which clusters a fleet has, which of
-// them may be used, and the kubeconfig that leads into each.
+// them are ready, and the kubeconfig that leads into each.
 //
 // Kurator's kinds are read without importing Kurator: Fleet
 // (fleet.kurator.dev), AttachedCluster and Cluster (cluster.kurator.dev) are

@@ -156,7 +156,7 @@ func sourceOf(sources []*source, kind string) *source {
 func (i *Inventory) changed(kind, namespace, name string) {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	if kind != kindFleet {
+	if kind != migration.KindFleet {
 		for _, f := range i.onCluster {
 			f(namespace, migration.Cluster{Kind: kind, Name: name})
 		}
@@ -173,7 +173,7 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 	var errs []error
 
 	fleet := func(name string) migration.Fleet {
-		obj, err := get(kindFleet, name)
+		obj, err := get(migration.KindFleet, name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read fleet %q: %w", name, err))
 		}

@@ -15,9 +15,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// kindFleet is the kind of a fleet; those of clusters are package migration's.
-const kindFleet = "Fleet"
-
 // defaultKey is the key of a Secret under which Cluster API keeps a kubeconfig,
 // and Kurator where the reference names none.
 const defaultKey = "value"
@@ -32,12 +29,13 @@ type kind struct {
 }
 
 func kinds() []kind {
-	cluster := schema.GroupVersion{Group: "cluster.kurator.dev", Version: "v1alpha1"}
-	fleet := schema.GroupVersion{Group: "fleet.kurator.dev", Version: "v1alpha1"}
+	of := func(name string, matters func(*unstructured.Unstructured) any) kind {
+		return kind{name, migration.ResourceFor(name).WithVersion("v1alpha1"), matters}
+	}
 	return []kind{
-		{kindFleet, fleet.WithResource("fleets"), func(u *unstructured.Unstructured) any { return fleetMembers(u) }},
-		{migration.KindAttachedCluster, cluster.WithResource("attachedclusters"), func(u *unstructured.Unstructured) any { return readCluster(migration.KindAttachedCluster, u) }},
-		{migration.KindCluster, cluster.WithResource("clusters"), func(u *unstructured.Unstructured) any { return readCluster(migration.KindCluster, u) }},
+		of(migration.KindFleet, func(u *unstructured.Unstructured) any { return fleetMembers(u) }),
+		of(migration.KindAttachedCluster, func(u *unstructured.Unstructured) any { return readCluster(migration.KindAttachedCluster, u) }),
+		of(migration.KindCluster, func(u *unstructured.Unstructured) any { return readCluster(migration.KindCluster, u) }),
 	}
 }
 

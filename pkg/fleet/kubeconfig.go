@@ -44,7 +44,7 @@ func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migratio
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
 	}
-	if object == nil || c.Kind == kindFleet {
+	if object == nil || c.Kind == migration.KindFleet {
 		return nil, fmt.Errorf("%w: there is no %s %q in namespace %q", ErrClusterNotFound, c.Kind, c.Name, namespace)
 	}
 

@@ -8,26 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
-
-// KindAttachedCluster and KindCluster are the kinds of a member cluster, both of
-// cluster.kurator.dev.
-const (
-	KindAttachedCluster = "AttachedCluster"
-	KindCluster         = "Cluster"
-)
-
-// ClusterFor is the cluster that a reference means; an empty kind means Cluster.
-func ClusterFor(ref corev1.ObjectReference) Cluster {
-	if ref.Kind == "" {
-		return Cluster{Kind: KindCluster, Name: ref.Name}
-	}
-	return Cluster{Kind: ref.Kind, Name: ref.Name}
-}
 
 // CompareClusters orders clusters by name, then by kind.
 func CompareClusters(a, b Cluster) int {

@@ -26,6 +26,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/fleet"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/member"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -78,16 +79,17 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 		return &hosted{
 			Driver: driver.New(driver.Config{
-				Client:               migrates,
-				Recorder:             recorder,
-				Host:                 inventory,
-				Access:               fleet.NewAccess(a),
-				Members:              driver.PoolMembers(pool),
-				ReviewMembers:        o.Members.AccessReview,
-				ReviewHostIdentities: o.Members.AccessReviewSystemIdentities,
-				Events:               broadcaster.NewRecorder(clientscheme.Scheme, reporter),
-				Clock:                clock.RealClock{},
-				LeaderElection:       leader,
+				Client:   migrates,
+				Recorder: recorder,
+				Host:     inventory,
+				Permission: permission.New(a, permission.Options{
+					ReviewMembers:        o.Members.AccessReview,
+					ReviewHostIdentities: o.Members.AccessReviewSystemIdentities,
+				}),
+				Members:        driver.PoolMembers(pool),
+				Events:         broadcaster.NewRecorder(clientscheme.Scheme, reporter),
+				Clock:          clock.RealClock{},
+				LeaderElection: leader,
 			}),
 			events:   broadcaster,
 			pool:     pool,

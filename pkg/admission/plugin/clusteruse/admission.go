@@ -17,8 +17,8 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/fleet"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
 // PluginName is the name of the plugin, as in --disable-admission-plugins.
@@ -43,7 +43,7 @@ func Register(plugins *admission.Plugins) {
 type Plugin struct {
 	*admission.Handler
 
-	access *fleet.Access
+	permission *permission.Checker
 }
 
 var (
@@ -59,12 +59,12 @@ func New() *Plugin {
 
 // SetUnconditionalAuthorizer sets whom the plugin asks.
 func (p *Plugin) SetUnconditionalAuthorizer(a authorizer.UnconditionalAuthorizer) {
-	p.access = fleet.NewAccess(a)
+	p.permission = permission.New(a, permission.Options{})
 }
 
 // ValidateInitialization says what is missing.
 func (p *Plugin) ValidateInitialization() error {
-	if p.access == nil {
+	if p.permission == nil {
 		return errors.New("it needs an authorizer")
 	}
 	return nil
@@ -89,24 +89,24 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 	if err := v1alpha1.Convert_backup_MigrateSpec_To_v1alpha1_MigrateSpec(&m.Spec, &spec, nil); err != nil {
 		return apierrors.NewInternalError(err)
 	}
-	refused, err := p.access.Refused(ctx, a.GetUserInfo(), fleet.UsesOf(a.GetNamespace(), &spec))
+	denied, err := p.permission.Denied(ctx, a.GetUserInfo(), permission.ObjectsOf(a.GetNamespace(), &spec))
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
-	if len(refused) == 0 {
+	if len(denied) == 0 {
 		return nil
 	}
-	return admission.NewForbidden(a, refusal(a.GetUserInfo().GetName(), refused))
+	return admission.NewForbidden(a, refusal(a.GetUserInfo().GetName(), denied))
 }
 
-func refusal(username string, refused []fleet.Use) error {
+func refusal(username string, denied []permission.Object) error {
 	var errs []error
-	for i, use := range refused {
+	for i, object := range denied {
 		if i == maxRefusals {
-			errs = append(errs, fmt.Errorf("and %d more", len(refused)-i))
+			errs = append(errs, fmt.Errorf("and %d more", len(denied)-i))
 			break
 		}
-		errs = append(errs, errors.New(use.Refusal(username)))
+		errs = append(errs, errors.New(object.Refusal(username)))
 	}
 	return errors.Join(errs...)
 }

@@ -6,7 +6,7 @@
 //
 // A migration acts in the members with credentials that its creator need not have,
 // so the right to create Migrates must not be the right to all clusters of the
-// namespace. The verb use is asked of the host's authorizer, with all that
+// namespace. Package permission asks the host's authorizer, with all that
 // authentication knows of the user. References can't be changed later, so an update
 // needs nothing; that a permission is gone, or a Fleet has grown, is seen when the
 // migration starts (package driver).

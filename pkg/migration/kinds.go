@@ -1,0 +1,39 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// KindFleet is the kind of a fleet; KindAttachedCluster and KindCluster are those of a
+// member cluster.
+const (
+	KindFleet           = "Fleet"
+	KindAttachedCluster = "AttachedCluster"
+	KindCluster         = "Cluster"
+)
+
+// ResourceFor returns the resource of one of these kinds on the host, and the empty
+// resource for any other kind.
+func ResourceFor(kind string) schema.GroupResource {
+	switch kind {
+	case KindFleet:
+		return schema.GroupResource{Group: "fleet.kurator.dev", Resource: "fleets"}
+	case KindAttachedCluster:
+		return schema.GroupResource{Group: "cluster.kurator.dev", Resource: "attachedclusters"}
+	case KindCluster:
+		return schema.GroupResource{Group: "cluster.kurator.dev", Resource: "clusters"}
+	}
+	return schema.GroupResource{}
+}
+
+// ClusterFor returns the cluster that a reference means; an empty kind means Cluster.
+func ClusterFor(ref corev1.ObjectReference) Cluster {
+	if ref.Kind == "" {
+		return Cluster{Kind: KindCluster, Name: ref.Name}
+	}
+	return Cluster{Kind: ref.Kind, Name: ref.Name}
+}

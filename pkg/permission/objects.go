@@ -1,0 +1,80 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package permission
+
+import (
+	"fmt"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+const (
+	// verbUse is what a user needs on a cluster, or on the Fleet that stands for its
+	// clusters, to have something migrated from or to it.
+	verbUse = "use"
+	// useRole is the ClusterRole, among our examples, that grants it.
+	useRole = "migrate-cluster-user"
+)
+
+// Object is an object on the host that a user needs the verb use on: a cluster or a Fleet.
+type Object struct {
+	kind, namespace, name string
+}
+
+// ObjectsOf returns all objects that a Migrate with this spec needs, each once.
+func ObjectsOf(namespace string, spec *v1alpha1.MigrateSpec) []Object {
+	var objects []Object
+	seen := map[Object]bool{}
+	add := func(d v1alpha1.Destination, c migration.Cluster) {
+		if object := objectFor(namespace, d, c); !seen[object] {
+			seen[object] = true
+			objects = append(objects, object)
+		}
+	}
+	for _, d := range []v1alpha1.Destination{spec.SourceCluster, spec.TargetCluster} {
+		for _, ref := range d.Clusters {
+			add(d, migration.ClusterFor(ref))
+		}
+		if len(d.Clusters) == 0 {
+			add(d, migration.Cluster{})
+		}
+	}
+	return objects
+}
+
+// objectFor returns what is needed to act in a cluster that a destination means: the
+// cluster if it is named, else the Fleet.
+func objectFor(namespace string, d v1alpha1.Destination, c migration.Cluster) Object {
+	if len(d.Clusters) == 0 {
+		return Object{migration.KindFleet, namespace, d.Fleet}
+	}
+	return Object{c.Kind, namespace, c.Name}
+}
+
+// allOfKind returns what stands for all objects of the kind in the namespace.
+func (o Object) allOfKind() Object { return Object{kind: o.kind, namespace: o.namespace} }
+
+// String names the object for a person.
+func (o Object) String() string { return fmt.Sprintf("%s %s/%s", o.kind, o.namespace, o.name) }
+
+// Refusal returns the message for a user who may not use the object: that they may not,
+// and what would let them.
+func (o Object) Refusal(username string) string {
+	resource := migration.ResourceFor(o.kind)
+	return fmt.Sprintf("user %q may not use %s: it takes verb %q on resource %q in API group %q with that name and namespace; "+
+		"ask for a RoleBinding to ClusterRole %s, or to a Role with that rule", username, o, verbUse, resource.Resource, resource.Group, useRole)
+}
+
+// attributes returns what the host is asked about a user and the object.
+func (o Object) attributes(u user.Info) authorizer.Attributes {
+	resource := migration.ResourceFor(o.kind)
+	return authorizer.AttributesRecord{
+		User: u, Verb: verbUse, ResourceRequest: true,
+		APIGroup: resource.Group, APIVersion: "*", Resource: resource.Resource, Namespace: o.namespace, Name: o.name,
+	}
+}

@@ -1,0 +1,185 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package permission
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
+)
+
+const (
+	// maxReviewsOfRequest is how many reviews one request for admission makes at a time.
+	maxReviewsOfRequest = 16
+	// maxLiveReviews is how many reviews all live reads make at a time.
+	maxLiveReviews = 32
+)
+
+// Member is a member cluster; package member has the real one.
+type Member interface {
+	// Review returns why the requester may not do in the member what a review says; empty
+	// if they may.
+	Review(ctx context.Context, r migration.Review) (refusal string, err error)
+}
+
+// Options are what else is checked.
+type Options struct {
+	// ReviewMembers has a member checked, too, before anything else is read or written
+	// there: whether the requester might do by themselves what the Migrate does.
+	ReviewMembers bool
+	// ReviewHostIdentities has members review users and groups of the host whose names
+	// begin with system:, because they mean the same in the members.
+	ReviewHostIdentities bool
+}
+
+// Checker checks permissions.
+type Checker struct {
+	authorizer authorizer.UnconditionalAuthorizer
+	options    Options
+	// live bounds the reviews of live reads.
+	live *semaphore.Weighted
+}
+
+// New returns a Checker that asks the host by its authorizer.
+func New(host authorizer.UnconditionalAuthorizer, options Options) *Checker {
+	return &Checker{authorizer: host, options: options, live: semaphore.NewWeighted(maxLiveReviews)}
+}
+
+// Denied returns those of the given objects that a user may not use, in their order. It
+// is an error if the host can't be asked. Whoever may use all objects of a kind is
+// reviewed for that once.
+func (c *Checker) Denied(ctx context.Context, u user.Info, objects []Object) ([]Object, error) {
+	var left []Object
+	all := map[string]bool{}
+	for _, object := range objects {
+		allowed, checked := all[object.kind]
+		if !checked && len(objects) > 1 {
+			var err error
+			if allowed, err = c.mayUse(ctx, u, object.allOfKind()); err != nil {
+				return nil, err
+			}
+			all[object.kind] = allowed
+		}
+		if !allowed {
+			left = append(left, object)
+		}
+	}
+	return c.deniedOfEach(ctx, u, left)
+}
+
+func (c *Checker) deniedOfEach(ctx context.Context, u user.Info, objects []Object) ([]Object, error) {
+	var mutex sync.Mutex
+	denied := map[Object]bool{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxReviewsOfRequest)
+	for _, object := range objects {
+		group.Go(func() error {
+			allowed, err := c.mayUse(ctx, u, object)
+			mutex.Lock()
+			defer mutex.Unlock()
+			denied[object] = !allowed
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(objects), func(object Object) bool { return !denied[object] }), nil
+}
+
+// Check returns whether the requester of m may have it act in a cluster, by asking the
+// host and then, with Options.ReviewMembers, the member.
+func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
+	access := c.checkHost(ctx, m, p)
+	if access.Granted && c.options.ReviewMembers {
+		access = c.reviewIn(ctx, m, p, member)
+	}
+	return access
+}
+
+// CheckLive returns for a live read what is known of each of these clusters, by asking the
+// host. With Options.ReviewMembers a grant is known only where it is recorded that the
+// cluster could be used.
+func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, parties []migration.Party) map[migration.Cluster]migration.Access {
+	found := make([]migration.Access, len(parties))
+	var wg sync.WaitGroup
+	for i, p := range parties {
+		wg.Go(func() {
+			if err := c.live.Acquire(ctx, 1); err != nil {
+				found[i] = migration.Access{Err: fmt.Errorf("too many access reviews of live reads are in progress: %w", err)}
+				return
+			}
+			defer c.live.Release(1)
+			found[i] = c.checkHost(ctx, m, p)
+		})
+	}
+	wg.Wait()
+	known := map[migration.Cluster]migration.Access{}
+	for i, p := range parties {
+		if !found[i].Granted || !c.options.ReviewMembers || migration.WasUsable(m, p.Cluster) {
+			known[p.Cluster] = found[i]
+		}
+	}
+	return known
+}
+
+// checkHost returns what the host answers. A panic is an error.
+func (c *Checker) checkHost(ctx context.Context, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+	requester := m.Spec.Requester
+	if requester == nil {
+		return accessOf("the Migrate has no recorded requester; recreate it", nil)
+	}
+	object := objectFor(m.Namespace, p.Destination, p.Cluster)
+	var allowed bool
+	err := recovery.Do(ctx, func() (err error) {
+		allowed, err = c.mayUse(ctx, userOf(requester), object)
+		return err
+	})
+	if err != nil || allowed {
+		return accessOf("", err)
+	}
+	return accessOf(object.Refusal(requester.Username), nil)
+}
+
+func (c *Checker) mayUse(ctx context.Context, u user.Info, object Object) (bool, error) {
+	decision, reason, err := c.authorizer.Authorize(ctx, object.attributes(u))
+	if decision == authorizer.DecisionAllow {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking the host whether user %q may use %s: %w (%s)", u.GetName(), object, err, reason)
+	}
+	return false, nil
+}
+
+// reviewIn returns what the member answers. It is not asked about an identity that names
+// somebody else there.
+func (c *Checker) reviewIn(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
+	review := migration.ReviewOf(m, p)
+	if identity := review.HostIdentity(); identity != "" && !c.options.ReviewHostIdentities {
+		return accessOf(fmt.Sprintf(
+			"%s of the host names somebody else in %s, so it can't be asked there what they may do. Create the Migrate as a user whom the clusters know by the same name, "+
+				"or have the operator of this server say that these identities mean the same, with --member-access-review-system-identities", identity, p.Cluster.Name), nil)
+	}
+	return accessOf(member.Review(ctx, review))
+}
+
+// userOf returns the requester as the user that they were when they created the Migrate.
+func userOf(r *v1alpha1.Requester) user.Info {
+	return &user.DefaultInfo{Name: r.Username, UID: r.UID, Groups: r.Groups, Extra: r.Extra}
+}
+
+func accessOf(refusal string, err error) migration.Access {
+	return migration.Access{Granted: err == nil && refusal == "", Refusal: refusal, Err: err}
+}

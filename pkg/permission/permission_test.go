@@ -1,0 +1,242 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package permission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// judge allows what is in it, as resource/namespace/name, and says what went wrong
+// with the rest.
+type judge struct {
+	allows []string
+	err    error
+	// answered, if it is not nil, has answers wait until it is closed.
+	answered chan struct{}
+
+	mutex sync.Mutex
+	asked []string
+	users []user.Info
+	// inProgress is how many questions are, and atMost how many were at one time.
+	inProgress, atMost int
+}
+
+func (j *judge) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	j.await()
+	what := fmt.Sprintf("%s/%s/%s", a.GetResource(), a.GetNamespace(), a.GetName())
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.asked = append(j.asked, fmt.Sprintf("%s %s %s", a.GetVerb(), a.GetAPIGroup(), what))
+	j.users = append(j.users, a.GetUser())
+	if slices.Contains(j.allows, what) {
+		return authorizer.DecisionAllow, "", j.err
+	}
+	return authorizer.DecisionNoOpinion, "the webhook", j.err
+}
+
+func (j *judge) await() {
+	if j.answered == nil {
+		return
+	}
+	j.count(1)
+	<-j.answered
+	j.count(-1)
+}
+
+func (j *judge) count(n int) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.inProgress += n
+	j.atMost = max(j.atMost, j.inProgress)
+}
+
+func party(d v1alpha1.Destination) migration.Party {
+	return migration.Party{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "a"}, Destination: d}
+}
+
+func TestCheck(t *testing.T) {
+	jane := &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+	const refused = `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
+		`with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`
+	down := errors.New("connection refused")
+	for _, tt := range []struct {
+		name      string
+		judge     *judge
+		requester *v1alpha1.Requester
+		d         v1alpha1.Destination
+		want      string
+		err       error
+		asked     []string
+	}{
+		{"by name", &judge{allows: []string{"attachedclusters/ns/a"}}, jane, to("f", "AttachedCluster/a"), "", nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"as a member of the fleet", &judge{allows: []string{"fleets/ns/f"}}, jane, to("f"), "", nil, []string{"use fleet.kurator.dev fleets/ns/f"}},
+		{"the fleet does not grant a named cluster", &judge{allows: []string{"fleets/ns/f"}}, jane, to("f", "AttachedCluster/a"), refused, nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"in another namespace", &judge{allows: []string{"attachedclusters/other/a"}}, jane, to("f", "AttachedCluster/a"), refused, nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"an error of an authorizer, and another one allows", &judge{allows: []string{"attachedclusters/ns/a"}, err: down}, jane, to("f", "AttachedCluster/a"), "", nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"can't be asked", &judge{err: down}, jane, to("f", "AttachedCluster/a"), "", down, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"nobody is recorded", &judge{allows: []string{"attachedclusters/ns/a"}}, nil, to("f", "AttachedCluster/a"), "the Migrate has no recorded requester; recreate it", nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: tt.requester}}
+			got := New(tt.judge, Options{}).Check(t.Context(), m, party(tt.d), nil)
+			if got.Refusal != tt.want || !errors.Is(got.Err, tt.err) || got.Granted != (tt.want == "" && tt.err == nil) {
+				t.Errorf("got %+v, want %q, %v", got, tt.want, tt.err)
+			}
+			if diff := cmp.Diff(tt.asked, tt.judge.asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			for _, u := range tt.judge.users {
+				want := &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
+				if diff := cmp.Diff(user.Info(want), u); diff != "" {
+					t.Errorf("asked about somebody else (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestDenied asks about many clusters: about all of a kind once, and about each if
+// that is refused.
+func TestDenied(t *testing.T) {
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = fmt.Sprintf("AttachedCluster/m%02d", i)
+	}
+	objects := ObjectsOf("ns", &v1alpha1.MigrateSpec{SourceCluster: to("f", "Cluster/s"), TargetCluster: to("f", names...)})
+	jane := &user.DefaultInfo{Name: "jane"}
+
+	all := &judge{allows: []string{"attachedclusters/ns/", "clusters/ns/"}}
+	if denied, err := New(all, Options{}).Denied(t.Context(), jane, objects); err != nil || len(denied) != 0 || len(all.asked) != 2 {
+		t.Errorf("who may use all is refused %v, %v, after %d questions", denied, err, len(all.asked))
+	}
+	some := &judge{allows: []string{"clusters/ns/s"}}
+	for i := range names {
+		if i != 7 && i != 93 {
+			some.allows = append(some.allows, fmt.Sprintf("attachedclusters/ns/m%02d", i))
+		}
+	}
+	denied, err := New(some, Options{}).Denied(t.Context(), jane, objects)
+	if got := fmt.Sprint(denied); err != nil || got != "[AttachedCluster ns/m07 AttachedCluster ns/m93]" || len(some.asked) != 103 {
+		t.Errorf("denied %s, %v, after %d questions", got, err, len(some.asked))
+	}
+	down := &judge{err: errors.New("connection refused")}
+	if denied, err := New(down, Options{}).Denied(t.Context(), jane, objects); err == nil || denied != nil {
+		t.Errorf("refused %v, %v, though nobody could be asked", denied, err)
+	}
+}
+
+// reviewer is a member that reviews with one answer.
+type reviewer struct {
+	refusal string
+	reviews []migration.Review
+}
+
+func (r *reviewer) Review(_ context.Context, review migration.Review) (string, error) {
+	r.reviews = append(r.reviews, review)
+	return r.refusal, nil
+}
+
+// TestCheckInMembers reviews in a member only what the host allows, and only identities
+// that are the same there.
+func TestCheckInMembers(t *testing.T) {
+	const refused = "user jane may not list secrets"
+	allowed := []string{"attachedclusters/ns/a"}
+	for _, tt := range []struct {
+		name      string
+		allows    []string
+		options   Options
+		requester v1alpha1.Requester
+		member    string
+		want      migration.Access
+		reviews   int
+	}{
+		{"off", allowed, Options{}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Granted: true}, 0},
+		{"allowed", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{Granted: true}, 1},
+		{"refused", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Refusal: refused}, 1},
+		{"refused by the host", nil, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{
+			Refusal: `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
+				`with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`,
+		}, 0},
+		{"an identity of the host", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "system:serviceaccount:a:b"}, "", migration.Access{
+			Refusal: "user system:serviceaccount:a:b of the host names somebody else in a, so it can't be asked there what they may do. " +
+				"Create the Migrate as a user whom the clusters know by the same name, or have the operator of this server say that these identities mean the same, " +
+				"with --member-access-review-system-identities",
+		}, 0},
+		{
+			"an identity that is the same", allowed, Options{ReviewMembers: true, ReviewHostIdentities: true},
+			v1alpha1.Requester{Username: "system:serviceaccount:a:b"}, "", migration.Access{Granted: true}, 1,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &tt.requester}}
+			member := &reviewer{refusal: tt.member}
+			got := New(&judge{allows: tt.allows}, tt.options).Check(t.Context(), m, party(to("f", "AttachedCluster/a")), member)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if len(member.reviews) != tt.reviews {
+				t.Errorf("the member was asked %d times, want %d", len(member.reviews), tt.reviews)
+			}
+		})
+	}
+}
+
+// TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed: only the driver asks members.
+func TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed(t *testing.T) {
+	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &v1alpha1.Requester{Username: "jane"}}}
+	a := party(to("f", "AttachedCluster/a"))
+	granted := map[migration.Cluster]migration.Access{a.Cluster: {Granted: true}}
+	for _, tt := range []struct {
+		name    string
+		options Options
+		reason  string
+		want    map[migration.Cluster]migration.Access
+	}{
+		{"members are not reviewed", Options{}, "", granted},
+		{"nothing is recorded", Options{ReviewMembers: true}, "", map[migration.Cluster]migration.Access{}},
+		{"a refusal is recorded", Options{ReviewMembers: true}, "ClusterNotAuthorized", map[migration.Cluster]migration.Access{}},
+		{"the cluster could be used", Options{ReviewMembers: true}, "WaitingForBackup", granted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m.Status.TargetClusterStatus = []v1alpha1.RestoreDetails{{ClusterPart: v1alpha1.ClusterPart{ClusterKind: a.Cluster.Kind, ClusterName: a.Cluster.Name, Reason: tt.reason}}}
+			got := New(&judge{allows: []string{"attachedclusters/ns/a"}}, tt.options).CheckLive(t.Context(), m, []migration.Party{a})
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestCheckLiveIsBounded checks 500 targets.
+func TestCheckLiveIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Requester: &v1alpha1.Requester{Username: "jane"}}}
+		host := &judge{answered: make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			New(host, Options{}).CheckLive(t.Context(), m, slices.Repeat([]migration.Party{party(to("f"))}, 500))
+		}()
+		synctest.Wait()
+		close(host.answered)
+		<-done
+		if host.atMost != 32 {
+			t.Errorf("%d reviews at a time, want 32", host.atMost)
+		}
+	})
+}
