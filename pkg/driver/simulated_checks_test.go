@@ -424,15 +424,11 @@ func (s *simulation) untouched(part v1alpha1.ClusterPart, kind, name string) mod
 	if s.isTouched(part, kind, name) {
 		return nil
 	}
-	return s.members[clusterOf(part)].now(modelvelero.Key{Kind: kind, Name: name})
+	return s.members[migration.ClusterOf(part)].now(modelvelero.Key{Kind: kind, Name: name})
 }
 
 func (s *simulation) isTouched(part v1alpha1.ClusterPart, kind, name string) bool {
-	return s.touched[objectID{clusterOf(part), modelvelero.Key{Kind: kind, Name: name}}]
-}
-
-func clusterOf(part v1alpha1.ClusterPart) migration.Cluster {
-	return migration.Cluster{Kind: part.ClusterKind, Name: part.ClusterName}
+	return s.touched[objectID{migration.ClusterOf(part), modelvelero.Key{Kind: kind, Name: name}}]
 }
 
 // end is how a migration must end whose Veleros go these ways.
@@ -448,7 +444,7 @@ func (w ways) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
 	}
 	well, partly := 0, 0
 	for _, target := range m.Status.TargetClusterStatus {
-		way := w.restores[clusterOf(target.ClusterPart)]
+		way := w.restores[migration.ClusterOf(target.ClusterPart)]
 		switch way[len(way)-1] {
 		case velerov1.RestorePhaseCompleted:
 			well++
@@ -504,7 +500,7 @@ func meansAltogether(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 
 // statesOf are all states of the objects of a name, if one was made for the Migrate.
 func (s *simulation) statesOf(part v1alpha1.ClusterPart, kind, name string, uid types.UID) []modelvelero.Object {
-	states := s.members[clusterOf(part)].history[modelvelero.Key{Kind: kind, Name: name}]
+	states := s.members[migration.ClusterOf(part)].history[modelvelero.Key{Kind: kind, Name: name}]
 	for i, state := range states {
 		if state != nil && velero.BelongsTo(state.GetLabels(), uid) {
 			return states[i:]

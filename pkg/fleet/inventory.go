@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/dynamic"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
@@ -227,7 +228,7 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 func concerned(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.Cluster {
 	var all []migration.Cluster
 	add := func(d v1alpha1.Destination, fleet migration.Fleet) {
-		if len(d.Clusters) == 0 && len(fleet.Members) <= 1+migration.MaxTargets {
+		if len(d.Clusters) == 0 && len(fleet.Members) <= 1+backup.MaxClusters {
 			all = append(all, fleet.Members...)
 		}
 		for _, ref := range d.Clusters {

@@ -13,10 +13,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// MaxTargets is how many targets a migration has at most: its status is one object,
-// which etcd has to take.
-const MaxTargets = 500
-
 // What comes from a member is bounded, so that no member can make a status too
 // large to be stored.
 const (

@@ -220,7 +220,7 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	}
 	var down, unknown []string
 	for _, part := range parts {
-		member, asked := seen.Members[clusterOf(*part)]
+		member, asked := seen.Members[ClusterOf(*part)]
 		switch {
 		case IsTerminal(part.Phase):
 		case !asked:

@@ -197,7 +197,7 @@ func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string, na
 
 func partOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {
 	for _, part := range partsOf(status) {
-		if clusterOf(*part) == c {
+		if ClusterOf(*part) == c {
 			return part
 		}
 	}

@@ -28,8 +28,8 @@ func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	var events []Event
 	old := partsOf(before)
 	for _, part := range partsOf(after) {
-		cluster := clusterOf(*part)
-		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterPart) bool { return clusterOf(*p) == cluster })
+		cluster := ClusterOf(*part)
+		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterPart) bool { return ClusterOf(*p) == cluster })
 		if part.Reason == "" || i >= 0 && old[i].Phase == part.Phase && old[i].Reason == part.Reason {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/randfill"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
@@ -121,7 +122,7 @@ func TestTheLargestStatus(t *testing.T) {
 
 func largestStatus(t *testing.T, much string) {
 	var targets []Cluster
-	for i := range MaxTargets {
+	for i := range backup.MaxClusters {
 		targets = append(targets, Cluster{KindAttachedCluster, fmt.Sprintf("t%03d", i) + strings.Repeat("x", 249)})
 	}
 	s := newScene(t, targets...)
@@ -152,7 +153,7 @@ func largestStatus(t *testing.T, much string) {
 
 func TestTooManyTargets(t *testing.T) {
 	s := newScene(t)
-	for i := range MaxTargets - 1 {
+	for i := range backup.MaxClusters - 1 {
 		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
 	}
 	s.record()
@@ -161,7 +162,7 @@ func TestTooManyTargets(t *testing.T) {
 
 	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:] // m1, the source, may be in it or not
 	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:]
-	if status := s.record(); len(status.TargetClusterStatus) != MaxTargets {
+	if status := s.record(); len(status.TargetClusterStatus) != backup.MaxClusters {
 		t.Errorf("got %d targets", len(status.TargetClusterStatus))
 	}
 }

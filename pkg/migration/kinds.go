@@ -6,14 +6,17 @@ package migration
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 // KindFleet is the kind of a fleet; KindAttachedCluster and KindCluster are those of a
 // member cluster.
 const (
 	KindFleet           = "Fleet"
-	KindAttachedCluster = "AttachedCluster"
-	KindCluster         = "Cluster"
+	KindAttachedCluster = backup.KindAttachedCluster
+	KindCluster         = backup.KindCluster
 )
 
 // ResourceFor returns the resource of one of these kinds on the host, and the empty
@@ -30,10 +33,12 @@ func ResourceFor(kind string) schema.GroupResource {
 	return schema.GroupResource{}
 }
 
-// ClusterFor returns the cluster that a reference means; an empty kind means Cluster.
+// ClusterFor returns the cluster that ref refers to.
 func ClusterFor(ref corev1.ObjectReference) Cluster {
-	if ref.Kind == "" {
-		return Cluster{Kind: KindCluster, Name: ref.Name}
-	}
-	return Cluster{Kind: ref.Kind, Name: ref.Name}
+	return Cluster{Kind: backup.ClusterKind(ref), Name: ref.Name}
+}
+
+// ClusterOf returns the cluster whose status part is.
+func ClusterOf(part v1alpha1.ClusterPart) Cluster {
+	return Cluster{Kind: part.ClusterKind, Name: part.ClusterName}
 }

@@ -58,7 +58,7 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	if source.Phase == v1alpha1.MigratePhaseCompleted {
 		return nextRestores(m, seen)
 	}
-	member := seen.Members[clusterOf(source.ClusterPart)]
+	member := seen.Members[ClusterOf(source.ClusterPart)]
 	if member.Backup != nil || source.BackupStatusInCluster != nil {
 		return nil
 	}
@@ -67,18 +67,18 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	}
 	location := velero.DefaultLocation(member.Locations)
 	return []Action{CreateBackup{
-		Source: clusterOf(source.ClusterPart),
+		Source: ClusterOf(source.ClusterPart),
 		Backup: velero.Backup(m, source.ClusterName, location.Name),
 	}}
 }
 
 func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 	source := m.Status.SourceClusterStatus
-	from := seen.Members[clusterOf(source.ClusterPart)]
+	from := seen.Members[ClusterOf(source.ClusterPart)]
 	var actions []Action
 	for i := range m.Status.TargetClusterStatus {
 		target := &m.Status.TargetClusterStatus[i]
-		cluster := clusterOf(target.ClusterPart)
+		cluster := ClusterOf(target.ClusterPart)
 		member := seen.Members[cluster]
 		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil && !isRefusedEarly(member) {
 			continue
@@ -87,7 +87,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			continue
 		}
 		action := StartRestore{
-			Source:  clusterOf(source.ClusterPart),
+			Source:  ClusterOf(source.ClusterPart),
 			Target:  cluster,
 			There:   member.Backup,
 			Refused: member.Restore,

@@ -41,9 +41,9 @@ func ObjectsOf(m *v1alpha1.Migrate, host Inventory) map[Cluster]Objects {
 		return nil
 	}
 	backup := orElse(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
-	objects := map[Cluster]Objects{clusterOf(source.ClusterPart): {UID: m.UID, Backup: backup}}
+	objects := map[Cluster]Objects{ClusterOf(source.ClusterPart): {UID: m.UID, Backup: backup}}
 	for _, t := range status.TargetClusterStatus {
-		objects[clusterOf(t.ClusterPart)] = Objects{
+		objects[ClusterOf(t.ClusterPart)] = Objects{
 			UID: m.UID, Backup: backup, Restore: orElse(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m)),
 		}
 	}

@@ -87,7 +87,7 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
 		return state{ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
-	member := seen.Members[clusterOf(target.ClusterPart)]
+	member := seen.Members[ClusterOf(target.ClusterPart)]
 	if s, ok := nothingUnexpected(name, member); !ok {
 		return s, false
 	}
@@ -135,7 +135,7 @@ func isSynced(member Member) bool {
 // target that does not know it.
 func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedLocation, seen Observation) (state, bool) {
 	name := source.BackupNameInCluster
-	from, asked := seen.Members[clusterOf(source.ClusterPart)]
+	from, asked := seen.Members[ClusterOf(source.ClusterPart)]
 	switch {
 	case !asked || from.Err != nil:
 		return state{ReasonSourceUnreachable, fmt.Sprintf(
@@ -172,7 +172,7 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 	if !ok {
 		return sharedLocation{}, s, false
 	}
-	from := sourceLocation(seen.Members[clusterOf(source.ClusterPart)])
+	from := sourceLocation(seen.Members[ClusterOf(source.ClusterPart)])
 	to, sameness := matchLocation(from, member.Locations)
 	if sameness == velero.Different {
 		return sharedLocation{}, state{ReasonStorageNotShared, fmt.Sprintf(
@@ -190,7 +190,7 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 // reach is what a member says; not ok where it may not be used or can't be
 // asked.
 func reach(part v1alpha1.ClusterPart, fleet Fleet, seen Observation) (Member, state, bool) {
-	cluster := clusterOf(part)
+	cluster := ClusterOf(part)
 	if s, ok := usable(cluster, fleet, seen.Host); !ok {
 		return Member{}, s, false
 	}

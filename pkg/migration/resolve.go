@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -36,10 +37,10 @@ func Veleros(m *v1alpha1.Migrate, host Inventory) []Velero {
 			veleros = append(veleros, VeleroOf(m, host, c))
 		}
 	}
-	add(clusterOf(source.ClusterPart), host.SourceFleet, source.BackupStatusInCluster != nil)
+	add(ClusterOf(source.ClusterPart), host.SourceFleet, source.BackupStatusInCluster != nil)
 	for _, t := range status.TargetClusterStatus {
 		if !IsTerminal(t.Phase) {
-			add(clusterOf(t.ClusterPart), host.TargetFleet, t.RestoreStatusInCluster != nil)
+			add(ClusterOf(t.ClusterPart), host.TargetFleet, t.RestoreStatusInCluster != nil)
 		}
 	}
 	return veleros
@@ -73,11 +74,11 @@ func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
 	resolve(m, &status, host)
 	var parties []Party
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster == nil && !IsTerminal(source.Phase) {
-		parties = append(parties, Party{clusterOf(source.ClusterPart), m.Spec.SourceCluster, true})
+		parties = append(parties, Party{ClusterOf(source.ClusterPart), m.Spec.SourceCluster, true})
 	}
 	for _, t := range status.TargetClusterStatus {
 		if t.RestoreStatusInCluster == nil && !IsTerminal(t.Phase) {
-			parties = append(parties, Party{clusterOf(t.ClusterPart), m.Spec.TargetCluster, false})
+			parties = append(parties, Party{ClusterOf(t.ClusterPart), m.Spec.TargetCluster, false})
 		}
 	}
 	return parties
@@ -85,7 +86,7 @@ func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
 
 // PartyOf is the party whose cluster is recorded as the source or as a target.
 func PartyOf(m *v1alpha1.Migrate, c Cluster) Party {
-	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
 		return Party{c, m.Spec.SourceCluster, true}
 	}
 	return Party{c, m.Spec.TargetCluster, false}
@@ -161,10 +162,10 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 		return nil, state{ReasonNoTargets, fmt.Sprintf(
 			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
 	}
-	if len(members) > MaxTargets {
+	if len(members) > backup.MaxClusters {
 		return nil, state{ReasonTooManyTargets, fmt.Sprintf(
 			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
-				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), MaxTargets)}
+				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), backup.MaxClusters)}
 	}
 	slices.SortFunc(members, CompareClusters)
 	return slices.Compact(members), state{}
@@ -207,14 +208,14 @@ func named(d v1alpha1.Destination) []Cluster {
 // setParts makes the parts those of the given clusters, in their order, and
 // keeps what is recorded of those that stay.
 func setParts(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster) {
-	if status.SourceClusterStatus == nil || clusterOf(status.SourceClusterStatus.ClusterPart) != source {
+	if status.SourceClusterStatus == nil || ClusterOf(status.SourceClusterStatus.ClusterPart) != source {
 		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterPart: newPart(source)}
 	}
 	parts := make([]v1alpha1.RestoreDetails, 0, len(targets))
 	for _, target := range targets {
 		part := v1alpha1.RestoreDetails{ClusterPart: newPart(target)}
 		if i := slices.IndexFunc(status.TargetClusterStatus, func(r v1alpha1.RestoreDetails) bool {
-			return clusterOf(r.ClusterPart) == target
+			return ClusterOf(r.ClusterPart) == target
 		}); i >= 0 {
 			part = status.TargetClusterStatus[i]
 		}
@@ -230,11 +231,11 @@ func newPart(c Cluster) v1alpha1.ClusterPart {
 // Recorded is the name of what Misses looks for in a cluster: of the Backup in the
 // source, of the Restore in a target. The other is empty.
 func Recorded(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
-	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
 		return source.BackupNameInCluster, ""
 	}
 	for _, t := range m.Status.TargetClusterStatus {
-		if clusterOf(t.ClusterPart) == c {
+		if ClusterOf(t.ClusterPart) == c {
 			return "", t.RestoreNameInCluster
 		}
 	}
@@ -244,11 +245,11 @@ func Recorded(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
 // Misses says whether a cluster once had an object of m's, by the record, that
 // is not in what is seen of it and still matters.
 func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
-	if source := m.Status.SourceClusterStatus; source != nil && clusterOf(source.ClusterPart) == c {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
 		return !IsTerminal(source.Phase) && source.BackupStatusInCluster != nil && seen.Backup == nil
 	}
 	for _, t := range m.Status.TargetClusterStatus {
-		if clusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
+		if ClusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
 			// A Backup that Velero did not know may be there, and the watch behind.
 			unknown := seen.Restore != nil && seen.Backup == nil && velero.DidNotKnowBackup(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown

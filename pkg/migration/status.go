@@ -11,6 +11,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -73,14 +74,9 @@ func withEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
 	return recorded
 }
 
-// IsTerminal says whether a phase is an end, which never changes.
+// IsTerminal reports whether a Migrate or one of its clusters never leaves phase.
 func IsTerminal(phase v1alpha1.MigratePhase) bool {
-	switch phase {
-	case v1alpha1.MigratePhaseCompleted, v1alpha1.MigratePhasePartiallyFailed,
-		v1alpha1.MigratePhaseFailed, v1alpha1.MigratePhaseFailedValidation:
-		return true
-	}
-	return false
+	return backup.MigratePhase(phase).IsTerminal()
 }
 
 // IsPinned says whether the clusters of a migration are resolved for good: the
@@ -98,7 +94,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		return
 	}
 	was, before := *part, progressOf(*part, source.BackupStatusInCluster)
-	member, asked := seen.Members[clusterOf(*part)]
+	member, asked := seen.Members[ClusterOf(*part)]
 	switch {
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
@@ -132,7 +128,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		return
 	}
 	was, before := *part, progressOf(*part, target.RestoreStatusInCluster)
-	member, asked := seen.Members[clusterOf(*part)]
+	member, asked := seen.Members[ClusterOf(*part)]
 	switch {
 	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
@@ -211,7 +207,7 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 // settleVelero notes, once and for all, which Velero of its cluster a part goes on with.
 func settleVelero(part *v1alpha1.ClusterPart, host Inventory) {
 	if part.VeleroNamespace == "" {
-		part.VeleroNamespace = host.Clusters[clusterOf(*part)].VeleroNamespace
+		part.VeleroNamespace = host.Clusters[ClusterOf(*part)].VeleroNamespace
 	}
 }
 
@@ -233,10 +229,6 @@ func setUnreachable(part *v1alpha1.ClusterPart, member Member) {
 	if member.Err != nil {
 		setPart(part, part.Phase, unreachable(part.ClusterName, member))
 	}
-}
-
-func clusterOf(part v1alpha1.ClusterPart) Cluster {
-	return Cluster{Kind: part.ClusterKind, Name: part.ClusterName}
 }
 
 // progress is what counts as a part's progress: when any of it changes, the part

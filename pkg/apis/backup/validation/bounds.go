@@ -16,8 +16,6 @@ const (
 	// maxBytes is what metadata and spec may have together. The status needs the rest
 	// of what etcd takes for one object, which is 1.5 MiB.
 	maxBytes = 512 << 10
-	// maxClusters is how many clusters a list may name. The status tells of each.
-	maxClusters = 500
 	// maxErrors is how many errors are told.
 	maxErrors = 100
 )

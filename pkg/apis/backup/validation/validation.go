@@ -58,21 +58,11 @@ func jsonName(name string) string { return strings.ToLower(name[:1]) + name[1:] 
 // ValidateMigrateRecord validates a record of what was observed: a final phase
 // stays.
 func ValidateMigrateRecord(m, old *backup.Migrate) field.ErrorList {
-	if was := old.Status.Phase; IsFinal(was) && m.Status.Phase != was {
+	if was := old.Status.Phase; was.IsTerminal() && m.Status.Phase != was {
 		return field.ErrorList{field.Forbidden(field.NewPath("status", "phase"),
 			fmt.Sprintf("is %s, which is final: it can't become %q", was, m.Status.Phase))}
 	}
 	return nil
-}
-
-// IsFinal says whether a phase never changes again.
-func IsFinal(phase backup.MigratePhase) bool {
-	switch phase {
-	case backup.MigratePhaseCompleted, backup.MigratePhasePartiallyFailed,
-		backup.MigratePhaseFailed, backup.MigratePhaseFailedValidation:
-		return true
-	}
-	return false
 }
 
 func validateSpec(spec *backup.MigrateSpec, namespace string, path *field.Path) field.ErrorList {
@@ -102,18 +92,18 @@ func validateDestination(d *backup.Destination, namespace string, path *field.Pa
 		errs = append(errs, validateName(d.Fleet, "a Fleet", path.Child("fleet"))...)
 	}
 
-	if n := len(d.Clusters); n > maxClusters {
-		return append(errs, field.TooMany(path.Child("clusters"), n, maxClusters))
+	if n := len(d.Clusters); n > backup.MaxClusters {
+		return append(errs, field.TooMany(path.Child("clusters"), n, backup.MaxClusters))
 	}
-	seen := sets.New[cluster]()
+	seen := sets.New[string]()
 	for i := range d.Clusters {
 		ref, at := &d.Clusters[i], path.Child("clusters").Index(i)
 		errs = append(errs, validateReference(ref, namespace, at)...)
 		if ref.Name == "" {
 			continue
 		}
-		if c := clusterOf(ref); seen.Has(c) {
-			errs = append(errs, field.Duplicate(at, c.String()))
+		if c := clusterKey(ref); seen.Has(c) {
+			errs = append(errs, field.Duplicate(at, c))
 		} else {
 			seen.Insert(c)
 		}
@@ -127,9 +117,9 @@ func validateReference(ref *corev1.ObjectReference, namespace string, path *fiel
 	}
 	var errs field.ErrorList
 	switch ref.Kind {
-	case "", kindCluster, kindAttachedCluster:
+	case "", backup.KindCluster, backup.KindAttachedCluster:
 	default:
-		errs = append(errs, field.NotSupported(path.Child("kind"), ref.Kind, []string{kindAttachedCluster, kindCluster}))
+		errs = append(errs, field.NotSupported(path.Child("kind"), ref.Kind, []string{backup.KindAttachedCluster, backup.KindCluster}))
 	}
 	if ref.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), "name the cluster"))
@@ -157,38 +147,28 @@ func validateReference(ref *corev1.ObjectReference, namespace string, path *fiel
 // validateNotItsOwnTarget compares clusters, not references: two fleets of one
 // namespace can list the same cluster.
 func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.ErrorList {
-	sources := sets.New[cluster]()
+	sources := sets.New[string]()
 	for i := range spec.SourceCluster.Clusters {
-		sources.Insert(clusterOf(&spec.SourceCluster.Clusters[i]))
+		sources.Insert(clusterKey(&spec.SourceCluster.Clusters[i]))
 	}
 	var errs field.ErrorList
 	for i := range spec.TargetCluster.Clusters {
-		if c := clusterOf(&spec.TargetCluster.Clusters[i]); c.name != "" && sources.Has(c) {
-			errs = append(errs, field.Invalid(path.Index(i), c.String(),
+		ref := &spec.TargetCluster.Clusters[i]
+		if c := clusterKey(ref); ref.Name != "" && sources.Has(c) {
+			errs = append(errs, field.Invalid(path.Index(i), c,
 				"is the source: remove it from the targets"))
 		}
 	}
 	return errs
 }
 
-const (
-	kindCluster         = "Cluster"
-	kindAttachedCluster = "AttachedCluster"
-	// clusterGroup is the API group of both.
-	clusterGroup = "cluster.kurator.dev"
-)
+// clusterGroup is the API group of clusters.
+const clusterGroup = "cluster.kurator.dev"
 
-// cluster is what a reference refers to.
-type cluster struct{ kind, name string }
-
-func clusterOf(ref *corev1.ObjectReference) cluster {
-	if ref.Kind == "" {
-		return cluster{kindCluster, ref.Name}
-	}
-	return cluster{ref.Kind, ref.Name}
+// clusterKey returns kind and name of the cluster that ref refers to.
+func clusterKey(ref *corev1.ObjectReference) string {
+	return backup.ClusterKind(*ref) + "/" + ref.Name
 }
-
-func (c cluster) String() string { return c.kind + "/" + c.name }
 
 func validateName(name, of string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
