@@ -22,33 +22,56 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Review asks the member, by SubjectAccessReviews, whether somebody may do what a
-// review says, and tells what they may not; empty if they may all of it. Who may do
-// it on every resource is asked no more than that; else every resource that the
-// member has and the review selects is asked about.
+// Review asks the member, by SubjectAccessReviews, whether the requester may do what a
+// review needs, and returns what they may not do; empty if they may do all of it. For who
+// may do it on every resource of the cluster that is the only question; else the question
+// is asked for each resource that the review selects.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
-	all := velero.Resource{Group: "*", Name: "*", Namespaced: true}
-	everything := questions(r.Verbs, all, []string{metav1.NamespaceAll})
+	everything := questions(r.Verbs, velero.Everything(), []string{metav1.NamespaceAll})
 	if r.WritesStatus() {
-		everything = append(everything, statusQuestions(all, []string{metav1.NamespaceAll})...)
+		everything = append(everything, statusQuestions(velero.Everything(), []string{metav1.NamespaceAll})...)
 	}
-	if refused, err := m.firstRefused(ctx, r.Requester, everything); err != nil || refused == "" {
+	refused, err := m.firstRefused(ctx, r.Requester, everything)
+	if err != nil || refused == nil {
 		return "", err
 	}
-	resources, err := m.resources(ctx)
+	asked, less, err := m.questionsOf(ctx, r)
 	if err != nil {
 		return "", err
+	}
+	if less {
+		if refused, err = m.firstRefused(ctx, r.Requester, asked); err != nil || refused == nil {
+			return "", err
+		}
+	}
+	reason := "which the migration would do for them"
+	if refused.resource.Is(velero.Everything()) {
+		reason = "which is needed where the filter does not list, by name in includedResources, resources that the cluster has"
+	}
+	return fmt.Sprintf("user %q may not %s in %s, %s", r.Requester.Username, refused, m.key.velero.Cluster.Name, reason), nil
+}
+
+// questionsOf returns the questions that a review asks; false if it is about every
+// resource of the cluster.
+func (m *Member) questionsOf(ctx context.Context, r migration.Review) (asked []question, less bool, err error) {
+	var resources []velero.Resource
+	if r.NeedsDiscovery() {
+		if resources, err = m.resources(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	selected, less := r.Select(resources)
+	if !less {
+		return nil, false, nil
 	}
 	namespaces := r.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	selected := r.Select(resources)
 	if n := len(selected) * len(namespaces) * len(r.Verbs); n > maxQuestions {
-		return "", fmt.Errorf("whether user %q may do all of it in %s would take %d questions, of which there may be %d; have the filter name fewer resources or namespaces",
+		return nil, false, fmt.Errorf("whether user %q may do all of it in %s would take %d questions, of which there may be %d; have the filter name fewer resources or namespaces",
 			r.Requester.Username, m.key.velero.Cluster.Name, n, maxQuestions)
 	}
-	var asked []question
 	for _, resource := range selected {
 		if resource.String() == velero.Namespaces && len(r.Namespaces) > 0 {
 			asked = append(asked, m.questionsOfNamespaces(ctx, r, resource)...)
@@ -56,14 +79,10 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 		}
 		asked = append(asked, questions(r.Verbs, resource, namespaces)...)
 	}
-	for _, resource := range r.SelectStatus(selected) {
+	for _, resource := range r.SelectStatus(selected, resources) {
 		asked = append(asked, statusQuestions(resource, namespaces)...)
 	}
-	refused, err := m.firstRefused(ctx, r.Requester, asked)
-	if err != nil || refused == "" {
-		return "", err
-	}
-	return fmt.Sprintf("user %q may not %s in %s, which the migration would do for them", r.Requester.Username, refused, m.key.velero.Cluster.Name), nil
+	return asked, true, nil
 }
 
 // question is whether somebody may do something: to one object, if it has a name.
@@ -80,15 +99,19 @@ func (q question) String() string {
 		whole.subresource = ""
 		return strings.Replace(whole.String(), q.verb+" ", q.verb+" "+q.subresource+" of ", 1)
 	}
+	resource := q.resource.String()
+	if q.resource.Is(velero.Everything()) {
+		resource = "every resource"
+	}
 	switch {
 	case q.name != "":
-		return q.verb + " " + q.resource.String() + " " + q.name
+		return q.verb + " " + resource + " " + q.name
 	case !q.resource.Namespaced:
-		return q.verb + " " + q.resource.String()
+		return q.verb + " " + resource
 	case q.namespace == metav1.NamespaceAll:
-		return q.verb + " " + q.resource.String() + " in all namespaces"
+		return q.verb + " " + resource + " in all namespaces"
 	}
-	return q.verb + " " + q.resource.String() + " in namespace " + q.namespace
+	return q.verb + " " + resource + " in namespace " + q.namespace
 }
 
 func questions(verbs []string, resource velero.Resource, namespaces []string) []question {
@@ -146,11 +169,11 @@ func (m *Member) hasNamespaces(ctx context.Context, names []string) bool {
 	return true
 }
 
-// firstRefused is one thing of all that is asked which is refused, in words; empty
-// if nothing is.
-func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked []question) (string, error) {
+// firstRefused asks all questions and returns the first that is refused, in the order of
+// their words; nil if none is.
+func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked []question) (*question, error) {
 	var mutex sync.Mutex
-	var refused []string
+	var refused []question
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(m.options.MaxCalls/2, 1)) // others have something to ask, too
 	for _, q := range asked {
@@ -159,15 +182,16 @@ func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked
 			if err == nil && !allowed {
 				mutex.Lock()
 				defer mutex.Unlock()
-				refused = append(refused, q.String())
+				refused = append(refused, q)
 			}
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil || len(refused) == 0 {
-		return "", err
+		return nil, err
 	}
-	return slices.Min(refused), nil
+	first := slices.MinFunc(refused, func(a, b question) int { return strings.Compare(a.String(), b.String()) })
+	return &first, nil
 }
 
 func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question) (bool, error) {

@@ -83,7 +83,9 @@ func reviewOf(filter v1alpha1.ResourceFilter, source bool) migration.Review {
 }
 
 func TestReview(t *testing.T) {
+	const neededUnlessListed = "which is needed where the filter does not list, by name in includedResources, resources that the cluster has"
 	notAll := func(a authorizationv1.ResourceAttributes) bool { return a.Resource == "*" }
+	notOfTheCluster := func(a authorizationv1.ResourceAttributes) bool { return a.Namespace == "" }
 	for _, tt := range []struct {
 		name    string
 		filter  v1alpha1.ResourceFilter
@@ -95,15 +97,51 @@ func TestReview(t *testing.T) {
 		{name: "all of it", asked: []string{"get */*", "list */*"}},
 		{name: "all of it in a target", target: true, asked: []string{"create */*"}},
 		{
-			name: "each resource", refuses: notAll,
+			name: "not all of it", refuses: notAll,
+			asked: []string{"get */*", "list */*"},
+			want:  `user "jane" may not get every resource in all namespaces in member1, ` + neededUnlessListed,
+		},
+		{
+			name: "not all of it in a target", target: true, refuses: notAll,
+			asked: []string{"create */*"},
+			want:  `user "jane" may not create every resource in all namespaces in member1, ` + neededUnlessListed,
+		},
+		{
+			name: "not all of it, of which one is excluded", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, ExcludedResources: []string{"secrets"}}, refuses: notAll,
+			asked: []string{"get */*", "list */*"},
+			want:  `user "jane" may not get every resource in all namespaces in member1, ` + neededUnlessListed,
+		},
+		{
+			name: "all of a namespace", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)}, refuses: notOfTheCluster,
+			asked: []string{"get */*", "get */* a", "get /namespaces a a", "list */*", "list */* a"},
+		},
+		{
+			name: "all of a namespace in a target", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "there"}, ExcludedClusterScopedResources: []string{"*"}}, target: true,
+			refuses: func(a authorizationv1.ResourceAttributes) bool { return notOfTheCluster(a) && a.Resource == "*" },
+			asked:   []string{"create */*", "create */* there", "create */* z", "create /namespaces"},
+		},
+		{
+			name: "not all of a namespace", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"there"}, IncludedResources: []string{"config*"}, IncludeClusterResources: new(false)}, target: true,
+			refuses: notAll,
+			asked:   []string{"create */*", "create */* there"},
+			want:    `user "jane" may not create every resource in namespace there in member1, ` + neededUnlessListed,
+		},
+		{
+			name: "a resource that is unknown there", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"there"}, IncludedResources: []string{"cm", "gateways"}}, target: true,
+			refuses: notAll,
+			asked:   []string{"create */*"},
+			want:    `user "jane" may not create every resource in all namespaces in member1, ` + neededUnlessListed,
+		},
+		{
+			name: "each resource of a list", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "nodes", "deploy"}}, refuses: notAll,
 			asked: []string{
-				"get */*", "get /configmaps", "get /events", "get /namespaces", "get /nodes", "get /persistentvolumes", "get /secrets", "get apps/deployments",
-				"list */*", "list /configmaps", "list /events", "list /namespaces", "list /nodes", "list /persistentvolumes", "list /secrets", "list apps/deployments",
+				"get */*", "get /configmaps", "get /namespaces", "get /nodes", "get apps/deployments",
+				"list */*", "list /configmaps", "list /namespaces", "list /nodes", "list apps/deployments",
 			},
 		},
 		{
-			name: "what a target gets of it", target: true, refuses: notAll,
-			asked: []string{"create */*", "create /configmaps", "create /namespaces", "create /persistentvolumes", "create /secrets", "create apps/deployments"},
+			name: "what a target gets of a list", filter: v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "nodes", "deploy"}}, target: true, refuses: notAll,
+			asked: []string{"create */*", "create /configmaps", "create /namespaces", "create apps/deployments"},
 		},
 		{
 			name: "in named namespaces", filter: v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, IncludedResources: []string{"cm"}}, refuses: notAll,
@@ -236,7 +274,7 @@ func TestReviewThatCantBeMade(t *testing.T) {
 			server := newAPIServer(t)
 			server.setFault(test.fault)
 			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
-			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true))
+			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{IncludedResources: []string{"cm"}}, true))
 			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
 			}

@@ -13,22 +13,28 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Review is what who created a Migrate must be allowed to do in a member by
-// themselves: to read what is selected in the source, or to create it in a target.
+// Review is what the requester of a Migrate must be allowed to do in a member by
+// themselves: to read what the filter selects in the source, or to create it in a target.
+//
+// It depends on the Migrate and on the discovery of the member, never on the Backup: what
+// the Backup holds, and what Velero lists of it in the storage, is the source's word, and a
+// source that lists less than it holds would have less reviewed than is restored. Where
+// resources are not listed by name, all are reviewed of the namespaces and scopes that a
+// Restore is bounded to, so such a review covers whatever the Backup may hold.
 type Review struct {
-	// Requester is who created the Migrate.
+	// Requester is the user who created the Migrate.
 	Requester v1alpha1.Requester
-	// Verbs are those that are needed on every resource that Select says.
+	// Verbs are needed on every resource that Select returns.
 	Verbs []string
-	// Namespaces are where; none means in all.
+	// Namespaces are where they are needed; in all if it is empty.
 	Namespaces []string
 
-	// Target says that it is about a target.
+	// Target is whether the member is a target.
 	Target bool
 
 	filter v1alpha1.ResourceFilter
-	// status are the resources whose status is written too; nil if none is.
-	status *v1alpha1.ResourceFilter
+	// status is which resources have their status written, too; nil if none has.
+	status *v1alpha1.PreserveStatus
 }
 
 // HostIdentity names the identity by which the requester can't be reviewed in a member:
@@ -48,7 +54,7 @@ func (r Review) HostIdentity() string {
 	return ""
 }
 
-// ReviewOf is the review for a party of m.
+// ReviewOf returns the review for a party of m.
 func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 	var filter v1alpha1.ResourceFilter
 	var mapping map[string]string
@@ -65,9 +71,7 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 	if !p.Source {
 		r.Verbs = []string{"create"}
 		if policy := m.Spec.Policy; policy != nil && policy.MigrateStatus != nil {
-			r.status = &v1alpha1.ResourceFilter{
-				IncludedResources: policy.MigrateStatus.IncludedResources, ExcludedResources: policy.MigrateStatus.ExcludedResources,
-			}
+			r.status = policy.MigrateStatus
 		}
 	}
 	if !velero.NamesNamespaces(filter) {
@@ -82,26 +86,53 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 	return r
 }
 
-// Select is what is asked about of the resources that a member has, of all those which
-// velero.IsTaken: of the source what may be read there, of a target what may be
-// created there.
-func (r Review) Select(resources []velero.Resource) []velero.Resource {
-	selected := velero.Selected(r.filter, resources)
-	if !r.Target {
-		return selected
+
+// NeedsDiscovery reports whether Select depends on the resources of the member.
+func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }
+
+// Select returns what the verbs are needed on: of the member's resources, of all those
+// which velero.IsTaken, the ones that the filter lists; or velero.Everything where it does not
+// list resources that the member has, but names namespaces and excludes cluster-scoped
+// objects. It returns false if the verbs are needed on all of the cluster instead.
+func (r Review) Select(resources []velero.Resource) ([]velero.Resource, bool) {
+	if r.NeedsDiscovery() {
+		if named, ok := velero.Named(r.filter.IncludedResources, resources); ok {
+			return slices.DeleteFunc(withNamespaces(named), r.isNeverRestored), true
+		}
 	}
-	return slices.DeleteFunc(selected, func(r velero.Resource) bool {
-		return !velero.IsRestored(schema.GroupResource{Group: r.Group, Resource: r.Name})
-	})
+	if len(r.Namespaces) == 0 || !velero.ExcludesClusterScoped(r.filter) {
+		return nil, false
+	}
+	return withNamespaces([]velero.Resource{velero.Everything()}), true
 }
 
-// WritesStatus says whether the status of objects is written, too.
+// withNamespaces adds the resource of namespaces to resources that are in some: the
+// namespace of an object is backed up with it, and created for what is restored.
+func withNamespaces(resources []velero.Resource) []velero.Resource {
+	namespaces := velero.Resource{Name: velero.Namespaces}
+	isNamespaced := func(r velero.Resource) bool { return r.Namespaced }
+	if slices.ContainsFunc(resources, isNamespaced) && !slices.ContainsFunc(resources, namespaces.Is) {
+		return append(resources, namespaces)
+	}
+	return resources
+}
+
+func (r Review) isNeverRestored(resource velero.Resource) bool {
+	return r.Target && !velero.IsRestored(schema.GroupResource{Group: resource.Group, Resource: resource.Name})
+}
+
+// WritesStatus reports whether the status of objects is written, too.
 func (r Review) WritesStatus() bool { return r.status != nil }
 
-// SelectStatus is those of the selected resources whose status is written.
-func (r Review) SelectStatus(selected []velero.Resource) []velero.Resource {
+// SelectStatus returns those of the selected resources whose status is written: the ones
+// that the policy lists by name, or all of them.
+func (r Review) SelectStatus(selected, resources []velero.Resource) []velero.Resource {
 	if r.status == nil {
 		return nil
 	}
-	return velero.Selected(*r.status, selected)
+	written, ok := velero.Named(r.status.IncludedResources, resources)
+	if !ok || slices.ContainsFunc(selected, velero.Everything().Is) {
+		return selected
+	}
+	return slices.DeleteFunc(slices.Clone(selected), func(r velero.Resource) bool { return !slices.ContainsFunc(written, r.Is) })
 }

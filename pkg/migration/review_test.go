@@ -70,10 +70,8 @@ var resources = map[string]velero.Resource{
 
 func TestSelect(t *testing.T) {
 	const (
-		namespaced = "claims configmaps deployments events other roles secrets"
-		everything = "claims configmaps definitions deployments events namespaces nodes other roles secrets volumes"
-		// related is what comes with all that is namespaced.
-		related = "claims configmaps definitions deployments events namespaces other roles secrets volumes"
+		everything    = "*.* namespaces"
+		ofTheCluster  = "all of the cluster"
 	)
 	in := []string{"a"}
 	for _, tt := range []struct {
@@ -83,53 +81,52 @@ func TestSelect(t *testing.T) {
 		// without events and nodes.
 		want string
 	}{
-		{"everything", v1alpha1.ResourceFilter{}, everything},
-		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, related},
-		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-?"}}, everything},
-		{"what may be all namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"default", "kube-system"}}, everything},
-		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, everything},
-		{"without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, namespaced + " namespaces"},
-		{"none", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}}, ""},
+		{"everything", v1alpha1.ResourceFilter{}, ofTheCluster},
+		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, ofTheCluster},
+		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, ofTheCluster},
+		{"a namespace without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(false)}, everything},
+		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-?"}, IncludeClusterResources: new(false)}, ofTheCluster},
+		{"all namespaces without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, ofTheCluster},
 
 		{"by name", v1alpha1.ResourceFilter{IncludedResources: []string{"secrets"}}, "namespaces secrets"},
-		{"by name, of any group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments"}}, "deployments namespaces other"},
-		{"by group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}}, "deployments namespaces"},
-		{"by the beginning of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"roles.rbac"}}, "namespaces roles"},
-		{"by another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, ""},
-		{"in short", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy", "Secret", "pv"}}, "configmaps namespaces secrets volumes"},
-		{"by a pattern", v1alpha1.ResourceFilter{IncludedResources: []string{"secret?"}}, "namespaces secrets"},
-		{"by a pattern of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"*.example.*"}}, "namespaces other"},
-		{"all by a star", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, everything},
-		{"of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps namespaces"},
-		{"what comes with a claim", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "pvc"}}, "claims namespaces volumes"},
-		{"what does not come with a claim", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}}, "claims namespaces"},
-		{"what comes with a claim and the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(true), IncludedResources: []string{"pvc"}}, "claims namespaces volumes"},
-		{"what comes with a custom resource", v1alpha1.ResourceFilter{IncludeClusterResources: new(true), IncludedResources: []string{"deployments.example.com"}}, "definitions namespaces other"},
+		{"by name, of any group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments"}}, "deployments.apps deployments.example.com namespaces"},
+		{"by group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}}, "deployments.apps namespaces"},
+		{"by the beginning of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"roles.rbac"}}, "namespaces roles.rbac.authorization.k8s.io"},
+		{"in short", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy.apps", "Secret", "pv"}}, ofTheCluster},
+		{"in short, as Velero knows them", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "deploy", "Secret", "pv"}}, "configmaps deployments.apps deployments.example.com namespaces persistentvolumes secrets"},
+		{"of the cluster", v1alpha1.ResourceFilter{IncludedResources: []string{"nodes", "pv"}}, "nodes persistentvolumes"},
+		{"namespaces", v1alpha1.ResourceFilter{IncludedResources: []string{"ns", "cm"}}, "configmaps namespaces"},
+		{"what is never restored", v1alpha1.ResourceFilter{IncludedResources: []string{"nodes"}}, "nodes"},
+		{"of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps namespaces persistentvolumes"},
+		{"but one", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "secrets"}, ExcludedResources: []string{"secret"}}, "configmaps namespaces secrets"},
 
-		{"but one", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}}, strings.ReplaceAll(related, " secrets", "")},
-		{"but one by a name that may be another's", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secret", "deployments", "cm"}}, related},
-		{"but one of a group", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"deployments.apps"}}, strings.ReplaceAll(related, " deployments", "")},
-		{"but some by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"deployments.*", "[s]ecrets"}}, "claims configmaps definitions events namespaces roles volumes"},
-		{"but nothing, as one is no pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets", "[a-]"}}, related},
-		{"but namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"namespaces"}}, related},
+		{"a name that is unknown", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}}, ofTheCluster},
+		{"a name that is unknown, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}, IncludeClusterResources: new(false)}, everything},
+		{"a name in another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, ofTheCluster},
+		{"by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"secret?"}, IncludeClusterResources: new(false)}, everything},
+		{"all by a star", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, ofTheCluster},
+		{"what a claim needs of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, ofTheCluster},
+		{"all but one", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}}, ofTheCluster},
+		{"all but one, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}, IncludeClusterResources: new(false)}, everything},
 
-		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}, IncludedClusterScopedResources: []string{"nodes"}}, "configmaps namespaces nodes"},
-		{"scoped, all of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedClusterScopedResources: []string{"*"}}, everything},
-		{"scoped, but some", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"secrets"}, ExcludedClusterScopedResources: []string{"nodes", "persistentvolumes"}}, "claims configmaps definitions deployments events namespaces other roles"},
-		{"scoped, nothing of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"*"}}, namespaced + " namespaces"},
-		{"scoped, nothing namespaced", v1alpha1.ResourceFilter{ExcludedNamespaceScopedResources: []string{"*"}}, "definitions namespaces nodes volumes"},
-		{"scoped, in the list of the other scope", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"nodes"}}, related},
+		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}}, ofTheCluster},
+		{"scoped, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}, ExcludedClusterScopedResources: []string{"*"}}, everything},
+		{"scoped, in the list of the other scope", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"nodes"}, ExcludedClusterScopedResources: []string{"*"}}, everything},
+		{"scoped, but some of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"nodes"}}, ofTheCluster},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newScene(t, m2).m
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
-			want := strings.Fields(tt.want)
-			slices.Sort(want)
 			for _, source := range []bool{true, false} {
+				want := strings.Fields(tt.want)
 				if !source {
 					want = slices.DeleteFunc(want, func(name string) bool { return name == "events" || name == "nodes" })
 				}
-				if diff := cmp.Diff(want, selectOf(ReviewOf(m, Party{Source: source})), cmpopts.EquateEmpty()); diff != "" {
+				got := strings.Fields(ofTheCluster)
+				if selected, less := ReviewOf(m, Party{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
+					got = namesOf(selected)
+				}
+				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("in the source: %v (-want +got):\n%s", source, diff)
 				}
 			}
@@ -137,15 +134,46 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// selectOf is what a review selects of all resources, in order.
-func selectOf(r Review) []string {
-	selected := r.Select(slices.Collect(maps.Values(resources)))
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(resources)) {
-		if slices.ContainsFunc(selected, func(r velero.Resource) bool { return r.String() == resources[name].String() }) {
-			names = append(names, name)
-		}
+// TestSelectStatus selects of what is restored the resources whose status is written.
+func TestSelectStatus(t *testing.T) {
+	list := v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "deployments.apps"}}
+	namespace := v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)}
+	for _, tt := range []struct {
+		name   string
+		filter v1alpha1.ResourceFilter
+		status *v1alpha1.PreserveStatus
+		want   string
+	}{
+		{"none", list, nil, ""},
+		{"by name", list, &v1alpha1.PreserveStatus{IncludedResources: []string{"deploy", "secrets"}}, "deployments.apps"},
+		{"by a pattern", list, &v1alpha1.PreserveStatus{IncludedResources: []string{"deploy*"}}, "configmaps deployments.apps namespaces"},
+		{"all", list, &v1alpha1.PreserveStatus{}, "configmaps deployments.apps namespaces"},
+		{"all but one", list, &v1alpha1.PreserveStatus{ExcludedResources: []string{"configmaps"}}, "configmaps deployments.apps namespaces"},
+		{"by name, of everything", namespace, &v1alpha1.PreserveStatus{IncludedResources: []string{"deployments.apps"}}, "*.* namespaces"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newScene(t, m2).m
+			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter, MigrateStatus: tt.status}
+			all := slices.Collect(maps.Values(resources))
+			r := ReviewOf(m, Party{})
+			selected, _ := r.Select(all)
+			if diff := cmp.Diff(strings.Fields(tt.want), namesOf(r.SelectStatus(selected, all)), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if r.WritesStatus() != (tt.status != nil) {
+				t.Errorf("writes status: %v", r.WritesStatus())
+			}
+		})
 	}
+}
+
+// namesOf returns the full names of resources, in order.
+func namesOf(resources []velero.Resource) []string {
+	var names []string
+	for _, r := range resources {
+		names = append(names, r.String())
+	}
+	slices.Sort(names)
 	return names
 }
 
