@@ -5,7 +5,6 @@ package ha
 
 import (
 	"context"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -26,29 +25,8 @@ const (
 // up brings a fleet up for one test.
 func up(t *testing.T, options localfleet.Options) *localfleet.Fleet {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a fleet")
-	}
-	bin, err := localfleet.RepositoryBinDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.BinDir, options.Server = bin, localfleet.ServerProgram(bin)
-	options.Attached, options.WithoutVelero, options.Progress = true, true, os.Stderr
-	fleet, err := localfleet.Up(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		var kept error
-		if t.Failed() {
-			kept = fleet.KeepLogs(t.Name())
-		}
-		if err := errors.Join(kept, fleet.Down(context.Background())); err != nil {
-			t.Error(err)
-		}
-	})
-	return fleet
+	options.WithoutVelero = true
+	return localfleet.UpForTest(t, options)
 }
 
 func hostConfig(t *testing.T, fleet *localfleet.Fleet) *rest.Config {

@@ -15,9 +15,9 @@ import (
 
 // RunTests is the TestMain of a package whose tests share a fleet with our server in
 // it. It brings the fleet up, hands it to use, runs the tests and takes the fleet down
-// again. Programs are taken from RepositoryBinDir. A fleet of a directory, relative to
-// the repository, is left running, for the next run to use. With -short or -list there
-// is no fleet, and use is not called. It ends the process.
+// again. A fleet whose options name a directory, relative to the repository, is left
+// running, for the next run to use. With -short or -list there is no fleet, and use is
+// not called. If tests fail, the logs are kept. RunTests ends the process.
 func RunTests(m *testing.M, options Options, use func(*Fleet) error) {
 	flag.Parse()
 	if testing.Short() || flag.Lookup("test.list").Value.String() != "" {
@@ -33,19 +33,11 @@ func RunTests(m *testing.M, options Options, use func(*Fleet) error) {
 
 func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, err error) {
 	ctx := context.Background()
-	bin, err := RepositoryBinDir()
+	f, err := upForTests(ctx, options)
 	if err != nil {
 		return 0, err
 	}
-	options.BinDir, options.Server, options.Progress = bin, ServerProgram(bin), os.Stderr
-	if options.Attached = options.Dir == ""; !options.Attached && !filepath.IsAbs(options.Dir) {
-		options.Dir = filepath.Join(bin, "..", "..", options.Dir)
-	}
-	f, err := Up(ctx, options)
-	if err != nil {
-		return 0, err
-	}
-	if options.Attached {
+	if options.Dir == "" {
 		defer func() { err = errors.Join(err, f.Down(ctx)) }()
 	}
 	if err := use(f); err != nil {
@@ -55,6 +47,44 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 		err = f.KeepLogs()
 	}
 	return code, err
+}
+
+// UpForTest brings up a fleet with our server in it for one test, and takes it down
+// when the test ends. If the test fails, the logs are kept. With -short the test is
+// skipped.
+func UpForTest(t *testing.T, options Options) *Fleet {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a fleet")
+	}
+	f, err := upForTests(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		var kept error
+		if t.Failed() {
+			kept = f.KeepLogs(t.Name())
+		}
+		if err := errors.Join(kept, f.Down(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// upForTests brings up a fleet of the programs of the repository. It is attached to
+// this process unless its options name a directory, relative to the repository.
+func upForTests(ctx context.Context, options Options) (*Fleet, error) {
+	bin, err := RepositoryBinDir()
+	if err != nil {
+		return nil, err
+	}
+	options.BinDir, options.Server, options.Progress = bin, ServerProgram(bin), os.Stderr
+	if options.Attached = options.Dir == ""; !options.Attached && !filepath.IsAbs(options.Dir) {
+		options.Dir = filepath.Join(bin, "..", "..", options.Dir)
+	}
+	return Up(ctx, options)
 }
 
 // ServerProgram is our server among the programs of a directory.
