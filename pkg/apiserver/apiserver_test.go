@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/etcd/server/v3/embed"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
-	"kurator.dev/migrate-apiserver/pkg/apiserver/etcd"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
@@ -188,26 +189,45 @@ func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.Migra
 
 func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {
 	t.Helper()
-	embedded, err := etcd.Start(t.Context(), etcd.Config{Dir: dir, QuotaBytes: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored := startEtcd(t, dir)
 	s := &server{drive: drive, checks: checks, ended: make(chan error, 1)}
-	config := s.config(t, embedded.Endpoint())
+	config := s.config(t, stored.Config().ListenClientUrls[0].String())
 	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		s.recorder = recorder
 		return s, nil
 	}
 	made, err := config.Complete().New()
 	if err != nil {
-		t.Fatal(errors.Join(err, embedded.Stop()))
+		stored.Close()
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	s.stopping = cancel
-	go func() { s.ended <- errors.Join(made.Run(ctx), embedded.Stop()) }()
+	go func() {
+		err := made.Run(ctx)
+		stored.Close()
+		s.ended <- err
+	}()
 	s.waitReady(t)
 	return s
+}
+
+// startEtcd starts an etcd that keeps its data in a directory.
+func startEtcd(t *testing.T, dir string) *embed.Etcd {
+	t.Helper()
+	config := testserver.NewTestConfig(t)
+	config.Dir = dir
+	server, err := embed.StartEtcd(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-server.Server.ReadyNotify():
+	case err := <-server.Err():
+		t.Fatal(err)
+	}
+	return server
 }
 
 func (s *server) config(t *testing.T, endpoint string) *apiserver.Config {
