@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/klog/v2/ktesting"
 
-	"kurator.dev/migrate-apiserver/pkg/apiserver/etcd"
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 )
 
 func TestRestartKeepsTheData(t *testing.T) {
