@@ -10,50 +10,45 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// authorize notes in host whether who created m may use the clusters in which
-// nothing is begun yet, as far as that is known. It was asked when m was created;
-// since then the Fleet, and what they may, can have changed.
-func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) {
-	for _, p := range migration.Unbegun(m, host) {
-		known, at := t.accesses.last(p.Cluster)
-		if granted := known; known == nil || !known.Granted || l.Clock.Since(at) >= grantedInterval {
-			member := l.member(m, host, p.Cluster)
-			known = inquire(l, t, &t.accesses, p.Cluster, refusedInterval, func(*migration.Access) *migration.Access {
-				found := l.Permission.Check(ctx, m, p, member)
-				return &found
-			})
-			// It holds while it is asked for again, or the watch would be closed for it.
-			if known == nil && granted != nil && granted.Granted && l.Clock.Since(at) < grantedInterval+grantedPatience {
-				known = granted
-			}
-		}
-		if known != nil {
-			note(host, p.Cluster, *known)
+// authorize returns the plan with what is known of the access to the clusters in which
+// nothing is begun yet. It was checked when m was created; since then the Fleet and the
+// permissions can have changed.
+func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan) migration.Plan {
+	access := map[migration.Cluster]migration.Access{}
+	for _, c := range plan.Unbegun() {
+		if known := l.knownAccess(ctx, t, m, c); known != nil {
+			access[c.Cluster] = *known
 		}
 	}
+	return plan.WithAccess(access)
 }
 
-// isStillGranted says whether who created m may have something written in a cluster
-// now. If that was asked too long ago it is asked again, and the next turn tells.
-func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.Cluster, member Member) bool {
-	if said, at := t.accesses.last(c); said != nil && l.Clock.Since(at) < writeInterval {
-		return said.Granted
+// knownAccess returns the last answer for a cluster while it is young enough; otherwise it
+// checks in the background and returns nil.
+func (l *loop) knownAccess(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Access {
+	last, at := t.accesses.last(c.Cluster)
+	if last != nil && last.Granted && l.Clock.Since(at) < grantedInterval {
+		return last
 	}
-	found := l.Permission.Check(ctx, m, migration.PartyOf(m, c), member)
-	t.accesses.note(c, &found, l.Clock.Now())
+	member := l.member(m, c)
+	known := inquire(l, t, &t.accesses, c.Cluster, refusedInterval, func(*migration.Access) *migration.Access {
+		found := l.Permission.Check(ctx, m, c, member)
+		return &found
+	})
+	// A grant holds while it is checked again, or the watch would be closed for it.
+	if known == nil && last != nil && last.Granted && l.Clock.Since(at) < grantedInterval+grantedPatience {
+		return last
+	}
+	return known
+}
+
+// isStillGranted reports whether the requester of m may have something written in a cluster
+// now. If that was checked too long ago it is checked again, and the next turn reports it.
+func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.ClusterPlan, member Member) bool {
+	if last, at := t.accesses.last(c.Cluster); last != nil && l.Clock.Since(at) < writeInterval {
+		return last.Granted
+	}
+	found := l.Permission.Check(ctx, m, c, member)
+	t.accesses.note(c.Cluster, &found, l.Clock.Now())
 	return found.Granted
-}
-
-// authorize notes the same for a live read.
-func (d *Driver) authorize(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory) {
-	for c, access := range d.Permission.CheckLive(ctx, m, migration.Unbegun(m, host)) {
-		note(host, c, access)
-	}
-}
-
-func note(host migration.Inventory, c migration.Cluster, access migration.Access) {
-	if cluster, exists := host.Clusters[c]; exists {
-		cluster.Access = access
-		host.Clusters[c] = cluster
-	}
 }

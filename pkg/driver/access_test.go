@@ -169,7 +169,7 @@ func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
 		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "AccessReviewFailed",
-			"It can't be found out whether AttachedCluster m1 may be used, trying again: asking the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
+			"Checking access to AttachedCluster m1 failed, trying again: asking the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
 		w.wantUntouched(m1, m2)
 
 		w.deny()

@@ -22,7 +22,7 @@ import (
 // begin does an action beside the loop, unless one is under way in that cluster
 // or the last one was refused a short while ago. The Migrate is turned again
 // when it is done.
-func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action) {
+func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action) {
 	cluster := action.Cluster()
 	id := retryID(cluster)
 	if now := l.Clock.Now(); t.retries.IsInBackOffSinceUpdate(id, now) {
@@ -32,12 +32,12 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, host mi
 	if !t.startWriting(cluster) {
 		return
 	}
-	member := l.writable(m, host, cluster)
-	do := l.work(ctx, m, host, action, member)
+	member := l.writable(m, plan.Of(cluster))
+	do := l.work(ctx, m, plan, action, member)
 	l.beside(t.key, func() {
 		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless do returns
 		defer func() { l.wrote(ctx, t, cluster, err) }()
-		if !l.isStillGranted(ctx, t, m, cluster, member) {
+		if !l.isStillGranted(ctx, t, m, plan.Of(cluster), member) {
 			err = nil
 			return
 		}
@@ -68,26 +68,26 @@ func (l *loop) wrote(ctx context.Context, t *track, cluster migration.Cluster, e
 
 // work is what an action has to do, in the Veleros that m goes on with now; in is that
 // of the action's cluster.
-func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, host migration.Inventory, action migration.Action, in Member) func() error {
+func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, in Member) func() error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
 		return func() error { return l.createBackup(ctx, m, action, in) }
 	case migration.StartRestore:
-		source := l.member(m, host, action.Source)
+		source := l.member(m, plan.Of(action.Source))
 		return func() error { return l.startRestore(ctx, m, action, source, in) }
 	default:
 		return func() error { return fmt.Errorf("unknown action %T", action) }
 	}
 }
 
-// member is the way into the Velero of a cluster that m goes on with.
-func (l *loop) member(m *v1alpha1.Migrate, host migration.Inventory, c migration.Cluster) Member {
-	return l.Members.Member(m.Namespace, migration.VeleroOf(m, host, c))
+// member returns the way into the Velero of a cluster that m goes on with.
+func (l *loop) member(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
+	return l.Members.Member(m.Namespace, c.Velero())
 }
 
-// writable is the way into the Velero of a cluster that m goes on with, for an action.
-func (l *loop) writable(m *v1alpha1.Migrate, host migration.Inventory, c migration.Cluster) Member {
-	return wantedMember{l.member(m, host, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}
+// writable returns the way into the Velero of a cluster that m goes on with, for an action.
+func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
+	return wantedMember{l.member(m, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}
 }
 
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {

@@ -1,9 +1,9 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package driver makes migrations happen: it observes the host and the members,
-// asks package migration what that means and what is next, records the one and
-// does the other.
+// Package driver makes migrations happen: it resolves a Migrate's clusters to a plan,
+// checks which of them its requester may use, observes the members, has package migration
+// compute the status and the next actions, records the one and does the other.
 //
 // It is driven by watches: of the Migrates, of the host's fleets and clusters,
 // and, in every member that a live Migrate needs, of our Velero objects. One

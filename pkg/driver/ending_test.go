@@ -128,7 +128,7 @@ func TestNothingIsBegunForAMigrateThatIsGone(t *testing.T) {
 				l := newLoop(d.Config)
 				defer l.queue.ShutDown()
 				m := w.migrate()
-				source := l.writable(m, w.Observe("", nil), m1)
+				source := l.writable(m, migration.Resolve(m, w.Observe("", nil)).Of(m1))
 				remove(w)
 				backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
 				err := l.createBackup(t.Context(), m, migration.CreateBackup{Source: m1, Backup: backup}, source)

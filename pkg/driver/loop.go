@@ -235,16 +235,15 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 		return nil
 	}
 	t := l.track(key, m.UID)
-	host := l.Host.Observe(m.Namespace, &m.Spec)
-	l.authorize(ctx, t, m, host)
-	t.watch(migration.Veleros(m, host), func(v migration.Velero) Watch {
+	plan := l.authorize(ctx, t, m, migration.Resolve(m, l.Host.Observe(m.Namespace, &m.Spec)))
+	t.watch(plan.Veleros(), func(v migration.Velero) Watch {
 		return l.Members.Watch(key.Namespace, v, t.uid, func(uid types.UID) {
 			if uid == "" || uid == t.uid {
 				l.queue.Add(key)
 			}
 		})
 	})
-	seen := l.observe(ctx, t, m, host)
+	seen := l.observe(ctx, t, m, plan)
 	if m, err = l.record(ctx, t, m, seen); err != nil {
 		return err
 	}
@@ -301,7 +300,7 @@ func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migr
 		return apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("it has changed since it was observed"))
 	}
 	for _, action := range actions {
-		l.begin(ctx, t, m, seen.Host, action)
+		l.begin(ctx, t, m, seen.Plan, action)
 	}
 	return nil
 }

@@ -29,14 +29,13 @@ const askTimeout = 8 * time.Second
 
 // observe is what the open watches say of m, and what members were asked beside
 // them.
-func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, host migration.Inventory) migration.Observation {
-	seen := migration.Observation{Host: host, Members: map[migration.Cluster]migration.Member{}}
-	objects := migration.ObjectsOf(m, host)
+func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan) migration.Observation {
+	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
-		watch := t.watches[cluster]
-		member, ok := watch.Observe(objects[cluster])
+		watch, objects := t.watches[cluster], plan.Of(cluster).Objects
+		member, ok := watch.Observe(objects)
 		if ok && member.Err == nil {
-			member, ok = l.confirmed(ctx, t, m, watch.velero, objects[cluster], member)
+			member, ok = l.confirmed(ctx, t, m, watch.velero, objects, member)
 		}
 		if ok && member.Err == nil {
 			member.Diagnosis = l.diagnosis(ctx, t, m, watch.velero, member)
@@ -204,18 +203,15 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 
 // ask observes m by asking the host and then, all at once, the members.
 func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
-	seen := migration.Observation{
-		Host:    d.Host.Ask(ctx, m.Namespace, &m.Spec),
-		Members: map[migration.Cluster]migration.Member{},
-	}
-	d.authorize(ctx, m, seen.Host)
-	objects := migration.ObjectsOf(m, seen.Host)
+	plan := migration.Resolve(m, d.Host.Ask(ctx, m.Namespace, &m.Spec))
+	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.Unbegun()))
+	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	var mutex sync.Mutex
 	var group errgroup.Group
-	for _, v := range migration.Veleros(m, seen.Host) {
+	for _, v := range plan.Veleros() {
 		group.Go(func() error {
 			return recovery.Do(ctx, func() error {
-				said := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, objects[v.Cluster])
+				said := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, plan.Of(v.Cluster).Objects)
 				mutex.Lock()
 				defer mutex.Unlock()
 				seen.Members[v.Cluster] = said

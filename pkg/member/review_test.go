@@ -79,7 +79,7 @@ func reviewOf(filter v1alpha1.ResourceFilter, source bool) migration.Review {
 		Requester: &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}},
 		Policy:    &v1alpha1.MigratePolicy{ResourceFilter: &filter, NamespaceMapping: map[string]string{"a": "z"}},
 	}}
-	return migration.ReviewOf(m, migration.Party{Source: source})
+	return migration.ReviewOf(m, migration.ClusterPlan{Source: source})
 }
 
 func TestReview(t *testing.T) {
@@ -322,7 +322,7 @@ func TestReviewOfStatus(t *testing.T) {
 		server := newAPIServer(t)
 		server.setFault(v.ServeHTTP)
 		member := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
-		got, err := member.Review(t.Context(), migration.ReviewOf(m, migration.Party{Source: source}))
+		got, err := member.Review(t.Context(), migration.ReviewOf(m, migration.ClusterPlan{Source: source}))
 		if got != want || err != nil {
 			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)
 		}

@@ -21,13 +21,13 @@ func BenchmarkStatus(b *testing.B) {
 			}
 			s := newScene(nil, clusters...)
 			for _, c := range clusters {
-				s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
-				s.seen.Host.Clusters[c] = ClusterState{Ready: true}
+				s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
+				s.host.Clusters[c] = ClusterState{Ready: true}
 				s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 			}
 			s.restoring()
 			for b.Loop() {
-				Status(s.m, s.seen, s.now)
+				Status(s.m, s.observed(), s.now)
 			}
 		})
 	}

@@ -91,7 +91,7 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 				s.with(m2, func(m *Member) { m.WriteErr = errors.New(hostile) })
 			},
 			"the host": func(s *scene) {
-				s.seen.Host.Clusters[m1] = ClusterState{Ready: true, Access: Access{Refusal: hostile}}
+				s.access[m1] = Access{Refusal: hostile}
 			},
 		} {
 			s := newScene(t, m2)

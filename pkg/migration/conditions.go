@@ -54,14 +54,14 @@ func InitialConditions(generation int64, created metav1.Time) []metav1.Condition
 // notStalled is said while nothing is stalled.
 const notStalled = "No part is past its progress deadline."
 
-func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, waiting state, now time.Time) {
+func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, now time.Time) {
 	set := func(kind string, value metav1.ConditionStatus, s state) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
 			Type: kind, Status: value, Reason: s.reason, Message: Shorten(s.message, maxMessageLength),
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	story := storyOf(m, status, waiting)
+	story := storyOf(m, status, seen.Plan.waiting)
 	phase := state{string(status.Phase), story.message}
 
 	set(v1alpha1.ConditionReady, conditionOf(status.Phase == v1alpha1.MigratePhaseCompleted), story)

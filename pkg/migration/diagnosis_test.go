@@ -213,7 +213,7 @@ func TestRoundsAreNoProgress(t *testing.T) {
 // nobody asked whether its cluster may be used, so that is not known when it is gone.
 func TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew(t *testing.T) {
 	s := newScene(t, m2).restoring()
-	s.seen.Host.Clusters[m2] = ClusterState{Ready: true}
+	s.access[m2] = Access{}
 	s.with(m2, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
 		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}

@@ -25,9 +25,9 @@ func TestEvents(t *testing.T) {
 			told = append(told, e.Type+" "+cluster+" "+e.Reason)
 		}
 	}
-	s.seen.Host.SourceFleet.Found = false
+	s.host.SourceFleet.Found = false
 	tell(func() { s.record() })
-	s.seen.Host.SourceFleet.Found = true
+	s.host.SourceFleet.Found = true
 	tell(func() { s.record() })
 	s.next()
 	tell(func() { s.record() })
@@ -87,7 +87,7 @@ func FuzzStatus(f *testing.F) {
 			before := s.m.Status.DeepCopy()
 			switch random.IntN(10) {
 			case 0:
-				s.seen.Host.SourceFleet.Found = !s.seen.Host.SourceFleet.Found
+				s.host.SourceFleet.Found = !s.host.SourceFleet.Found
 			case 1:
 				s.with([]Cluster{m1, m2, m3}[random.IntN(3)], func(m *Member) {
 					if m.Err = nil; random.IntN(2) == 0 {
@@ -119,7 +119,7 @@ func FuzzStatus(f *testing.F) {
 			if IsTerminal(before.Phase) && Compare(before, &s.m.Status) != Unchanged {
 				t.Fatalf("the end has changed: %+v to %+v", before, s.m.Status)
 			}
-			if again := Status(s.m, s.seen, s.now); Compare(&s.m.Status, &again) != Unchanged {
+			if again := Status(s.m, s.observed(), s.now); Compare(&s.m.Status, &again) != Unchanged {
 				t.Fatalf("the same observation gives two statuses:\n%s", cmp.Diff(s.m.Status, again))
 			}
 		}

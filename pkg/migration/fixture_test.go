@@ -5,6 +5,7 @@ package migration
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ var (
 	start   = time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	errDown = errors.New("connection refused")
 
-	usableState = ClusterState{Ready: true, VeleroNamespace: "velero", Access: Access{Granted: true}}
+	usableState = ClusterState{Ready: true, VeleroNamespace: "velero"}
 
 	m1 = Cluster{KindAttachedCluster, "m1"}
 	m2 = Cluster{KindAttachedCluster, "m2"}
@@ -34,8 +35,11 @@ var (
 type scene struct {
 	t    *testing.T
 	m    *v1alpha1.Migrate
-	seen Observation
-	now  time.Time
+	host Inventory
+	// access is to the clusters in it; to all others it is granted.
+	access map[Cluster]Access
+	seen   Observation
+	now    time.Time
 }
 
 func newScene(t *testing.T, targets ...Cluster) *scene {
@@ -53,13 +57,12 @@ func newScene(t *testing.T, targets ...Cluster) *scene {
 				TargetCluster: v1alpha1.Destination{Fleet: "quickstart", Clusters: references(targets...)},
 			},
 		},
-		seen: Observation{
-			Host: Inventory{
-				SourceFleet: fleet, TargetFleet: fleet,
-				Clusters: map[Cluster]ClusterState{m1: usableState, m2: usableState, m3: usableState},
-			},
-			Members: map[Cluster]Member{},
+		host: Inventory{
+			SourceFleet: fleet, TargetFleet: fleet,
+			Clusters: map[Cluster]ClusterState{m1: usableState, m2: usableState, m3: usableState},
 		},
+		access: map[Cluster]Access{},
+		seen:   Observation{Members: map[Cluster]Member{}},
 	}
 	for _, c := range fleet.Members {
 		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
@@ -94,15 +97,31 @@ func (s *scene) with(c Cluster, change func(*Member)) *scene {
 	return s
 }
 
+// plan returns the plan of the Migrate.
+func (s *scene) plan() Plan {
+	access := map[Cluster]Access{}
+	for c := range s.host.Clusters {
+		access[c] = Access{Granted: true}
+	}
+	maps.Copy(access, s.access)
+	return Resolve(s.m, s.host).WithAccess(access)
+}
+
+// observed returns what is seen, with the plan of the Migrate.
+func (s *scene) observed() Observation {
+	s.seen.Plan = s.plan()
+	return s.seen
+}
+
 // record records the status as it is computed now and returns it.
 func (s *scene) record() v1alpha1.MigrateStatus {
-	s.m.Status = Status(s.m, s.seen, s.now)
+	s.m.Status = Status(s.m, s.observed(), s.now)
 	return s.m.Status
 }
 
 // next is what is to be done now; each action is done at once in the scene.
 func (s *scene) next() []Action {
-	actions := Next(s.m, s.seen)
+	actions := Next(s.m, s.observed())
 	for _, action := range actions {
 		switch a := action.(type) {
 		case CreateBackup:
@@ -180,7 +199,7 @@ func (s *scene) condition(kind string) metav1.Condition {
 
 func (s *scene) wantNothingToDo() {
 	s.t.Helper()
-	if actions := Next(s.m, s.seen); len(actions) > 0 {
+	if actions := Next(s.m, s.observed()); len(actions) > 0 {
 		s.t.Errorf("wants to do %+v, want nothing", actions)
 	}
 }

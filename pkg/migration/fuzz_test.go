@@ -55,7 +55,7 @@ func FuzzStatusOfAnything(f *testing.F) {
 		}
 		for range 6 {
 			if shape&8 == 0 {
-				fill.Fill(&s.seen.Host.SourceFleet)
+				fill.Fill(&s.host.SourceFleet)
 			}
 			for c := range s.seen.Members {
 				var said Member
@@ -63,17 +63,17 @@ func FuzzStatusOfAnything(f *testing.F) {
 				s.seen.Members[c] = said
 			}
 			before := *s.m.Status.DeepCopy()
-			after := Status(s.m, s.seen, s.now)
+			after := Status(s.m, s.observed(), s.now)
 			if IsTerminal(before.Phase) {
 				if diff := cmp.Diff(before, after); diff != "" {
 					t.Fatalf("an end that changed (-before +after)\n%s", diff)
 				}
 			}
 			wantBounded(t, after)
-			if actions := Next(s.m, s.seen); IsTerminal(before.Phase) && len(actions) > 0 {
+			if actions := Next(s.m, s.observed()); IsTerminal(before.Phase) && len(actions) > 0 {
 				t.Fatalf("something to do after the end: %v", actions)
 			}
-			Veleros(s.m, s.seen.Host)
+			s.plan().Veleros()
 			s.m.Status = after
 			s.now = s.now.Add(time.Minute)
 		}
@@ -127,8 +127,8 @@ func largestStatus(t *testing.T, much string) {
 	}
 	s := newScene(t, targets...)
 	for _, c := range targets {
-		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, c)
-		s.seen.Host.Clusters[c] = ClusterState{Ready: true, Access: Access{Granted: true}}
+		s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
+		s.host.Clusters[c] = ClusterState{Ready: true}
 		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
 	}
 	s.restoring()
@@ -154,14 +154,14 @@ func largestStatus(t *testing.T, much string) {
 func TestTooManyTargets(t *testing.T) {
 	s := newScene(t)
 	for i := range backup.MaxClusters - 1 {
-		s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
+		s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
 	}
 	s.record()
 	s.wantPhase("Pending")
 	s.wantCondition("Ready", "False", "TooManyTargets")
 
-	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:] // m1, the source, may be in it or not
-	s.seen.Host.TargetFleet.Members = s.seen.Host.TargetFleet.Members[1:]
+	s.host.TargetFleet.Members = s.host.TargetFleet.Members[1:] // m1, the source, may be in it or not
+	s.host.TargetFleet.Members = s.host.TargetFleet.Members[1:]
 	if status := s.record(); len(status.TargetClusterStatus) != backup.MaxClusters {
 		t.Errorf("got %d targets", len(status.TargetClusterStatus))
 	}

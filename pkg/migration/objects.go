@@ -29,27 +29,6 @@ type Objects struct {
 	Restore string
 }
 
-// ObjectsOf returns what identifies m's objects in each of its clusters: by their
-// recorded names, or else by those that they will be given.
-func ObjectsOf(m *v1alpha1.Migrate, host Inventory) map[Cluster]Objects {
-	status := *m.Status.DeepCopy()
-	if !IsTerminal(status.Phase) {
-		resolve(m, &status, host)
-	}
-	source := status.SourceClusterStatus
-	if source == nil {
-		return nil
-	}
-	backup := orElse(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
-	objects := map[Cluster]Objects{ClusterOf(source.ClusterPart): {UID: m.UID, Backup: backup}}
-	for _, t := range status.TargetClusterStatus {
-		objects[ClusterOf(t.ClusterPart)] = Objects{
-			UID: m.UID, Backup: backup, Restore: orElse(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m)),
-		}
-	}
-	return objects
-}
-
 // Pick notes in seen which of a cluster's Backups and Restores are the Migrate's, and
 // which others carry its label. Those of other Migrates are passed over.
 func (o Objects) Pick(seen *Member, backups []*velerov1.Backup, restores []*velerov1.Restore) {

@@ -38,8 +38,8 @@ type Velero struct {
 
 // Observation is all that is known of the world outside for one Migrate.
 type Observation struct {
-	// Host is what the host says of the fleets and clusters.
-	Host Inventory
+	// Plan has the clusters, as they are resolved for the sync or the live read.
+	Plan Plan
 	// Members is what each member cluster says. A cluster that is not in it has
 	// not been asked yet.
 	Members map[Cluster]Member
@@ -66,22 +66,20 @@ type Fleet struct {
 
 // ClusterState is what the host says of one cluster that exists.
 type ClusterState struct {
-	// Ready says that the cluster may be used.
+	// Ready says that the cluster can be used.
 	Ready bool
 	// VeleroNamespace is where its Velero is said to be.
 	VeleroNamespace string
-	// Access says whether who created the Migrate may use it.
-	Access Access
 }
 
-// Access says whether who created a Migrate may have it act in a cluster. The zero
+// Access says whether the requester of a Migrate may have it act in a cluster. The zero
 // Access is one that is not known yet.
 type Access struct {
 	// Granted says that they may.
 	Granted bool
 	// Refusal says why they may not, for a person.
 	Refusal string
-	// Err is why it can't be found out.
+	// Err is why it can't be checked.
 	Err error
 }
 

@@ -22,7 +22,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	if m.DeletionTimestamp != nil {
 		return beingDeleted(), false
 	}
-	member, s, ok := reach(source.ClusterPart, seen.Host.SourceFleet, seen)
+	member, s, ok := reach(source.ClusterPart, seen)
 	if !ok {
 		return s, false
 	}
@@ -168,7 +168,7 @@ type sharedLocation struct {
 // receivingLocation is where a target finds what the source's Backup writes; not
 // ok where the target can't be used now or provably has no such storage.
 func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
-	member, s, ok := reach(target, seen.Host.TargetFleet, seen)
+	member, s, ok := reach(target, seen)
 	if !ok {
 		return sharedLocation{}, s, false
 	}
@@ -189,9 +189,9 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 
 // reach is what a member says; not ok where it may not be used or can't be
 // asked.
-func reach(part v1alpha1.ClusterPart, fleet Fleet, seen Observation) (Member, state, bool) {
+func reach(part v1alpha1.ClusterPart, seen Observation) (Member, state, bool) {
 	cluster := ClusterOf(part)
-	if s, ok := usable(cluster, fleet, seen.Host); !ok {
+	if s, ok := seen.Plan.Of(cluster).usable(); !ok {
 		return Member{}, s, false
 	}
 	member, asked := seen.Members[cluster]

@@ -18,113 +18,46 @@ func CompareClusters(a, b Cluster) int {
 	return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
 }
 
-// Veleros are those that m needs to hear of now: of the parts that have not
-// ended, of those clusters that may be used or that hold something of m's
-// already.
-func Veleros(m *v1alpha1.Migrate, host Inventory) []Velero {
-	if IsTerminal(m.Status.Phase) {
-		return nil
-	}
-	status := *m.Status.DeepCopy()
-	resolve(m, &status, host)
-	source := status.SourceClusterStatus
-	if source == nil {
-		return nil
-	}
-	var veleros []Velero
-	add := func(c Cluster, f Fleet, begun bool) {
-		if _, ok := usable(c, f, host); ok || begun {
-			veleros = append(veleros, VeleroOf(m, host, c))
-		}
-	}
-	add(ClusterOf(source.ClusterPart), host.SourceFleet, source.BackupStatusInCluster != nil)
-	for _, t := range status.TargetClusterStatus {
-		if !IsTerminal(t.Phase) {
-			add(ClusterOf(t.ClusterPart), host.TargetFleet, t.RestoreStatusInCluster != nil)
-		}
-	}
-	return veleros
+// resolution is which clusters a migration is between, or why they can't be resolved.
+type resolution struct {
+	source  Cluster
+	targets []Cluster
+	// waiting is what is waited for; zero if the clusters are resolved.
+	waiting state
+	// asRecorded says that the clusters are those that are recorded, if any are.
+	asRecorded bool
 }
 
-// VeleroOf is the Velero of a cluster that m goes on with: the one with which it began
-// there; before that, the one that the host names. Its namespace is empty if neither is
-// known.
-func VeleroOf(m *v1alpha1.Migrate, host Inventory, c Cluster) Velero {
-	if part := partOf(&m.Status, c); part != nil && part.VeleroNamespace != "" {
-		return Velero{c, part.VeleroNamespace}
-	}
-	return Velero{c, host.Clusters[c].VeleroNamespace}
-}
-
-// Party is a cluster that takes part in a migration, with what of the spec means it.
-type Party struct {
-	Cluster     Cluster
-	Destination v1alpha1.Destination
-	// Source says that it is the source, not a target.
-	Source bool
-}
-
-// Unbegun are the parties in whose clusters nothing of m's exists yet: before
-// anything does, who created m must be known to be allowed to use them.
-func Unbegun(m *v1alpha1.Migrate, host Inventory) []Party {
-	if IsTerminal(m.Status.Phase) {
-		return nil
-	}
-	status := *m.Status.DeepCopy()
-	resolve(m, &status, host)
-	var parties []Party
-	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster == nil && !IsTerminal(source.Phase) {
-		parties = append(parties, Party{ClusterOf(source.ClusterPart), m.Spec.SourceCluster, true})
-	}
-	for _, t := range status.TargetClusterStatus {
-		if t.RestoreStatusInCluster == nil && !IsTerminal(t.Phase) {
-			parties = append(parties, Party{ClusterOf(t.ClusterPart), m.Spec.TargetCluster, false})
-		}
-	}
-	return parties
-}
-
-// PartyOf is the party whose cluster is recorded as the source or as a target.
-func PartyOf(m *v1alpha1.Migrate, c Cluster) Party {
-	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
-		return Party{c, m.Spec.SourceCluster, true}
-	}
-	return Party{c, m.Spec.TargetCluster, false}
-}
-
-// WasUsable says whether it is recorded that a cluster could be used: its part waits
-// for something that is only looked at in a cluster that can.
-func WasUsable(m *v1alpha1.Migrate, c Cluster) bool {
-	part := partOf(&m.Status, c)
-	return part != nil && !slices.Contains([]string{
-		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
-		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
-		ReasonAccessReviewFailed,
-	}, part.Reason)
-}
-
-// resolve finds the source and the targets and sets their parts, unless the
-// recorded ones are pinned. Where it can't, it says what is waited for and leaves
-// no parts.
-func resolve(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, host Inventory) state {
-	if IsPinned(status) {
-		return state{}
+// resolve returns the source and the targets. Recorded ones that are pinned stay, and so
+// does what is recorded while the host can't be asked.
+func resolve(m *v1alpha1.Migrate, host Inventory) resolution {
+	if IsTerminal(m.Status.Phase) || IsPinned(&m.Status) {
+		return resolution{asRecorded: true}
 	}
 	if host.Err != nil {
-		return hostUnreachable(host.Err)
+		return resolution{asRecorded: true, waiting: hostUnreachable(host.Err)}
 	}
 	source, waiting := resolveSource(m, host)
 	if waiting != (state{}) {
-		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
-		return waiting
+		return resolution{waiting: waiting}
 	}
 	targets, waiting := resolveTargets(m, source, host)
 	if waiting != (state{}) {
-		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
-		return waiting
+		return resolution{waiting: waiting}
 	}
-	setParts(status, source, targets)
-	return state{}
+	return resolution{source: source, targets: targets}
+}
+
+// apply makes the clusters of a status the resolved ones: none while they can't be
+// resolved. It replaces what the status points to and changes nothing in it.
+func (r resolution) apply(status *v1alpha1.MigrateStatus) {
+	switch {
+	case r.asRecorded:
+	case r.waiting != state{}:
+		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
+	default:
+		setParts(status, r.source, r.targets)
+	}
 }
 
 func resolveSource(m *v1alpha1.Migrate, host Inventory) (Cluster, state) {
@@ -171,30 +104,32 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 	return slices.Compact(members), state{}
 }
 
-// usable says whether something may be begun in a cluster, and if not, why.
-func usable(c Cluster, f Fleet, host Inventory) (state, bool) {
+// unready returns why the host has nothing begun in a cluster; zero if it allows it.
+func unready(c Cluster, f Fleet, host Inventory) state {
 	switch cluster, exists := host.Clusters[c]; {
 	case host.Err != nil:
-		return hostUnreachable(host.Err), false
+		return hostUnreachable(host.Err)
 	case !f.Found || !slices.Contains(f.Members, c):
 		return state{ReasonClusterNotInFleet, fmt.Sprintf(
-			"%s %s is not a member of the fleet; waiting for it to join.", c.Kind, c.Name)}, false
+			"%s %s is not a member of the fleet; waiting for it to join.", c.Kind, c.Name)}
 	case !exists:
 		return state{ReasonClusterNotFound, fmt.Sprintf(
-			"%s %s does not exist; waiting for it to be created.", c.Kind, c.Name)}, false
+			"%s %s does not exist; waiting for it to be created.", c.Kind, c.Name)}
 	case !cluster.Ready:
 		return state{ReasonClusterNotReady, fmt.Sprintf(
-			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}, false
-	case cluster.Access.Refusal != "":
-		return state{ReasonClusterNotAuthorized, fmt.Sprintf(
-			"%s %s may not be used, waiting for the permission: %s.", c.Kind, c.Name, cluster.Access.Refusal)}, false
-	case cluster.Access.Err != nil:
-		return state{ReasonAccessReviewFailed, fmt.Sprintf(
-			"It can't be found out whether %s %s may be used, trying again: %v", c.Kind, c.Name, cluster.Access.Err)}, false
-	case !cluster.Access.Granted:
-		return state{ReasonConnecting, fmt.Sprintf("Asking whether %s %s may be used.", c.Kind, c.Name)}, false
+			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}
 	}
-	return state{}, true
+	return state{}
+}
+
+// wasUsable reports whether a recorded cluster status waits for something that is only
+// looked at in a cluster that may be used.
+func wasUsable(part v1alpha1.ClusterPart) bool {
+	return !slices.Contains([]string{
+		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
+		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
+		ReasonAccessReviewFailed,
+	}, part.Reason)
 }
 
 func named(d v1alpha1.Destination) []Cluster {

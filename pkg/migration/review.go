@@ -54,8 +54,8 @@ func (r Review) HostIdentity() string {
 	return ""
 }
 
-// ReviewOf returns the review for a party of m.
-func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
+// ReviewOf returns the review for a cluster of m.
+func ReviewOf(m *v1alpha1.Migrate, c ClusterPlan) Review {
 	var filter v1alpha1.ResourceFilter
 	var mapping map[string]string
 	if policy := m.Spec.Policy; policy != nil {
@@ -64,11 +64,11 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 			filter = *policy.ResourceFilter
 		}
 	}
-	r := Review{Verbs: []string{"get", "list"}, Target: !p.Source, filter: filter}
+	r := Review{Verbs: []string{"get", "list"}, Target: !c.Source, filter: filter}
 	if m.Spec.Requester != nil {
 		r.Requester = *m.Spec.Requester
 	}
-	if !p.Source {
+	if !c.Source {
 		r.Verbs = []string{"create"}
 		if policy := m.Spec.Policy; policy != nil && policy.MigrateStatus != nil {
 			r.status = policy.MigrateStatus
@@ -78,14 +78,13 @@ func ReviewOf(m *v1alpha1.Migrate, p Party) Review {
 		return r
 	}
 	for _, namespace := range filter.IncludedNamespaces {
-		if to, mapped := mapping[namespace]; mapped && !p.Source {
+		if to, mapped := mapping[namespace]; mapped && !c.Source {
 			namespace = to
 		}
 		r.Namespaces = append(r.Namespaces, namespace)
 	}
 	return r
 }
-
 
 // NeedsDiscovery reports whether Select depends on the resources of the member.
 func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }

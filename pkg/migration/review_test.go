@@ -37,7 +37,7 @@ func TestReviewOf(t *testing.T) {
 			m := newScene(t, m2).m
 			m.Spec.Requester = &v1alpha1.Requester{Username: "jane", Groups: []string{"shop"}}
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter, NamespaceMapping: tt.mapping}
-			source, target := ReviewOf(m, Party{Source: true}), ReviewOf(m, Party{})
+			source, target := ReviewOf(m, ClusterPlan{Source: true}), ReviewOf(m, ClusterPlan{})
 			got := []string{strings.Join(source.Verbs, " "), strings.Join(source.Namespaces, " "), strings.Join(target.Verbs, " "), strings.Join(target.Namespaces, " ")}
 			if diff := cmp.Diff([]string{"get list", tt.source, "create", tt.target}, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -49,7 +49,7 @@ func TestReviewOf(t *testing.T) {
 			}
 		})
 	}
-	if got := ReviewOf(newScene(t, m2).m, Party{}); got.Requester.Username != "" {
+	if got := ReviewOf(newScene(t, m2).m, ClusterPlan{}); got.Requester.Username != "" {
 		t.Errorf("nobody is recorded, and the review is about %s", got.Requester.Username)
 	}
 }
@@ -70,8 +70,8 @@ var resources = map[string]velero.Resource{
 
 func TestSelect(t *testing.T) {
 	const (
-		everything    = "*.* namespaces"
-		ofTheCluster  = "all of the cluster"
+		everything   = "*.* namespaces"
+		ofTheCluster = "all of the cluster"
 	)
 	in := []string{"a"}
 	for _, tt := range []struct {
@@ -123,7 +123,7 @@ func TestSelect(t *testing.T) {
 					want = slices.DeleteFunc(want, func(name string) bool { return name == "events" || name == "nodes" })
 				}
 				got := strings.Fields(ofTheCluster)
-				if selected, less := ReviewOf(m, Party{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
+				if selected, less := ReviewOf(m, ClusterPlan{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
 					got = namesOf(selected)
 				}
 				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
@@ -155,7 +155,7 @@ func TestSelectStatus(t *testing.T) {
 			m := newScene(t, m2).m
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter, MigrateStatus: tt.status}
 			all := slices.Collect(maps.Values(resources))
-			r := ReviewOf(m, Party{})
+			r := ReviewOf(m, ClusterPlan{})
 			selected, _ := r.Select(all)
 			if diff := cmp.Diff(strings.Fields(tt.want), namesOf(r.SelectStatus(selected, all)), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -175,104 +175,4 @@ func namesOf(resources []velero.Resource) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// halfBegun is a scene in which one target is restoring and the other one refused.
-func halfBegun(t *testing.T) *scene {
-	s := newScene(t, m2, m3)
-	s.seen.Host.Clusters[m3] = ClusterState{Ready: true, Access: Access{Refusal: "no"}}
-	s.restoring()
-	return s
-}
-
-func TestUnbegun(t *testing.T) {
-	destination := newScene(t, m2).m.Spec
-	for _, tt := range []struct {
-		name  string
-		scene func() *scene
-		want  []Party
-	}{
-		{"nothing is resolved", func() *scene {
-			s := newScene(t, m2)
-			s.seen.Host.SourceFleet = Fleet{}
-			return s
-		}, nil},
-		{"before the start", func() *scene { return newScene(t, m2) }, []Party{{m1, destination.SourceCluster, true}, {m2, destination.TargetCluster, false}}},
-		{"recorded and not made", func() *scene {
-			s := newScene(t, m2)
-			s.record()
-			return s
-		}, []Party{{m1, destination.SourceCluster, true}, {m2, destination.TargetCluster, false}}},
-		{"the Backup is made", func() *scene { return newScene(t, m2).begun() }, []Party{{m2, destination.TargetCluster, false}}},
-		{"one Restore is made", func() *scene { return halfBegun(t) }, []Party{{m3, halfBegun(t).m.Spec.TargetCluster, false}}},
-		{"the end", func() *scene {
-			s := newScene(t, m2)
-			s.restoring()
-			return s.restore(m2, "Completed")
-		}, nil},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := tt.scene()
-			got := Unbegun(s.m, s.seen.Host)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-			for _, p := range got {
-				if recorded := s.m.Status.SourceClusterStatus != nil; recorded && PartyOf(s.m, p.Cluster).Source != p.Source {
-					t.Errorf("%s is taken for the other", p.Cluster.Name)
-				}
-			}
-		})
-	}
-}
-
-// TestAccess gives a target every access, and sees that nothing is begun without one
-// that is granted, and what is told.
-func TestAccess(t *testing.T) {
-	for _, tt := range []struct {
-		name            string
-		access          Access
-		reason, message string
-		usable          bool
-	}{
-		{"granted", Access{Granted: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
-		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
-		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
-		{"an error", Access{Err: errDown}, "AccessReviewFailed", "It can't be found out whether AttachedCluster m2 may be used, trying again: connection refused", false},
-		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, m2).begun()
-			s.seen.Host.Clusters[m2] = ClusterState{Ready: true, Access: tt.access}
-			s.backup("Completed", 5)
-			part := s.m.Status.TargetClusterStatus[0].ClusterPart
-			if part.Reason != tt.reason || part.Message != tt.message {
-				t.Errorf("told is %s: %s", part.Reason, part.Message)
-			}
-			if actions := Next(s.m, s.seen); (len(actions) == 1) != tt.usable {
-				t.Errorf("wants to do %+v", actions)
-			}
-			if got := slices.Contains(Veleros(s.m, s.seen.Host), Velero{m2, s.seen.Host.Clusters[m2].VeleroNamespace}); got != tt.usable {
-				t.Errorf("watches the target: %v", got)
-			}
-		})
-	}
-}
-
-func TestWasUsable(t *testing.T) {
-	for reason, want := range map[string]bool{
-		"": false, "Connecting": false, "HostUnreachable": false, "FleetNotFound": false, "ClusterNotInFleet": false,
-		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false, "AccessReviewFailed": false,
-		"MemberUnreachable": true, "StorageUnavailable": true, "WaitingForBackup": true, "BackupStarting": true, "NoTargetReady": true,
-	} {
-		s := newScene(t, m2)
-		s.record()
-		s.m.Status.TargetClusterStatus[0].Reason = reason
-		if got := WasUsable(s.m, m2); got != want {
-			t.Errorf("%q: %v, want %v", reason, got, want)
-		}
-	}
-	if WasUsable(newScene(t, m2).m, m2) {
-		t.Error("nothing is recorded")
-	}
 }

@@ -16,8 +16,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Status is the status of m: what is recorded in it, brought up to date with
-// what is observed. A recorded terminal phase is returned as it is.
+// Status returns the status of m: what is recorded in it, brought up to date with
+// what is observed. The plan is that of m. A recorded terminal phase is returned as it is.
 func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
 	return statusOf(m, seen, now, false)
 }
@@ -37,7 +37,7 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 	}
 	status.ObservedGeneration = m.Generation
 
-	waiting := resolve(m, &status, seen.Host)
+	seen.Plan.apply(&status)
 	if source := status.SourceClusterStatus; source != nil {
 		recorded := *source
 		observeSource(m, source, status.TargetClusterStatus, seen, now)
@@ -57,7 +57,7 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 		boundParts(&status)
 	}
 	status.Phase = overallPhase(&status)
-	setConditions(m, &status, seen, waiting, now)
+	setConditions(m, &status, seen, now)
 	return status
 }
 
@@ -99,7 +99,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
 		setUnreachable(part, member)
 	case member.Backup != nil:
-		settleVelero(part, seen.Host)
+		settleVelero(part, seen.Plan)
 		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
 		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
@@ -111,7 +111,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
 		if ready {
-			settleVelero(part, seen.Host)
+			settleVelero(part, seen.Plan)
 			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
 		}
 		setPending(part, state)
@@ -140,7 +140,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		}
 		setPending(part, state)
 	case member.Restore != nil:
-		settleVelero(part, seen.Host)
+		settleVelero(part, seen.Plan)
 		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
 		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
@@ -158,7 +158,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	default:
 		state, ready := targetReadiness(m, target, source, seen)
 		if ready {
-			settleVelero(part, seen.Host)
+			settleVelero(part, seen.Plan)
 		}
 		setPending(part, state)
 	}
@@ -205,9 +205,9 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 }
 
 // settleVelero notes, once and for all, which Velero of its cluster a part goes on with.
-func settleVelero(part *v1alpha1.ClusterPart, host Inventory) {
+func settleVelero(part *v1alpha1.ClusterPart, plan Plan) {
 	if part.VeleroNamespace == "" {
-		part.VeleroNamespace = host.Clusters[ClusterOf(*part)].VeleroNamespace
+		part.VeleroNamespace = plan.Of(ClusterOf(*part)).VeleroNamespace
 	}
 }
 

@@ -77,12 +77,12 @@ func TestWaitingToBegin(t *testing.T) {
 		change  func(*scene)
 		reason  string
 	}{
-		{"host can't be asked", []Cluster{m2}, func(s *scene) { s.seen.Host.Err = errDown }, "HostUnreachable"},
-		{"source fleet missing", []Cluster{m2}, func(s *scene) { s.seen.Host.SourceFleet = Fleet{} }, "FleetNotFound"},
-		{"target fleet missing", []Cluster{m2}, func(s *scene) { s.seen.Host.TargetFleet = Fleet{} }, "FleetNotFound"},
-		{"source not in fleet", []Cluster{m2}, func(s *scene) { s.seen.Host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
-		{"source missing", []Cluster{m2}, func(s *scene) { delete(s.seen.Host.Clusters, m1) }, "ClusterNotFound"},
-		{"source not ready", []Cluster{m2}, func(s *scene) { s.seen.Host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
+		{"host can't be asked", []Cluster{m2}, func(s *scene) { s.host.Err = errDown }, "HostUnreachable"},
+		{"source fleet missing", []Cluster{m2}, func(s *scene) { s.host.SourceFleet = Fleet{} }, "FleetNotFound"},
+		{"target fleet missing", []Cluster{m2}, func(s *scene) { s.host.TargetFleet = Fleet{} }, "FleetNotFound"},
+		{"source not in fleet", []Cluster{m2}, func(s *scene) { s.host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
+		{"source missing", []Cluster{m2}, func(s *scene) { delete(s.host.Clusters, m1) }, "ClusterNotFound"},
+		{"source not ready", []Cluster{m2}, func(s *scene) { s.host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
 		{"source not asked", []Cluster{m2}, func(s *scene) { delete(s.seen.Members, m1) }, "Connecting"},
 		{"source down", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
 		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *scene) {
@@ -115,11 +115,11 @@ func TestWaitingToBegin(t *testing.T) {
 				s.with(c, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{bucket("other")} })
 			}
 		}, "NoTargetReady"},
-		{"a fleet of the source alone", nil, func(s *scene) { s.seen.Host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
+		{"a fleet of the source alone", nil, func(s *scene) { s.host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
 		{"several sources", []Cluster{m2}, func(s *scene) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
 		{"the source resolves to a target", []Cluster{m2}, func(s *scene) {
 			s.m.Spec.SourceCluster.Clusters = nil
-			s.seen.Host.SourceFleet.Members = []Cluster{m2}
+			s.host.SourceFleet.Members = []Cluster{m2}
 		}, "SourceIsTarget"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
 
 func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 	s := newScene(t)
-	s.seen.Host.TargetFleet.Members = []Cluster{m3, m1, m2}
+	s.host.TargetFleet.Members = []Cluster{m3, m1, m2}
 	s.record()
 	want := []string{"m2", "m3"}
 	for i, target := range s.m.Status.TargetClusterStatus {
@@ -176,7 +176,7 @@ func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 
 	// What joins after the start is no target.
 	s.begun()
-	s.seen.Host.TargetFleet.Members = append(s.seen.Host.TargetFleet.Members, Cluster{KindAttachedCluster, "m4"})
+	s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, Cluster{KindAttachedCluster, "m4"})
 	if n := len(s.record().TargetClusterStatus); n != 2 {
 		t.Errorf("%d targets, want the 2 that were there at the start", n)
 	}
@@ -255,7 +255,7 @@ func TestTheEndIsTheEnd(t *testing.T) {
 	for name, change := range map[string]func(*scene){
 		"objects gone":   func(s *scene) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
 		"members down":   func(s *scene) { s.with(m2, func(m *Member) { m.Err = errDown }) },
-		"fleet gone":     func(s *scene) { s.seen.Host = Inventory{} },
+		"fleet gone":     func(s *scene) { s.host = Inventory{} },
 		"restore failed": func(s *scene) { s.restore(m2, velerov1.RestorePhaseFailed) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +263,7 @@ func TestTheEndIsTheEnd(t *testing.T) {
 			end := s.m.Status.DeepCopy()
 			change(s)
 			s.now = s.now.Add(time.Hour)
-			if got := Status(s.m, s.seen, s.now); Compare(end, &got) != Unchanged {
+			if got := Status(s.m, s.observed(), s.now); Compare(end, &got) != Unchanged {
 				t.Errorf("the recorded end has changed: %+v", got)
 			}
 			s.wantNothingToDo()
@@ -533,7 +533,7 @@ func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
 
 func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
 	s := newScene(t, m2)
-	s.seen.Host.SourceFleet = Fleet{}
+	s.host.SourceFleet = Fleet{}
 	s.m.Spec.ProgressDeadlineSeconds = new(int32(60))
 	s.now = start.Add(time.Minute)
 	s.record()
@@ -587,12 +587,12 @@ func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, m2).begun()
 			test.end(s)
-			live := LiveStatus(s.m, s.seen, s.now)
+			live := LiveStatus(s.m, s.observed(), s.now)
 			if part := test.part(&live); live.Phase != test.before || part.Phase != test.of || !strings.HasPrefix(part.Message, test.message) {
 				t.Errorf("before: the whole is %s, the part %s: %q", live.Phase, part.Phase, part.Message)
 			}
 			s.record()
-			if live = LiveStatus(s.m, s.seen, s.now); live.Phase != test.after {
+			if live = LiveStatus(s.m, s.observed(), s.now); live.Phase != test.after {
 				t.Errorf("after: %s, want %s", live.Phase, test.after)
 			}
 		})

@@ -15,15 +15,15 @@ func TestAPartStaysWithTheVeleroThatItBeganWith(t *testing.T) {
 	s := newScene(t, m2)
 	names := func(namespace string) {
 		for _, c := range []Cluster{m1, m2} {
-			state := s.seen.Host.Clusters[c]
+			state := s.host.Clusters[c]
 			state.VeleroNamespace = namespace
-			s.seen.Host.Clusters[c] = state
+			s.host.Clusters[c] = state
 		}
 	}
 	want := func(when, source, target string) {
 		t.Helper()
 		veleros := []Velero{{m1, source}, {m2, target}}
-		if got := Veleros(s.m, s.seen.Host); !slices.Equal(got, veleros) {
+		if got := s.plan().Veleros(); !slices.Equal(got, veleros) {
 			t.Errorf("%s: %v, want %v", when, got, veleros)
 		}
 	}
@@ -38,7 +38,7 @@ func TestAPartStaysWithTheVeleroThatItBeganWith(t *testing.T) {
 	s.backup(velerov1.BackupPhaseCompleted, 3)
 	names("nowhere")
 	want("when the Restore is begun", "backups", "elsewhere")
-	if got := VeleroOf(s.m, Inventory{}, m2); got != (Velero{m2, "elsewhere"}) {
+	if got := Resolve(s.m, Inventory{}).Of(m2).Velero(); got != (Velero{m2, "elsewhere"}) {
 		t.Errorf("while the host can't be asked: %v", got)
 	}
 }

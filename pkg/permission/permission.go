@@ -100,7 +100,7 @@ func (c *Checker) deniedOfEach(ctx context.Context, u user.Info, objects []Objec
 
 // Check returns whether the requester of m may have it act in a cluster, by asking the
 // host and then, with Options.ReviewMembers, the member.
-func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
+func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
 	access := c.checkHost(ctx, m, p)
 	if access.Granted && c.options.ReviewMembers {
 		access = c.reviewIn(ctx, m, p, member)
@@ -111,10 +111,10 @@ func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.Pa
 // CheckLive returns for a live read what is known of each of these clusters, by asking the
 // host. With Options.ReviewMembers a grant is known only where it is recorded that the
 // cluster could be used.
-func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, parties []migration.Party) map[migration.Cluster]migration.Access {
-	found := make([]migration.Access, len(parties))
+func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, clusters []migration.ClusterPlan) map[migration.Cluster]migration.Access {
+	found := make([]migration.Access, len(clusters))
 	var wg sync.WaitGroup
-	for i, p := range parties {
+	for i, p := range clusters {
 		wg.Go(func() {
 			if err := c.live.Acquire(ctx, 1); err != nil {
 				found[i] = migration.Access{Err: fmt.Errorf("too many access reviews of live reads are in progress: %w", err)}
@@ -126,8 +126,8 @@ func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, parties []
 	}
 	wg.Wait()
 	known := map[migration.Cluster]migration.Access{}
-	for i, p := range parties {
-		if !found[i].Granted || !c.options.ReviewMembers || migration.WasUsable(m, p.Cluster) {
+	for i, p := range clusters {
+		if !found[i].Granted || !c.options.ReviewMembers || p.WasUsable {
 			known[p.Cluster] = found[i]
 		}
 	}
@@ -135,7 +135,7 @@ func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, parties []
 }
 
 // checkHost returns what the host answers. A panic is an error.
-func (c *Checker) checkHost(ctx context.Context, m *v1alpha1.Migrate, p migration.Party) migration.Access {
+func (c *Checker) checkHost(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan) migration.Access {
 	requester := m.Spec.Requester
 	if requester == nil {
 		return accessOf("the Migrate has no recorded requester; recreate it", nil)
@@ -165,7 +165,7 @@ func (c *Checker) mayUse(ctx context.Context, u user.Info, object Object) (bool,
 
 // reviewIn returns what the member answers. It is not asked about an identity that names
 // somebody else there.
-func (c *Checker) reviewIn(ctx context.Context, m *v1alpha1.Migrate, p migration.Party, member Member) migration.Access {
+func (c *Checker) reviewIn(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
 	review := migration.ReviewOf(m, p)
 	if identity := review.HostIdentity(); identity != "" && !c.options.ReviewHostIdentities {
 		return accessOf(fmt.Sprintf(

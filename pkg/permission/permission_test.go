@@ -65,8 +65,8 @@ func (j *judge) count(n int) {
 	j.atMost = max(j.atMost, j.inProgress)
 }
 
-func party(d v1alpha1.Destination) migration.Party {
-	return migration.Party{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "a"}, Destination: d}
+func planOf(d v1alpha1.Destination) migration.ClusterPlan {
+	return migration.ClusterPlan{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "a"}, Destination: d}
 }
 
 func TestCheck(t *testing.T) {
@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: tt.requester}}
-			got := New(tt.judge, Options{}).Check(t.Context(), m, party(tt.d), nil)
+			got := New(tt.judge, Options{}).Check(t.Context(), m, planOf(tt.d), nil)
 			if got.Refusal != tt.want || !errors.Is(got.Err, tt.err) || got.Granted != (tt.want == "" && tt.err == nil) {
 				t.Errorf("got %+v, want %q, %v", got, tt.want, tt.err)
 			}
@@ -185,7 +185,7 @@ func TestCheckInMembers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &tt.requester}}
 			member := &reviewer{refusal: tt.member}
-			got := New(&judge{allows: tt.allows}, tt.options).Check(t.Context(), m, party(to("f", "AttachedCluster/a")), member)
+			got := New(&judge{allows: tt.allows}, tt.options).Check(t.Context(), m, planOf(to("f", "AttachedCluster/a")), member)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -199,22 +199,21 @@ func TestCheckInMembers(t *testing.T) {
 // TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed: only the driver asks members.
 func TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed(t *testing.T) {
 	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &v1alpha1.Requester{Username: "jane"}}}
-	a := party(to("f", "AttachedCluster/a"))
+	a := planOf(to("f", "AttachedCluster/a"))
 	granted := map[migration.Cluster]migration.Access{a.Cluster: {Granted: true}}
 	for _, tt := range []struct {
-		name    string
-		options Options
-		reason  string
-		want    map[migration.Cluster]migration.Access
+		name      string
+		options   Options
+		wasUsable bool
+		want      map[migration.Cluster]migration.Access
 	}{
-		{"members are not reviewed", Options{}, "", granted},
-		{"nothing is recorded", Options{ReviewMembers: true}, "", map[migration.Cluster]migration.Access{}},
-		{"a refusal is recorded", Options{ReviewMembers: true}, "ClusterNotAuthorized", map[migration.Cluster]migration.Access{}},
-		{"the cluster could be used", Options{ReviewMembers: true}, "WaitingForBackup", granted},
+		{"members are not reviewed", Options{}, false, granted},
+		{"it is not recorded that the cluster could be used", Options{ReviewMembers: true}, false, map[migration.Cluster]migration.Access{}},
+		{"the cluster could be used", Options{ReviewMembers: true}, true, granted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m.Status.TargetClusterStatus = []v1alpha1.RestoreDetails{{ClusterPart: v1alpha1.ClusterPart{ClusterKind: a.Cluster.Kind, ClusterName: a.Cluster.Name, Reason: tt.reason}}}
-			got := New(&judge{allows: []string{"attachedclusters/ns/a"}}, tt.options).CheckLive(t.Context(), m, []migration.Party{a})
+			a.WasUsable = tt.wasUsable
+			got := New(&judge{allows: []string{"attachedclusters/ns/a"}}, tt.options).CheckLive(t.Context(), m, []migration.ClusterPlan{a})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -230,7 +229,7 @@ func TestCheckLiveIsBounded(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			New(host, Options{}).CheckLive(t.Context(), m, slices.Repeat([]migration.Party{party(to("f"))}, 500))
+			New(host, Options{}).CheckLive(t.Context(), m, slices.Repeat([]migration.ClusterPlan{planOf(to("f"))}, 500))
 		}()
 		synctest.Wait()
 		close(host.answered)

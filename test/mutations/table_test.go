@@ -81,18 +81,18 @@ var mutations = []mutation{
 	},
 	{
 		"a write does not confirm its Migrate", "pkg/driver/act.go",
-		"return wantedMember{l.member(m, host, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}",
-		"return l.member(m, host, c)",
+		"return wantedMember{l.member(m, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}",
+		"return l.member(m, c)",
 	},
 	{
-		"the Velero is that which the host names now", "pkg/migration/resolve.go",
-		"part != nil && part.VeleroNamespace != \"\" {",
-		"part != nil && part.VeleroNamespace == \"none\" {",
+		"the Velero is that which the host names now", "pkg/migration/plan.go",
+		"orElse(part.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
+		"orElse(host.Clusters[c.Cluster].VeleroNamespace, part.VeleroNamespace)",
 	},
 	{
 		"the pin", "pkg/migration/resolve.go",
-		"if IsPinned(status) {",
-		"if false {",
+		"if IsTerminal(m.Status.Phase) || IsPinned(&m.Status) {",
+		"if IsTerminal(m.Status.Phase) {",
 	},
 	{
 		"one target holds up the others", "pkg/migration/next.go",

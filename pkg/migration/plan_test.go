@@ -1,0 +1,116 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// halfBegun is a scene in which one target is restoring and the other one refused.
+func halfBegun(t *testing.T) *scene {
+	s := newScene(t, m2, m3)
+	s.access[m3] = Access{Refusal: "no"}
+	s.restoring()
+	return s
+}
+
+func TestUnbegun(t *testing.T) {
+	type named struct {
+		Cluster     Cluster
+		Destination v1alpha1.Destination
+		Source      bool
+	}
+	spec := newScene(t, m2).m.Spec
+	source, target := named{m1, spec.SourceCluster, true}, named{m2, spec.TargetCluster, false}
+	for _, tt := range []struct {
+		name  string
+		scene func() *scene
+		want  []named
+	}{
+		{"nothing is resolved", func() *scene {
+			s := newScene(t, m2)
+			s.host.SourceFleet = Fleet{}
+			return s
+		}, nil},
+		{"before the start", func() *scene { return newScene(t, m2) }, []named{source, target}},
+		{"recorded and not made", func() *scene {
+			s := newScene(t, m2)
+			s.record()
+			return s
+		}, []named{source, target}},
+		{"the Backup is made", func() *scene { return newScene(t, m2).begun() }, []named{target}},
+		{"one Restore is made", func() *scene { return halfBegun(t) }, []named{{m3, halfBegun(t).m.Spec.TargetCluster, false}}},
+		{"the end", func() *scene {
+			s := newScene(t, m2)
+			s.restoring()
+			return s.restore(m2, "Completed")
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []named
+			for _, c := range tt.scene().plan().Unbegun() {
+				got = append(got, named{c.Cluster, c.Destination, c.Source})
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAccess gives a target every access, and sees that nothing is begun without one
+// that is granted, and what is told.
+func TestAccess(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		access          Access
+		reason, message string
+		usable          bool
+	}{
+		{"granted", Access{Granted: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
+		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
+		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
+		{"an error", Access{Err: errDown}, "AccessReviewFailed", "Checking access to AttachedCluster m2 failed, trying again: connection refused", false},
+		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScene(t, m2).begun()
+			s.access[m2] = tt.access
+			s.backup("Completed", 5)
+			part := s.m.Status.TargetClusterStatus[0].ClusterPart
+			if part.Reason != tt.reason || part.Message != tt.message {
+				t.Errorf("told is %s: %s", part.Reason, part.Message)
+			}
+			if actions := Next(s.m, s.observed()); (len(actions) == 1) != tt.usable {
+				t.Errorf("wants to do %+v", actions)
+			}
+			if got := slices.Contains(s.plan().Veleros(), Velero{m2, "velero"}); got != tt.usable {
+				t.Errorf("watches the target: %v", got)
+			}
+		})
+	}
+}
+
+func TestWasUsable(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"": false, "Connecting": false, "HostUnreachable": false, "FleetNotFound": false, "ClusterNotInFleet": false,
+		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false, "AccessReviewFailed": false,
+		"MemberUnreachable": true, "StorageUnavailable": true, "WaitingForBackup": true, "BackupStarting": true, "NoTargetReady": true,
+	} {
+		s := newScene(t, m2)
+		s.record()
+		s.m.Status.TargetClusterStatus[0].Reason = reason
+		if got := s.plan().Of(m2).WasUsable; got != want {
+			t.Errorf("%q: %v, want %v", reason, got, want)
+		}
+	}
+	if newScene(t, m2).plan().Of(m2).WasUsable {
+		t.Error("nothing is recorded")
+	}
+}
