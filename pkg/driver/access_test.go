@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
@@ -69,7 +68,7 @@ func mayNotUse(c migration.Cluster) string {
 
 func (callTo) Review(context.Context, migration.Review) (string, error) { return "", nil }
 
-func (m *modelMember) Review(_ context.Context, r migration.Review) (string, error) {
+func (m *promptMember) Review(_ context.Context, r migration.Review) (string, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.reviews = append(m.reviews, r)
@@ -77,7 +76,7 @@ func (m *modelMember) Review(_ context.Context, r migration.Review) (string, err
 }
 
 // review sets what a review in the member finds from now on.
-func (m *modelMember) review(refusal string) {
+func (m *promptMember) review(refusal string) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.reviewRefusal = refusal
@@ -192,11 +191,7 @@ func TestAPermissionThatIsTakenAway(t *testing.T) {
 
 		time.Sleep(time.Minute)
 		w.deny(m1, m2)
-		w.members[m1].change(func() {
-			finished := w.members[m1].backup.DeepCopy()
-			finished.Status.Phase = velerov1.BackupPhaseCompleted
-			w.members[m1].backup = finished
-		})
+		w.members[m1].change(func() { w.members[m1].unfinished = false })
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
 		wantPart(t, w.migrate().Status.TargetClusterStatus[0].ClusterPart, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
@@ -221,11 +216,7 @@ func TestWhatIsBegunGoesOn(t *testing.T) {
 		w.deny(m1)
 		time.Sleep(10 * time.Minute)
 		w.wantPhase("BackupInProgress")
-		w.members[m1].change(func() {
-			finished := w.members[m1].backup.DeepCopy()
-			finished.Status.Phase = velerov1.BackupPhaseCompleted
-			w.members[m1].backup = finished
-		})
+		w.members[m1].change(func() { w.members[m1].unfinished = false })
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Completed")
 	})
@@ -373,7 +364,7 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 	})
 }
 
-func (m *modelMember) watchedEver() int {
+func (m *promptMember) watchedEver() int {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return m.watched

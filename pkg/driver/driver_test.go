@@ -61,7 +61,7 @@ func TestOneSourceToTwoTargets(t *testing.T) {
 func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m1].pvbs = []velerov1.PodVolumeBackup{podVolumeBackup("shop", "db-0")}
+		w.members[m1].put(podVolumeBackup("shop", "db-0"))
 		stop := w.drive()
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
@@ -69,15 +69,21 @@ func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
 
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "podvolumebackups "+backupName+"-4d16e5ed5a", "restores "+restoreName)
-		if got := w.members[m2].pvbs[0].OwnerReferences[0].UID; got != "backup-in-m2" {
-			t.Errorf("the PodVolumeBackup is owned by %s", got)
+		backup, err := w.members[m2].Backup(t.Context(), backupName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		volumes, _ := w.members[m2].PodVolumeBackups(t.Context(), backupName)
+		if len(volumes) != 1 || volumes[0].OwnerReferences[0].UID != backup.UID {
+			t.Errorf("not owned by Backup %s in m2: %v", backup.UID, volumes)
 		}
 	})
 }
 
-func podVolumeBackup(namespace, pod string) velerov1.PodVolumeBackup {
-	return velerov1.PodVolumeBackup{
-		ObjectMeta: metav1.ObjectMeta{Name: "p-" + pod},
+// podVolumeBackup returns one of the Backup in the source.
+func podVolumeBackup(namespace, pod string) *velerov1.PodVolumeBackup {
+	return &velerov1.PodVolumeBackup{
+		ObjectMeta: metav1.ObjectMeta{Name: "p-" + pod, Labels: map[string]string{velerov1.BackupNameLabel: backupName}},
 		Spec:       velerov1.PodVolumeBackupSpec{Pod: corev1.ObjectReference{Namespace: namespace, Name: pod}, Volume: "data"},
 		Status:     velerov1.PodVolumeBackupStatus{Phase: velerov1.PodVolumeBackupPhaseCompleted, SnapshotID: "s"},
 	}
@@ -88,11 +94,11 @@ func podVolumeBackup(namespace, pod string) velerov1.PodVolumeBackup {
 func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m1].backup = &velerov1.Backup{
-			ObjectMeta: metav1.ObjectMeta{Name: "bank-ledger", UID: "u", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "c948154d-1727"}},
+		w.members[m1].put(&velerov1.Backup{
+			ObjectMeta: metav1.ObjectMeta{Name: "bank-ledger", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "c948154d-1727"}},
 			Spec:       velerov1.BackupSpec{IncludedNamespaces: []string{"bank"}},
 			Status:     velerov1.BackupStatus{Phase: velerov1.BackupPhaseCompleted, Progress: &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}},
-		}
+		})
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
@@ -107,7 +113,7 @@ func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
 			t.Errorf("the source's status says %s: %s", source.Reason, source.Message)
 		}
 
-		w.members[m1].change(func() { w.members[m1].backup = nil })
+		w.members[m1].remove("Backup", "bank-ledger")
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
@@ -120,7 +126,8 @@ func TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop"}}}
-		w.members[m1].pvbs = []velerov1.PodVolumeBackup{podVolumeBackup("shop", "db-0"), podVolumeBackup("bank", "ledger-0")}
+		w.members[m1].put(podVolumeBackup("shop", "db-0"))
+		w.members[m1].put(podVolumeBackup("bank", "ledger-0"))
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
@@ -285,17 +292,13 @@ func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("BackupInProgress")
-		w.members[m1].change(func() {
-			backup := w.members[m1].backup.DeepCopy()
-			backup.Labels = nil
-			w.members[m1].backup = backup
-		})
+		edit(w.members[m1], "Backup", backupName, func(b *velerov1.Backup) { b.Labels = nil })
 		time.Sleep(10 * time.Second)
 		w.wantPhase("BackupInProgress")
 		if live, err := w.driver().LiveStatus(t.Context(), w.migrate()); err != nil || live.Phase != v1alpha1.MigratePhaseBackupInProgress {
 			t.Errorf("live: %v, %v", live, err)
 		}
-		w.members[m1].change(func() { w.members[m1].backup = nil })
+		w.members[m1].remove("Backup", backupName)
 		time.Sleep(10 * time.Second)
 		w.wantPhase("Failed")
 	})
@@ -304,7 +307,7 @@ func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
 func TestAForeignObjectOfOurNameIsNotTouched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m1].backup = &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
+		w.members[m1].put(&velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}})
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
@@ -325,9 +328,9 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		m.Status.SourceClusterStatus = &v1alpha1.BackupDetails{BackupStatusInCluster: &velerov1.BackupStatus{}}
 		m.Status.SourceClusterStatus.ClusterKind, m.Status.SourceClusterStatus.ClusterName = m1.Kind, m1.Name
 
-		w.members[m1].backup = &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{
+		w.members[m1].put(&velerov1.Backup{ObjectMeta: metav1.ObjectMeta{
 			Name: backupName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)},
-		}}
+		}})
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
 		track := l.track(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
@@ -376,19 +379,15 @@ func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		m := w.migrate()
-		w.members[m2].change(func() {
-			w.members[m2].restore = &velerov1.Restore{
-				ObjectMeta: metav1.ObjectMeta{Name: restoreName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)}},
-				Status:     velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress},
-			}
+		w.members[m2].put(&velerov1.Restore{
+			ObjectMeta: metav1.ObjectMeta{Name: restoreName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)}},
+			Status:     velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress},
 		})
 		synctest.Wait()
 		before := w.recordCount()
 		for i := range 100 {
-			w.members[m2].change(func() {
-				restore := w.members[m2].restore.DeepCopy()
-				restore.Status.Progress = &velerov1.RestoreProgress{TotalItems: 100, ItemsRestored: i + 1}
-				w.members[m2].restore = restore
+			edit(w.members[m2], "Restore", restoreName, func(r *velerov1.Restore) {
+				r.Status.Progress = &velerov1.RestoreProgress{TotalItems: 100, ItemsRestored: i + 1}
 			})
 			time.Sleep(50 * time.Millisecond)
 		}

@@ -357,7 +357,7 @@ func (s *simulation) checkRestore(c migration.Cluster, restore *velerov1.Restore
 	}
 	// Velero's sync and a handoff name them differently, and may both make one known.
 	there := sets.New[string]()
-	for _, object := range s.members[c].objects() {
+	for _, object := range s.members[c].memory.Objects() {
 		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && velero.IsOwnedBy(pvb, backup) {
 			there.Insert(pvb.Spec.Pod.Name)
 		}

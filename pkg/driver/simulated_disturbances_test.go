@@ -123,7 +123,7 @@ func (s *simulation) heal(but migration.Cluster) {
 func (s *simulation) administer() {
 	for _, c := range s.clusters {
 		if m := s.members[c]; m.healed {
-			for _, object := range m.objects() {
+			for _, object := range m.memory.Objects() {
 				s.tidy(objectID{c, modelvelero.KeyOf(object)}, object)
 			}
 		}
@@ -308,7 +308,7 @@ func (s *simulation) touch(how func(s *simulation, id objectID, object modelvele
 // touchAny does something to one of the objects of a kind, or of either, in a cluster.
 func (s *simulation) touchAny(c migration.Cluster, kind string, how func(s *simulation, id objectID, object modelvelero.Object)) {
 	var found []objectID
-	for _, object := range s.members[c].objects() {
+	for _, object := range s.members[c].memory.Objects() {
 		key := modelvelero.KeyOf(object)
 		ours := key.Kind == kind || kind == "" && (key.Kind == "Backup" || key.Kind == "Restore")
 		if ours && object.GetDeletionTimestamp() == nil {
@@ -381,7 +381,7 @@ func makeAgain(s *simulation, id objectID, object modelvelero.Object) {
 // deleteVolume deletes a PodVolumeBackup in a target.
 func (s *simulation) deleteVolume() {
 	c := s.clusters[1+s.random.IntN(len(s.clusters)-1)]
-	for _, object := range s.members[c].objects() {
+	for _, object := range s.members[c].memory.Objects() {
 		if key := modelvelero.KeyOf(object); key.Kind == "PodVolumeBackup" {
 			s.tracef("somebody deletes PodVolumeBackup %s in %s", key.Name, c.Name)
 			s.volumesLost = true

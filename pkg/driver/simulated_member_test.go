@@ -30,10 +30,9 @@ var (
 // simulatedMember is one member as it really is: the objects in it, all that they
 // ever were, and its Velero.
 type simulatedMember struct {
+	modelledMember
 	s       *simulation
 	cluster migration.Cluster
-	memory  *modelvelero.Memory
-	velero  *modelvelero.Server
 	options modelvelero.Options
 	history map[modelvelero.Key][]modelvelero.Object
 	// stopped says that its Velero does not run, or is stuck; it runs on while the
@@ -56,21 +55,11 @@ func newSimulatedMember(s *simulation, c migration.Cluster, w ways) *simulatedMe
 		Items:         w.items,
 		Volumes:       volumes,
 	}
-	m.velero = modelvelero.New(m.options, s.bucket)
-	m.memory = modelvelero.NewMemory(c.Name, s.clock.Now)
+	m.modelledMember = newModelledMember(c.Name, m.options, s.bucket, s.clock.Now)
 	m.memory.Changed = func(key modelvelero.Key, _, after modelvelero.Object) {
 		m.history[key] = append(m.history[key], after)
 	}
-	_, _ = m.memory.Create(context.Background(), &velerov1.BackupStorageLocation{
-		ObjectMeta: metav1.ObjectMeta{Name: "default"},
-		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
-			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
-		}},
-		Status: velerov1.BackupStorageLocationStatus{
-			Phase:              velerov1.BackupStorageLocationPhaseAvailable,
-			LastValidationTime: &metav1.Time{Time: s.clock.Now()},
-		},
-	})
+	m.addLocation(s.clock.Now())
 	return m
 }
 
@@ -84,25 +73,6 @@ func (m *simulatedMember) restart() {
 
 // veleroNamespace is where the Veleros are, elsewhere where none is.
 const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
-
-// observe is what the objects of a member say of a Migrate.
-func observe(objects []modelvelero.Object, of migration.Objects) migration.Member {
-	var seen migration.Member
-	var backups []*velerov1.Backup
-	var restores []*velerov1.Restore
-	for _, object := range objects {
-		switch o := object.(type) {
-		case *velerov1.BackupStorageLocation:
-			seen.Locations = append(seen.Locations, *o.DeepCopy())
-		case *velerov1.Backup:
-			backups = append(backups, o.DeepCopy())
-		case *velerov1.Restore:
-			restores = append(restores, o.DeepCopy())
-		}
-	}
-	of.Pick(&seen, backups, restores)
-	return seen
-}
 
 // view is what a driver's watch of a member has heard: of each object any state that
 // it has been in, and never an earlier one than before.
@@ -241,18 +211,7 @@ func (c callTo) Ask(_ context.Context, of migration.Objects) migration.Member {
 	if c.elsewhere {
 		return migration.Member{}
 	}
-	return observe(m.objects(), of)
-}
-
-// objects are those that are there now.
-func (m *simulatedMember) objects() []modelvelero.Object {
-	var objects []modelvelero.Object
-	for _, key := range slices.SortedFunc(maps.Keys(m.history), compareKeys) {
-		if last := m.now(key); last != nil {
-			objects = append(objects, last)
-		}
-	}
-	return objects
+	return observe(m.memory.Objects(), of)
 }
 
 // now is an object as it is; nil if it is not there.
@@ -271,17 +230,10 @@ func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
 	if err := c.member().fault; err != nil {
 		return nothing, err
 	}
-	if name == "" {
-		return nothing, errors.New("resource name may not be empty")
+	if c.elsewhere && name != "" {
+		return nothing, apierrors.NewNotFound(velerov1.Resource(kind), name)
 	}
-	object, err := c.member().memory.Get(modelvelero.Key{Kind: kind, Name: name})
-	if c.elsewhere {
-		err = apierrors.NewNotFound(velerov1.Resource(kind), name)
-	}
-	if err != nil {
-		return nothing, err
-	}
-	return object.DeepCopyObject().(T), nil
+	return get[T](c.member().modelledMember, kind, name)
 }
 
 func (c callTo) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
@@ -297,16 +249,10 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 	if err := c.member().fault; err != nil {
 		return nil, err
 	}
-	var found []velerov1.PodVolumeBackup
 	if c.elsewhere {
-		return found, nil
+		return nil, nil
 	}
-	for _, object := range c.member().objects() {
-		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && pvb.Labels[velerov1.BackupNameLabel] == velero.LabelValue(backup) {
-			found = append(found, *pvb.DeepCopy())
-		}
-	}
-	return found, nil
+	return c.member().podVolumeBackups(backup), nil
 }
 
 // create is a write into a member, with the checks that every one must pass.
@@ -408,13 +354,11 @@ func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 		if err := c.member().fault; err != nil {
 			return err
 		}
-		if now := c.member().now(key); now == nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
-			return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
-		}
-		if r.Status.Phase != velerov1.RestorePhaseFailedValidation {
+		err := c.member().deleteRestore(r)
+		if err == nil && r.Status.Phase != velerov1.RestorePhaseFailedValidation {
 			c.d.s.failf("invariant 4: Restore %s in %s is deleted, which Velero did not refuse", r.Name, c.c.Name)
 		}
-		return c.member().memory.Delete(context.Background(), r)
+		return err
 	})
 }
 

@@ -6,17 +6,14 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
-	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -25,6 +22,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/fake"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
+	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
 var (
@@ -38,7 +36,7 @@ var (
 type world struct {
 	t       *testing.T
 	client  *fake.Clientset
-	members map[migration.Cluster]*modelMember
+	members map[migration.Cluster]*promptMember
 
 	mutex   sync.Mutex
 	version int
@@ -56,9 +54,10 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*modelMember{}, requester: v1alpha1.Requester{Username: "jane"}}
+	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*promptMember{}, requester: v1alpha1.Requester{Username: "jane"}}
+	bucket := modelvelero.NewBucket()
 	for _, c := range []migration.Cluster{m1, m2, m3} {
-		w.members[c] = &modelMember{name: c.Name, watches: map[*modelWatch]bool{}}
+		w.members[c] = newPromptMember(c, bucket)
 	}
 	return w
 }
@@ -195,241 +194,3 @@ func (w *world) Watch(_ string, v migration.Velero, _ types.UID, onChange func(t
 }
 
 func (w *world) Member(_ string, v migration.Velero) Member { return w.members[v.Cluster] }
-
-// modelMember is a member whose Velero finishes what it is given at once.
-type modelMember struct {
-	name string
-
-	mutex   sync.Mutex
-	backup  *velerov1.Backup
-	restore *velerov1.Restore
-	pvbs    []velerov1.PodVolumeBackup
-	creates []string
-	asked   int
-	watches map[*modelWatch]bool
-	// partial ends Restores PartiallyFailed, and results reads their errors then.
-	partial bool
-	// running has Restores stay InProgress until endRestore.
-	running bool
-	end     velerov1.RestoreStatus
-	results func() migration.Results
-	// panics says where there is a bug: in "observe" or in "create".
-	panics string
-	// refuse is what every create gets; hang has creates wait for their context.
-	refuse error
-	hang   bool
-	// stuck has creates wait until it is closed, whatever their context says.
-	stuck chan struct{}
-	// unaware is how many Restores are refused because Velero has not noticed their
-	// Backup.
-	unaware int
-	// unfinished has Backups stay InProgress.
-	unfinished bool
-	// hold has Ask wait until it is closed.
-	hold chan struct{}
-	// reviewRefusal is what a review finds; reviews are those that were asked for.
-	reviewRefusal string
-	reviews       []migration.Review
-	// watched is how many watches there have ever been.
-	watched int
-}
-
-type modelWatch struct {
-	member   *modelMember
-	onChange func(types.UID)
-}
-
-func (m *modelMember) watch(onChange func(types.UID)) Watch {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	w := &modelWatch{m, onChange}
-	m.watches[w] = true
-	m.watched++
-	return w
-}
-
-func (w *modelWatch) Stop() {
-	w.member.mutex.Lock()
-	defer w.member.mutex.Unlock()
-	delete(w.member.watches, w)
-}
-
-func (w *modelWatch) Observe(of migration.Objects) (migration.Member, bool) {
-	w.member.mutex.Lock()
-	defer w.member.mutex.Unlock()
-	return w.member.observe(of), true
-}
-
-func (m *modelMember) Ask(_ context.Context, of migration.Objects) migration.Member {
-	if m.hold != nil {
-		<-m.hold
-	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	m.asked++
-	return m.observe(of)
-}
-
-func (m *modelMember) observe(of migration.Objects) migration.Member {
-	if m.panics == "observe" {
-		panic("a bug in observe")
-	}
-	seen := migration.Member{Locations: []velerov1.BackupStorageLocation{{
-		ObjectMeta: metav1.ObjectMeta{Name: "default"},
-		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
-			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
-		}},
-		Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
-	}}}
-	var backups []*velerov1.Backup
-	var restores []*velerov1.Restore
-	if m.backup != nil {
-		backups = append(backups, m.backup)
-	}
-	if m.restore != nil {
-		restores = append(restores, m.restore)
-	}
-	of.Pick(&seen, backups, restores)
-	return seen
-}
-
-// change changes the member and tells its watches.
-func (m *modelMember) change(f func()) {
-	m.mutex.Lock()
-	f()
-	var tell []func(types.UID)
-	for w := range m.watches {
-		tell = append(tell, w.onChange)
-	}
-	m.mutex.Unlock()
-	for _, f := range tell {
-		f("")
-	}
-}
-
-// create does what is common to all creates; it tells whether to go on.
-func (m *modelMember) create(ctx context.Context, kind, name string, exists func() bool, store func()) (err error) {
-	m.mutex.Lock()
-	hang, panics := m.hang, m.panics
-	m.mutex.Unlock()
-	if m.stuck != nil {
-		<-m.stuck
-	}
-	if panics == "create" {
-		panic("a bug in create")
-	}
-	if hang {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	m.change(func() {
-		switch {
-		case m.refuse != nil:
-			err = m.refuse
-		case exists():
-			err = apierrors.NewAlreadyExists(schema.GroupResource{Group: "velero.io", Resource: kind}, name)
-		default:
-			m.creates = append(m.creates, kind+" "+name)
-			store()
-		}
-	})
-	return err
-}
-
-func (m *modelMember) CreateBackup(ctx context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
-	b = b.DeepCopy()
-	b.UID = types.UID("backup-in-" + m.name)
-	err := m.create(ctx, "backups", b.Name, func() bool { return m.backup != nil }, func() {
-		b.Status.Phase = velerov1.BackupPhaseCompleted
-		if m.unfinished {
-			b.Status.Phase = velerov1.BackupPhaseInProgress
-		}
-		b.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
-		m.backup = b
-	})
-	return b, err
-}
-
-func (m *modelMember) CreateRestore(ctx context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
-	r = r.DeepCopy()
-	err := m.create(ctx, "restores", r.Name, func() bool { return m.restore != nil }, func() {
-		r.Status.Phase = velerov1.RestorePhaseCompleted
-		if m.partial {
-			r.Status.Phase, r.Status.Errors = velerov1.RestorePhasePartiallyFailed, 2
-		}
-		if m.backup == nil || m.backup.Status.Phase != velerov1.BackupPhaseCompleted {
-			r.Status.Phase = velerov1.RestorePhaseFailedValidation
-		}
-		if m.unaware > 0 {
-			m.unaware--
-			r.Status.Phase = velerov1.RestorePhaseFailedValidation
-			r.Status.ValidationErrors = []string{fmt.Sprintf(
-				"Error retrieving backup: can't find backup velero/%[1]s: Backup.velero.io %[1]q not found", r.Spec.BackupName)}
-		}
-		m.end = r.Status
-		if m.running {
-			r.Status = velerov1.RestoreStatus{Phase: velerov1.RestorePhaseInProgress}
-		}
-		m.restore = r
-	})
-	return r, err
-}
-
-// endRestore ends a Restore that running has kept InProgress.
-func (m *modelMember) endRestore() {
-	m.change(func() {
-		m.restore = m.restore.DeepCopy()
-		m.restore.Status = m.end
-	})
-}
-
-func (m *modelMember) DeleteRestore(context.Context, *velerov1.Restore) error {
-	m.change(func() { m.restore = nil })
-	return nil
-}
-
-func (m *modelMember) CreatePodVolumeBackup(ctx context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
-	return p, m.create(ctx, "podvolumebackups", p.Name, func() bool {
-		for _, have := range m.pvbs {
-			if have.Name == p.Name {
-				return true
-			}
-		}
-		return false
-	}, func() { m.pvbs = append(m.pvbs, *p) })
-}
-
-func (m *modelMember) PodVolumeBackups(context.Context, string) ([]velerov1.PodVolumeBackup, error) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return append([]velerov1.PodVolumeBackup(nil), m.pvbs...), nil
-}
-
-func (m *modelMember) Diagnose(context.Context, *velerov1.ServerStatusRequest, string, string) migration.Diagnosis {
-	return migration.Diagnosis{}
-}
-
-func (m *modelMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
-	if m.results == nil {
-		return migration.Results{}
-	}
-	return m.results()
-}
-
-func (m *modelMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	if m.backup == nil || m.backup.Name != name {
-		return nil, apierrors.NewNotFound(velerov1.Resource("backups"), name)
-	}
-	return m.backup, nil
-}
-
-func (m *modelMember) Restore(_ context.Context, name string) (*velerov1.Restore, error) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	if m.restore == nil || m.restore.Name != name {
-		return nil, apierrors.NewNotFound(velerov1.Resource("restores"), name)
-	}
-	return m.restore, nil
-}

@@ -210,7 +210,7 @@ func (s *Server) finishRun(before, after *velerov1.Backup) {
 		status.Progress = &velerov1.BackupProgress{TotalItems: s.options.Items, ItemsBackedUp: s.options.Items}
 	}
 	if status.Phase == velerov1.BackupPhasePartiallyFailed || status.Phase == velerov1.BackupPhaseFinalizingPartiallyFailed {
-		status.Errors = 1
+		status.Errors = s.options.Errors
 	}
 }
 

@@ -74,8 +74,8 @@ func (m *Memory) Get(key Key) (Object, error) {
 // Read returns all objects.
 func (m *Memory) Read(context.Context) (*Cluster, error) {
 	c := &Cluster{}
-	for _, key := range m.keys() {
-		switch object := m.objects[key].(type) {
+	for _, object := range m.Objects() {
+		switch object := object.(type) {
 		case *velerov1.Backup:
 			c.Backups = append(c.Backups, object)
 		case *velerov1.Restore:
@@ -89,6 +89,15 @@ func (m *Memory) Read(context.Context) (*Cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// Objects returns all objects, in the order of their names.
+func (m *Memory) Objects() []Object {
+	var objects []Object
+	for _, key := range m.keys() {
+		objects = append(objects, m.objects[key])
+	}
+	return objects
 }
 
 // Create makes an object, unless one of its kind and name is there.

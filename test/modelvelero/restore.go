@@ -138,6 +138,6 @@ func (s *Server) finishRestore(r *velerov1.Restore) {
 		status.Progress = &velerov1.RestoreProgress{TotalItems: s.options.Items, ItemsRestored: s.options.Items}
 	}
 	if status.Phase == velerov1.RestorePhasePartiallyFailed || status.Phase == velerov1.RestorePhaseFinalizingPartiallyFailed {
-		status.Errors = 1
+		status.Errors = s.options.Errors
 	}
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Items int
 	// Volumes is how many PodVolumeBackups belong to every Backup.
 	Volumes int
+	// Errors is how many errors a Backup or Restore has that ends PartiallyFailed. 0: one.
+	Errors int
 	// TTL is how long a Backup is kept that says nothing of it. 0: 30 days.
 	TTL time.Duration
 	// SyncPeriod is the time between two looks through the bucket. 0: a minute.
@@ -70,6 +72,9 @@ func New(options Options, bucket *Bucket) *Server {
 	}
 	if options.SyncPeriod == 0 {
 		options.SyncPeriod = time.Minute
+	}
+	if options.Errors == 0 {
+		options.Errors = 1
 	}
 	return &Server{options: options, bucket: bucket, starting: true, dequeued: map[string]bool{}}
 }

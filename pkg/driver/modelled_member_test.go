@@ -1,0 +1,95 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+	"kurator.dev/migrate-apiserver/test/modelvelero"
+)
+
+// modelledMember is a member cluster: the objects in it, and its Velero. The tests of
+// single cases use it as promptMember, the simulation as simulatedMember.
+type modelledMember struct {
+	memory *modelvelero.Memory
+	velero *modelvelero.Server
+}
+
+func newModelledMember(name string, options modelvelero.Options, bucket *modelvelero.Bucket, now func() time.Time) modelledMember {
+	return modelledMember{modelvelero.NewMemory(name, now), modelvelero.New(options, bucket)}
+}
+
+// addLocation creates the default storage location, which is available.
+func (m *modelledMember) addLocation(now time.Time) {
+	_, _ = m.memory.Create(context.Background(), &velerov1.BackupStorageLocation{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"},
+		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
+			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
+		}},
+		Status: velerov1.BackupStorageLocationStatus{
+			Phase:              velerov1.BackupStorageLocationPhaseAvailable,
+			LastValidationTime: &metav1.Time{Time: now},
+		},
+	})
+}
+
+// observe returns what objects of a member say of a Migrate.
+func observe(objects []modelvelero.Object, of migration.Objects) migration.Member {
+	var seen migration.Member
+	var backups []*velerov1.Backup
+	var restores []*velerov1.Restore
+	for _, object := range objects {
+		switch o := object.(type) {
+		case *velerov1.BackupStorageLocation:
+			seen.Locations = append(seen.Locations, *o.DeepCopy())
+		case *velerov1.Backup:
+			backups = append(backups, o.DeepCopy())
+		case *velerov1.Restore:
+			restores = append(restores, o.DeepCopy())
+		}
+	}
+	of.Pick(&seen, backups, restores)
+	return seen
+}
+
+// get returns a copy of an object.
+func get[T modelvelero.Object](m modelledMember, kind, name string) (T, error) {
+	var nothing T
+	if name == "" {
+		return nothing, errors.New("resource name may not be empty")
+	}
+	object, err := m.memory.Get(modelvelero.Key{Kind: kind, Name: name})
+	if err != nil {
+		return nothing, err
+	}
+	return object.DeepCopyObject().(T), nil
+}
+
+// podVolumeBackups returns copies of those of a Backup.
+func (m *modelledMember) podVolumeBackups(backup string) []velerov1.PodVolumeBackup {
+	var found []velerov1.PodVolumeBackup
+	for _, object := range m.memory.Objects() {
+		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && pvb.Labels[velerov1.BackupNameLabel] == velero.LabelValue(backup) {
+			found = append(found, *pvb.DeepCopy())
+		}
+	}
+	return found
+}
+
+// deleteRestore deletes a Restore unless it has changed.
+func (m *modelledMember) deleteRestore(r *velerov1.Restore) error {
+	now, err := m.memory.Get(modelvelero.KeyOf(r))
+	if err != nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+		return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
+	}
+	return m.memory.Delete(context.Background(), r)
+}
