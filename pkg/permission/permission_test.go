@@ -178,8 +178,12 @@ func TestCheckInMembers(t *testing.T) {
 				"with --member-access-review-system-identities",
 		}, 0},
 		{
-			"an identity that is the same", allowed, Options{ReviewMembers: true, ReviewHostIdentities: true},
-			v1alpha1.Requester{Username: "system:serviceaccount:a:b"}, "", migration.Access{Granted: true}, 1,
+			"an identity that is the same", allowed,
+			Options{ReviewMembers: true, ReviewHostIdentities: true},
+			v1alpha1.Requester{Username: "system:serviceaccount:a:b"},
+			"",
+			migration.Access{Granted: true},
+			1,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 )
 
 // Run serves until ctx ends. The embedded etcd starts before the server and stops
