@@ -9,6 +9,6 @@
 // panics again; here it becomes an error of the one thing that panicked, which is
 // tried again with a backoff like any other error.
 //
-// Packages driver, fleet and member use it, so it is internal to none of them. It
-// imports nothing of ours.
+// Packages driver, fleet, member and permission use it, so it is internal to none of
+// them. It imports nothing of ours.
 package recovery
