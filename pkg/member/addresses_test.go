@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -63,12 +64,12 @@ func TestRefusedKind(t *testing.T) {
 // TestLocalAddressesAreNotCalled has kubeconfigs that lead to a server on this
 // machine, by every spelling that leads there.
 func TestLocalAddressesAreNotCalled(t *testing.T) {
-	server := newAPIServer(t)
-	listening := server.server.Listener.Addr().String()
+	server := membertest.NewAPIServer(t)
+	listening := server.Address()
 	_, port, _ := strings.Cut(listening, ":")
 	for _, name := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]"} {
 		t.Run(name, func(t *testing.T) {
-			pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), listening, name+":"+port)}, quick())
+			pool := NewPool(membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), listening, name+":"+port)), quick())
 			t.Cleanup(pool.Close)
 			seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 			if !errors.Is(seen.Err, migration.ErrAddressRefused) {
@@ -81,16 +82,14 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 	}
 	// Spellings that C libraries take for 127.0.0.1 are names here, which do not exist.
 	for _, name := range []string{"0x7f.1", "0177.0.0.1", "2130706433"} {
-		pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), listening, name+":"+port)}, quick())
+		pool := NewPool(membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), listening, name+":"+port)), quick())
 		t.Cleanup(pool.Close)
 		if seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1")); seen.Err == nil {
 			t.Errorf("%s: it was asked", name)
 		}
 	}
-	server.mu.Lock()
-	defer server.mu.Unlock()
-	if len(server.asked) > 0 {
-		t.Errorf("the server was asked: %v", server.asked)
+	if asked := server.Requests(); len(asked) > 0 {
+		t.Errorf("the server was asked: %v", asked)
 	}
 }
 
@@ -109,7 +108,7 @@ func TestBehindAProxy(t *testing.T) {
 	}
 	through := quick()
 	through.Proxy = func(*http.Request) (*url.URL, error) { return at, nil }
-	server := newAPIServer(t)
+	server := membertest.NewAPIServer(t)
 	for target, want := range map[string]string{
 		"192.0.2.1:6443":        "CONNECT 192.0.2.1:6443",
 		"127.0.0.1:6443":        "",
@@ -120,7 +119,7 @@ func TestBehindAProxy(t *testing.T) {
 	} {
 		t.Run(target, func(t *testing.T) {
 			asked.Store("")
-			pool := NewPool(&host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), server.server.Listener.Addr().String(), target)}, through)
+			pool := NewPool(membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), server.Address(), target)), through)
 			t.Cleanup(pool.Close)
 			seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 			if got := asked.Load(); got != want {
@@ -136,7 +135,7 @@ func TestBehindAProxy(t *testing.T) {
 func TestAProxyThatIsInvalid(t *testing.T) {
 	o := quick()
 	o.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("invalid proxy address s3cret") }
-	pool := NewPool(&host{kubeconfig: newAPIServer(t).kubeconfig()}, o)
+	pool := NewPool(membertest.NewHost(membertest.NewAPIServer(t).Kubeconfig()), o)
 	t.Cleanup(pool.Close)
 	seen := pool.Member("default", velero1).Ask(t.Context(), objectsOf("u1"))
 	if seen.Err == nil || strings.Contains(seen.Err.Error(), "s3cret") {

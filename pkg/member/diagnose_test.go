@@ -20,11 +20,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-func memberOf(t *testing.T, s *apiServer) *Member {
-	p := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: 200 * time.Millisecond})
+func memberOf(t *testing.T, s *membertest.APIServer) *Member {
+	p := newTestPool(t, membertest.NewHost(s.Kubeconfig()), Options{AnswerTimeout: 200 * time.Millisecond})
 	return p.Member("default", velero1)
 }
 
@@ -40,9 +41,9 @@ func answering(resource string, obj *unstructured.Unstructured) {
 }
 
 func TestDiagnose(t *testing.T) {
-	s := newAPIServer(t)
-	s.onCreate = answering
-	s.answers = map[string]string{
+	s := membertest.NewAPIServer(t)
+	s.OnCreate = answering
+	s.Answers = map[string]string{
 		"/api/v1/namespaces": `{"items":[{"metadata":{"name":"shop"}},{"metadata":{"name":"app"}}]}`,
 		"/apis/velero.io/v2alpha1/namespaces/velero/datadownloads": `{"items":[
 			{"status":{"progress":{"bytesDone":10,"totalBytes":30}}},{"status":{"progress":{"bytesDone":5,"totalBytes":5}}}]}`,
@@ -60,7 +61,7 @@ func TestDiagnose(t *testing.T) {
 // TestServerState asks a Velero that is silent, then answers, then is silent again:
 // an old answer is none.
 func TestServerState(t *testing.T) {
-	s := newAPIServer(t)
+	s := membertest.NewAPIServer(t)
 	m := memberOf(t, s)
 	ask := func(want migration.ServerState) {
 		t.Helper()
@@ -69,49 +70,49 @@ func TestServerState(t *testing.T) {
 		}
 	}
 	ask(migration.ServerSilent)
-	s.put("serverstatusrequests", request("u1", "Processed"))
-	s.onCreate = answering
+	s.Put("serverstatusrequests", request("u1", "Processed"))
+	s.OnCreate = answering
 	ask(migration.ServerAnswers)
-	s.onCreate = nil
+	s.OnCreate = nil
 	ask(migration.ServerSilent)
 	ask(migration.ServerSilent)
-	if n := s.count("post serverstatusrequests"); n != 6 {
+	if n := s.Count("post serverstatusrequests"); n != 6 {
 		t.Errorf("%d creates were tried, want 4 and 2 more for a request that was answered before", n)
 	}
 }
 
 // TestServerStateOfAnother leaves alone what is not this Migrate's.
 func TestServerStateOfAnother(t *testing.T) {
-	s := newAPIServer(t)
-	s.put("serverstatusrequests", request("u2", "Processed"))
+	s := membertest.NewAPIServer(t)
+	s.Put("serverstatusrequests", request("u2", "Processed"))
 	memberOf(t, s).serverState(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
-	if n := s.count("delete serverstatusrequests"); n != 0 {
+	if n := s.Count("delete serverstatusrequests"); n != 0 {
 		t.Error("another's request was deleted")
 	}
 }
 
 func TestOneAnswerServesAll(t *testing.T) {
-	s := newAPIServer(t)
-	s.onCreate = answering
-	m := newTestPool(t, &host{kubeconfig: s.kubeconfig()}, Options{AnswerTimeout: time.Hour}).Member("default", velero1)
-	s.answers = map[string]string{"/api/v1/namespaces": `{}`}
+	s := membertest.NewAPIServer(t)
+	s.OnCreate = answering
+	m := newTestPool(t, membertest.NewHost(s.Kubeconfig()), Options{AnswerTimeout: time.Hour}).Member("default", velero1)
+	s.Answers = map[string]string{"/api/v1/namespaces": `{}`}
 	for range 3 {
 		m.Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")
 	}
-	if n := s.count("post serverstatusrequests"); n != 1 {
+	if n := s.Count("post serverstatusrequests"); n != 1 {
 		t.Errorf("Velero was asked %d times, want once", n)
 	}
-	if n := s.count("get /api/v1/namespaces"); n != 1 {
+	if n := s.Count("get /api/v1/namespaces"); n != 1 {
 		t.Errorf("namespaces were listed %d times, want once", n)
 	}
 }
 
 // TestAMemberThatHangsIsNoSilentVelero takes the request and then answers nothing.
 func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
-	s := newAPIServer(t)
+	s := membertest.NewAPIServer(t)
 	m := memberOf(t, s)
-	s.onCreate = func(string, *unstructured.Unstructured) {
-		s.setFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	s.OnCreate = func(string, *unstructured.Unstructured) {
+		s.SetFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	}
 	if got := m.serverState(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != "" {
 		t.Errorf("server %q, want that it is not known", got)
@@ -120,11 +121,11 @@ func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
 
 // TestRunningRestore names the Restore that another one waits for.
 func TestRunningRestore(t *testing.T) {
-	s := newAPIServer(t)
+	s := membertest.NewAPIServer(t)
 	for name, phase := range map[string]string{"done": "Completed", "it": "InProgress", "nightly": "InProgress"} {
 		obj := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
 		obj.SetName(name)
-		s.put("restores", obj)
+		s.Put("restores", obj)
 	}
 	if got := memberOf(t, s).runningRestore(t.Context(), "it"); got != "nightly" {
 		t.Errorf("Velero is at %q", got)
@@ -133,16 +134,16 @@ func TestRunningRestore(t *testing.T) {
 
 // TestDiagnoseWithoutPermission knows nothing, and the member stays in use.
 func TestDiagnoseWithoutPermission(t *testing.T) {
-	s := newAPIServer(t)
-	s.setFault(func(w http.ResponseWriter, _ *http.Request) {
-		answer1(w, http.StatusForbidden, metav1.StatusReasonForbidden, "not allowed")
+	s := membertest.NewAPIServer(t)
+	s.SetFault(func(w http.ResponseWriter, _ *http.Request) {
+		membertest.WriteStatus(w, http.StatusForbidden, metav1.StatusReasonForbidden, "not allowed")
 	})
 	m := memberOf(t, s)
 	got := m.Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")
 	if d := cmp.Diff(migration.Diagnosis{}, got); d != "" {
 		t.Error(d)
 	}
-	s.setFault(nil)
+	s.SetFault(nil)
 	if _, err := m.Locations(t.Context()); err != nil {
 		t.Errorf("the member is not used any more: %v", err)
 	}
@@ -205,8 +206,8 @@ func TestResults(t *testing.T) {
 				missing = "not found"
 			}
 			at, ca := storage(t, tt.files, missing)
-			s := newAPIServer(t)
-			s.onCreate = func(resource string, obj *unstructured.Unstructured) {
+			s := membertest.NewAPIServer(t)
+			s.OnCreate = func(resource string, obj *unstructured.Unstructured) {
 				if resource == "downloadrequests" {
 					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
 				}
@@ -231,7 +232,7 @@ func TestResults(t *testing.T) {
 // TestResultsOutOfReach has a Velero that gives no URL, and one whose URL leads
 // nowhere.
 func TestResultsOutOfReach(t *testing.T) {
-	s := newAPIServer(t)
+	s := membertest.NewAPIServer(t)
 	got := memberOf(t, s).Results(t.Context(), download("results"), download("log"), nil)
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
 		t.Errorf("error %v", got.Err)

@@ -16,17 +16,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
-
-// stored is a Backup as a member sends it, with more fields of its metadata and more of
-// its own.
-func stored(name, metadata, more string) string {
-	return fmt.Sprintf(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":{"name":%q,"namespace":"velero","resourceVersion":"2"%s}%s}`, name, metadata, more)
-}
-
-// labelled is the field of metadata that has the label of a Migrate.
-func labelled(uid string) string { return `,"labels":{"backup.kurator.dev/migrate-uid":"` + uid + `"}` }
 
 func added(object string) string { return `{"type":"ADDED","object":` + object + `}` }
 
@@ -44,8 +36,8 @@ func flood(w http.ResponseWriter, r *http.Request, next func(i int) string) {
 }
 
 // backupsAre has a server answer what it is asked of Backups by itself.
-func (s *apiServer) backupsAre(list, watch http.HandlerFunc) {
-	s.setFault(func(w http.ResponseWriter, r *http.Request) {
+func backupsAre(s *membertest.APIServer, list, watch http.HandlerFunc) {
+	s.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		isBackups := strings.HasSuffix(r.URL.Path, "/backups")
 		isWatch := r.URL.Query().Get("watch") != ""
 		switch {
@@ -54,15 +46,11 @@ func (s *apiServer) backupsAre(list, watch http.HandlerFunc) {
 		case isBackups && !isWatch && list != nil:
 			list(w, r)
 		case isWatch:
-			s.watch(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
+			s.Watch(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
 		default:
-			s.list(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
+			s.List(w, r, strings.TrimPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/"))
 		}
 	})
-}
-
-func listOf(continues, items string) string {
-	return fmt.Sprintf(`{"kind":"BackupList","apiVersion":"velero.io/v1","metadata":{"resourceVersion":"1","continue":%q},"items":[%s]}`, continues, items)
 }
 
 // byCluster has the kubeconfigs of clusters.
@@ -73,8 +61,8 @@ func (b byCluster) Kubeconfig(_ context.Context, _ string, cluster migration.Clu
 }
 
 // kubeconfigs are that of a hostile member, and that of one that is not.
-func kubeconfigs(hostile, other *apiServer) byCluster {
-	return byCluster{"member1": hostile.kubeconfig(), "member2": other.kubeconfig()}
+func kubeconfigs(hostile, other *membertest.APIServer) byCluster {
+	return byCluster{"member1": hostile.Kubeconfig(), "member2": other.Kubeconfig()}
 }
 
 // TestHostileMembers floods in every way. The member is said to exceed a limit where it
@@ -84,7 +72,7 @@ func TestHostileMembers(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) { flood(w, r, next) }
 	}
 	page := func(continues, items string) http.HandlerFunc {
-		return other(http.StatusOK, "application/json", listOf(continues, items))
+		return membertest.Answer(http.StatusOK, "application/json", membertest.BackupList(continues, items))
 	}
 	for name, test := range map[string]struct {
 		list, watch http.HandlerFunc
@@ -92,40 +80,40 @@ func TestHostileMembers(t *testing.T) {
 		exceeded    bool
 	}{
 		"objects without our label": {
-			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), "", "")) }),
+			watch: events(func(i int) string { return added(membertest.Backup(fmt.Sprint("b", i), "", "")) }),
 			want:  "backups are sent that were not asked for", exceeded: true,
 		},
 		"objects of another namespace": {
 			watch: events(func(i int) string {
-				return added(strings.Replace(stored(fmt.Sprint("b", i), labelled("u1"), ""), `"velero"`, `"other"`, 1))
+				return added(strings.Replace(membertest.Backup(fmt.Sprint("b", i), membertest.Label("u1"), ""), `"velero"`, `"other"`, 1))
 			}),
 			want: "backups are sent that were not asked for", exceeded: true,
 		},
 		"objects of another kind": {
 			watch: events(func(int) string {
-				return added(strings.Replace(stored("r", labelled("u1"), ""), `"Backup"`, `"Restore"`, 1))
+				return added(strings.Replace(membertest.Backup("r", membertest.Label("u1"), ""), `"Backup"`, `"Restore"`, 1))
 			}),
 			want: "backups are sent that were not asked for", exceeded: true,
 		},
 		"objects of Migrates that nobody watches": {
 			watch: events(func(i int) string {
-				return added(stored(fmt.Sprint("b", i), labelled(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
+				return added(membertest.Backup(fmt.Sprint("b", i), membertest.Label(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
 			}),
 			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"objects of our Migrate": {
-			watch: events(func(i int) string { return added(stored(fmt.Sprint("b", i), labelled("u1"), "")) }),
+			watch: events(func(i int) string { return added(membertest.Backup(fmt.Sprint("b", i), membertest.Label("u1"), "")) }),
 			want:  "more than 16 backups belong to one Migrate", exceeded: true,
 		},
 		"objects of our Migrate that come and go": {
 			watch: events(func(i int) string {
-				return added(stored("b1", labelled("u1"), "")) + strings.Replace(added(stored("b1", labelled("u1"), "")), "ADDED", "DELETED", 1) + strings.Repeat(" ", 64<<10)
+				return added(membertest.Backup("b1", membertest.Label("u1"), "")) + strings.Replace(added(membertest.Backup("b1", membertest.Label("u1"), "")), "ADDED", "DELETED", 1) + strings.Repeat(" ", 64<<10)
 			}),
 			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"a large object of our Migrate": {
 			watch: events(func(int) string {
-				return added(stored("b1", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 2<<20)+`"}`))
+				return added(membertest.Backup("b1", membertest.Label("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 2<<20)+`"}`))
 			}),
 			want: "the backups that belong to one Migrate take more than 1 MiB of memory here", exceeded: true,
 		},
@@ -140,7 +128,7 @@ func TestHostileMembers(t *testing.T) {
 		},
 		"an event that decodes to much": {
 			watch: events(func(int) string {
-				return added(stored("b1", labelled("u1"), `,"spec":{"hooks":{"resources":[`+strings.Repeat("{},", 200_000)+`{}]}}`))
+				return added(membertest.Backup("b1", membertest.Label("u1"), `,"spec":{"hooks":{"resources":[`+strings.Repeat("{},", 200_000)+`{}]}}`))
 			}),
 			want: "an event of the watch of backups takes more than 8 MiB of memory here", exceeded: true,
 		},
@@ -170,25 +158,25 @@ func TestHostileMembers(t *testing.T) {
 		},
 		"bookmarks": {
 			watch: events(func(int) string {
-				return strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1) + strings.Repeat(" ", 64<<10)
+				return strings.Replace(added(membertest.Backup("", "", "")), "ADDED", "BOOKMARK", 1) + strings.Repeat(" ", 64<<10)
 			}),
 			want: "take more than 8 MiB of memory here and then 1 MiB a second", exceeded: true,
 		},
 		"bookmarks of long versions": {
 			watch: events(func(int) string {
-				return strings.Replace(strings.Replace(added(stored("", "", "")), "ADDED", "BOOKMARK", 1), `"2"`, `"`+strings.Repeat("2", 64<<10)+`"`, 1)
+				return strings.Replace(strings.Replace(added(membertest.Backup("", "", "")), "ADDED", "BOOKMARK", 1), `"2"`, `"`+strings.Repeat("2", 64<<10)+`"`, 1)
 			}),
 			want: "backups are sent that were not asked for", exceeded: true,
 		},
 		"pages without end": {
-			list: page("more", stored("b", labelled("x"), "")),
+			list: page("more", membertest.Backup("b", membertest.Label("x"), "")),
 			want: "the list of backups has more than 1000 pages of 100", exceeded: true,
 		},
 		"pages of our Migrate without end": {
 			list: func(w http.ResponseWriter, r *http.Request) {
 				var items []string
 				for i := range 100 {
-					items = append(items, stored(fmt.Sprint("b", i, r.URL.Query().Get("continue")), labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 8<<10)+`"}`))
+					items = append(items, membertest.Backup(fmt.Sprint("b", i, r.URL.Query().Get("continue")), membertest.Label("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 8<<10)+`"}`))
 				}
 				page(r.URL.Query().Get("continue")+"+", strings.Join(items, ","))(w, r)
 			},
@@ -203,14 +191,14 @@ func TestHostileMembers(t *testing.T) {
 			want: "a list of 100 backups takes more than 16 MiB of memory here", exceeded: true,
 		},
 		"a list without our label": {
-			list: page("", strings.Repeat(stored("b", "", "")+",", 200)+stored("b", "", "")),
+			list: page("", strings.Repeat(membertest.Backup("b", "", "")+",", 200)+membertest.Backup("b", "", "")),
 			want: "backups are sent that were not asked for", exceeded: true,
 		},
 		"a list of our Migrate": {
 			list: func(w http.ResponseWriter, r *http.Request) {
 				var items []string
 				for i := range 50 {
-					items = append(items, stored(fmt.Sprint("b", i), labelled("u1"), ""))
+					items = append(items, membertest.Backup(fmt.Sprint("b", i), membertest.Label("u1"), ""))
 				}
 				page("", strings.Join(items, ","))(w, r)
 			},
@@ -218,7 +206,7 @@ func TestHostileMembers(t *testing.T) {
 		},
 		"an error of many causes": {
 			list: func(w http.ResponseWriter, _ *http.Request) {
-				other(http.StatusForbidden, "application/json", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"no","details":{"causes":[`+
+				membertest.Answer(http.StatusForbidden, "application/json", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"no","details":{"causes":[`+
 					strings.Repeat(`{"reason":"x"},`, 20_000)+`{}]}}`)(w, nil)
 			},
 			want: "no",
@@ -232,8 +220,8 @@ func TestHostileMembers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			hostile, served := newAPIServer(t), newAPIServer(t)
-			hostile.backupsAre(test.list, test.watch)
+			hostile, served := membertest.NewAPIServer(t), membertest.NewAPIServer(t)
+			backupsAre(hostile, test.list, test.watch)
 			o := impatient()
 			o.CallTimeout = 500 * time.Millisecond
 			if test.exceeded {
@@ -265,7 +253,7 @@ func TestHostileMembers(t *testing.T) {
 			if kept := taken(&m.cached); kept > maxKept+1<<20 {
 				t.Errorf("%d MiB are kept", kept>>20)
 			}
-			served.put("backups", withPhase(backupOf("b1", "u1"), "Completed"))
+			served.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
 			second.await("the other member", "u1", func(m migration.Member) bool {
 				return m.Err == nil && m.Backup != nil && m.Backup.Status.Phase == "Completed"
 			})
@@ -296,9 +284,9 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	object := stored("b", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 700<<10)+`"}`)
-	server := newAPIServer(t)
-	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+	object := membertest.Backup("b", membertest.Label("u1"), `,"status":{"failureReason":"`+strings.Repeat("x", 700<<10)+`"}`)
+	server := membertest.NewAPIServer(t)
+	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("watch") != "" {
 			flood(w, r, func(i int) string { return added(strings.Replace(object, `"b"`, fmt.Sprintf(`"b%d"`, i), 1)) })
 			return
@@ -313,7 +301,7 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 	})
 	o := impatient()
 	o.CallTimeout, o.RetryMin, o.RetryMax = 20*time.Second, 100*time.Millisecond, time.Second
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o)
 	var all []*spectator
 	for i := range 2 {
 		of := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: fmt.Sprint("member", i)}, Namespace: "velero"}
@@ -334,14 +322,14 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 
 // TestLocationsAreBounded counts those of a member that has too many.
 func TestLocationsAreBounded(t *testing.T) {
-	server := newAPIServer(t)
+	server := membertest.NewAPIServer(t)
 	for i := range maxLocations + 1 {
-		server.put("backupstoragelocations", backupOf(fmt.Sprint("l", i), ""))
+		server.Put("backupstoragelocations", membertest.Object(fmt.Sprint("l", i), ""))
 	}
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
 	s := newSpectator(t, pool)
 	s.await("too many", "u1", failing("more than 100 backupstoragelocations are there"))
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 	if seen := m.Ask(t.Context(), objectsOf("u1")); !failing("there are more than 100 backupstoragelocations")(seen) {
 		t.Errorf("asked: %v", seen.Err)
 	}
@@ -356,27 +344,27 @@ func TestAnswersAreBounded(t *testing.T) {
 		want   string
 	}{
 		"an object": {
-			other(200, "application/json", stored("b", labelled("u1"), `,"status":{"failureReason":"`+strings.Repeat(long, 9)+`"}`)),
+			membertest.Answer(200, "application/json", membertest.Backup("b", membertest.Label("u1"), `,"status":{"failureReason":"`+strings.Repeat(long, 9)+`"}`)),
 			func(m *Member) error { _, err := m.Backup(t.Context(), "b"); return err },
 			`get backup "b" in AttachedCluster default/member1: an answer takes more than 8 MiB of memory here`,
 		},
 		"a list of small objects": {
-			other(200, "application/json", listOf("", strings.Repeat("{},", 50_000)+"{}")),
+			membertest.Answer(200, "application/json", membertest.BackupList("", strings.Repeat("{},", 50_000)+"{}")),
 			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
 			"an answer takes more than 8 MiB of memory here",
 		},
 		"a list of our label": {
-			other(200, "application/json", listOf("", strings.Repeat(stored("b", labelled("u1"), "")+",", 16)+stored("b", labelled("u1"), ""))),
+			membertest.Answer(200, "application/json", membertest.BackupList("", strings.Repeat(membertest.Backup("b", membertest.Label("u1"), "")+",", 16)+membertest.Backup("b", membertest.Label("u1"), ""))),
 			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
 			"there are more than 16",
 		},
 		"a page": {
-			other(200, "application/json", listOf("more", "")),
+			membertest.Answer(200, "application/json", membertest.BackupList("more", "")),
 			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
 			"there are more than 16",
 		},
 		"PodVolumeBackups": {
-			other(200, "application/json", strings.ReplaceAll(listOf("", strings.Repeat("{},", 50_000)+"{}"), "BackupList", "PodVolumeBackupList")),
+			membertest.Answer(200, "application/json", strings.ReplaceAll(membertest.BackupList("", strings.Repeat("{},", 50_000)+"{}"), "BackupList", "PodVolumeBackupList")),
 			func(m *Member) error { _, err := m.PodVolumeBackups(t.Context(), "b"); return err },
 			"a list of podvolumebackups takes more than 32 MiB of memory here",
 		},
@@ -386,7 +374,7 @@ func TestAnswersAreBounded(t *testing.T) {
 				if r.URL.Path == "/apis" {
 					groups = strings.Repeat(`{"name":"g","versions":[`+strings.Repeat(`{"groupVersion":"g/v","version":"v"},`, 100)+`{}]},`, 10) + "{}"
 				}
-				other(200, "application/json", `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+groups+`]}`)(w, r)
+				membertest.Answer(200, "application/json", `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+groups+`]}`)(w, r)
 			},
 			func(m *Member) error { _, err := m.resources(t.Context()); return err },
 			"it has more than 1000 versions of API groups",
@@ -394,16 +382,16 @@ func TestAnswersAreBounded(t *testing.T) {
 		"a header": {
 			func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Long", long)
-				other(200, "application/json", stored("b", labelled("u1"), ""))(w, r)
+				membertest.Answer(200, "application/json", membertest.Backup("b", membertest.Label("u1"), ""))(w, r)
 			},
 			func(m *Member) error { _, err := m.Backup(t.Context(), "b"); return err },
 			"COMPRESSION_ERROR",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t)
-			server.setFault(test.answer)
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+			server := membertest.NewAPIServer(t)
+			server.SetFault(test.answer)
+			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 			if err := test.call(m); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.300v, want %q", err, test.want)
 			}
@@ -419,10 +407,10 @@ func TestAnswersAreBounded(t *testing.T) {
 
 // TestLiveReadsKeepNothingLong asks for a Backup with a long filter.
 func TestLiveReadsKeepNothingLong(t *testing.T) {
-	server := newAPIServer(t)
-	server.backupsAre(other(200, "application/json", listOf("", stored("b1", labelled("u1"),
+	server := membertest.NewAPIServer(t)
+	backupsAre(server, membertest.Answer(200, "application/json", membertest.BackupList("", membertest.Backup("b1", membertest.Label("u1"),
 		`,"spec":{"storageLocation":"default","includedNamespaces":["`+strings.Repeat("x", 1<<20)+`"]}`))), nil)
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 	seen := m.Ask(t.Context(), objectsOf("u1"))
 	if seen.Err != nil || seen.Backup == nil || seen.Backup.Spec.StorageLocation != "default" || seen.Backup.Spec.IncludedNamespaces != nil {
 		t.Errorf("asked: %+v", seen)

@@ -17,9 +17,9 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -27,33 +27,6 @@ var (
 	member1 = migration.Cluster{Kind: "AttachedCluster", Name: "member1"}
 	velero1 = migration.Velero{Cluster: member1, Namespace: "velero"}
 )
-
-// host has the kubeconfigs of all clusters.
-type host struct {
-	mu         sync.Mutex
-	kubeconfig string
-	err        error
-	asked      int
-}
-
-func (h *host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.asked++
-	return []byte(h.kubeconfig), h.err
-}
-
-func (h *host) set(kubeconfig string, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.kubeconfig, h.err = kubeconfig, err
-}
-
-func (h *host) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.asked
-}
 
 func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
 	o.AllowLocalAddresses = true // where test servers are
@@ -67,18 +40,9 @@ func quick() Options {
 	return Options{CallTimeout: 5 * time.Second, RetryMin: time.Hour, RetryMax: time.Hour}
 }
 
-func backupOf(name, uid string) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{Object: map[string]any{}}
-	u.SetName(name)
-	if uid != "" {
-		u.SetLabels(map[string]string{"backup.kurator.dev/migrate-uid": uid})
-	}
-	return u
-}
-
 func TestCalls(t *testing.T) {
-	server := newAPIServer(t)
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick())
+	server := membertest.NewAPIServer(t)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick())
 	m := pool.Member("default", velero1)
 	ctx := t.Context()
 
@@ -121,7 +85,7 @@ func TestCalls(t *testing.T) {
 		t.Errorf("PodVolumeBackups: %v, %v", pvbs, err)
 	}
 
-	server.put("backupstoragelocations", backupOf("default", ""))
+	server.Put("backupstoragelocations", membertest.Object("default", ""))
 	locations, err := m.Locations(ctx)
 	if err != nil || len(locations) != 1 || locations[0].Name != "default" {
 		t.Errorf("locations: %v, %v", locations, err)
@@ -146,41 +110,41 @@ func TestFaultsOfCalls(t *testing.T) {
 		}
 	}
 	for name, tc := range map[string]struct {
-		fault func(s *apiServer)
+		fault func(s *membertest.APIServer)
 		text  string
 		// open says that the member is left alone then.
 		open bool
 	}{
-		"hangs":        {func(s *apiServer) { s.setFault(hang) }, "no answer within 50ms", true},
-		"hangs midway": {func(s *apiServer) { s.setFault(midway(hang)) }, "no answer within 50ms", true},
-		"is gone":      {func(s *apiServer) { s.stop() }, "connection refused", true},
-		"resets": {func(s *apiServer) {
-			s.setFault(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		"hangs":        {func(s *membertest.APIServer) { s.SetFault(hang) }, "no answer within 50ms", true},
+		"hangs midway": {func(s *membertest.APIServer) { s.SetFault(midway(hang)) }, "no answer within 50ms", true},
+		"is gone":      {func(s *membertest.APIServer) { s.Stop() }, "connection refused", true},
+		"resets": {func(s *membertest.APIServer) {
+			s.SetFault(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 		}, "INTERNAL_ERROR", true},
-		"errors":    {func(s *apiServer) { s.setFault(status(500, "etcd is down")) }, "etcd is down", false},
-		"is busy":   {func(s *apiServer) { s.setFault(busy) }, "too many", false},
-		"forbids":   {func(s *apiServer) { s.setFault(status(403, "forbidden")) }, "forbidden", false},
-		"new token": {func(s *apiServer) { s.setToken("another") }, "renew them in its Secret", false},
-		"no Velero": {func(s *apiServer) { s.setFault(http.NotFound) }, "Velero is not installed", false},
-		"redirects": {func(s *apiServer) {
-			s.setFault(http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP)
+		"errors":    {func(s *membertest.APIServer) { s.SetFault(membertest.Status(500, "etcd is down")) }, "etcd is down", false},
+		"is busy":   {func(s *membertest.APIServer) { s.SetFault(membertest.Busy) }, "too many", false},
+		"forbids":   {func(s *membertest.APIServer) { s.SetFault(membertest.Status(403, "forbidden")) }, "forbidden", false},
+		"new token": {func(s *membertest.APIServer) { s.SetToken("another") }, "renew them in its Secret", false},
+		"no Velero": {func(s *membertest.APIServer) { s.SetFault(http.NotFound) }, "Velero is not installed", false},
+		"redirects": {func(s *membertest.APIServer) {
+			s.SetFault(http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP)
 		}, "", false},
-		"says very much":   {func(s *apiServer) { s.setFault(status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
-		"isn't Kubernetes": {func(s *apiServer) { s.setFault(other(500, "text/plain", "elsewhere")) }, "it answers 500, and not as Kubernetes does", false},
-		"isn't JSON":       {func(s *apiServer) { s.setFault(other(200, "text/plain", "elsewhere")) }, "serializer for text/plain doesn't exist", true},
-		"answers a YAML bomb": {func(s *apiServer) {
-			s.setFault(other(200, "application/yaml", "a: &a "+strings.Repeat("x", 100_000)+"\nb: ["+strings.Repeat("*a,", 10_000)+"]\n"))
+		"says very much":   {func(s *membertest.APIServer) { s.SetFault(membertest.Status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
+		"isn't Kubernetes": {func(s *membertest.APIServer) { s.SetFault(membertest.Answer(500, "text/plain", "elsewhere")) }, "it answers 500, and not as Kubernetes does", false},
+		"isn't JSON":       {func(s *membertest.APIServer) { s.SetFault(membertest.Answer(200, "text/plain", "elsewhere")) }, "serializer for text/plain doesn't exist", true},
+		"answers a YAML bomb": {func(s *membertest.APIServer) {
+			s.SetFault(membertest.Answer(200, "application/yaml", "a: &a "+strings.Repeat("x", 100_000)+"\nb: ["+strings.Repeat("*a,", 10_000)+"]\n"))
 		}, "serializer for application/yaml doesn't exist", true},
-		"answers garbage": {func(s *apiServer) { s.setFault(garbage) }, "cannot unmarshal", true},
+		"answers garbage": {func(s *membertest.APIServer) { s.SetFault(membertest.Garbage) }, "cannot unmarshal", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t)
+			server := membertest.NewAPIServer(t)
 			o := quick()
 			o.CallTimeout = 50 * time.Millisecond
 			if !strings.Contains(tc.text, "50ms") {
 				o.CallTimeout = 5 * time.Second
 			}
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
+			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
 			tc.fault(server)
 
 			_, err := m.Backup(t.Context(), "b")
@@ -217,34 +181,11 @@ func midway(then http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func status(code int, message string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { answer1(w, code, "", message) }
-}
-
-func busy(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Retry-After", "3600")
-	answer1(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many")
-}
-
-// other answers as a server that is something else.
-func other(code int, contentType, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.WriteHeader(code)
-		_, _ = w.Write([]byte(body))
-	}
-}
-
-func garbage(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":[]}`))
-}
-
 func TestCallerGivesUp(t *testing.T) {
-	server := newAPIServer(t)
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
+	server := membertest.NewAPIServer(t)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
 	asked := make(chan struct{}, 1)
-	server.setFault(func(_ http.ResponseWriter, r *http.Request) {
+	server.SetFault(func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
 		<-r.Context().Done()
 	})
@@ -256,20 +197,20 @@ func TestCallerGivesUp(t *testing.T) {
 	if _, err := m.Backup(ctx, "b"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	server.setFault(nil)
+	server.SetFault(nil)
 	if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
 		t.Errorf("the member is held to be at fault: %v", err)
 	}
 }
 
 func TestCallsAtATime(t *testing.T) {
-	server := newAPIServer(t)
+	server := membertest.NewAPIServer(t)
 	o := quick()
 	o.MaxCalls = 2
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
 	var now, most atomic.Int32
 	release := make(chan struct{})
-	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		if n := now.Add(1); n > most.Load() {
 			most.Store(n)
 		}
@@ -292,65 +233,65 @@ func TestCallsAtATime(t *testing.T) {
 
 func TestKubeconfigIsReadAgain(t *testing.T) {
 	t.Run("not at each call", func(t *testing.T) {
-		server := newAPIServer(t)
-		h := &host{kubeconfig: server.kubeconfig()}
+		server := membertest.NewAPIServer(t)
+		h := membertest.NewHost(server.Kubeconfig())
 		m := newTestPool(t, h, quick()).Member("default", velero1)
 		for range 3 {
 			_, _ = m.Backup(t.Context(), "b")
 		}
-		if h.count() != 1 {
-			t.Errorf("read %d times, want 1", h.count())
+		if h.Count() != 1 {
+			t.Errorf("read %d times, want 1", h.Count())
 		}
 	})
 	t.Run("when it is due", func(t *testing.T) {
-		first, second := newAPIServer(t), newAPIServer(t)
-		h := &host{kubeconfig: first.kubeconfig()}
+		first, second := membertest.NewAPIServer(t), membertest.NewAPIServer(t)
+		h := membertest.NewHost(first.Kubeconfig())
 		o := quick()
 		o.RecheckInterval = time.Nanosecond
 		m := newTestPool(t, h, o).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
-		h.set(second.kubeconfig(), nil)
+		h.Set(second.Kubeconfig(), nil)
 		_, _ = m.Backup(t.Context(), "b")
-		if first.count("get backups") != 1 || second.count("get backups") != 1 {
-			t.Errorf("asked %d and %d times, want 1 and 1", first.count("get backups"), second.count("get backups"))
+		if first.Count("get backups") != 1 || second.Count("get backups") != 1 {
+			t.Errorf("asked %d and %d times, want 1 and 1", first.Count("get backups"), second.Count("get backups"))
 		}
 	})
 	t.Run("when it is said to have changed", func(t *testing.T) {
-		first, second := newAPIServer(t), newAPIServer(t)
-		h := &host{kubeconfig: first.kubeconfig()}
+		first, second := membertest.NewAPIServer(t), membertest.NewAPIServer(t)
+		h := membertest.NewHost(first.Kubeconfig())
 		pool := newTestPool(t, h, quick())
 		m := pool.Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
-		h.set(second.kubeconfig(), nil)
+		h.Set(second.Kubeconfig(), nil)
 		pool.Invalidate("default", member1)
 		_, _ = m.Backup(t.Context(), "b")
-		if second.count("get backups") != 1 {
+		if second.Count("get backups") != 1 {
 			t.Error("the second was not asked")
 		}
 	})
 	t.Run("when the credentials are refused", func(t *testing.T) {
-		server := newAPIServer(t)
-		h := &host{kubeconfig: server.kubeconfig()}
+		server := membertest.NewAPIServer(t)
+		h := membertest.NewHost(server.Kubeconfig())
 		m := newTestPool(t, h, quick()).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
-		server.setToken("renewed")
-		h.set(server.kubeconfig(), nil)
+		server.SetToken("renewed")
+		h.Set(server.Kubeconfig(), nil)
 		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
 			t.Errorf("not asked with the renewed credentials: %v", err)
 		}
 	})
 	t.Run("but the connection goes on while the host is silent", func(t *testing.T) {
-		server := newAPIServer(t)
-		h := &host{kubeconfig: server.kubeconfig()}
+		server := membertest.NewAPIServer(t)
+		h := membertest.NewHost(server.Kubeconfig())
 		o := quick()
 		o.RecheckInterval = time.Nanosecond
 		m := newTestPool(t, h, o).Member("default", velero1)
 		_, _ = m.Backup(t.Context(), "b")
-		h.set("", apierrors.NewServiceUnavailable("host is down"))
+		h.Set("", apierrors.NewServiceUnavailable("host is down"))
 		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
 			t.Errorf("not asked: %v", err)
 		}
-		h.set("", errors.New("secret not found"))
+		h.Set("", errors.New("secret not found"))
 		if _, err := m.Backup(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "secret not found") {
 			t.Errorf("asked without a way in: %v", err)
 		}
@@ -364,7 +305,7 @@ func TestErrorsOfTheHost(t *testing.T) {
 		apierrors.NewUnauthorized("expired"),
 		apierrors.NewServiceUnavailable("host is down"),
 	} {
-		h := &host{err: fmt.Errorf("read Secret default/s on the host: %w", answer)}
+		h := membertest.NewBrokenHost(fmt.Errorf("read Secret default/s on the host: %w", answer))
 		m := newTestPool(t, h, quick()).Member("default", velero1)
 		for range 2 {
 			_, err := m.Backup(t.Context(), "b")
@@ -372,19 +313,19 @@ func TestErrorsOfTheHost(t *testing.T) {
 				t.Errorf("got %v, want %v", err, answer)
 			}
 		}
-		if h.count() != 1 {
-			t.Errorf("%v: asked %d times, want 1", answer, h.count())
+		if h.Count() != 1 {
+			t.Errorf("%v: asked %d times, want 1", answer, h.Count())
 		}
 	}
 }
 
 func TestInvalidateTriesAgainAtOnce(t *testing.T) {
-	server := newAPIServer(t)
-	h := &host{err: errors.New("secret not found")}
+	server := membertest.NewAPIServer(t)
+	h := membertest.NewBrokenHost(errors.New("secret not found"))
 	pool := newTestPool(t, h, quick())
 	m := pool.Member("default", velero1)
 	_, _ = m.Backup(t.Context(), "b")
-	h.set(server.kubeconfig(), nil)
+	h.Set(server.Kubeconfig(), nil)
 	if _, err := m.Backup(t.Context(), "b"); !strings.Contains(err.Error(), "secret not found") {
 		t.Fatalf("not left alone: %v", err)
 	}
@@ -395,7 +336,7 @@ func TestInvalidateTriesAgainAtOnce(t *testing.T) {
 }
 
 func TestIdleMembersAreForgotten(t *testing.T) {
-	pool := newTestPool(t, &host{}, Options{IdleTimeout: time.Nanosecond})
+	pool := newTestPool(t, membertest.NewHost(""), Options{IdleTimeout: time.Nanosecond})
 	pool.Member("default", velero1)
 	pool.Member("default", migration.Velero{Cluster: migration.Cluster{Kind: "Cluster", Name: "other"}, Namespace: "velero"})
 	if len(pool.members) != 1 {
@@ -405,7 +346,7 @@ func TestIdleMembersAreForgotten(t *testing.T) {
 
 // TestReadersLeaveCallsToTheDriver while they wait for a member that hangs.
 func TestReadersLeaveCallsToTheDriver(t *testing.T) {
-	m := newTestPool(t, &host{}, Options{MaxCalls: 4}).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(""), Options{MaxCalls: 4}).Member("default", velero1)
 	reader, cancel := context.WithCancel(ForReader(t.Context()))
 	for range 2 {
 		if _, err := m.takeSlot(reader); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
@@ -32,8 +33,8 @@ func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 }
 
 func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
-	server := newAPIServer(t)
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+	server := membertest.NewAPIServer(t)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 	_, err := do(t.Context(), m, "get something", func(context.Context, *connection) (any, error) { panic("a bug over an answer") })
 	var panicked *recovery.PanicError
 	if !errors.As(err, &panicked) {
@@ -43,9 +44,9 @@ func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
 
 // TestAWatchGoesOnAfterAPanic has a bug panic over what a watch brings.
 func TestAWatchGoesOnAfterAPanic(t *testing.T) {
-	server := newAPIServer(t)
-	server.put("backups", backupOf("b1", "u1"))
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
+	server := membertest.NewAPIServer(t)
+	server.Put("backups", membertest.Object("b1", "u1"))
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient())
 	var panicked atomic.Bool
 	changes := make(chan types.UID, 1000)
 	for _, uid := range []types.UID{"u2", "u3"} {
@@ -57,9 +58,9 @@ func TestAWatchGoesOnAfterAPanic(t *testing.T) {
 		})
 		t.Cleanup(watch.Stop)
 	}
-	server.awaitWatches(3)
-	server.put("backups", backupOf("b2", "u2"))
-	server.put("backups", backupOf("b3", "u3"))
+	server.AwaitWatches(3)
+	server.Put("backups", membertest.Object("b2", "u2"))
+	server.Put("backups", membertest.Object("b3", "u3"))
 	timeout := time.After(20 * time.Second)
 	for uid := types.UID(""); uid != "u3"; {
 		select {

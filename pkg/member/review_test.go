@@ -16,6 +16,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -213,9 +214,9 @@ func TestReview(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			server, v := newAPIServer(t), &reviewer{refuses: tt.refuses}
-			server.setFault(v.ServeHTTP)
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
+			server, v := membertest.NewAPIServer(t), &reviewer{refuses: tt.refuses}
+			server.SetFault(v.ServeHTTP)
+			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
 			refusal, err := m.Review(t.Context(), reviewOf(tt.filter, !tt.target))
 			if err != nil {
 				t.Fatal(err)
@@ -242,11 +243,11 @@ func TestReview(t *testing.T) {
 
 // TestReviewOfOneCallAtATime has a member that takes one call at a time.
 func TestReviewOfOneCallAtATime(t *testing.T) {
-	server, v := newAPIServer(t), &reviewer{}
-	server.setFault(v.ServeHTTP)
+	server, v := membertest.NewAPIServer(t), &reviewer{}
+	server.SetFault(v.ServeHTTP)
 	o := quick()
 	o.MaxCalls = 1
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
 	if refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
 	}
@@ -259,21 +260,21 @@ func TestReviewThatCantBeMade(t *testing.T) {
 		fault http.HandlerFunc
 		want  string
 	}{
-		"may not ask": {status(403, "you may not create subjectaccessreviews"), "you may not create subjectaccessreviews"},
-		"errors":      {status(500, "etcd is down"), "etcd is down"},
-		"garbage":     {garbage, ""},
+		"may not ask": {membertest.Status(403, "you may not create subjectaccessreviews"), "you may not create subjectaccessreviews"},
+		"errors":      {membertest.Status(500, "etcd is down"), "etcd is down"},
+		"garbage":     {membertest.Garbage, ""},
 		"no discovery": {func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, "/apis/authorization") {
 				(&reviewer{refuses: func(authorizationv1.ResourceAttributes) bool { return true }}).ServeHTTP(w, r)
 				return
 			}
-			status(503, "no discovery")(w, r)
+			membertest.Status(503, "no discovery")(w, r)
 		}, "it answers 503, and not as Kubernetes does"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t)
-			server.setFault(test.fault)
-			m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
+			server := membertest.NewAPIServer(t)
+			server.SetFault(test.fault)
+			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
 			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{IncludedResources: []string{"cm"}}, true))
 			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
@@ -285,12 +286,12 @@ func TestReviewThatCantBeMade(t *testing.T) {
 // TestReviewTakesNothingButTheAnswer has a hostile member answer about somebody
 // else: what is recorded of the requester is shared with all that reads it.
 func TestReviewTakesNothingButTheAnswer(t *testing.T) {
-	server := newAPIServer(t)
-	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+	server := membertest.NewAPIServer(t)
+	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
 	})
-	m := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick()).Member("default", velero1)
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
 	review := reviewOf(v1alpha1.ResourceFilter{}, true)
 	if refusal, err := m.Review(t.Context(), review); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
@@ -319,9 +320,9 @@ func TestReviewOfStatus(t *testing.T) {
 		false: `user "jane" may not update status of deployments.apps in namespace a in member1, which the migration would do for them`,
 	} {
 		v := &reviewer{refuses: refusesStatus}
-		server := newAPIServer(t)
-		server.setFault(v.ServeHTTP)
-		member := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()).Member("default", velero1)
+		server := membertest.NewAPIServer(t)
+		server.SetFault(v.ServeHTTP)
+		member := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 		got, err := member.Review(t.Context(), migration.ReviewOf(m, migration.ClusterPlan{Source: source}))
 		if got != want || err != nil {
 			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)

@@ -13,6 +13,7 @@ import (
 	"path"
 	"testing"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -44,7 +45,7 @@ func TestWithoutSystemRoots(t *testing.T) {
 	}
 	kubeconfig := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],` +
 		`"clusters":[{"name":"c","cluster":{"server":"` + server.URL + `"}}],"users":[{"name":"u","user":{"token":"t"}}]}`
-	pool := newTestPool(t, &host{kubeconfig: kubeconfig}, o)
+	pool := newTestPool(t, membertest.NewHost(kubeconfig), o)
 	if seen := pool.Member("default", velero1).Ask(t.Context(), migration.Objects{UID: "u1"}); seen.Err != nil {
 		t.Errorf("asking the member: %v", seen.Err)
 	}

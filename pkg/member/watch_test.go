@@ -16,10 +16,10 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -105,38 +105,32 @@ func failing(text string) func(migration.Member) bool {
 	return func(m migration.Member) bool { return m.Err != nil && strings.Contains(m.Err.Error(), text) }
 }
 
-func withPhase(u *unstructured.Unstructured, phase string) *unstructured.Unstructured {
-	u = u.DeepCopy()
-	_ = unstructured.SetNestedField(u.Object, phase, "status", "phase")
-	return u
-}
-
 func TestWatch(t *testing.T) {
-	server := newAPIServer(t)
-	server.put("backups", withPhase(backupOf("b1", "u1"), "InProgress"))
-	server.put("backups", backupOf("foreign", ""))
-	server.put("backupstoragelocations", withPhase(backupOf("default", ""), "Available"))
-	s := newSpectator(t, newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient()))
+	server := membertest.NewAPIServer(t)
+	server.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "InProgress"))
+	server.Put("backups", membertest.Object("foreign", ""))
+	server.Put("backupstoragelocations", membertest.WithPhase(membertest.Object("default", ""), "Available"))
+	s := newSpectator(t, newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()))
 
 	seen := s.await("what was there", "u1", reachable)
 	if seen.Backup == nil || seen.Backup.Name != "b1" || seen.Restore != nil || len(seen.Locations) != 1 || !seen.Since.IsZero() {
 		t.Fatalf("observed %+v", seen)
 	}
-	server.awaitWatches(3)
+	server.AwaitWatches(3)
 
-	server.put("backups", withPhase(backupOf("b1", "u1"), "Completed"))
+	server.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
 	s.awaitChange("u1")
 	s.await("a change", "u1", func(m migration.Member) bool { return m.Backup.Status.Phase == "Completed" })
 
-	server.put("restores", backupOf("r2", "u2"))
+	server.Put("restores", membertest.Object("r2", "u2"))
 	s.awaitChange("u2")
 	s.await("a new object", "u2", func(m migration.Member) bool { return m.Restore != nil && m.Backup == nil })
 
-	server.remove("backups", "b1")
+	server.Remove("backups", "b1")
 	s.awaitChange("u1")
 	s.await("a removal", "u1", func(m migration.Member) bool { return m.Backup == nil })
 
-	server.put("backupstoragelocations", withPhase(backupOf("default", ""), "Unavailable"))
+	server.Put("backupstoragelocations", membertest.WithPhase(membertest.Object("default", ""), "Unavailable"))
 	s.awaitChange("")
 	s.await("storage", "u1", func(m migration.Member) bool { return m.Locations[0].Status.Phase == "Unavailable" })
 }
@@ -160,35 +154,32 @@ func TestWatchIgnoresThatVeleroLooked(t *testing.T) {
 }
 
 func TestWatchIsSharedAndClosedWithTheLast(t *testing.T) {
-	server := newAPIServer(t)
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	server := membertest.NewAPIServer(t)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
 	first, second := newSpectator(t, pool), newSpectator(t, pool)
-	server.awaitWatches(3)
+	server.AwaitWatches(3)
 	first.stop()
 	first.stop()
-	server.put("backups", backupOf("b1", "u1"))
+	server.Put("backups", membertest.Object("b1", "u1"))
 	second.awaitChange("u1")
-	if n := server.count("watch backups"); n != 1 {
+	if n := server.Count("watch backups"); n != 1 {
 		t.Errorf("Backups are watched %d times, want once", n)
 	}
 	second.stop()
-	server.awaitWatches(0)
+	server.AwaitWatches(0)
 
 	third := newSpectator(t, pool)
 	third.await("what is there", "u1", func(m migration.Member) bool { return m.Backup != nil })
 }
 
 func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
-	server := newAPIServer(t)
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	server := membertest.NewAPIServer(t)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
 	s := newSpectator(t, pool)
 	s.await("nothing", "u1", reachable)
-	server.awaitWatches(3)
+	server.AwaitWatches(3)
 
-	// No event of it ever comes.
-	server.mu.Lock()
-	server.watches = map[chan event]string{}
-	server.mu.Unlock()
+	server.DropWatches()
 	backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b1", Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}}
 	if _, err := pool.Member("default", velero1).CreateBackup(t.Context(), backup); err != nil {
 		t.Fatal(err)
@@ -199,32 +190,32 @@ func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
 }
 
 func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
-	server := newAPIServer(t)
-	server.put("backups", backupOf("b1", "u1"))
-	s := newSpectator(t, newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient()))
+	server := membertest.NewAPIServer(t)
+	server.Put("backups", membertest.Object("b1", "u1"))
+	s := newSpectator(t, newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient()))
 	s.await("the Backup", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil })
-	server.awaitWatches(3)
+	server.AwaitWatches(3)
 
-	server.stop()
+	server.Stop()
 	seen := s.await("that it is gone", "u1", failing("connection refused"))
 	if seen.Backup == nil || seen.Since.IsZero() {
 		t.Errorf("what it said last is forgotten, or since when: %+v", seen)
 	}
 	s.await("the same fault", "u1", func(m migration.Member) bool { return m.Err.Error() == seen.Err.Error() && m.Since.Equal(seen.Since) })
 
-	server.startAgain()
+	server.StartAgain()
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
 }
 
 // TestAMigrateThatComesWhileItsMemberIsGone is one whose objects can't be filled in, and
 // need not be once the member has been listed anew.
 func TestAMigrateThatComesWhileItsMemberIsGone(t *testing.T) {
-	server := newAPIServer(t)
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, Options{RetryMin: time.Second, RetryMax: time.Second})
+	server := membertest.NewAPIServer(t)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), Options{RetryMin: time.Second, RetryMax: time.Second})
 	s := newSpectator(t, pool)
 	s.await("nothing", "u1", reachable)
-	server.awaitWatches(3)
-	server.stop()
+	server.AwaitWatches(3)
+	server.Stop()
 	s.await("that it is gone", "u1", failing("connection refused"))
 
 	s.watches["u3"] = pool.Watch("default", velero1, "u3", func(uid types.UID) { s.changes <- uid })
@@ -237,16 +228,16 @@ func TestAMigrateThatComesWhileItsMemberIsGone(t *testing.T) {
 	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 20*time.Second, true, filling); err != nil {
 		t.Fatalf("it is not noted that it can't be filled in: %v", err)
 	}
-	server.startAgain()
+	server.StartAgain()
 	s.await("that it is back", "u3", reachable)
 }
 
 // TestTwoVelerosOfAMember have their objects told apart.
 func TestTwoVelerosOfAMember(t *testing.T) {
-	server := newAPIServer(t)
-	server.put("backups", backupOf("b1", "u1"))
-	server.putInto("velero-2/backups", withPhase(backupOf("b1", "u1"), "Completed"))
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, patient())
+	server := membertest.NewAPIServer(t)
+	server.Put("backups", membertest.Object("b1", "u1"))
+	server.PutInto("velero-2/backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
 	for namespace, want := range map[string]velerov1.BackupPhase{"velero": "", "velero-2": velerov1.BackupPhaseCompleted} {
 		velero := migration.Velero{Cluster: member1, Namespace: namespace}
 		s := newSpectatorOf(t, pool, velero)
@@ -262,8 +253,8 @@ func TestTwoVelerosOfAMember(t *testing.T) {
 }
 
 func TestNoNameOfANamespace(t *testing.T) {
-	server := newAPIServer(t)
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, quick())
+	server := membertest.NewAPIServer(t)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick())
 	long := strings.Repeat("x", 100)
 	for namespace, want := range map[string]string{
 		"":    `annotation backup.kurator.dev/velero-namespace of AttachedCluster default/member1 is ""; set it to the namespace of the cluster's Velero: a lowercase RFC 1123 label`,
@@ -278,28 +269,28 @@ func TestNoNameOfANamespace(t *testing.T) {
 }
 
 func TestWatchOfAMemberThatHangs(t *testing.T) {
-	server := newAPIServer(t)
+	server := membertest.NewAPIServer(t)
 	o := impatient()
 	o.CallTimeout = 50 * time.Millisecond
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o)
-	server.setFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o)
+	server.SetFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := newSpectator(t, pool)
 	s.await("that it hangs", "u1", failing("no answer within 50ms"))
-	server.setFault(nil)
+	server.SetFault(nil)
 	s.await("that it answers", "u1", reachable)
 }
 
 func TestWatchThatHangsAtItsStart(t *testing.T) {
-	server := newAPIServer(t)
+	server := membertest.NewAPIServer(t)
 	o := impatient()
 	o.CallTimeout = 50 * time.Millisecond
-	pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, o)
-	server.setFault(func(w http.ResponseWriter, r *http.Request) {
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o)
+	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("watch") != "" {
 			<-r.Context().Done()
 			return
 		}
-		server.list(w, r, "backups")
+		server.List(w, r, "backups")
 	})
 	s := newSpectator(t, pool)
 	s.await("that it hangs", "u1", failing("no answer within 50ms"))
@@ -307,15 +298,15 @@ func TestWatchThatHangsAtItsStart(t *testing.T) {
 
 // A network that swallows packets sends no FIN.
 func TestWatchThroughADeadNetwork(t *testing.T) {
-	server := newAPIServer(t)
-	network := newNetwork(t, server.server.Listener.Addr().String())
-	h := &host{kubeconfig: strings.ReplaceAll(server.kubeconfig(), server.server.Listener.Addr().String(), network.address())}
+	server := membertest.NewAPIServer(t)
+	network := newNetwork(t, server.Address())
+	h := membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), server.Address(), network.address()))
 	o := impatient()
 	o.PingInterval = 50 * time.Millisecond
 	o.CallTimeout = 100 * time.Millisecond
 	s := newSpectator(t, newTestPool(t, h, o))
 	s.await("that it answers", "u1", reachable)
-	server.awaitWatches(3)
+	server.AwaitWatches(3)
 	network.swallow()
 	s.await("that it doesn't", "u1", failing("no answer within 100ms"))
 }
@@ -326,53 +317,53 @@ func TestWatchOfAnswersThatAreErrors(t *testing.T) {
 		text  string
 	}{
 		"no Velero": {http.NotFound, "Velero is not installed"},
-		"forbidden": {status(403, "backups is forbidden"), "backups is forbidden"},
-		"busy":      {busy, "too many"},
-		"internal":  {status(500, "etcd is down"), "etcd is down"},
+		"forbidden": {membertest.Status(403, "backups is forbidden"), "backups is forbidden"},
+		"busy":      {membertest.Busy, "too many"},
+		"internal":  {membertest.Status(500, "etcd is down"), "etcd is down"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t)
-			pool := newTestPool(t, &host{kubeconfig: server.kubeconfig()}, impatient())
-			server.setFault(tc.fault)
+			server := membertest.NewAPIServer(t)
+			pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient())
+			server.SetFault(tc.fault)
 			s := newSpectator(t, pool)
 			s.await("the error", "u1", failing(tc.text))
-			server.setFault(nil)
+			server.SetFault(nil)
 			s.await("no error", "u1", reachable)
 		})
 	}
 }
 
 func TestWatchWithoutAWayIn(t *testing.T) {
-	server := newAPIServer(t)
-	h := &host{err: errors.New("kubeconfig Secret not found")}
+	server := membertest.NewAPIServer(t)
+	h := membertest.NewBrokenHost(errors.New("kubeconfig Secret not found"))
 	pool := newTestPool(t, h, patient())
 	s := newSpectator(t, pool)
 	s.await("that the Secret is missing", "u1", failing("kubeconfig Secret not found"))
 
-	h.set("nonsense", nil)
+	h.Set("nonsense", nil)
 	pool.Invalidate("default", member1)
 	s.await("that the kubeconfig is not accepted", "u1", failing("kubeconfig not accepted"))
 
-	h.set(server.kubeconfig(), nil)
+	h.Set(server.Kubeconfig(), nil)
 	pool.Invalidate("default", member1)
 	s.await("that it answers", "u1", reachable)
 
-	h.set("", errors.New("cluster not found"))
+	h.Set("", errors.New("cluster not found"))
 	pool.Invalidate("default", member1)
 	s.await("that the cluster is gone", "u1", failing("cluster not found"))
-	server.awaitWatches(0)
+	server.AwaitWatches(0)
 }
 
 // What was wrong on the host is not said any more when it is the member that
 // doesn't answer.
 func TestWatchWithAWayInToADeadMember(t *testing.T) {
-	server := newAPIServer(t)
-	server.stop()
-	h := &host{err: errors.New("kubeconfig Secret not found")}
+	server := membertest.NewAPIServer(t)
+	server.Stop()
+	h := membertest.NewBrokenHost(errors.New("kubeconfig Secret not found"))
 	pool := newTestPool(t, h, patient())
 	s := newSpectator(t, pool)
 	s.await("that the Secret is missing", "u1", failing("kubeconfig Secret not found"))
-	h.set(server.kubeconfig(), nil)
+	h.Set(server.Kubeconfig(), nil)
 	pool.Invalidate("default", member1)
 	s.await("that it doesn't answer", "u1", failing("connection refused"))
 	if seen, _ := s.observe("u1"); !failing("connection refused")(seen) {
@@ -381,44 +372,48 @@ func TestWatchWithAWayInToADeadMember(t *testing.T) {
 }
 
 func TestWatchMovesToTheNewConnection(t *testing.T) {
-	first, second := newAPIServer(t), newAPIServer(t)
-	first.put("backups", backupOf("b1", "u1"))
+	first, second := membertest.NewAPIServer(t), membertest.NewAPIServer(t)
+	first.Put("backups", membertest.Object("b1", "u1"))
 	// The second has a shorter history.
-	first.put("backups", withPhase(backupOf("b1", "u1"), "Completed"))
-	second.put("backups", backupOf("b2", "u2"))
-	h := &host{kubeconfig: first.kubeconfig()}
+	first.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
+	second.Put("backups", membertest.Object("b2", "u2"))
+	h := membertest.NewHost(first.Kubeconfig())
 	pool := newTestPool(t, h, patient())
 	s := newSpectator(t, pool)
 	s.await("the first", "u1", func(m migration.Member) bool { return m.Backup != nil })
-	first.awaitWatches(3)
+	first.AwaitWatches(3)
 
-	h.set(second.kubeconfig(), nil)
+	h.Set(second.Kubeconfig(), nil)
 	pool.Invalidate("default", member1)
 	s.await("the second", "u2", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil })
 	s.await("the first no more", "u1", func(m migration.Member) bool { return m.Backup == nil })
-	first.awaitWatches(0)
+	first.AwaitWatches(0)
 }
 
 func TestWatchFollowsARotatedSecret(t *testing.T) {
-	first, second := newAPIServer(t), newAPIServer(t)
-	h := &host{kubeconfig: first.kubeconfig()}
+	first, second := membertest.NewAPIServer(t), membertest.NewAPIServer(t)
+	h := membertest.NewHost(first.Kubeconfig())
 	o := patient()
 	o.RecheckInterval = 10 * time.Millisecond
 	s := newSpectator(t, newTestPool(t, h, o))
 	s.await("the first", "u1", reachable)
-	h.set(second.kubeconfig(), nil)
-	second.awaitWatches(3)
+	h.Set(second.Kubeconfig(), nil)
+	second.AwaitWatches(3)
+}
+
+// silentHost never answers.
+type silentHost struct{}
+
+func (silentHost) Kubeconfig(ctx context.Context, _ string, _ migration.Cluster) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func TestWatchIsNotObservedBeforeItWasAsked(t *testing.T) {
-	h := &host{}
-	h.mu.Lock()
-	pool := newTestPool(t, h, patient())
-	s := newSpectator(t, pool)
+	s := newSpectator(t, newTestPool(t, silentHost{}, patient()))
 	if seen, ok := s.observe("u1"); ok {
 		t.Errorf("observed %+v", seen)
 	}
-	h.mu.Unlock()
 }
 
 // network forwards TCP connections until it swallows everything.

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package membertest
 
 import (
 	"encoding/base64"
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,9 +25,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// apiServer is as much of a member's kube-apiserver as this package talks to:
-// get, list, watch and create of Velero's resources, over TLS and HTTP/2.
-type apiServer struct {
+// APIServer models a member's kube-apiserver: get, list, watch, create and delete of
+// Velero's resources, over TLS and HTTP/2.
+type APIServer struct {
 	t      *testing.T
 	server *httptest.Server
 
@@ -36,10 +37,10 @@ type apiServer struct {
 	objects map[string]*unstructured.Unstructured // by namespace/resource/name
 	version int
 	watches map[chan event]string // of namespace/resource
-	// answers are what is answered at paths that nothing else is known of.
-	answers map[string]string
-	// onCreate is what Velero makes of a new object.
-	onCreate func(resource string, obj *unstructured.Unstructured)
+	// Answers are the bodies of the answers at paths of other resources. It is set before the first request.
+	Answers map[string]string
+	// OnCreate changes a new object as Velero would; may be nil.
+	OnCreate func(resource string, obj *unstructured.Unstructured)
 	// asked counts the requests by verb and resource.
 	asked map[string]int
 	// changed is closed and replaced when a watch is opened or closed.
@@ -51,8 +52,9 @@ type event struct {
 	Object *unstructured.Unstructured `json:"object"`
 }
 
-func newAPIServer(t *testing.T) *apiServer {
-	s := &apiServer{
+// NewAPIServer starts an APIServer, and stops it with the test.
+func NewAPIServer(t *testing.T) *APIServer {
+	s := &APIServer{
 		t:       t,
 		token:   "secret-token",
 		objects: map[string]*unstructured.Unstructured{},
@@ -65,21 +67,21 @@ func newAPIServer(t *testing.T) *apiServer {
 	s.server.EnableHTTP2 = true
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.server.StartTLS()
-	t.Cleanup(s.stop)
+	t.Cleanup(s.Stop)
 	return s
 }
 
-// stop is the end of the process. The listener goes first, or a client that
+// Stop ends the process. The listener goes first, or a client that
 // connects again at once would outlive it.
-func (s *apiServer) stop() {
+func (s *APIServer) Stop() {
 	s.server.Listener.Close()
 	s.server.CloseClientConnections()
 }
 
-// startAgain starts another process on the same address with what was stored.
-func (s *apiServer) startAgain() {
+// StartAgain starts another process on the same address with what was stored.
+func (s *APIServer) StartAgain() {
 	s.t.Helper()
-	address := s.server.Listener.Addr().String()
+	address := s.Address()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		s.t.Fatalf("listen again: %v", err)
@@ -94,9 +96,13 @@ func (s *apiServer) startAgain() {
 	s.server.StartTLS()
 }
 
-func (s *apiServer) kubeconfig() string {
+// Address returns the host and port at which the server listens.
+func (s *APIServer) Address() string { return s.server.Listener.Addr().String() }
+
+// Kubeconfig returns a kubeconfig with the server's present token.
+func (s *APIServer) Kubeconfig() string {
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
-	return kubeconfig("https://"+s.server.Listener.Addr().String(), ca, s.token)
+	return kubeconfig("https://"+s.Address(), ca, s.token)
 }
 
 func kubeconfig(server string, ca []byte, token string) string {
@@ -109,26 +115,36 @@ users: [{name: it, user: {token: %s}}]
 `, server, base64.StdEncoding.EncodeToString(ca), token)
 }
 
-func (s *apiServer) setFault(f http.HandlerFunc) {
+// SetFault has f answer every request instead; nil ends that.
+func (s *APIServer) SetFault(f http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = f
 }
 
-func (s *apiServer) setToken(token string) {
+// SetToken sets the only token that is accepted.
+func (s *APIServer) SetToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = token
 }
 
-func (s *apiServer) count(what string) int {
+// Count returns the number of requests of a verb and resource, such as "list backups".
+func (s *APIServer) Count(what string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked[what]
 }
 
-// awaitWatches returns when n watches are open.
-func (s *apiServer) awaitWatches(n int) {
+// Requests returns the number of requests by verb and resource.
+func (s *APIServer) Requests() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.asked)
+}
+
+// AwaitWatches returns when n watches are open.
+func (s *APIServer) AwaitWatches(n int) {
 	s.t.Helper()
 	for {
 		s.mu.Lock()
@@ -145,7 +161,8 @@ func (s *apiServer) awaitWatches(n int) {
 	}
 }
 
-func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers a request.
+func (s *APIServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/apis/velero.io/v1/namespaces/")
 	namespace, rest, _ := strings.Cut(rest, "/")
 	resource, name, _ := strings.Cut(rest, "/")
@@ -169,27 +186,28 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case fault != nil:
 		fault(w, r)
 	case r.Header.Get("Authorization") != "Bearer "+token:
-		answer1(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
-	case !ok && s.answers[r.URL.Path] != "":
+		WriteStatus(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+	case !ok && s.Answers[r.URL.Path] != "":
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, s.answers[r.URL.Path])
+		_, _ = io.WriteString(w, s.Answers[r.URL.Path])
 	case !ok:
 		http.NotFound(w, r)
 	case verb == "watch":
-		s.watch(w, r, collection)
+		s.Watch(w, r, collection)
 	case verb == "list":
-		s.list(w, r, collection)
+		s.List(w, r, collection)
 	case verb == "get":
 		s.get(w, collection, name)
 	case verb == "post":
 		s.create(w, r, collection)
 	case verb == "delete":
-		s.remove(resource, name)
-		answer1(w, http.StatusOK, "", "")
+		s.Remove(resource, name)
+		WriteStatus(w, http.StatusOK, "", "")
 	}
 }
 
-func answer1(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
+// WriteStatus answers with a Status.
+func WriteStatus(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(metav1.Status{
@@ -198,19 +216,20 @@ func answer1(w http.ResponseWriter, code int, reason metav1.StatusReason, messag
 	})
 }
 
-func (s *apiServer) get(w http.ResponseWriter, collection, name string) {
+func (s *APIServer) get(w http.ResponseWriter, collection, name string) {
 	s.mu.Lock()
 	obj := s.objects[path.Join(collection, name)]
 	s.mu.Unlock()
 	if obj == nil {
-		answer1(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s.velero.io %q not found", path.Base(collection), name))
+		WriteStatus(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("%s.velero.io %q not found", path.Base(collection), name))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(obj)
 }
 
-func (s *apiServer) list(w http.ResponseWriter, r *http.Request, collection string) {
+// List answers a list of a collection, which is NAMESPACE/RESOURCE.
+func (s *APIServer) List(w http.ResponseWriter, r *http.Request, collection string) {
 	selector, _ := labels.Parse(r.URL.Query().Get("labelSelector"))
 	kind := kindsByResource[path.Base(collection)]
 	list := &unstructured.UnstructuredList{}
@@ -228,7 +247,8 @@ func (s *apiServer) list(w http.ResponseWriter, r *http.Request, collection stri
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, collection string) {
+// Watch answers a watch of a collection, which is NAMESPACE/RESOURCE.
+func (s *APIServer) Watch(w http.ResponseWriter, r *http.Request, collection string) {
 	selector, _ := labels.Parse(r.URL.Query().Get("labelSelector"))
 	events := make(chan event, 100)
 	s.mu.Lock()
@@ -265,20 +285,20 @@ func (s *apiServer) watch(w http.ResponseWriter, r *http.Request, collection str
 	}
 }
 
-func (s *apiServer) create(w http.ResponseWriter, r *http.Request, collection string) {
+func (s *APIServer) create(w http.ResponseWriter, r *http.Request, collection string) {
 	obj := &unstructured.Unstructured{}
 	_ = json.NewDecoder(r.Body).Decode(obj)
 	s.mu.Lock()
 	exists := s.objects[path.Join(collection, obj.GetName())] != nil
 	s.mu.Unlock()
 	if exists {
-		answer1(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists")
+		WriteStatus(w, http.StatusConflict, metav1.StatusReasonAlreadyExists, "already exists")
 		return
 	}
-	if s.onCreate != nil {
-		s.onCreate(path.Base(collection), obj)
+	if s.OnCreate != nil {
+		s.OnCreate(path.Base(collection), obj)
 	}
-	obj = s.putInto(collection, obj)
+	obj = s.PutInto(collection, obj)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(obj)
@@ -290,12 +310,13 @@ var kindsByResource = map[string]string{
 	"serverstatusrequests": "ServerStatusRequest", "downloadrequests": "DownloadRequest",
 }
 
-// put stores an object in namespace velero, as somebody in the member would.
-func (s *apiServer) put(resource string, obj *unstructured.Unstructured) {
-	s.putInto(path.Join("velero", resource), obj)
+// Put stores an object in namespace velero, as somebody in the member would.
+func (s *APIServer) Put(resource string, obj *unstructured.Unstructured) {
+	s.PutInto(path.Join("velero", resource), obj)
 }
 
-func (s *apiServer) putInto(collection string, obj *unstructured.Unstructured) *unstructured.Unstructured {
+// PutInto stores an object in a collection, which is NAMESPACE/RESOURCE.
+func (s *APIServer) PutInto(collection string, obj *unstructured.Unstructured) *unstructured.Unstructured {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	obj = obj.DeepCopy()
@@ -314,7 +335,15 @@ func (s *apiServer) putInto(collection string, obj *unstructured.Unstructured) *
 	return obj
 }
 
-func (s *apiServer) remove(resource, name string) {
+// DropWatches sends no more events to the watches that are open.
+func (s *APIServer) DropWatches() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watches = map[chan event]string{}
+}
+
+// Remove deletes an object in namespace velero.
+func (s *APIServer) Remove(resource, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	collection := path.Join("velero", resource)
@@ -326,7 +355,7 @@ func (s *apiServer) remove(resource, name string) {
 	s.send(collection, event{"DELETED", obj})
 }
 
-func (s *apiServer) send(collection string, e event) {
+func (s *APIServer) send(collection string, e event) {
 	for events, of := range s.watches {
 		if of == collection {
 			events <- e
@@ -334,7 +363,7 @@ func (s *apiServer) send(collection string, e event) {
 	}
 }
 
-func (s *apiServer) broadcast() {
+func (s *APIServer) broadcast() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

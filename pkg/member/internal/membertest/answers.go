@@ -1,0 +1,68 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package membertest
+
+import (
+	"fmt"
+	"net/http"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Object returns an object of Velero with the label of a Migrate, if uid is not empty.
+func Object(name, uid string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetName(name)
+	if uid != "" {
+		u.SetLabels(map[string]string{"backup.kurator.dev/migrate-uid": uid})
+	}
+	return u
+}
+
+// WithPhase returns a copy of an object in a phase.
+func WithPhase(u *unstructured.Unstructured, phase string) *unstructured.Unstructured {
+	u = u.DeepCopy()
+	_ = unstructured.SetNestedField(u.Object, phase, "status", "phase")
+	return u
+}
+
+// Status answers with a Status.
+func Status(code int, message string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { WriteStatus(w, code, "", message) }
+}
+
+// Busy answers that there are too many requests, and to wait for an hour.
+func Busy(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Retry-After", "3600")
+	WriteStatus(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "too many")
+}
+
+// Answer answers with any body.
+func Answer(code int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+// Garbage answers with a Backup that can't be decoded.
+func Garbage(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":[]}`))
+}
+
+// Backup returns the JSON of a Backup, with more fields of its metadata and of its own.
+func Backup(name, metadata, more string) string {
+	return fmt.Sprintf(`{"kind":"Backup","apiVersion":"velero.io/v1","metadata":{"name":%q,"namespace":"velero","resourceVersion":"2"%s}%s}`, name, metadata, more)
+}
+
+// Label returns the field of metadata that has the label of a Migrate.
+func Label(uid string) string { return `,"labels":{"backup.kurator.dev/migrate-uid":"` + uid + `"}` }
+
+// BackupList returns the JSON of a page of Backups, and the token of the next one.
+func BackupList(continues, items string) string {
+	return fmt.Sprintf(`{"kind":"BackupList","apiVersion":"velero.io/v1","metadata":{"resourceVersion":"1","continue":%q},"items":[%s]}`, continues, items)
+}
