@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/kubeconfig"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -53,8 +54,8 @@ type connection struct {
 }
 
 // connect makes a connection; nothing is sent before the first call.
-func connect(kubeconfig []byte, namespace string, o Options) (*connection, error) {
-	config, err := ClientConfig(kubeconfig, o)
+func connect(text []byte, namespace string, o Options) (*connection, error) {
+	config, err := kubeconfig.ClientConfig(text, kubeconfig.Options{AllowInsecureTLS: o.AllowInsecureTLS})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func connect(kubeconfig []byte, namespace string, o Options) (*connection, error
 		return nil, err
 	}
 
-	c := &connection{content: sha256.Sum256(kubeconfig), namespace: namespace, transport: transport}
+	c := &connection{content: sha256.Sum256(text), namespace: namespace, transport: transport}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	codec := runtime.NewParameterCodec(veleroScheme())
 	c.backups = gentype.NewClientWithList("backups", client, codec, namespace,

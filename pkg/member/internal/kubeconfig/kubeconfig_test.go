@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package kubeconfig
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package kubeconfig
 
 import (
 	"errors"
@@ -17,18 +17,24 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
-// maxKubeconfig is the size a kubeconfig may have, which is that of a Secret.
-const maxKubeconfig = 1 << 20
+// maxSize is the size that a kubeconfig may have, which is that of a Secret, in bytes.
+const maxSize = 1 << 20
 
-// ClientConfig turns a kubeconfig into the configuration of a client of the
-// cluster that its current context leads to.
+// Options are what the operator of this server allows a kubeconfig.
+type Options struct {
+	// AllowInsecureTLS accepts insecure-skip-tls-verify.
+	AllowInsecureTLS bool
+}
+
+// ClientConfig returns the configuration of a client of the cluster that the current
+// context of a kubeconfig leads to.
 //
 // Who wrote it may not be trusted, so only what is inline is accepted: nothing
 // that runs a program, reads a file, goes through a proxy of its own choice or
 // acts as another user. Errors are migration.ErrKubeconfigRefused and never repeat
-// any content. Where it leads is looked at when a connection is opened.
+// any content. The address of the cluster is not checked here.
 func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
-	if len(kubeconfig) > maxKubeconfig {
+	if len(kubeconfig) > maxSize {
 		return nil, refuse("it is larger than 1 MiB")
 	}
 	if err := yamlalias.Check(kubeconfig); errors.Is(err, yamlalias.ErrAlias) {
