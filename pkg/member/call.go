@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
@@ -48,11 +49,11 @@ func do[T any](ctx context.Context, m *Member, what string, call func(context.Co
 // went.
 func attempt[T any](ctx context.Context, m *Member, call func(context.Context, *connection) (T, error)) (T, error) {
 	var none T
-	if allowanceOf(ctx) == nil {
-		ctx = m.allowing(ctx, "an answer", maxObject)
+	if limits.AllowanceOf(ctx) == nil {
+		ctx = m.allowing(ctx, "an answer", limits.MaxObject)
 	}
-	if a := allowanceOf(ctx); !a.isWatch() {
-		defer a.release()
+	if a := limits.AllowanceOf(ctx); !a.IsWatch() {
+		defer a.Release()
 	}
 	started := time.Now()
 	done, err := m.circuit.admit()
@@ -112,7 +113,7 @@ func settled(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	gaveUp := cause != nil && !errors.As(cause, new(noAnswerError))
 	switch isHostSide := errors.As(err, &hostSide); {
-	case errors.Is(err, errAbandoned):
+	case errors.Is(err, errAbandoned), errors.Is(err, limits.ErrBusy):
 		return errAbandoned
 	case !isHostSide && errors.As(err, &status):
 		return nil
@@ -127,11 +128,11 @@ func settled(ctx context.Context, err error) error {
 // explain turns an error of client-go into one for a person: without the URL, and
 // the same for the same fault.
 func explain(ctx context.Context, err error) error {
-	var exceeded *limitError
+	var exceeded *limits.Error
 	if errors.As(err, &exceeded) {
 		return exceeded
 	}
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, limits.ErrBusy) {
 		return errBusy
 	}
 	var status *apierrors.StatusError
@@ -179,7 +180,7 @@ func shorten(status *apierrors.StatusError) *apierrors.StatusError {
 	if len(status.ErrStatus.Message) > maxMessage {
 		status = withMessage(status, status.ErrStatus.Message[:maxMessage]+"…")
 	}
-	if size, err := sizeOf(status); err == nil && size <= maxStatus {
+	if size, err := limits.SizeOf(status); err == nil && size <= maxStatus {
 		return status
 	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
@@ -201,6 +202,15 @@ func unanswered(err error) migration.Member {
 		return migration.Member{Err: unreachable.Err, Since: unreachable.Since, NextTry: unreachable.NextTry}
 	}
 	return migration.Member{Err: err, Since: time.Now()}
+}
+
+// errBusy is limits.ErrBusy, which is no outcome for the circuit.
+var errBusy = fmt.Errorf("%w: %w", limits.ErrBusy, errAbandoned)
+
+// allowing has the answers of a call that is made with the context take up to most. What
+// they are is for a person.
+func (m *Member) allowing(ctx context.Context, what string, most int64) context.Context {
+	return limits.ForCall(m.reading, what, most).With(ctx)
 }
 
 type readerKey struct{}

@@ -10,6 +10,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 )
 
 // UnreachableError says that a member is not asked now, because it did not
@@ -84,7 +87,7 @@ func (c *circuit) settle(err error, probe bool) {
 		c.probing = false
 	}
 	switch {
-	case err == nil && !probe && errors.As(c.err, new(*limitError)):
+	case err == nil && !probe && errors.As(c.err, new(*limits.Error)):
 		return
 	case err == nil && c.err != nil:
 		c.err, c.failures = nil, 0
@@ -107,8 +110,8 @@ func (c *circuit) open(err error) {
 	}
 	c.err = err
 	delay := c.retry.delay(c.failures)
-	if exceeded := (*limitError)(nil); errors.As(err, &exceeded) {
-		limitsExceeded.WithLabelValues(string(exceeded.limit)).Inc()
+	if exceeded := (*limits.Error)(nil); errors.As(err, &exceeded) {
+		metrics.LimitsExceeded.WithLabelValues(string(exceeded.Kind)).Inc()
 		delay = c.strike(now)
 	}
 	if errors.As(err, new(*accessError)) {
@@ -132,7 +135,7 @@ func (c *circuit) strike(now time.Time) time.Duration {
 }
 
 // exceeded notes that a member exceeded a limit outside of an attempt.
-func (c *circuit) exceeded(err *limitError) { c.settle(err, false) }
+func (c *circuit) exceeded(err *limits.Error) { c.settle(err, false) }
 
 // accessible notes that there is a way into the member. If there was none before,
 // nothing speaks against asking it.

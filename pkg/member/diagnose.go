@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -232,7 +233,7 @@ func (m *Member) volumeProgress(ctx context.Context, label, name string) *v1alph
 // Velero's namespace.
 func (m *Member) list(ctx context.Context, resource string, into any, opts metav1.ListOptions, path func(namespace string) string) error {
 	opts.Limit = maxListed
-	ctx = m.allowing(ctx, "a list of "+resource, maxPage)
+	ctx = m.allowing(ctx, "a list of "+resource, limits.MaxPage)
 	answer, err := do(ctx, m, "list "+resource, func(ctx context.Context, c *connection) ([]byte, error) {
 		return c.rest.Get().AbsPath(path(c.namespace)).VersionedParams(&opts, metav1.ParameterCodec).Do(ctx).Raw()
 	})

@@ -16,6 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -244,14 +245,14 @@ func TestHostileMembers(t *testing.T) {
 				t.Errorf("the error has %d causes", len(status.ErrStatus.Details.Causes))
 			}
 			m := pool.Member("default", velero1)
-			if test.exceeded && !errors.As(m.Ask(t.Context(), objectsOf("u1")).Err, new(*limitError)) {
+			if test.exceeded && !errors.As(m.Ask(t.Context(), objectsOf("u1")).Err, new(*limits.Error)) {
 				t.Error("it is not left alone")
 			}
 			if w := m.watching(); len(w.backups.all()) > maxKeptObjects {
 				t.Errorf("%d Backups are kept", len(w.backups.all()))
 			}
-			if kept := taken(&m.cached); kept > maxKept+1<<20 {
-				t.Errorf("%d MiB are kept", kept>>20)
+			if !hasRoom(m.cached, 30<<20) {
+				t.Error("more than 2 of 32 MiB are kept")
 			}
 			served.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
 			second.await("the other member", "u1", func(m migration.Member) bool {
@@ -263,20 +264,36 @@ func TestHostileMembers(t *testing.T) {
 			second.stop()
 			pool.Close()
 			<-w.stopped
-			if n := taken(&m.cached); n != 0 {
-				t.Errorf("%d bytes are not given back", n)
+			if !hasRoom(m.cached, 32<<20) {
+				t.Error("not all is given back")
 			}
-			if !pool.cached.TryAcquire(maxCacheOfAll) || !pool.reading.TryAcquire(maxReadingOfAll) {
+			if !allIsFree(pool.cached, 32<<20) || !allIsFree(pool.reading, 48<<20) {
 				t.Error("not all that is for all members is given back")
 			}
 		})
 	}
 }
 
-func taken(q *quota) int64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.taken
+// hasRoom reports whether n bytes can be taken of a quota.
+func hasRoom(q *limits.Quota, n int64) bool {
+	if q.Take(n) != nil {
+		return false
+	}
+	q.Give(n)
+	return true
+}
+
+// allIsFree reports whether members, each with up to most bytes, can take all that there is
+// for all members: 128 MiB, and 1 MiB of each that does not count.
+func allIsFree(total *limits.Total, most int64) bool {
+	for left := int64(128 << 20); left > 0; {
+		n := min(left, most-1<<20)
+		if total.Quota().Take(n+1<<20) != nil {
+			return false
+		}
+		left -= n
+	}
+	return true
 }
 
 // TestMemoryOfAHostileMember has members flood all at once, with all that they can.
@@ -398,8 +415,8 @@ func TestAnswersAreBounded(t *testing.T) {
 			if _, _, blocked := m.circuit.blocked(); !blocked {
 				t.Error("it is not left alone")
 			}
-			if n := taken(&m.reading); n != 0 {
-				t.Errorf("%d bytes are not given back", n)
+			if !hasRoom(m.reading, 48<<20) {
+				t.Error("not all is given back")
 			}
 		})
 	}
@@ -414,45 +431,5 @@ func TestLiveReadsKeepNothingLong(t *testing.T) {
 	seen := m.Ask(t.Context(), objectsOf("u1"))
 	if seen.Err != nil || seen.Backup == nil || seen.Backup.Spec.StorageLocation != "default" || seen.Backup.Spec.IncludedNamespaces != nil {
 		t.Errorf("asked: %+v", seen)
-	}
-}
-
-// TestMeter compares what is estimated with the size of what it is estimated for.
-func TestMeter(t *testing.T) {
-	for text, want := range map[string]int64{
-		``:                                 0,
-		`{}`:                               2 + 64,
-		`{"a":1}`:                          7 + 64,
-		`{"a":1,"b":[1,2]}`:                17 + 4*64 + 2*2048,
-		`"{[,"`:                            5,
-		`{"a\"{":"\\"}`:                    13 + 64,
-		`{"items":[]}`:                     12 + 2*64 + 2048,
-		`{"items":[{},{"a":[1,2]}],"b":1}`: 32 + 8*64 + 2*2048,
-		`{"a":{"items":[{},{}]}}`:          23 + 6*64,
-	} {
-		_, size, _ := new(meter).add([]byte(text))
-		if size != want {
-			t.Errorf("%s: %d, want %d", text, size, want)
-		}
-	}
-}
-
-// TestMeterFindsTheEnds cuts a stream into its events, wherever it is read in pieces.
-func TestMeterFindsTheEnds(t *testing.T) {
-	const text = `{"a":"}"}` + "\n" + `[1,{"b":"\""}]` + "\n" + `{}`
-	for piece := 1; piece <= len(text); piece++ {
-		var m meter
-		var ends []int
-		at := 0
-		for rest := []byte(text); len(rest) > 0; {
-			n, _, ended := m.add(rest[:min(piece, len(rest))])
-			rest = rest[n:]
-			if at += n; ended {
-				ends = append(ends, at)
-			}
-		}
-		if got := fmt.Sprint(ends); got != "[9 24 27]" {
-			t.Errorf("in pieces of %d: %s", piece, got)
-		}
 	}
 }

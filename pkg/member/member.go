@@ -10,13 +10,13 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -32,8 +32,8 @@ type Member struct {
 	circuit     *circuit
 	slots       chan struct{} // one taken by each call
 	readerSlots chan struct{} // one taken by each call for a reader, too
-	cached      quota         // taken by the objects that are kept
-	reading     quota         // taken by the answers that are being read
+	cached      *limits.Quota // taken by the objects that are kept
+	reading     *limits.Quota // taken by the answers that are being read
 	refreshing  chan struct{} // taken while the kubeconfig is read
 	server      shared[migration.ServerState]
 	namespaces  shared[[]string]
@@ -50,7 +50,7 @@ type Member struct {
 	watcher *watcher
 }
 
-func newMember(k key, kubeconfigs Kubeconfigs, o Options, cached, reading *semaphore.Weighted) *Member {
+func newMember(k key, kubeconfigs Kubeconfigs, o Options, cached, reading *limits.Quota) *Member {
 	return &Member{
 		key:         k,
 		kubeconfigs: kubeconfigs,
@@ -58,11 +58,9 @@ func newMember(k key, kubeconfigs Kubeconfigs, o Options, cached, reading *semap
 		circuit:     newCircuit(backoff{o.RetryMin, o.RetryMax}),
 		slots:       make(chan struct{}, o.MaxCalls),
 		readerSlots: make(chan struct{}, max(o.MaxCalls/2, 1)),
-		cached: quota{
-			what: "its objects that are kept", max: maxCache, maxAll: maxCacheOfAll, free: freeCache, all: cached, gauge: cacheSize,
-		},
-		reading:    quota{what: "its answers that are being read", max: maxReading, maxAll: maxReadingOfAll, free: freeReading, all: reading},
-		refreshing: make(chan struct{}, 1),
+		cached:      cached,
+		reading:     reading,
+		refreshing:  make(chan struct{}, 1),
 	}
 }
 
@@ -176,7 +174,7 @@ func (m *Member) Locations(ctx context.Context) ([]velerov1.BackupStorageLocatio
 // PodVolumeBackups lists the PodVolumeBackups that belong to a Backup.
 func (m *Member) PodVolumeBackups(ctx context.Context, backup string) ([]velerov1.PodVolumeBackup, error) {
 	selector := labels.Set{velerov1.BackupNameLabel: velero.LabelValue(backup)}
-	ctx = m.allowing(ctx, "a list of podvolumebackups", maxList)
+	ctx = m.allowing(ctx, "a list of podvolumebackups", limits.MaxList)
 	list, err := do(ctx, m, fmt.Sprintf("list podvolumebackups of backup %q", backup), func(ctx context.Context, c *connection) (*velerov1.PodVolumeBackupList, error) {
 		return c.podVolumeBackups.List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	})
@@ -204,10 +202,10 @@ func ofMigrate(uid types.UID) metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: labels.Set{velero.MigrateUIDLabel: string(uid)}.String(), Limit: maxKeptObjects + 1}
 }
 
-// orTooMany is a limitError if a list was read of more than most objects.
+// orTooMany is a limits.Error if a list was read of more than most objects.
 func orTooMany(err error, what string, list metav1.ListMetaAccessor, most int) error {
 	if err == nil && (meta.LenList(list.(runtime.Object)) > most || list.GetListMeta().GetContinue() != "") {
-		return exceeds(limitObjects, "there are more than %d %s", most, what)
+		return limits.Exceeded(limits.Objects, "there are more than %d %s", most, what)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
@@ -34,7 +35,7 @@ type object interface {
 // then, so they are incomplete until they are filled in.
 type objects[T object] struct {
 	kind[T]
-	quota *quota
+	quota *limits.Quota
 	// changed is called, outside the lock, with the owners whose objects changed.
 	changed func(sets.Set[types.UID])
 	// incomplete gets a token when there is an owner whose objects are to be filled in.
@@ -94,7 +95,7 @@ var (
 	_ cache.ResourceVersionUpdater = &objects[object]{}
 )
 
-func newObjects[T object](k kind[T], q *quota, changed func(sets.Set[types.UID])) *objects[T] {
+func newObjects[T object](k kind[T], q *limits.Quota, changed func(sets.Set[types.UID])) *objects[T] {
 	return &objects[T]{
 		kind:       k,
 		quota:      q,
@@ -310,7 +311,7 @@ func (o *objects[T]) list(item T) error {
 	}
 	// What is there already of it is about to be replaced.
 	more := max(e.size-o.byName[item.GetName()].size, 0)
-	if err := o.quota.take(more); err != nil {
+	if err := o.quota.Take(more); err != nil {
 		return err
 	}
 	o.takenByList += more
@@ -319,7 +320,7 @@ func (o *objects[T]) list(item T) error {
 }
 
 func (o *objects[T]) dropList() {
-	o.quota.give(o.takenByList)
+	o.quota.Give(o.takenByList)
 	o.listed, o.takenByList = nil, 0
 }
 
@@ -411,7 +412,7 @@ func (o *objects[T]) entry(item T) (entry[T], bool) {
 		return entry[T]{}, false
 	}
 	o.trim(item)
-	size, err := sizeOf(item)
+	size, err := limits.SizeOf(item)
 	return entry[T]{object: item, size: size}, err == nil
 }
 
@@ -451,14 +452,14 @@ func (o *objects[T]) fits(of *owned, name string, more int64) error {
 	}
 	switch {
 	case !of.names.Has(name) && len(of.names) >= o.maxObjects:
-		return exceeds(limitObjects, "more than %d %s %s", o.maxObjects, o.resource, whose)
+		return limits.Exceeded(limits.Objects, "more than %d %s %s", o.maxObjects, o.resource, whose)
 	case of.size+more > o.maxSize:
-		return exceeds(limitObjects, "the %s that %s take more than %s of memory here", o.resource, whose, mebibytes(o.maxSize))
+		return limits.Exceeded(limits.Objects, "the %s that %s take more than %s of memory here", o.resource, whose, limits.Mebibytes(o.maxSize))
 	case more < 0:
-		o.quota.give(-more)
+		o.quota.Give(-more)
 		return nil
 	}
-	return o.quota.take(more)
+	return o.quota.Take(more)
 }
 
 // delete takes out what an object has been, unless it is known to be there since.
@@ -466,7 +467,7 @@ func (o *objects[T]) delete(item T, changes sets.Set[types.UID]) error {
 	name := item.GetName()
 	if of := o.byUID[o.owner(item)]; of != nil {
 		if of.touch(name); len(of.touched) > 2*o.maxObjects {
-			return exceeds(limitObjects, "more than %d %s of one Migrate come and go", o.maxObjects, o.resource)
+			return limits.Exceeded(limits.Objects, "more than %d %s of one Migrate come and go", o.maxObjects, o.resource)
 		}
 	}
 	e, ok := o.byName[name]
@@ -485,7 +486,7 @@ func (o *objects[T]) remove(name string) types.UID {
 	of.names.Delete(name)
 	of.size -= e.size
 	delete(o.byName, name)
-	o.quota.give(e.size)
+	o.quota.Give(e.size)
 	return uid
 }
 

@@ -11,9 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -94,7 +95,7 @@ type Pool struct {
 	options     Options
 	// cached and reading are what is left for the objects of all members that are kept
 	// and for their answers that are being read.
-	cached, reading *semaphore.Weighted
+	cached, reading *limits.Total
 
 	mu      sync.Mutex
 	members map[key]*Member
@@ -109,10 +110,10 @@ type key struct {
 
 // NewPool makes a Pool. It makes no calls.
 func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
-	registerMetrics()
+	metrics.Register()
 	return &Pool{
 		kubeconfigs: kubeconfigs, options: options.withDefaults(), members: map[key]*Member{},
-		cached: semaphore.NewWeighted(maxCacheOfAll), reading: semaphore.NewWeighted(maxReadingOfAll),
+		cached: limits.NewKept(), reading: limits.NewReading(),
 	}
 }
 
@@ -125,7 +126,7 @@ func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 	k := key{namespace, velero}
 	m := p.members[k]
 	if m == nil {
-		m = newMember(k, p.kubeconfigs, p.options, p.cached, p.reading)
+		m = newMember(k, p.kubeconfigs, p.options, p.cached.Quota(), p.reading.Quota())
 		p.members[k] = m
 	}
 	m.touch()

@@ -18,8 +18,17 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+const (
+	// maxGroupVersions is how many versions of API groups a discovery asks for one by
+	// one, where the member does not answer with all of them.
+	maxGroupVersions = 1000
+	// maxQuestions is how many things a review asks about.
+	maxQuestions = 50_000
 )
 
 // Review asks the member, by SubjectAccessReviews, whether the requester may do what a
@@ -231,7 +240,7 @@ func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question
 
 // resources are those of the member that Velero takes, by its discovery.
 func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
-	ctx = m.allowing(ctx, "the list of its resources", maxList)
+	ctx = m.allowing(ctx, "the list of its resources", limits.MaxList)
 	lists, err := do(ctx, m, "list the resources", func(ctx context.Context, c *connection) ([]*metav1.APIResourceList, error) {
 		return discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(c.rest)})
 	})
@@ -274,7 +283,7 @@ func (d boundedDiscovery) GroupsAndMaybeResourcesWithContext(ctx context.Context
 		versions += len(groups.Groups[i].Versions)
 	}
 	if versions > maxGroupVersions {
-		return nil, nil, nil, exceeds(limitObjects, "it has more than %d versions of API groups", maxGroupVersions)
+		return nil, nil, nil, limits.Exceeded(limits.Objects, "it has more than %d versions of API groups", maxGroupVersions)
 	}
 	return groups, resources, failed, nil
 }

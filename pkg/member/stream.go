@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 )
 
 // stream is a watch of a member, for a reflector. Of what the member sends it passes on
@@ -19,7 +21,7 @@ import (
 type stream[T object, L list] struct {
 	lw        *listWatch[T, L]
 	from      watch.Interface
-	allowance *allowance
+	allowance *limits.Allowance
 	foreign   int
 
 	result   chan watch.Event
@@ -28,7 +30,7 @@ type stream[T object, L list] struct {
 	done     chan struct{}
 }
 
-func newStream[T object, L list](lw *listWatch[T, L], from watch.Interface, a *allowance) *stream[T, L] {
+func newStream[T object, L list](lw *listWatch[T, L], from watch.Interface, a *limits.Allowance) *stream[T, L] {
 	s := &stream[T, L]{
 		lw: lw, from: from, allowance: a,
 		result: make(chan watch.Event), stop: make(chan struct{}), done: make(chan struct{}),
@@ -70,7 +72,7 @@ func (s *stream[T, L]) forward() error {
 			s.lw.watcher.works(s.lw.store.resource)
 		case event, ok := <-s.from.ResultChan():
 			if !ok {
-				return s.allowance.failed()
+				return s.allowance.Err()
 			}
 			pass, err := s.check(&event)
 			if pass {
@@ -93,7 +95,7 @@ func (s *stream[T, L]) check(event *watch.Event) (pass bool, err error) {
 		err = s.explain(apierrors.FromObject(event.Object))
 		// The reflector has to know of an error whether to go on from where it was.
 		event.Object = &metav1.Status{Status: metav1.StatusFailure, Code: codeOf(err), Reason: apierrors.ReasonForError(err)}
-		return !errors.As(err, new(*limitError)), err
+		return !errors.As(err, new(*limits.Error)), err
 	}
 	item, isObject := event.Object.(T)
 	switch {
@@ -107,7 +109,7 @@ func (s *stream[T, L]) check(event *watch.Event) (pass bool, err error) {
 
 // explain is what is said of an error by which a watch ended.
 func (s *stream[T, L]) explain(err error) error {
-	if failed := s.allowance.failed(); failed != nil {
+	if failed := s.allowance.Err(); failed != nil {
 		return failed
 	}
 	var status *apierrors.StatusError
@@ -134,7 +136,7 @@ func (s *stream[T, L]) ended(err error) {
 	if lw.short++; time.Since(lw.started) >= healthyWatch {
 		lw.short = 0
 	}
-	var exceeded *limitError
+	var exceeded *limits.Error
 	switch {
 	case errors.As(err, &exceeded):
 		lw.abort(exceeded)

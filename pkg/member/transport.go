@@ -15,7 +15,16 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+const (
+	// maxHeader bounds the header of an answer, in bytes.
+	maxHeader = 64 << 10
+	// receiveBuffer is how much of an answer is received before it is read, in bytes.
+	receiveBuffer = 512 << 10
 )
 
 // dialTimeout bounds the time to get a TCP connection, and to shake hands.
@@ -71,7 +80,7 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	late := time.AfterFunc(b.timeout, func() { cancel(noAnswerError{b.timeout}) })
 	resp, err := b.next.RoundTrip(req.WithContext(ctx))
 	late.Stop()
-	measure(req, resp, time.Since(began))
+	metrics.ObserveRequest(req, resp, time.Since(began))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -81,12 +90,8 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// client-go would wait and try again by itself.
 	resp.Header.Del("Retry-After")
-	resp.Body = &answer{ReadCloser: resp.Body, allowance: allowanceOf(req.Context()), timeout: b.timeout, cancel: cancel}
+	resp.Body = &answer{ReadCloser: resp.Body, allowance: limits.AllowanceOf(req.Context()), timeout: b.timeout, cancel: cancel}
 	return resp, nil
-}
-
-func isWatch(req *http.Request) bool {
-	return req.URL.Query().Get("watch") != ""
 }
 
 // noAnswerError says that a member did not answer in time.
@@ -98,8 +103,8 @@ func (e noAnswerError) Error() string { return fmt.Sprintf("no answer within %s"
 // call; of that of a watch each event anew.
 type answer struct {
 	io.ReadCloser
-	allowance *allowance
-	meter     meter
+	allowance *limits.Allowance
+	meter     limits.Meter
 	cancel    context.CancelCauseFunc
 	// timeout is for an event that has begun.
 	timeout time.Duration
@@ -123,12 +128,12 @@ func (a *answer) account(text []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for len(text) > 0 && !a.closed {
-		n, size, ended := a.meter.add(text)
+		n, size, ended := a.meter.Add(text)
 		text = text[n:]
-		if err := a.allowance.use(size); err != nil {
+		if err := a.allowance.Use(size); err != nil {
 			return err
 		}
-		if a.allowance.isWatch() {
+		if a.allowance.IsWatch() {
 			a.await(ended)
 		}
 	}
@@ -140,9 +145,9 @@ func (a *answer) await(ended bool) {
 	switch {
 	case ended:
 		a.settle()
-	case a.late == nil && a.meter.depth > 0:
+	case a.late == nil && a.meter.Begun():
 		a.late = time.AfterFunc(a.timeout, func() {
-			a.allowance.fail(noAnswerError{a.timeout})
+			a.allowance.Fail(noAnswerError{a.timeout})
 			a.cancel(nil)
 		})
 	}
@@ -151,7 +156,7 @@ func (a *answer) await(ended bool) {
 // settle ends the waiting for an event, whose memory is another's then. The caller holds
 // the lock.
 func (a *answer) settle() {
-	a.allowance.release()
+	a.allowance.Release()
 	if a.late != nil {
 		a.late.Stop()
 		a.late = nil
@@ -162,7 +167,7 @@ func (a *answer) Close() error {
 	defer a.cancel(nil)
 	a.mu.Lock()
 	a.closed = true
-	if a.allowance.isWatch() {
+	if a.allowance.IsWatch() {
 		a.settle()
 	}
 	a.mu.Unlock()

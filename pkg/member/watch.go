@@ -113,15 +113,15 @@ func newWatcher(m *Member) *watcher {
 	w.backups = newObjects(kind[*velerov1.Backup]{
 		resource: watched[0], maxObjects: maxKeptObjects, maxSize: maxKept,
 		owner: ownerOf[*velerov1.Backup], trim: trimBackup, differs: versionDiffers[*velerov1.Backup],
-	}, &m.cached, w.changed)
+	}, m.cached, w.changed)
 	w.restores = newObjects(kind[*velerov1.Restore]{
 		resource: watched[1], maxObjects: maxKeptObjects, maxSize: maxKept,
 		owner: ownerOf[*velerov1.Restore], trim: trimRestore, differs: versionDiffers[*velerov1.Restore],
-	}, &m.cached, w.changed)
+	}, m.cached, w.changed)
 	w.locations = newObjects(kind[*velerov1.BackupStorageLocation]{
 		resource: watched[2], maxObjects: maxLocations, maxSize: maxKeptLocations,
 		owner: func(*velerov1.BackupStorageLocation) types.UID { return "" }, trim: trimLocation, differs: locationDiffers,
-	}, &m.cached, w.changed)
+	}, m.cached, w.changed)
 	w.locations.want("")
 	return w
 }

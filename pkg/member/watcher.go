@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -44,8 +46,8 @@ const fillAtOnce = 10
 // run keeps watches open until the watcher is stopped.
 func (w *watcher) run() {
 	defer close(w.stopped)
-	membersWatched.Inc()
-	defer membersWatched.Dec()
+	metrics.MembersWatched.Inc()
+	defer metrics.MembersWatched.Dec()
 	defer w.clear()
 	for w.ctx.Err() == nil {
 		conn, err := w.connect()
@@ -145,7 +147,7 @@ type source[L runtime.Object] interface {
 
 // keep keeps a resource in its store until ctx ends.
 func keep[T object, L list](ctx context.Context, wg *sync.WaitGroup, lw *listWatch[T, L]) {
-	lw.rate = rate.NewLimiter(eventsPerSecond, eventsAtOnce)
+	lw.rate = limits.NewEventRate()
 	wg.Go(func() { lw.run(ctx) })
 	if lw.selector != "" {
 		wg.Go(func() { lw.fill(ctx) })
@@ -243,7 +245,7 @@ func (lw *listWatch[T, L]) listAndWatch(ctx context.Context) error {
 // settle notes why the reflector ended.
 func (lw *listWatch[T, L]) settle(err error) {
 	var panicked *recovery.PanicError
-	var exceeded *limitError
+	var exceeded *limits.Error
 	switch {
 	case errors.As(err, &panicked):
 		lw.watcher.note(lw.store.resource, err)
@@ -275,7 +277,7 @@ func (lw *listWatch[T, L]) fill(ctx context.Context) {
 			failures = 0
 			continue
 		}
-		if errors.As(err, new(*limitError)) {
+		if errors.As(err, new(*limits.Error)) {
 			lw.store.abort(err)
 		}
 		pause(ctx, retry.delay(failures), lw.watcher.member.circuit.onChange())
@@ -350,7 +352,7 @@ func (lw *listWatch[T, L]) ListWithContext(ctx context.Context, opts metav1.List
 func (lw *listWatch[T, L]) page(ctx context.Context, name string, opts metav1.ListOptions) (L, error) {
 	m := lw.watcher.member
 	timeout := m.options.CallTimeout
-	ctx = m.allowing(ctx, fmt.Sprintf("a list of %d %s", opts.Limit, lw.store.resource), maxPage)
+	ctx = m.allowing(ctx, fmt.Sprintf("a list of %d %s", opts.Limit, lw.store.resource), limits.MaxPage)
 	return ask(ctx, lw, name, func(ctx context.Context) (L, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, timeout, noAnswerError{timeout})
 		defer cancel()
@@ -368,9 +370,9 @@ func (lw *listWatch[T, L]) take(page L) error {
 	lw.pages++
 	switch {
 	case lw.pages == maxPages && of.GetContinue() != "":
-		return exceeds(limitPages, "the list of %s has more than %d pages of %d", lw.store.resource, maxPages, pageSize)
+		return limits.Exceeded(limits.Pages, "the list of %s has more than %d pages of %d", lw.store.resource, maxPages, pageSize)
 	case len(of.GetContinue()) > maxContinue, len(of.GetResourceVersion()) > maxVersion:
-		return exceeds(limitAnswer, "the list of %s has a resource version or a continue token of more than %d bytes", lw.store.resource, maxVersion)
+		return limits.Exceeded(limits.Answer, "the list of %s has a resource version or a continue token of more than %d bytes", lw.store.resource, maxVersion)
 	}
 	return lw.each(page, &lw.foreign, lw.store.list)
 }
@@ -400,7 +402,7 @@ func (lw *listWatch[T, L]) isAskedFor(item T) bool {
 // many.
 func (lw *listWatch[T, L]) notAskedFor(count *int) error {
 	if *count++; *count > maxForeign {
-		return exceeds(limitForeign, "%s are sent that were not asked for", lw.store.resource)
+		return limits.Exceeded(limits.Foreign, "%s are sent that were not asked for", lw.store.resource)
 	}
 	return nil
 }
@@ -410,10 +412,8 @@ func (lw *listWatch[T, L]) WatchWithContext(ctx context.Context, opts metav1.Lis
 	pause(ctx, time.Until(lw.started.Add(lw.gap())), nil)
 	lw.started = time.Now()
 	opts.LabelSelector = lw.selector
-	allowance := &allowance{
-		what: "an event of the watch of " + lw.store.resource, most: maxObject, reading: &lw.watcher.member.reading, rate: lw.rate,
-	}
-	ctx = context.WithValue(ctx, allowanceKey{}, allowance)
+	allowance := limits.ForWatch(lw.watcher.member.reading, "an event of the watch of "+lw.store.resource, lw.rate)
+	ctx = allowance.With(ctx)
 	opened, err := ask(ctx, lw, lw.store.resource, func(ctx context.Context) (watch.Interface, error) {
 		return lw.from.Watch(ctx, opts)
 	})

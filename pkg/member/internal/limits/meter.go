@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package limits
 
 import (
 	"encoding/json"
@@ -15,9 +15,9 @@ const (
 	itemSize = 2 << 10
 )
 
-// meter estimates what JSON takes in memory when it is decoded, before it is: a small
+// Meter estimates what JSON takes in memory when it is decoded, before it is: a small
 // text may decode to very much. It does not check whether it is JSON at all.
-type meter struct {
+type Meter struct {
 	depth int
 	// inString says that the text is within a string, and escaped that it is behind a
 	// backslash there.
@@ -27,9 +27,9 @@ type meter struct {
 	inItems bool
 }
 
-// add meters a text up to the end of an outermost object or array, and returns how many
+// Add meters a text up to the end of an outermost object or array, and returns how many
 // bytes of it that is, their size in memory and whether it ended there.
-func (m *meter) add(text []byte) (n int, size int64, ended bool) {
+func (m *Meter) Add(text []byte) (n int, size int64, ended bool) {
 	for i, c := range text {
 		size++
 		switch {
@@ -57,19 +57,22 @@ func (m *meter) add(text []byte) (n int, size int64, ended bool) {
 	return len(text), size, false
 }
 
-func (m *meter) valueSize() int64 {
+// Begun reports whether an object or array has begun and not ended.
+func (m *Meter) Begun() bool { return m.depth > 0 }
+
+func (m *Meter) valueSize() int64 {
 	if m.inItems && m.depth == 2 {
 		return valueSize + itemSize
 	}
 	return valueSize
 }
 
-// sizeOf estimates what an object takes in memory.
-func sizeOf(object any) (int64, error) {
+// SizeOf estimates what an object takes in memory, in bytes.
+func SizeOf(object any) (int64, error) {
 	text, err := json.Marshal(object)
 	if err != nil {
 		return 0, err
 	}
-	_, size, _ := new(meter).add(text)
+	_, size, _ := new(Meter).Add(text)
 	return size, nil
 }
