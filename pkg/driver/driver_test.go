@@ -313,7 +313,7 @@ func TestAForeignObjectOfOurNameIsNotTouched(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
-		if got := w.migrate().Status.SourceClusterStatus.Reason; got != migration.ReasonBackupCreateFailed {
+		if got := w.migrate().Status.SourceClusterStatus.Reason; got != v1alpha1.ReasonBackupCreateFailed {
 			t.Errorf("the source says %s", got)
 		}
 		w.wantCreates(m1)

@@ -126,7 +126,7 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 		}); last < 0 {
 			s.failf("invariant 4: the Backup that is recorded of %s was never so there: %+v", source.ClusterName, status)
 		}
-		gone := source.Reason == migration.ReasonBackupDeleted && wasGone(states)
+		gone := source.Reason == v1alpha1.ReasonBackupDeleted && wasGone(states)
 		if want := backupMeans[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && (!gone || source.Phase != v1alpha1.MigratePhaseFailed) {
 			s.failf("invariant 7: Backup phase %q in %s is recorded as %s (%s)", status.Phase, source.ClusterName, source.Phase, source.Reason)
 		}
@@ -150,7 +150,7 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 		}); last < 0 {
 			s.failf("invariant 4: the Restore that is recorded of %s was never so there: %+v", target.ClusterName, status)
 		}
-		gone := target.Reason == migration.ReasonRestoreDeleted && wasGone(states) && target.Phase == v1alpha1.MigratePhaseFailed
+		gone := target.Reason == v1alpha1.ReasonRestoreDeleted && wasGone(states) && target.Phase == v1alpha1.MigratePhaseFailed
 		if want := restoreMeans[status.Phase]; target.Phase != orElse(want, v1alpha1.MigratePhaseRestoreInProgress) && !gone {
 			s.failf("invariant 7: Restore phase %q in %s is recorded as %s (%s)", status.Phase, target.ClusterName, target.Phase, target.Reason)
 		}
@@ -158,11 +158,11 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 	}
 	ok := target.Phase == v1alpha1.MigratePhasePending
 	switch backup := source.BackupStatusInCluster; target.Reason {
-	case migration.ReasonNothingToRestore:
+	case v1alpha1.ReasonNothingToRestore:
 		ok = source.Phase == v1alpha1.MigratePhaseCompleted && backup.Progress.TotalItems == 0 && target.Phase == v1alpha1.MigratePhaseCompleted
-	case migration.ReasonBackupFailed:
+	case v1alpha1.ReasonBackupFailed:
 		ok = migration.IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted && target.Phase == v1alpha1.MigratePhaseFailed
-	case migration.ReasonBackupExpired:
+	case v1alpha1.ReasonBackupExpired:
 		ok = !backup.Expiration.After(s.clock.Now()) && target.Phase == v1alpha1.MigratePhaseFailed
 	}
 	if !ok {

@@ -265,7 +265,7 @@ func isRoutine(step modelvelero.Step) bool {
 // needsSync says whether somebody waits for what Velero does again and again.
 func (s *simulation) needsSync() bool {
 	return s.stored != nil && slices.ContainsFunc(s.stored.Status.TargetClusterStatus, func(target v1alpha1.RestoreDetails) bool {
-		return target.Reason == migration.ReasonWaitingForBackupSync
+		return target.Reason == v1alpha1.ReasonWaitingForBackupSync
 	})
 }
 

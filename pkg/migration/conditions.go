@@ -40,10 +40,10 @@ func InitialConditions(generation int64, created metav1.Time) []metav1.Condition
 	const accepted = "The Migrate is accepted; nothing was looked at for it yet."
 	var conditions []metav1.Condition
 	for _, c := range []metav1.Condition{
-		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: ReasonAccepted, Message: accepted},
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAccepted, Message: accepted},
 		{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: pending, Message: accepted},
 		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: pending, Message: accepted},
-		{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse, Reason: ReasonProgressing, Message: notStalled},
+		{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonProgressing, Message: notStalled},
 	} {
 		c.ObservedGeneration, c.LastTransitionTime = generation, created
 		conditions = append(conditions, c)
@@ -96,12 +96,12 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	case perhapsNamespacesAlone(m, source.BackupStatusInCluster):
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, namespacesAlone(source))
 	case source.BackupStatusInCluster.Progress != nil:
-		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{ReasonItemsFound, source.Message})
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{v1alpha1.ReasonItemsFound, source.Message})
 	}
 }
 
 func nothingMatched(source *v1alpha1.BackupDetails) state {
-	return state{ReasonNothingMatched, fmt.Sprintf(
+	return state{v1alpha1.ReasonNothingMatched, fmt.Sprintf(
 		"Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.",
 		source.ClusterName)}
 }
@@ -115,7 +115,7 @@ func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state)
 	source := status.SourceClusterStatus
 	switch {
 	case source == nil:
-		return state{ReasonConnecting, "Nothing is known yet."}
+		return state{v1alpha1.ReasonConnecting, "Nothing is known yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
 		return state{source.Reason, told(source.ClusterPart)}
 	case holdsNothing(source.BackupStatusInCluster):
@@ -174,9 +174,9 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, n
 		}
 	}
 	if len(late) > 0 {
-		return metav1.ConditionTrue, state{ReasonProgressDeadlineExceeded, strings.Join(late, " ")}
+		return metav1.ConditionTrue, state{v1alpha1.ReasonProgressDeadlineExceeded, strings.Join(late, " ")}
 	}
-	return metav1.ConditionFalse, state{ReasonProgressing, notStalled}
+	return metav1.ConditionFalse, state{v1alpha1.ReasonProgressing, notStalled}
 }
 
 // clock is the time since when a part has made no progress.
@@ -216,7 +216,7 @@ func progressDeadline(m *v1alpha1.Migrate) time.Duration {
 func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value metav1.ConditionStatus, s state, known bool) {
 	parts := partsOf(status)
 	if len(parts) == 0 {
-		return metav1.ConditionUnknown, state{ReasonConnecting, "No cluster is resolved yet."}, true
+		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}, true
 	}
 	var down, unknown []string
 	for _, part := range parts {
@@ -231,11 +231,11 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	}
 	switch {
 	case len(down) > 0:
-		return metav1.ConditionFalse, state{ReasonMemberUnreachable, strings.Join(down, " ")}, true
+		return metav1.ConditionFalse, state{v1alpha1.ReasonMemberUnreachable, strings.Join(down, " ")}, true
 	case len(unknown) > 0:
-		return metav1.ConditionUnknown, state{ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}, false
+		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}, false
 	}
-	return metav1.ConditionTrue, state{ReasonAllReachable, "Every cluster that is still needed answers."}, true
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed answers."}, true
 }
 
 func partsOf(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {

@@ -126,7 +126,7 @@ func waitsForVelero(part *v1alpha1.ClusterPart) bool {
 
 // diagnosed are the reasons that come from a diagnosis. They stay until there is
 // another one, or the object moves.
-var diagnosed = []string{ReasonVeleroNotAnswering, ReasonRestoreQueued, ReasonNamespaceTerminating}
+var diagnosed = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating}
 
 // explained is the state of a part that was recorded and whose object is in the
 // given basic state now, with what a diagnosis adds. moved says that the object is
@@ -147,17 +147,17 @@ func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, move
 	terminating, named := intoNamespaces(m, d.Terminating)
 	switch {
 	case d.Server == ServerSilent:
-		return state{ReasonVeleroNotAnswering, fmt.Sprintf(
+		return state{v1alpha1.ReasonVeleroNotAnswering, fmt.Sprintf(
 			"Velero in %s does not answer a request for its status; see whether its server runs. %s", part.ClusterName, basic.message)}
-	case basic.reason == "RestoreNew" && d.Running != "":
-		return state{ReasonRestoreQueued, fmt.Sprintf(
+	case basic.reason == v1alpha1.ReasonRestoreNew && d.Running != "":
+		return state{v1alpha1.ReasonRestoreQueued, fmt.Sprintf(
 			"%s Velero in %s is at Restore %s.", basic.message, part.ClusterName, d.Running)}
-	case basic.reason == "RestoreInProgress" && len(terminating) > 0:
+	case basic.reason == v1alpha1.ReasonRestoreInProgress && len(terminating) > 0:
 		waits := "Velero may be waiting for a namespace that"
 		if named {
 			waits = "Velero waits while a namespace that it restores into"
 		}
-		return state{ReasonNamespaceTerminating, fmt.Sprintf(
+		return state{v1alpha1.ReasonNamespaceTerminating, fmt.Sprintf(
 			"%s %s is being deleted in %s: %s. See what holds it: kubectl get namespace %s --output=yaml",
 			basic.message, waits, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
 	}

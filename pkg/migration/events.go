@@ -72,10 +72,10 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 
 // normalReasons are those of a part that goes as it should.
 var normalReasons = []string{
-	ReasonConnecting, ReasonBackupStarting, ReasonBackupQueued, ReasonWaitingForBackup,
-	ReasonWaitingForBackupSync, ReasonRestoreStarting, ReasonRestoreQueued, ReasonNothingToRestore,
-	"BackupNew", "BackupReadyToStart", "BackupInProgress", "BackupWaitingForPluginOperations", "BackupFinalizing", "BackupCompleted",
-	"RestoreNew", "RestoreInProgress", "RestoreWaitingForPluginOperations", "RestoreFinalizing", "RestoreCompleted",
+	v1alpha1.ReasonConnecting, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonWaitingForBackup,
+	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNothingToRestore,
+	v1alpha1.ReasonBackupNew, v1alpha1.ReasonBackupReadyToStart, v1alpha1.ReasonBackupInProgress, v1alpha1.ReasonBackupWaitingForPluginOperations, v1alpha1.ReasonBackupFinalizing, v1alpha1.ReasonBackupCompleted,
+	v1alpha1.ReasonRestoreNew, v1alpha1.ReasonRestoreInProgress, v1alpha1.ReasonRestoreWaitingForPluginOperations, v1alpha1.ReasonRestoreFinalizing, v1alpha1.ReasonRestoreCompleted,
 	string(v1alpha1.MigratePhaseCompleted),
 }
 

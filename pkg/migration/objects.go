@@ -76,7 +76,7 @@ func nothingUnexpected(cluster string, member Member) (state, bool) {
 	if len(member.Unexpected) == 0 {
 		return state{}, true
 	}
-	return state{ReasonUnexpectedObject, unexpected(cluster, member) + " Nothing is begun there until the label is removed or the object deleted."}, false
+	return state{v1alpha1.ReasonUnexpectedObject, unexpected(cluster, member) + " Nothing is begun there until the label is removed or the object deleted."}, false
 }
 
 // mentionUnexpected adds to the message of a part that has begun which objects are

@@ -59,13 +59,13 @@ func (c ClusterPlan) usable() (state, bool) {
 	case c.unready != state{}:
 		return c.unready, false
 	case c.Access.Refusal != "":
-		return state{ReasonClusterNotAuthorized, fmt.Sprintf(
+		return state{v1alpha1.ReasonClusterNotAuthorized, fmt.Sprintf(
 			"%s %s may not be used, waiting for the permission: %s.", kind, name, c.Access.Refusal)}, false
 	case c.Access.Err != nil:
-		return state{ReasonAccessReviewFailed, fmt.Sprintf(
+		return state{v1alpha1.ReasonAccessReviewFailed, fmt.Sprintf(
 			"Checking access to %s %s failed, trying again: %v", kind, name, c.Access.Err)}, false
 	case !c.Access.Granted:
-		return state{ReasonConnecting, fmt.Sprintf("Checking access to %s %s.", kind, name)}, false
+		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking access to %s %s.", kind, name)}, false
 	}
 	return state{}, true
 }

@@ -34,7 +34,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 		return s, false
 	}
 	if location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
-		return state{ReasonStorageReadOnly, fmt.Sprintf(
+		return state{v1alpha1.ReasonStorageReadOnly, fmt.Sprintf(
 			"BackupStorageLocation %s in %s is read-only, so no Backup can be made there. Make it ReadWrite.",
 			velero.DescribeLocation(location), source.ClusterName)}, false
 	}
@@ -43,12 +43,12 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	}
 	switch {
 	case member.WriteErr != nil:
-		return state{ReasonBackupCreateFailed, fmt.Sprintf(
+		return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf(
 			"The Backup could not be created in %s, trying again: %v", source.ClusterName, member.WriteErr)}, true
-	case source.Reason == ReasonBackupCreateFailed:
+	case source.Reason == v1alpha1.ReasonBackupCreateFailed:
 		return state{source.Reason, source.Message}, true
 	}
-	return state{ReasonBackupStarting, fmt.Sprintf(
+	return state{v1alpha1.ReasonBackupStarting, fmt.Sprintf(
 		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
 }
 
@@ -62,7 +62,7 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 		if ok {
 			return state{}, true
 		}
-		if s.reason == ReasonConnecting {
+		if s.reason == v1alpha1.ReasonConnecting {
 			connecting = s
 		}
 		waiting = append(waiting, targets[i].ClusterName+": "+s.message)
@@ -70,7 +70,7 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 	if connecting != (state{}) {
 		return connecting, false
 	}
-	return state{ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
+	return state{v1alpha1.ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
 }
 
 // targetReadiness says whether the Restore may be made in a target, and if not,
@@ -85,7 +85,7 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return s, false
 	}
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
-		return state{ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
+		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
 	member := seen.Members[ClusterOf(target.ClusterPart)]
 	if s, ok := nothingUnexpected(name, member); !ok {
@@ -100,12 +100,12 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	case !ok:
 		return s, false
 	case member.WriteErr != nil:
-		return state{ReasonRestoreCreateFailed, fmt.Sprintf(
+		return state{v1alpha1.ReasonRestoreCreateFailed, fmt.Sprintf(
 			"The Restore could not be created in %s, trying again: %v", name, member.WriteErr)}, true
-	case target.Reason == ReasonRestoreCreateFailed:
+	case target.Reason == v1alpha1.ReasonRestoreCreateFailed:
 		return state{target.Reason, target.Message}, true
 	}
-	return state{ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
+	return state{v1alpha1.ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
 }
 
 // restorable says whether the Backup that a target has can be restored now. The
@@ -113,14 +113,14 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 func restorable(target string, member Member) (state, bool) {
 	backup := member.Backup
 	if backup.Status.Phase != velerov1.BackupPhaseCompleted {
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s in %s is %s, so it can't be restored from; waiting for Velero to find it in the storage anew.",
 			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
 	}
 	if velero.IsHandedOver(backup) || isSynced(member) {
 		return state{}, true
 	}
-	return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+	return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 		"Velero in %s has found Backup %s by itself; waiting for it to find all that belongs to it.", target, backup.Name)}, false
 }
 
@@ -138,19 +138,19 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 	from, asked := seen.Members[ClusterOf(source.ClusterPart)]
 	switch {
 	case !asked || from.Err != nil:
-		return state{ReasonSourceUnreachable, fmt.Sprintf(
+		return state{v1alpha1.ReasonSourceUnreachable, fmt.Sprintf(
 			"Backup %s is finished; it is restored as soon as %s answers, or Velero in %s has found it in the storage by itself. %s",
 			name, source.ClusterName, target, unreachable(source.ClusterName, from).message)}, false
 	case from.Backup == nil || from.Backup.Status.Phase != velerov1.BackupPhaseCompleted:
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s is no longer in %s; waiting for Velero in %s to find it in the storage by itself, which it looks through about once a minute.",
 			name, source.ClusterName, target)}, false
 	case velero.IsFound(from.Backup) && !isSynced(from):
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Velero in %s has found Backup %s in the storage anew; waiting for it to find all that belongs to it.",
 			source.ClusterName, name)}, false
 	case location.sameness != velero.Same:
-		return state{ReasonWaitingForBackupSync, fmt.Sprintf(
+		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+
 				"it can't be proven that %s in %s and %s in %s are the same storage.",
 			target, name, velero.DescribeLocation(location.source), source.ClusterName,
@@ -175,7 +175,7 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 	from := sourceLocation(seen.Members[ClusterOf(source.ClusterPart)])
 	to, sameness := matchLocation(from, member.Locations)
 	if sameness == velero.Different {
-		return sharedLocation{}, state{ReasonStorageNotShared, fmt.Sprintf(
+		return sharedLocation{}, state{v1alpha1.ReasonStorageNotShared, fmt.Sprintf(
 			"%s and %s do not share a storage: %s in %s, %s in %s. Give Velero in %s a BackupStorageLocation for the source's bucket.",
 			source.ClusterName, target.ClusterName,
 			velero.DescribeLocation(from), source.ClusterName,
@@ -197,7 +197,7 @@ func reach(part v1alpha1.ClusterPart, seen Observation) (Member, state, bool) {
 	member, asked := seen.Members[cluster]
 	switch {
 	case !asked:
-		return Member{}, state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", part.ClusterName)}, false
+		return Member{}, state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", part.ClusterName)}, false
 	case member.Err != nil:
 		return Member{}, unreachable(part.ClusterName, member), false
 	}
@@ -250,16 +250,16 @@ func availableLocation(cluster string, locations []velerov1.BackupStorageLocatio
 func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (state, bool) {
 	switch {
 	case location == nil:
-		return state{ReasonStorageNotConfigured, fmt.Sprintf(
+		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
 			"Velero in %s has no default BackupStorageLocation. Create one.", cluster)}, false
 	case location.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable:
 		return state{}, true
 	case location.Status.Phase == "":
-		return state{ReasonStorageUnavailable, fmt.Sprintf(
+		return state{v1alpha1.ReasonStorageUnavailable, fmt.Sprintf(
 			"Velero in %s has not validated BackupStorageLocation %s yet; is its server running?",
 			cluster, velero.DescribeLocation(location))}, false
 	default:
-		return state{ReasonStorageUnavailable, fmt.Sprintf(
+		return state{v1alpha1.ReasonStorageUnavailable, fmt.Sprintf(
 			"BackupStorageLocation %s in %s is %s: %s", velero.DescribeLocation(location), cluster,
 			location.Status.Phase, orUnknown(location.Status.Message))}, false
 	}

@@ -15,82 +15,27 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Reasons of a cluster's part and of the conditions. A part whose Velero object
-// exists has "Backup" or "Restore" and Velero's phase as its reason, such as
-// BackupInProgress.
-const (
-	ReasonBeingDeleted         = "BeingDeleted"
-	ReasonHostUnreachable      = "HostUnreachable"
-	ReasonFleetNotFound        = "FleetNotFound"
-	ReasonSourceAmbiguous      = "SourceAmbiguous"
-	ReasonSourceIsTarget       = "SourceIsTarget"
-	ReasonNoTargets            = "NoTargets"
-	ReasonTooManyTargets       = "TooManyTargets"
-	ReasonClusterNotInFleet    = "ClusterNotInFleet"
-	ReasonClusterNotFound      = "ClusterNotFound"
-	ReasonClusterNotReady      = "ClusterNotReady"
-	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
-	ReasonAccessReviewFailed   = "AccessReviewFailed"
-	ReasonConnecting           = "Connecting"
-	ReasonMemberUnreachable    = "MemberUnreachable"
-	ReasonKubeconfigRefused    = "KubeconfigNotAccepted"
-	ReasonAddressRefused       = "MemberAddressNotAllowed"
-	ReasonMemberLimitExceeded  = "MemberLimitExceeded"
-	ReasonSourceUnreachable    = "SourceUnreachable"
-	ReasonStorageNotConfigured = "StorageNotConfigured"
-	ReasonStorageUnavailable   = "StorageUnavailable"
-	ReasonStorageReadOnly      = "StorageReadOnly"
-	ReasonStorageNotShared     = "StorageNotShared"
-	ReasonNoTargetReady        = "NoTargetReady"
-	ReasonBackupStarting       = "BackupStarting"
-	ReasonBackupCreateFailed   = "BackupCreateFailed"
-	ReasonBackupQueued         = "BackupQueued"
-	ReasonBackupDeleted        = "BackupDeleted"
-	ReasonBackupExpired        = "BackupExpired"
-	ReasonBackupFailed         = "BackupFailed"
-	ReasonWaitingForBackup     = "WaitingForBackup"
-	ReasonWaitingForBackupSync = "WaitingForBackupSync"
-	ReasonRestoreStarting      = "RestoreStarting"
-	ReasonRestoreCreateFailed  = "RestoreCreateFailed"
-	ReasonRestoreDeleted       = "RestoreDeleted"
-	ReasonRestoreRefusedEarly  = "RestoreRefusedEarly"
-	ReasonRestoreQueued        = "RestoreQueued"
-	ReasonRestoreLogMissing    = "RestoreLogNotUploaded"
-	ReasonNamespaceTerminating = "NamespaceTerminating"
-	ReasonUnexpectedObject     = "UnexpectedObject"
-	ReasonVeleroNotAnswering   = "VeleroNotAnswering"
-	ReasonNothingToRestore     = "NothingToRestore"
-
-	ReasonAccepted                 = "Accepted"
-	ReasonAllReachable             = "AllReachable"
-	ReasonItemsFound               = "ItemsFound"
-	ReasonNamespacesAlone          = "PerhapsNamespacesAlone"
-	ReasonNothingMatched           = "NothingMatched"
-	ReasonProgressing              = "Progressing"
-	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
-)
-
 // state is why a part is in its phase, for a program and for a person.
 type state struct {
 	reason, message string
 }
 
 func beingDeleted() state {
-	return state{ReasonBeingDeleted, "The Migrate is being deleted, so nothing more is begun for it."}
+	return state{v1alpha1.ReasonBeingDeleted, "The Migrate is being deleted, so nothing more is begun for it."}
 }
 
 func hostUnreachable(err error) state {
-	return state{ReasonHostUnreachable, fmt.Sprintf("The host's fleets and clusters can't be read, trying again: %v", err)}
+	return state{v1alpha1.ReasonHostUnreachable, fmt.Sprintf("The host's fleets and clusters can't be read, trying again: %v", err)}
 }
 
 func fleetNotFound(namespace, name string) state {
-	return state{ReasonFleetNotFound, fmt.Sprintf(
+	return state{v1alpha1.ReasonFleetNotFound, fmt.Sprintf(
 		"Fleet %s/%s does not exist; waiting for it to be created.", namespace, name)}
 }
 
 func unreachable(cluster string, member Member) state {
 	if member.Err == nil {
-		return state{ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
+		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
 	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
 	if errors.Is(member.Err, ErrLimitExceeded) {
@@ -103,13 +48,13 @@ func unreachable(cluster string, member Member) state {
 	}
 	switch {
 	case errors.Is(member.Err, ErrKubeconfigRefused):
-		return state{ReasonKubeconfigRefused, message}
+		return state{v1alpha1.ReasonKubeconfigNotAccepted, message}
 	case errors.Is(member.Err, ErrAddressRefused):
-		return state{ReasonAddressRefused, message}
+		return state{v1alpha1.ReasonMemberAddressNotAllowed, message}
 	case errors.Is(member.Err, ErrLimitExceeded):
-		return state{ReasonMemberLimitExceeded, message}
+		return state{v1alpha1.ReasonMemberLimitExceeded, message}
 	}
-	return state{ReasonMemberUnreachable, message}
+	return state{v1alpha1.ReasonMemberUnreachable, message}
 }
 
 func clockTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -123,14 +68,14 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	}
 	switch s.Phase {
 	case "", velerov1.BackupPhaseNew:
-		return state{"BackupNew", tell("is made; waiting for Velero to take it up.")}
+		return state{v1alpha1.ReasonBackupNew, tell("is made; waiting for Velero to take it up.")}
 	case velerov1.BackupPhaseQueued:
-		return state{ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
+		return state{v1alpha1.ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
 	case velerov1.BackupPhaseReadyToStart:
-		return state{"BackupReadyToStart", tell("has left Velero's queue; waiting for Velero to start it.")}
+		return state{v1alpha1.ReasonBackupReadyToStart, tell("has left Velero's queue; waiting for Velero to start it.")}
 	case velerov1.BackupPhaseInProgress:
 		done, total := backupItems(&s)
-		return state{"BackupInProgress", tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
+		return state{v1alpha1.ReasonBackupInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
 		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations%s.",
 			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted, ofVolumes(volumes))}
@@ -138,16 +83,16 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 		return state{"Backup" + string(s.Phase), tell("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
 		done, _ := backupItems(&s)
-		return state{"BackupCompleted", tell("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonBackupCompleted, tell("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.BackupPhaseDeleting:
-		return state{ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
+		return state{v1alpha1.ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{"BackupFailedValidation", tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonBackupFailedValidation, tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
 		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored.%s Create the Migrate again when that is mended.",
 			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), whereToLook(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
 	default:
-		return state{"BackupUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonBackupUnknownPhase, tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
 }
 
@@ -160,10 +105,10 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 	}
 	switch s.Phase {
 	case "", velerov1.RestorePhaseNew:
-		return state{"RestoreNew", tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
+		return state{v1alpha1.ReasonRestoreNew, tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
 	case velerov1.RestorePhaseInProgress:
 		done, total := restoreItems(&s)
-		return state{"RestoreInProgress", tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
+		return state{v1alpha1.ReasonRestoreInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
 		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations%s.",
 			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted, ofVolumes(volumes))}
@@ -171,57 +116,57 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 		return state{"Restore" + string(s.Phase), tell("is being finalized.")}
 	case velerov1.RestorePhaseCompleted:
 		done, _ := restoreItems(&s)
-		return state{"RestoreCompleted", tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonRestoreCompleted, tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.RestorePhaseFailedValidation:
-		return state{"RestoreFailedValidation", tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonRestoreFailedValidation, tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
 		if onlyLogMissing(&s, results) {
 			done, _ := restoreItems(&s)
-			return state{ReasonRestoreLogMissing, tell("restored %s%s. It ended %s for no other reason than that Velero could not upload its log to the storage.",
+			return state{v1alpha1.ReasonRestoreLogNotUploaded, tell("restored %s%s. It ended %s for no other reason than that Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings), s.Phase)}
 		}
 		return state{"Restore" + string(s.Phase), tell("ended %s%s.%s Create the Migrate again when that is mended.",
 			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results),
 			whereToLook(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
-		return state{"RestoreUnknownPhase", tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonRestoreUnknownPhase, tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
 	}
 }
 
 func backupDeleted(source *v1alpha1.BackupDetails) state {
-	return state{ReasonBackupDeleted, fmt.Sprintf(
+	return state{v1alpha1.ReasonBackupDeleted, fmt.Sprintf(
 		"Backup %s was deleted before it had finished, so nothing can be restored from it. Create the Migrate again.", source.BackupNameInCluster)}
 }
 
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
-	return state{ReasonRestoreDeleted, fmt.Sprintf(
+	return state{v1alpha1.ReasonRestoreDeleted, fmt.Sprintf(
 		"Restore %s was deleted before its end was seen, so it can't be told what it restored. Look into the cluster, and create the Migrate again.", target.RestoreNameInCluster)}
 }
 
 func refusedEarly(target string, member Member) state {
-	return state{ReasonRestoreRefusedEarly, fmt.Sprintf(
+	return state{v1alpha1.ReasonRestoreRefusedEarly, fmt.Sprintf(
 		"Velero in %s refused Restore %s because it had not noticed Backup %s yet, which is there; the Restore is made again.",
 		target, member.Restore.Name, member.Backup.Name)}
 }
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
-	return state{ReasonBackupExpired, fmt.Sprintf(
+	return state{v1alpha1.ReasonBackupExpired, fmt.Sprintf(
 		"Backup %s expired before it could be restored here. Create the Migrate again.", source.BackupNameInCluster)}
 }
 
 func nothingToRestore(source *v1alpha1.BackupDetails) state {
-	return state{ReasonNothingToRestore, fmt.Sprintf(
+	return state{v1alpha1.ReasonNothingToRestore, fmt.Sprintf(
 		"Backup %s holds no items, so no Restore was made.", source.BackupNameInCluster)}
 }
 
 func nothingRestored(source *v1alpha1.BackupDetails) state {
-	return state{ReasonBackupFailed, fmt.Sprintf(
+	return state{v1alpha1.ReasonBackupFailed, fmt.Sprintf(
 		"Nothing was restored, for there is no finished Backup of %s.", source.ClusterName)}
 }
 
 func namespacesAlone(source *v1alpha1.BackupDetails) state {
 	done, _ := backupItems(source.BackupStatusInCluster)
-	return state{ReasonNamespacesAlone, fmt.Sprintf(
+	return state{v1alpha1.ReasonPerhapsNamespacesAlone, fmt.Sprintf(
 		"Velero counts the namespaces themselves among the %s of Backup %s, so it can't be told from the count whether anything in them matched the filter. Look into the targets.",
 		count(done, "item"), source.BackupNameInCluster)}
 }

@@ -70,7 +70,7 @@ func resolveSource(m *v1alpha1.Migrate, host Inventory) (Cluster, state) {
 		candidates = host.SourceFleet.Members
 	}
 	if len(candidates) != 1 {
-		return Cluster{}, state{ReasonSourceAmbiguous, fmt.Sprintf(
+		return Cluster{}, state{v1alpha1.ReasonSourceAmbiguous, fmt.Sprintf(
 			"The source names no cluster and fleet %q has %d members, so it can't be told which one is the source. "+
 				"Create the Migrate again with one cluster in spec.sourceCluster.clusters.", destination.Fleet, len(candidates))}
 	}
@@ -84,7 +84,7 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 	}
 	if clusters := named(destination); len(clusters) > 0 {
 		if slices.Contains(clusters, source) {
-			return nil, state{ReasonSourceIsTarget, fmt.Sprintf(
+			return nil, state{v1alpha1.ReasonSourceIsTarget, fmt.Sprintf(
 				"The source resolved to %s, which spec.targetCluster.clusters names as a target. "+
 					"Create the Migrate again with another target.", source.Name)}
 		}
@@ -92,11 +92,11 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 	}
 	members := slices.DeleteFunc(slices.Clone(host.TargetFleet.Members), func(c Cluster) bool { return c == source })
 	if len(members) == 0 {
-		return nil, state{ReasonNoTargets, fmt.Sprintf(
+		return nil, state{v1alpha1.ReasonNoTargets, fmt.Sprintf(
 			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
 	}
 	if len(members) > backup.MaxClusters {
-		return nil, state{ReasonTooManyTargets, fmt.Sprintf(
+		return nil, state{v1alpha1.ReasonTooManyTargets, fmt.Sprintf(
 			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
 				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), backup.MaxClusters)}
 	}
@@ -110,13 +110,13 @@ func unready(c Cluster, f Fleet, host Inventory) state {
 	case host.Err != nil:
 		return hostUnreachable(host.Err)
 	case !f.Found || !slices.Contains(f.Members, c):
-		return state{ReasonClusterNotInFleet, fmt.Sprintf(
+		return state{v1alpha1.ReasonClusterNotInFleet, fmt.Sprintf(
 			"%s %s is not a member of the fleet; waiting for it to join.", c.Kind, c.Name)}
 	case !exists:
-		return state{ReasonClusterNotFound, fmt.Sprintf(
+		return state{v1alpha1.ReasonClusterNotFound, fmt.Sprintf(
 			"%s %s does not exist; waiting for it to be created.", c.Kind, c.Name)}
 	case !cluster.Ready:
-		return state{ReasonClusterNotReady, fmt.Sprintf(
+		return state{v1alpha1.ReasonClusterNotReady, fmt.Sprintf(
 			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}
 	}
 	return state{}
@@ -126,9 +126,9 @@ func unready(c Cluster, f Fleet, host Inventory) state {
 // looked at in a cluster that may be used.
 func wasUsable(part v1alpha1.ClusterPart) bool {
 	return !slices.Contains([]string{
-		"", ReasonConnecting, ReasonHostUnreachable, ReasonFleetNotFound, ReasonClusterNotInFleet,
-		ReasonClusterNotFound, ReasonClusterNotReady, ReasonClusterNotAuthorized,
-		ReasonAccessReviewFailed,
+		"", v1alpha1.ReasonConnecting, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonFleetNotFound, v1alpha1.ReasonClusterNotInFleet,
+		v1alpha1.ReasonClusterNotFound, v1alpha1.ReasonClusterNotReady, v1alpha1.ReasonClusterNotAuthorized,
+		v1alpha1.ReasonAccessReviewFailed,
 	}, part.Reason)
 }
 

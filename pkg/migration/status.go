@@ -69,7 +69,7 @@ func isNewEnd(recorded, observed v1alpha1.ClusterPart) bool {
 // withEnd is a part as it is recorded, with the message of the end that is observed.
 func withEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
 	recorded.Phase = cmp.Or(recorded.Phase, v1alpha1.MigratePhasePending)
-	recorded.Reason = cmp.Or(recorded.Reason, ReasonConnecting)
+	recorded.Reason = cmp.Or(recorded.Reason, v1alpha1.ReasonConnecting)
 	recorded.Message = Shorten("Not recorded yet: "+ended.Message, maxMessageLength)
 	return recorded
 }
@@ -135,7 +135,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
 		state, ready := targetReadiness(m, target, source, seen)
-		if ready || state.reason == ReasonConnecting {
+		if ready || state.reason == v1alpha1.ReasonConnecting {
 			state = refusedEarly(part.ClusterName, member)
 		}
 		setPending(part, state)
@@ -214,7 +214,7 @@ func settleVelero(part *v1alpha1.ClusterPart, plan Plan) {
 // setPending says what a part waits for. While a member is only being connected
 // to, what was recorded of the part stays: a new leader knows no better.
 func setPending(part *v1alpha1.ClusterPart, s state) {
-	if s.reason != ReasonConnecting || part.Reason == "" {
+	if s.reason != v1alpha1.ReasonConnecting || part.Reason == "" {
 		setPart(part, v1alpha1.MigratePhasePending, s)
 	}
 }
@@ -304,5 +304,5 @@ func markProgress(part *v1alpha1.ClusterPart, before, after progress, now time.T
 }
 
 func waitsForOthers(reason string) bool {
-	return slices.Contains([]string{ReasonWaitingForBackup, ReasonBackupQueued, ReasonRestoreQueued}, reason)
+	return slices.Contains([]string{v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued}, reason)
 }

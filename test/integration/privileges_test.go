@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -166,7 +166,7 @@ func live(ctx context.Context, s *spare, p permission) bool {
 // undriven is a refusal for which every Migrate stays as it was created.
 func undriven(ctx context.Context, s *spare, p permission) bool {
 	s.giveWork(ctx)
-	return logged(ctx, s, p) && s.created && strings.Contains(s.read(ctx, "a"), `"reason":"`+migration.ReasonAccepted+`"`)
+	return logged(ctx, s, p) && s.created && strings.Contains(s.read(ctx, "a"), `"reason":"`+v1alpha1.ReasonAccepted+`"`)
 }
 
 // loggedOfARepetition is a refusal of an Event that has been before.
