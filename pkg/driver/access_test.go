@@ -61,7 +61,7 @@ func (p *permissions) answer(err error, denied ...migration.Cluster) {
 
 // mayNotUse is the message for a cluster whose use is denied to jane.
 func mayNotUse(c migration.Cluster) string {
-	return fmt.Sprintf(`AttachedCluster %s may not be used, waiting for the permission: user "jane" may not use AttachedCluster default/%[1]s: it takes verb "use" `+
+	return fmt.Sprintf(`Access to AttachedCluster %s is denied, waiting for permission: user "jane" may not use AttachedCluster default/%[1]s: it takes verb "use" `+
 		`on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, `+
 		`or to a Role with that rule.`, c.Name)
 }
@@ -232,7 +232,7 @@ func TestAMemberThatRefusesTheRequester(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(time.Minute)
 
-		const told = `AttachedCluster m1 may not be used, waiting for the permission: user "jane" may not list secrets.`
+		const told = `Access to AttachedCluster m1 is denied, waiting for permission: user "jane" may not list secrets.`
 		w.wantPhase("Pending")
 		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
 		live, err := w.driver().LiveStatus(t.Context(), w.migrate())

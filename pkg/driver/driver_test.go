@@ -107,8 +107,8 @@ func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
 		w.wantPhase("Pending")
 		w.wantCreates(m2)
 		source := w.migrate().Status.SourceClusterStatus
-		const want = "Backup bank-ledger in m1 carries the label backup.kurator.dev/migrate-uid of this Migrate, which did not create it, and is ignored." +
-			" Nothing is begun there until the label is removed or the object deleted."
+		const want = "Backup bank-ledger in m1 has the label backup.kurator.dev/migrate-uid of this Migrate, which did not create it, and is ignored." +
+			" Nothing is started in the cluster until the label is removed or the object deleted."
 		if source.Reason != "UnexpectedObject" || source.Message != want {
 			t.Errorf("the source's status says %s: %s", source.Reason, source.Message)
 		}
@@ -153,7 +153,7 @@ func TestARefusedWriteIsToldAndTriedAgain(t *testing.T) {
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus
-		if got, want := targets[0].Message, "The Restore could not be created in m2, trying again: quota exceeded"; got != want {
+		if got, want := targets[0].Message, "Creating the Restore in m2 failed, trying again: quota exceeded"; got != want {
 			t.Errorf("m2 says %q, want %q", got, want)
 		}
 		if targets[1].Phase != v1alpha1.MigratePhaseCompleted {
@@ -180,7 +180,7 @@ func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
 		part := w.migrate().Status.TargetClusterStatus[0]
-		if want := "The Restore could not be created in m2, trying again: Velero had not noticed Backup " + backupName + " yet and refused it"; part.Reason != "RestoreCreateFailed" || part.Message != want {
+		if want := "Creating the Restore in m2 failed, trying again: Velero had not noticed Backup " + backupName + " yet and refused it"; part.Reason != "RestoreCreateFailed" || part.Message != want {
 			t.Errorf("m2 says %s: %q, want RestoreCreateFailed: %q", part.Reason, part.Message, want)
 		}
 

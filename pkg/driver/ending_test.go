@@ -63,7 +63,7 @@ func TestErrorsThatCantBeRead(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(resultsPatience + resultsInterval + aMomentPasses)
 		w.wantPhase("PartiallyFailed")
-		w.wantTarget("RestorePartiallyFailed", "(what the errors are could not be read from the storage: connection refused)")
+		w.wantTarget("RestorePartiallyFailed", "(reading the errors from the storage failed: connection refused)")
 	})
 }
 

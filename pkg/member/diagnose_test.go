@@ -197,8 +197,8 @@ func TestResults(t *testing.T) {
 		{"neither results nor log", nil, nil, "the storage does not have it", true},
 		{"not an object store", nil, nil, "the storage answers 404 Not Found", false},
 		{"a log and no results", map[string]string{"/log": "log"}, nil, "the storage does not have it", false},
-		{"no gzip", map[string]string{"/results": "secret, and long enough"}, nil, "the results are not gzipped: gzip: invalid header", false},
-		{"no JSON", map[string]string{"/results": gzipped("secret")}, nil, "the results can't be parsed", false},
+		{"no gzip", map[string]string{"/results": "secret, and long enough"}, nil, "unpacking the results failed: gzip: invalid header", false},
+		{"no JSON", map[string]string{"/results": gzipped("secret")}, nil, "parsing the results failed", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			missing := "<Error><Code>NoSuchKey</Code></Error>"

@@ -37,7 +37,7 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 // anything was looked at for it: without any, kstatus would take it for one that is done.
 func InitialConditions(generation int64, created metav1.Time) []metav1.Condition {
 	const pending = string(v1alpha1.MigratePhasePending)
-	const accepted = "The Migrate is accepted; nothing was looked at for it yet."
+	const accepted = "The Migrate is accepted; no cluster is checked yet."
 	var conditions []metav1.Condition
 	for _, c := range []metav1.Condition{
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAccepted, Message: accepted},
@@ -52,7 +52,7 @@ func InitialConditions(generation int64, created metav1.Time) []metav1.Condition
 }
 
 // notStalled is said while nothing is stalled.
-const notStalled = "No part is past its progress deadline."
+const notStalled = "No cluster is past its progress deadline."
 
 func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, now time.Time) {
 	set := func(kind string, value metav1.ConditionStatus, s state) {
@@ -115,7 +115,7 @@ func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state)
 	source := status.SourceClusterStatus
 	switch {
 	case source == nil:
-		return state{v1alpha1.ReasonConnecting, "Nothing is known yet."}
+		return state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
 		return state{source.Reason, told(source.ClusterPart)}
 	case holdsNothing(source.BackupStatusInCluster):
@@ -233,9 +233,9 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	case len(down) > 0:
 		return metav1.ConditionFalse, state{v1alpha1.ReasonMemberUnreachable, strings.Join(down, " ")}, true
 	case len(unknown) > 0:
-		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "Not asked yet: " + strings.Join(unknown, ", ") + "."}, false
+		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "Not read yet: " + strings.Join(unknown, ", ") + "."}, false
 	}
-	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed answers."}, true
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed is reachable."}, true
 }
 
 func partsOf(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {

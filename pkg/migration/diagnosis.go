@@ -148,17 +148,17 @@ func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, move
 	switch {
 	case d.Server == ServerSilent:
 		return state{v1alpha1.ReasonVeleroNotAnswering, fmt.Sprintf(
-			"Velero in %s does not answer a request for its status; see whether its server runs. %s", part.ClusterName, basic.message)}
+			"Velero in %s does not answer a ServerStatusRequest; check whether its server runs. %s", part.ClusterName, basic.message)}
 	case basic.reason == v1alpha1.ReasonRestoreNew && d.Running != "":
 		return state{v1alpha1.ReasonRestoreQueued, fmt.Sprintf(
-			"%s Velero in %s is at Restore %s.", basic.message, part.ClusterName, d.Running)}
+			"%s Velero in %s is processing Restore %s.", basic.message, part.ClusterName, d.Running)}
 	case basic.reason == v1alpha1.ReasonRestoreInProgress && len(terminating) > 0:
 		waits := "Velero may be waiting for a namespace that"
 		if named {
-			waits = "Velero waits while a namespace that it restores into"
+			waits = "Velero is waiting for a namespace of this Restore that"
 		}
 		return state{v1alpha1.ReasonNamespaceTerminating, fmt.Sprintf(
-			"%s %s is being deleted in %s: %s. See what holds it: kubectl get namespace %s --output=yaml",
+			"%s %s is being deleted in %s: %s. See what blocks the deletion: kubectl get namespace %s --output=yaml",
 			basic.message, waits, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
 	}
 	return basic

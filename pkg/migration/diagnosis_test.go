@@ -47,28 +47,28 @@ func TestWhyNothingMoves(t *testing.T) {
 			"Velero is silent", velerov1.RestorePhaseNew,
 			Diagnosis{Server: ServerSilent},
 			"VeleroNotAnswering",
-			"Velero in m2 does not answer a request for its status; see whether its server runs. " +
-				"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
+			"Velero in m2 does not answer a ServerStatusRequest; check whether its server runs. " +
+				"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time.", true,
 		},
 		{
 			"Velero is silent under way", velerov1.RestorePhaseInProgress,
 			Diagnosis{Server: ServerSilent, Terminating: []string{"app"}},
 			"VeleroNotAnswering",
-			"Velero in m2 does not answer a request for its status; see whether its server runs. Restore m2-migrate-default-app-c948154d is running.", true,
+			"Velero in m2 does not answer a ServerStatusRequest; check whether its server runs. Restore m2-migrate-default-app-c948154d is running.", true,
 		},
 		{
 			"queued", velerov1.RestorePhaseNew,
 			Diagnosis{Server: ServerAnswers, Running: "nightly"},
 			"RestoreQueued",
-			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time. " +
-				"Velero in m2 is at Restore nightly.", false,
+			"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time. " +
+				"Velero in m2 is processing Restore nightly.", false,
 		},
 		{
 			"namespace Terminating", velerov1.RestorePhaseInProgress,
 			Diagnosis{Server: ServerAnswers, Terminating: []string{"app", "shop"}},
 			"NamespaceTerminating",
 			"Restore m2-migrate-default-app-c948154d is running. Velero may be waiting for a namespace that is being deleted in m2: app, shop. " +
-				"See what holds it: kubectl get namespace app --output=yaml", true,
+				"See what blocks the deletion: kubectl get namespace app --output=yaml", true,
 		},
 		{
 			"volumes", velerov1.RestorePhaseInProgress,
@@ -80,7 +80,7 @@ func TestWhyNothingMoves(t *testing.T) {
 			"nothing found out", velerov1.RestorePhaseNew,
 			Diagnosis{},
 			"RestoreNew",
-			"Restore m2-migrate-default-app-c948154d is made; waiting for Velero to take it up, which runs one Restore at a time.", true,
+			"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time.", true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestBackupOfASilentVelero(t *testing.T) {
 	}
 	s.after(6*time.Second, m1, &Diagnosis{Server: ServerSilent})
 	part := s.m.Status.SourceClusterStatus.ClusterPart
-	s.wantPart(part, "VeleroNotAnswering", "Velero in m1 does not answer a request for its status; see whether its server runs. "+
+	s.wantPart(part, "VeleroNotAnswering", "Velero in m1 does not answer a ServerStatusRequest; check whether its server runs. "+
 		"Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0.")
 	if part.LastProgressTime == nil {
 		t.Error("the progress clock does not run while Velero is silent")
@@ -127,8 +127,8 @@ func TestSince(t *testing.T) {
 	if since := s.target().LastTransitionTime; since == nil || !since.Equal(&metav1.Time{Time: start.Add(6 * time.Second)}) {
 		t.Errorf("queued since %v", since)
 	}
-	want := "0 of 1 target done. m2, since 2023-10-28T15:55:19Z: Restore m2-migrate-default-app-c948154d is made; " +
-		"waiting for Velero to take it up, which runs one Restore at a time. Velero in m2 is at Restore nightly."
+	want := "0 of 1 target done. m2, since 2023-10-28T15:55:19Z: Restore m2-migrate-default-app-c948154d is created; " +
+		"waiting for Velero, which processes one Restore at a time. Velero in m2 is processing Restore nightly."
 	if got := s.condition("Ready").Message; got != want {
 		t.Errorf("Ready says %q", got)
 	}
@@ -139,7 +139,7 @@ func TestUnreachableTellsTheNextTry(t *testing.T) {
 	s.with(m2, func(m *Member) {
 		m.Err, m.Since, m.NextTry = errDown, start, start.Add(8*time.Second)
 	}).record()
-	s.wantPart(s.target(), "MemberUnreachable", "m2 can't be asked since 2023-10-28T15:55:13Z: connection refused; next try at 2023-10-28T15:55:21Z")
+	s.wantPart(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z")
 }
 
 // TestVolumesAreProgress keeps a part from stalling as long as bytes move.
@@ -249,7 +249,7 @@ func TestNeedsDiagnosis(t *testing.T) {
 
 func TestErrorsOfARestore(t *testing.T) {
 	const logError = "error uploading log file to backup storage: rpc error: connection refused"
-	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Create the Migrate again when that is mended."
+	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Fix the error and recreate the Migrate."
 	for _, tt := range []struct {
 		name    string
 		errors  int
@@ -262,19 +262,19 @@ func TestErrorsOfARestore(t *testing.T) {
 		{"many", 5, &Results{Errors: []string{"a", "b", "c", "d", "e"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 5 errors and 1 warning: a; b; c; and 2 more." + next},
 		{
 			"can't be read", 1, &Results{Err: errors.New("the storage answers 403 Forbidden")}, "RestorePartiallyFailed",
-			"ended PartiallyFailed with 1 error and 1 warning: (what the errors are could not be read from the storage: the storage answers 403 Forbidden)." + next,
+			"ended PartiallyFailed with 1 error and 1 warning: (reading the errors from the storage failed: the storage answers 403 Forbidden)." + next,
 		},
 		{
 			"only the log", 1, &Results{Errors: []string{logError}}, "RestoreLogNotUploaded",
-			"restored 4 items, with 1 warning. It ended PartiallyFailed for no other reason than that Velero could not upload its log to the storage.",
+			"restored 4 items, with 1 warning. It ended PartiallyFailed only because Velero could not upload its log to the storage.",
 		},
 		{
 			"neither log nor results", 1, &Results{Err: errDown, LogMissing: true}, "RestoreLogNotUploaded",
-			"restored 4 items, with 1 warning. It ended PartiallyFailed for no other reason than that Velero could not upload its log to the storage.",
+			"restored 4 items, with 1 warning. It ended PartiallyFailed only because Velero could not upload its log to the storage.",
 		},
 		{
 			"neither, and more errors", 2, &Results{Err: errDown, LogMissing: true}, "RestorePartiallyFailed",
-			"ended PartiallyFailed with 2 errors and 1 warning: (what the errors are could not be read from the storage: connection refused)." + next,
+			"ended PartiallyFailed with 2 errors and 1 warning: (reading the errors from the storage failed: connection refused)." + next,
 		},
 		{
 			"the log among others", 2, &Results{Errors: []string{logError, "a"}}, "RestorePartiallyFailed",
@@ -305,7 +305,7 @@ func TestGivenUp(t *testing.T) {
 	})
 	s.restore(m2, velerov1.RestorePhaseFailed)
 	s.wantPart(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
-		`mark it as "Failed". Create the Migrate again when that is mended.`)
+		`mark it as "Failed". Fix the error and recreate the Migrate.`)
 }
 
 func TestNeedsResults(t *testing.T) {

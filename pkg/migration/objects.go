@@ -66,7 +66,7 @@ func unexpected(cluster string, member Member) string {
 	if len(all) > 1 {
 		others = fmt.Sprintf(" and %s", count(len(all)-1, "other"))
 	}
-	return fmt.Sprintf("%s%s in %s carries the label %s of this Migrate, which did not create it, and is ignored.",
+	return fmt.Sprintf("%s%s in %s has the label %s of this Migrate, which did not create it, and is ignored.",
 		all[0], others, cluster, velero.MigrateUIDLabel)
 }
 
@@ -76,7 +76,7 @@ func nothingUnexpected(cluster string, member Member) (state, bool) {
 	if len(member.Unexpected) == 0 {
 		return state{}, true
 	}
-	return state{v1alpha1.ReasonUnexpectedObject, unexpected(cluster, member) + " Nothing is begun there until the label is removed or the object deleted."}, false
+	return state{v1alpha1.ReasonUnexpectedObject, unexpected(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
 }
 
 // mentionUnexpected adds to the message of a part that has begun which objects are

@@ -60,7 +60,7 @@ func (c ClusterPlan) usable() (state, bool) {
 		return c.unready, false
 	case c.Access.Refusal != "":
 		return state{v1alpha1.ReasonClusterNotAuthorized, fmt.Sprintf(
-			"%s %s may not be used, waiting for the permission: %s.", kind, name, c.Access.Refusal)}, false
+			"Access to %s %s is denied, waiting for permission: %s.", kind, name, c.Access.Refusal)}, false
 	case c.Access.Err != nil:
 		return state{v1alpha1.ReasonAccessReviewFailed, fmt.Sprintf(
 			"Checking access to %s %s failed, trying again: %v", kind, name, c.Access.Err)}, false

@@ -74,8 +74,8 @@ func TestAccess(t *testing.T) {
 		usable          bool
 	}{
 		{"granted", Access{Granted: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
-		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
-		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "AttachedCluster m2 may not be used, waiting for the permission: jane may not.", false},
+		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
+		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
 		{"an error", Access{Err: errDown}, "AccessReviewFailed", "Checking access to AttachedCluster m2 failed, trying again: connection refused", false},
 		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
 	} {

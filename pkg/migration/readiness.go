@@ -35,7 +35,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	}
 	if location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
 		return state{v1alpha1.ReasonStorageReadOnly, fmt.Sprintf(
-			"BackupStorageLocation %s in %s is read-only, so no Backup can be made there. Make it ReadWrite.",
+			"BackupStorageLocation %s in %s is read-only, so no Backup can be created there. Set its accessMode to ReadWrite.",
 			velero.DescribeLocation(location), source.ClusterName)}, false
 	}
 	if s, ok := anyTargetCanReceive(source, targets, seen); !ok {
@@ -44,7 +44,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	switch {
 	case member.WriteErr != nil:
 		return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf(
-			"The Backup could not be created in %s, trying again: %v", source.ClusterName, member.WriteErr)}, true
+			"Creating the Backup in %s failed, trying again: %v", source.ClusterName, member.WriteErr)}, true
 	case source.Reason == v1alpha1.ReasonBackupCreateFailed:
 		return state{source.Reason, source.Message}, true
 	}
@@ -70,7 +70,7 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 	if connecting != (state{}) {
 		return connecting, false
 	}
-	return state{v1alpha1.ReasonNoTargetReady, "No target can take the Backup yet, so none is made. " + strings.Join(waiting, " ")}, false
+	return state{v1alpha1.ReasonNoTargetReady, "No target is ready for the Backup, so it is not created yet. " + strings.Join(waiting, " ")}, false
 }
 
 // targetReadiness says whether the Restore may be made in a target, and if not,
@@ -101,7 +101,7 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return s, false
 	case member.WriteErr != nil:
 		return state{v1alpha1.ReasonRestoreCreateFailed, fmt.Sprintf(
-			"The Restore could not be created in %s, trying again: %v", name, member.WriteErr)}, true
+			"Creating the Restore in %s failed, trying again: %v", name, member.WriteErr)}, true
 	case target.Reason == v1alpha1.ReasonRestoreCreateFailed:
 		return state{target.Reason, target.Message}, true
 	}
@@ -114,14 +114,14 @@ func restorable(target string, member Member) (state, bool) {
 	backup := member.Backup
 	if backup.Status.Phase != velerov1.BackupPhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Backup %s in %s is %s, so it can't be restored from; waiting for Velero to find it in the storage anew.",
+			"Backup %s in %s is %s, so it can't be restored; waiting for Velero to sync it from the storage again.",
 			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
 	}
 	if velero.IsHandedOver(backup) || isSynced(member) {
 		return state{}, true
 	}
 	return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-		"Velero in %s has found Backup %s by itself; waiting for it to find all that belongs to it.", target, backup.Name)}, false
+		"Velero in %s has synced Backup %s from the storage; waiting for it to sync what belongs to the Backup.", target, backup.Name)}, false
 }
 
 // isSynced says whether Velero has found all that belongs to the Backup that it found
@@ -139,19 +139,19 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 	switch {
 	case !asked || from.Err != nil:
 		return state{v1alpha1.ReasonSourceUnreachable, fmt.Sprintf(
-			"Backup %s is finished; it is restored as soon as %s answers, or Velero in %s has found it in the storage by itself. %s",
+			"Backup %s is complete; it is restored as soon as %s is reachable or Velero in %s has synced it from the storage. %s",
 			name, source.ClusterName, target, unreachable(source.ClusterName, from).message)}, false
 	case from.Backup == nil || from.Backup.Status.Phase != velerov1.BackupPhaseCompleted:
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Backup %s is no longer in %s; waiting for Velero in %s to find it in the storage by itself, which it looks through about once a minute.",
+			"Backup %s is no longer in %s; waiting for Velero in %s to sync it from the storage, which it does about once a minute.",
 			name, source.ClusterName, target)}, false
 	case velero.IsFound(from.Backup) && !isSynced(from):
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Velero in %s has found Backup %s in the storage anew; waiting for it to find all that belongs to it.",
+			"Velero in %s has synced Backup %s from the storage again; waiting for it to sync what belongs to the Backup.",
 			source.ClusterName, name)}, false
 	case location.sameness != velero.Same:
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Waiting for Velero in %s to find Backup %s by itself, which it looks for about once a minute: "+
+			"Waiting for Velero in %s to sync Backup %s from the storage, which it does about once a minute: "+
 				"it can't be proven that %s in %s and %s in %s are the same storage.",
 			target, name, velero.DescribeLocation(location.source), source.ClusterName,
 			velero.DescribeLocation(location.target), target)}, false
@@ -176,7 +176,7 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 	to, sameness := matchLocation(from, member.Locations)
 	if sameness == velero.Different {
 		return sharedLocation{}, state{v1alpha1.ReasonStorageNotShared, fmt.Sprintf(
-			"%s and %s do not share a storage: %s in %s, %s in %s. Give Velero in %s a BackupStorageLocation for the source's bucket.",
+			"%s and %s do not share a storage: %s in %s, %s in %s. Add a BackupStorageLocation for the source's bucket to Velero in %s.",
 			source.ClusterName, target.ClusterName,
 			velero.DescribeLocation(from), source.ClusterName,
 			velero.DescribeLocation(to), target.ClusterName, target.ClusterName)}, false
@@ -256,7 +256,7 @@ func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (stat
 		return state{}, true
 	case location.Status.Phase == "":
 		return state{v1alpha1.ReasonStorageUnavailable, fmt.Sprintf(
-			"Velero in %s has not validated BackupStorageLocation %s yet; is its server running?",
+			"Velero in %s has not validated BackupStorageLocation %s yet; check whether its server runs.",
 			cluster, velero.DescribeLocation(location))}, false
 	default:
 		return state{v1alpha1.ReasonStorageUnavailable, fmt.Sprintf(

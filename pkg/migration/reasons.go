@@ -21,11 +21,11 @@ type state struct {
 }
 
 func beingDeleted() state {
-	return state{v1alpha1.ReasonBeingDeleted, "The Migrate is being deleted, so nothing more is begun for it."}
+	return state{v1alpha1.ReasonBeingDeleted, "The Migrate is being deleted; nothing more is started for it."}
 }
 
 func hostUnreachable(err error) state {
-	return state{v1alpha1.ReasonHostUnreachable, fmt.Sprintf("The host's fleets and clusters can't be read, trying again: %v", err)}
+	return state{v1alpha1.ReasonHostUnreachable, fmt.Sprintf("Reading the fleets and clusters of the host failed, trying again: %v", err)}
 }
 
 func fleetNotFound(namespace, name string) state {
@@ -37,14 +37,14 @@ func unreachable(cluster string, member Member) state {
 	if member.Err == nil {
 		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}
 	}
-	message := fmt.Sprintf("%s can't be asked since %s: %v", cluster, clockTime(member.Since), member.Err)
+	message := fmt.Sprintf("Reading %s has failed since %s: %v", cluster, clockTime(member.Since), member.Err)
 	if errors.Is(member.Err, ErrLimitExceeded) {
-		message += "; find what makes it send so much, mostly objects in the namespace of its Velero, and remove that"
+		message += "; find and remove what exceeds the limit, usually objects in the namespace of its Velero"
 	}
 	if member.NextTry.IsZero() {
-		message += "; it is asked again within a minute"
+		message += "; retrying within a minute"
 	} else {
-		message += "; next try at " + clockTime(member.NextTry)
+		message += "; retrying at " + clockTime(member.NextTry)
 	}
 	switch {
 	case errors.Is(member.Err, ErrKubeconfigRefused):
@@ -68,7 +68,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	}
 	switch s.Phase {
 	case "", velerov1.BackupPhaseNew:
-		return state{v1alpha1.ReasonBackupNew, tell("is made; waiting for Velero to take it up.")}
+		return state{v1alpha1.ReasonBackupNew, tell("is created; waiting for Velero to process it.")}
 	case velerov1.BackupPhaseQueued:
 		return state{v1alpha1.ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
 	case velerov1.BackupPhaseReadyToStart:
@@ -77,7 +77,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 		done, total := backupItems(&s)
 		return state{v1alpha1.ReasonBackupInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("waits for %d of %d data operations%s.",
+		return state{"Backup" + string(s.Phase), tell("is waiting for %d of %d data operations%s.",
 			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted, ofVolumes(volumes))}
 	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
 		return state{"Backup" + string(s.Phase), tell("is being finalized.")}
@@ -87,12 +87,12 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{v1alpha1.ReasonBackupFailedValidation, tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonBackupFailedValidation, tell("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored.%s Create the Migrate again when that is mended.",
+		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored.%s Fix the error and recreate the Migrate.",
 			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), whereToLook(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
 	default:
-		return state{v1alpha1.ReasonBackupUnknownPhase, tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonBackupUnknownPhase, tell("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
 	}
 }
 
@@ -105,12 +105,12 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 	}
 	switch s.Phase {
 	case "", velerov1.RestorePhaseNew:
-		return state{v1alpha1.ReasonRestoreNew, tell("is made; waiting for Velero to take it up, which runs one Restore at a time.")}
+		return state{v1alpha1.ReasonRestoreNew, tell("is created; waiting for Velero, which processes one Restore at a time.")}
 	case velerov1.RestorePhaseInProgress:
 		done, total := restoreItems(&s)
 		return state{v1alpha1.ReasonRestoreInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
 	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Restore" + string(s.Phase), tell("waits for %d of %d data operations%s.",
+		return state{"Restore" + string(s.Phase), tell("is waiting for %d of %d data operations%s.",
 			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted, ofVolumes(volumes))}
 	case velerov1.RestorePhaseFinalizing, velerov1.RestorePhaseFinalizingPartiallyFailed:
 		return state{"Restore" + string(s.Phase), tell("is being finalized.")}
@@ -118,56 +118,56 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 		done, _ := restoreItems(&s)
 		return state{v1alpha1.ReasonRestoreCompleted, tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.RestorePhaseFailedValidation:
-		return state{v1alpha1.ReasonRestoreFailedValidation, tell("was refused by Velero: %s. Mend that and create the Migrate again.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonRestoreFailedValidation, tell("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
 		if onlyLogMissing(&s, results) {
 			done, _ := restoreItems(&s)
-			return state{v1alpha1.ReasonRestoreLogNotUploaded, tell("restored %s%s. It ended %s for no other reason than that Velero could not upload its log to the storage.",
+			return state{v1alpha1.ReasonRestoreLogNotUploaded, tell("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings), s.Phase)}
 		}
-		return state{"Restore" + string(s.Phase), tell("ended %s%s.%s Create the Migrate again when that is mended.",
+		return state{"Restore" + string(s.Phase), tell("ended %s%s.%s Fix the error and recreate the Migrate.",
 			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results),
 			whereToLook(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
-		return state{v1alpha1.ReasonRestoreUnknownPhase, tell("is in phase %q, which is not known here and taken as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonRestoreUnknownPhase, tell("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
 	}
 }
 
 func backupDeleted(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupDeleted, fmt.Sprintf(
-		"Backup %s was deleted before it had finished, so nothing can be restored from it. Create the Migrate again.", source.BackupNameInCluster)}
+		"Backup %s was deleted before it completed, so nothing can be restored from it. Recreate the Migrate.", source.BackupNameInCluster)}
 }
 
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 	return state{v1alpha1.ReasonRestoreDeleted, fmt.Sprintf(
-		"Restore %s was deleted before its end was seen, so it can't be told what it restored. Look into the cluster, and create the Migrate again.", target.RestoreNameInCluster)}
+		"Restore %s was deleted before its result was read, so it is unknown what it restored. Check the cluster and recreate the Migrate.", target.RestoreNameInCluster)}
 }
 
 func refusedEarly(target string, member Member) state {
 	return state{v1alpha1.ReasonRestoreRefusedEarly, fmt.Sprintf(
-		"Velero in %s refused Restore %s because it had not noticed Backup %s yet, which is there; the Restore is made again.",
+		"Velero in %s rejected Restore %s because it did not have Backup %s in its cache yet; the Restore is created again.",
 		target, member.Restore.Name, member.Backup.Name)}
 }
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupExpired, fmt.Sprintf(
-		"Backup %s expired before it could be restored here. Create the Migrate again.", source.BackupNameInCluster)}
+		"Backup %s expired before it could be restored here. Recreate the Migrate.", source.BackupNameInCluster)}
 }
 
 func nothingToRestore(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonNothingToRestore, fmt.Sprintf(
-		"Backup %s holds no items, so no Restore was made.", source.BackupNameInCluster)}
+		"Backup %s holds no items, so no Restore was created.", source.BackupNameInCluster)}
 }
 
 func nothingRestored(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupFailed, fmt.Sprintf(
-		"Nothing was restored, for there is no finished Backup of %s.", source.ClusterName)}
+		"Nothing was restored because %s has no completed Backup.", source.ClusterName)}
 }
 
 func namespacesAlone(source *v1alpha1.BackupDetails) state {
 	done, _ := backupItems(source.BackupStatusInCluster)
 	return state{v1alpha1.ReasonPerhapsNamespacesAlone, fmt.Sprintf(
-		"Velero counts the namespaces themselves among the %s of Backup %s, so it can't be told from the count whether anything in them matched the filter. Look into the targets.",
+		"Velero counts the namespaces themselves among the %s of Backup %s, so the count does not show whether anything in them matched the filter. Check the targets.",
 		count(done, "item"), source.BackupNameInCluster)}
 }
 
@@ -226,7 +226,7 @@ func troubles(errors, warnings int, reason string, results *Results) string {
 	switch {
 	case results == nil:
 	case results.Err != nil:
-		why = append(why, fmt.Sprintf("(what the errors are could not be read from the storage: %v)", results.Err))
+		why = append(why, fmt.Sprintf("(reading the errors from the storage failed: %v)", results.Err))
 	default:
 		for i, message := range results.Errors {
 			if i == maxErrorsTold {
@@ -289,7 +289,7 @@ func validationErrors(errs []string) string {
 
 func orUnknown(message string) string {
 	if message == "" {
-		return "Velero gives no reason"
+		return "Velero reports no reason"
 	}
 	return message
 }

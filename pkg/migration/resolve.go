@@ -71,8 +71,8 @@ func resolveSource(m *v1alpha1.Migrate, host Inventory) (Cluster, state) {
 	}
 	if len(candidates) != 1 {
 		return Cluster{}, state{v1alpha1.ReasonSourceAmbiguous, fmt.Sprintf(
-			"The source names no cluster and fleet %q has %d members, so it can't be told which one is the source. "+
-				"Create the Migrate again with one cluster in spec.sourceCluster.clusters.", destination.Fleet, len(candidates))}
+			"spec.sourceCluster names no cluster and fleet %q has %d members, not one. "+
+				"Recreate the Migrate with one cluster in spec.sourceCluster.clusters.", destination.Fleet, len(candidates))}
 	}
 	return candidates[0], state{}
 }
@@ -86,18 +86,18 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 		if slices.Contains(clusters, source) {
 			return nil, state{v1alpha1.ReasonSourceIsTarget, fmt.Sprintf(
 				"The source resolved to %s, which spec.targetCluster.clusters names as a target. "+
-					"Create the Migrate again with another target.", source.Name)}
+					"Recreate the Migrate with another target.", source.Name)}
 		}
 		return clusters, state{}
 	}
 	members := slices.DeleteFunc(slices.Clone(host.TargetFleet.Members), func(c Cluster) bool { return c == source })
 	if len(members) == 0 {
 		return nil, state{v1alpha1.ReasonNoTargets, fmt.Sprintf(
-			"Fleet %q has no member but the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
+			"Fleet %q has no member except the source %s; waiting for a cluster to join it.", destination.Fleet, source.Name)}
 	}
 	if len(members) > backup.MaxClusters {
 		return nil, state{v1alpha1.ReasonTooManyTargets, fmt.Sprintf(
-			"Fleet %q has %d members besides the source, and a migration has %d targets at most. "+
+			"Fleet %q has %d members besides the source, and a Migrate may have at most %d targets. "+
 				"Create Migrates that name their targets in spec.targetCluster.clusters.", destination.Fleet, len(members), backup.MaxClusters)}
 	}
 	slices.SortFunc(members, CompareClusters)
@@ -117,7 +117,7 @@ func unready(c Cluster, f Fleet, host Inventory) state {
 			"%s %s does not exist; waiting for it to be created.", c.Kind, c.Name)}
 	case !cluster.Ready:
 		return state{v1alpha1.ReasonClusterNotReady, fmt.Sprintf(
-			"%s %s is not ready; waiting for it. See its status.", c.Kind, c.Name)}
+			"%s %s is not ready, waiting for it; see its status.", c.Kind, c.Name)}
 	}
 	return state{}
 }

@@ -303,7 +303,7 @@ func TestDeletedUnderWay(t *testing.T) {
 		s.record()
 		s.wantPhase("BackupInProgress")
 		source := s.m.Status.SourceClusterStatus
-		if source.Reason != "MemberUnreachable" || source.Message != "m1 can't be asked since 2023-10-28T15:55:13Z: connection refused; it is asked again within a minute" {
+		if source.Reason != "MemberUnreachable" || source.Message != "Reading m1 has failed since 2023-10-28T15:55:13Z: connection refused; retrying within a minute" {
 			t.Errorf("the source's part says %s: %s", source.Reason, source.Message)
 		}
 		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {
@@ -325,7 +325,7 @@ func TestStorageOfOneTargetIsAnother(t *testing.T) {
 	s.record()
 	got := s.m.Status.TargetClusterStatus[0]
 	want := "m1 and m2 do not share a storage: default (aws, bucket velero) in m1, default (aws, bucket other) in m2. " +
-		"Give Velero in m2 a BackupStorageLocation for the source's bucket."
+		"Add a BackupStorageLocation for the source's bucket to Velero in m2."
 	if got.Reason != "StorageNotShared" || got.Message != want {
 		t.Errorf("before the Backup m2 says %s: %s", got.Reason, got.Message)
 	}

@@ -109,7 +109,7 @@ func VolumesToHandOver(m *v1alpha1.Migrate, all []velerov1.PodVolumeBackup) ([]v
 	for i := range all {
 		pvb := &all[i]
 		if !TakesNamespace(m, pvb.Spec.Pod.Namespace) {
-			return nil, fmt.Errorf("PodVolumeBackup %s is of a pod in namespace %q, which the Migrate does not select; nothing is handed over while it belongs to the Backup",
+			return nil, fmt.Errorf("PodVolumeBackup %s is of a pod in namespace %q, which the Migrate does not select; the Backup is not handed over with it",
 				pvb.Name, pvb.Spec.Pod.Namespace)
 		}
 		if pvb.Status.Phase != velerov1.PodVolumeBackupPhaseCompleted || pvb.Status.SnapshotID == "" || seen.Has(podVolumeOf(pvb)) {

@@ -24,7 +24,7 @@ const (
 	maxDepth = 100
 )
 
-var errNotResults = errors.New("they are not of the form that Velero gives them")
+var errNotResults = errors.New("unexpected format")
 
 // logNotUploaded begins the error that Velero's restore controller adds where the
 // storage did not take the Restore's log, and that is about nothing else.
@@ -37,11 +37,11 @@ const logNotUploaded = "error uploading log file to backup storage"
 func ReadErrors(file io.Reader) ([]string, error) {
 	unpacked, err := gzip.NewReader(file)
 	if err != nil {
-		return nil, fmt.Errorf("the results are not gzipped: %w", err)
+		return nil, fmt.Errorf("unpacking the results failed: %w", err)
 	}
 	found := resultErrors{byPlace: map[string][]string{}}
 	if err := found.read(json.NewDecoder(io.LimitReader(unpacked, maxResults))); err != nil {
-		return nil, fmt.Errorf("the results can't be parsed: %w", err)
+		return nil, fmt.Errorf("parsing the results failed: %w", err)
 	}
 	var errs []string
 	for _, place := range slices.Sorted(maps.Keys(found.byPlace)) {

@@ -15,15 +15,15 @@ func hurtMembers() []hurt {
 	return []hurt{{
 		name: "source-down-before",
 		steps: []step{
-			{do(kill(apiserverOf(source)), apply), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "kurator-member1 can't be asked since ")}},
+			{do(kill(apiserverOf(source)), apply), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "Reading kurator-member1 has failed since ")}},
 			{start(apiserverOf(source)), nil},
 		},
 	}, {
 		name: "target-down-before",
 		steps: []step{
 			{do(kill(apiserverOf(2)), apply), says{
-				source: tells("NoTargetReady", "No target can take the Backup yet, so none is made. kurator-member2: kurator-member2 can't be asked since "),
-				2:      tells("MemberUnreachable", "kurator-member2 can't be asked since "),
+				source: tells("NoTargetReady", "No target is ready for the Backup, so it is not created yet. kurator-member2: Reading kurator-member2 has failed since "),
+				2:      tells("MemberUnreachable", "Reading kurator-member2 has failed since "),
 			}},
 			{start(apiserverOf(2)), nil},
 		},
@@ -31,7 +31,7 @@ func hurtMembers() []hurt {
 		name: "source-down-during",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
-			{kill(apiserverOf(source)), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "kurator-member1 can't be asked since ")}},
+			{kill(apiserverOf(source)), says{0: tells("MemberUnreachable"), source: tells("MemberUnreachable", "Reading kurator-member1 has failed since ")}},
 			{do(goOn(veleroOf(source)), start(apiserverOf(source))), nil},
 		},
 	}, {
@@ -39,7 +39,7 @@ func hurtMembers() []hurt {
 		targets: []int{2, 3},
 		steps: []step{
 			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
-			{do(kill(apiserverOf(2)), goOn(veleroOf(2))), says{0: tells("MemberUnreachable", "1 of 2 targets done."), 2: tells("MemberUnreachable", "kurator-member2 can't be asked since ")}},
+			{do(kill(apiserverOf(2)), goOn(veleroOf(2))), says{0: tells("MemberUnreachable", "1 of 2 targets done."), 2: tells("MemberUnreachable", "Reading kurator-member2 has failed since ")}},
 			{start(apiserverOf(2)), nil},
 		},
 	}, {
@@ -63,8 +63,8 @@ func hurtMembers() []hurt {
 			{do(stop(veleroOf(2), veleroOf(3)), apply), says{2: tells(restoreNew), 3: tells(restoreNew), 4: tells("RestoreCompleted")}},
 			{do(link(netproxy.Blackhole, 2), stop(apiserverOf(3))), says{
 				0: tells("MemberUnreachable", "1 of 3 targets done."),
-				2: tells("MemberUnreachable", "kurator-member2 can't be asked since "),
-				3: tells("MemberUnreachable", "kurator-member3 can't be asked since "),
+				2: tells("MemberUnreachable", "Reading kurator-member2 has failed since "),
+				3: tells("MemberUnreachable", "Reading kurator-member3 has failed since "),
 			}},
 			{do(goOn(veleroOf(2), veleroOf(3), apiserverOf(3)), link(netproxy.Pass, 2)), nil},
 		},

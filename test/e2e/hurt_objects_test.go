@@ -28,8 +28,8 @@ func hurtObjects() []hurt {
 		name: "namespace-stuck-terminating",
 		steps: []step{
 			{do(stuckNamespace(2), apply), says{2: tells("NamespaceTerminating",
-				"Velero waits while a namespace that it restores into is being deleted in kurator-member2: namespace-stuck-terminating.",
-				"See what holds it: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
+				"Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: namespace-stuck-terminating.",
+				"See what blocks the deletion: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
 			{goOn(theNamespace), nil},
 		},
 	}, {
@@ -41,8 +41,8 @@ func hurtObjects() []hurt {
 		end: "Failed",
 		ended: says{
 			0:      tells("BackupDeleted", "kurator-member1: Backup "),
-			source: tells("BackupDeleted", "was deleted before it had finished, so nothing can be restored from it."),
-			2:      tells("BackupFailed", "Nothing was restored, for there is no finished Backup of kurator-member1."),
+			source: tells("BackupDeleted", "was deleted before it completed, so nothing can be restored from it."),
+			2:      tells("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
 		},
 		restored: none,
 		backups:  noBackup,
@@ -57,7 +57,7 @@ func hurtObjects() []hurt {
 		ended: says{
 			0:      tells("RestoreDeleted", "1 of 2 targets done. kurator-member2: Restore "),
 			source: tells("BackupCompleted"),
-			2:      tells("RestoreDeleted", "was deleted before its end was seen, so it can't be told what it restored."),
+			2:      tells("RestoreDeleted", "was deleted before its result was read, so it is unknown what it restored."),
 			3:      tells("RestoreCompleted"),
 		},
 		arrived:  []int{3},

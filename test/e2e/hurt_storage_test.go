@@ -42,7 +42,7 @@ func hurtStorage() []hurt {
 		ended: says{
 			0:      tells("BackupFailed", "kurator-member1: Backup "),
 			source: tells("BackupFailed", "backup execution failed: error checking if backup already exists in object storage", "connection refused"),
-			2:      tells("BackupFailed", "Nothing was restored, for there is no finished Backup of kurator-member1."),
+			2:      tells("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
 		},
 		restored: none,
 	}, {
@@ -65,27 +65,27 @@ func hurtStorage() []hurt {
 			{start(storage), nil},
 		},
 		end:     "PartiallyFailed",
-		ended:   says{2: tells("RestoreLogNotUploaded", "for no other reason than that Velero could not upload its log to the storage.")},
+		ended:   says{2: tells("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
 		arrived: []int{2},
 	}, {
 		// Velero runs one Restore at a time, so this one is still New when the
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",
 		steps: []step{
-			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 is at Restore kurator-member2-migrate-hurt-")}},
+			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 is processing Restore kurator-member2-migrate-hurt-")}},
 			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
 		},
 		end:   "Failed",
-		ended: says{2: tells("RestoreFailedValidation", "was refused by Velero: The BSL default is unavailable, cannot retrieve the backup")},
+		ended: says{2: tells("RestoreFailedValidation", "was rejected by Velero: The BSL default is unavailable, cannot retrieve the backup")},
 	}, {
 		name: "buckets-differ",
 		steps: []step{
 			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), says{
-				0:      tells("NoTargetReady", "kurator-member1, since ", ": No target can take the Backup yet, so none is made."),
+				0:      tells("NoTargetReady", "kurator-member1, since ", ": No target is ready for the Backup, so it is not created yet."),
 				source: tells("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
 				2: tells("StorageNotShared",
 					"do not share a storage: default (aws, bucket velero, https://127.0.0.1:", "in kurator-member1, default (aws, bucket elsewhere, https://127.0.0.1:",
-					"Give Velero in kurator-member2 a BackupStorageLocation for the source's bucket."),
+					"Add a BackupStorageLocation for the source's bucket to Velero in kurator-member2."),
 			}},
 			{do(noBackupYet, bucketOf(2, "velero")), nil},
 		},

@@ -10,13 +10,13 @@ func hurtVeleros() []hurt {
 	return []hurt{{
 		name: "velero-stopped-before-the-backup",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells("VeleroNotAnswering", "Velero in kurator-member1 does not answer a request for its status; see whether its server runs. Backup ", "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
+			{do(stop(veleroOf(source)), apply), says{source: tells("VeleroNotAnswering", "Velero in kurator-member1 does not answer a ServerStatusRequest; check whether its server runs. Backup ", "waiting for Velero to process it"), 2: tells("WaitingForBackup")}},
 			{goOn(veleroOf(source)), nil},
 		},
 	}, {
 		name: "velero-dead-before-the-backup",
 		steps: []step{
-			{do(kill(veleroOf(source)), apply), says{source: tells(backupNew, "waiting for Velero to take it up"), 2: tells("WaitingForBackup")}},
+			{do(kill(veleroOf(source)), apply), says{source: tells(backupNew, "waiting for Velero to process it"), 2: tells("WaitingForBackup")}},
 			{start(veleroOf(source)), nil},
 		},
 	}, {
@@ -29,20 +29,20 @@ func hurtVeleros() []hurt {
 		ended: says{
 			0:      tells("BackupFailed", "kurator-member1: Backup "),
 			source: tells("BackupFailed", `found a backup with status "InProgress" during the server starting, mark it as "Failed"`),
-			2:      tells("BackupFailed", "Nothing was restored, for there is no finished Backup of kurator-member1."),
+			2:      tells("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
 		},
 		restored: none,
 	}, {
 		name: "velero-dead-before-the-restore",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew, "waiting for Velero to take it up")}},
+			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew, "waiting for Velero, which processes one Restore at a time")}},
 			{do(kill(veleroOf(2)), start(veleroOf(2))), nil},
 		},
 	}, {
 		name: "velero-stopped-during-the-restore",
 		steps: []step{
 			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
-			{do(stop(veleroOf(2)), goOn(theNamespace)), says{2: tells("VeleroNotAnswering", "Velero in kurator-member2 does not answer a request for its status")}},
+			{do(stop(veleroOf(2)), goOn(theNamespace)), says{2: tells("VeleroNotAnswering", "Velero in kurator-member2 does not answer a ServerStatusRequest")}},
 			{goOn(veleroOf(2)), nil},
 		},
 	}, {

@@ -104,7 +104,7 @@ func TestMemberAccessReview(t *testing.T) {
 	const policy = "{resourceFilter: {includedNamespaces: [reviewed], includedResources: [configmaps, secrets]}}"
 
 	mistrusted := migrateAs(t, "mistrusted", manifest("mistrusted", policy, 2))
-	const told = `AttachedCluster kurator-member1 may not be used, waiting for the permission: user "mistrusted" may not get namespaces ` +
+	const told = `Access to AttachedCluster kurator-member1 is denied, waiting for permission: user "mistrusted" may not get namespaces ` +
 		`reviewed in kurator-member1, which the migration would do for them.`
 	waits := mistrusted.await(t, "that the requester may not read the namespace", func(m *v1alpha1.Migrate) bool {
 		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Message == told

@@ -61,7 +61,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 		if live.Status.Phase != "BackupInProgress" || part.Reason != "MemberUnreachable" || part.BackupStatusInCluster == nil {
 			t.Errorf("live is %s, the source's part has reason %s", live.Status.Phase, part.Reason)
 		}
-		if !strings.HasPrefix(part.Message, "kurator-member1 can't be asked since ") {
+		if !strings.HasPrefix(part.Message, "Reading kurator-member1 has failed since ") {
 			t.Errorf("the source's part says %q", part.Message)
 		}
 		checkCondition(t, live, v1alpha1.ConditionMembersReachable, metav1.ConditionFalse, "MemberUnreachable")

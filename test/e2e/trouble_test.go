@@ -74,7 +74,7 @@ func TestVeleroRefusesTheBackup(t *testing.T) {
 	checkCondition(t, refused, v1alpha1.ConditionReady, metav1.ConditionFalse, "BackupFailedValidation")
 	checkCondition(t, refused, v1alpha1.ConditionStalled, metav1.ConditionTrue, "FailedValidation")
 	checkCondition(t, refused, v1alpha1.ConditionSourceReady, metav1.ConditionFalse, "BackupFailedValidation")
-	if message := refused.Status.SourceClusterStatus.Message; !strings.Contains(message, "was refused by Velero: ") || !strings.Contains(message, "read-only mode") {
+	if message := refused.Status.SourceClusterStatus.Message; !strings.Contains(message, "was rejected by Velero: ") || !strings.Contains(message, "read-only mode") {
 		t.Errorf("the source's part says %q", message)
 	}
 	if part := refused.Status.TargetClusterStatus[0]; part.Phase != v1alpha1.MigratePhaseFailed || part.Reason != "BackupFailed" {

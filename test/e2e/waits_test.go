@@ -33,8 +33,8 @@ func TestWaitsOfARestore(t *testing.T) {
 	}
 	first := held.await(t, "that a namespace is Terminating", reason("NamespaceTerminating"))
 	part := first.Status.TargetClusterStatus[0]
-	if !strings.Contains(part.Message, "Velero waits while a namespace that it restores into is being deleted in kurator-member2: held. "+
-		"See what holds it: kubectl get namespace held --output=yaml") {
+	if !strings.Contains(part.Message, "Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: held. "+
+		"See what blocks the deletion: kubectl get namespace held --output=yaml") {
 		t.Errorf("the part says %q", part.Message)
 	}
 	if part.LastTransitionTime == nil {
@@ -43,7 +43,7 @@ func TestWaitsOfARestore(t *testing.T) {
 
 	behind := migrate(t, manifest("behind", only("behind")+deadline, 2))
 	queued := behind.await(t, "that it is queued", reason("RestoreQueued"))
-	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 is at Restore "+first.Status.TargetClusterStatus[0].RestoreNameInCluster+".") {
+	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 is processing Restore "+first.Status.TargetClusterStatus[0].RestoreNameInCluster+".") {
 		t.Errorf("the queued part says %q", message)
 	}
 	late := held.await(t, "that it is late", func(m *v1alpha1.Migrate) bool {

@@ -79,7 +79,7 @@ func TestPermissionWhenItStarts(t *testing.T) {
 	n.run("wait", "migrate/late", "--for=jsonpath="+source+"=ClusterNotAuthorized", "--timeout=30s")
 	n.run("wait", "migrate/late", "--for=jsonpath="+target+"=ClusterNotAuthorized", "--timeout=30s")
 	contains(t, n.get("late", "{.status.sourceClusterStatus.message}"),
-		`AttachedCluster m1 may not be used, waiting for the permission: user "starter" may not use AttachedCluster `+n.name+`/m1: `+
+		`Access to AttachedCluster m1 is denied, waiting for permission: user "starter" may not use AttachedCluster `+n.name+`/m1: `+
 			`it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev"`, "ClusterRole migrate-cluster-user")
 	equal(t, "phase", n.get("late", "{.status.phase}"), "Pending")
 	equal(t, "Backup", n.get("late", "{.status.sourceClusterStatus.backupNameInCluster}"), "")

@@ -113,12 +113,12 @@ func TestANewMigrateIsUnderWay(t *testing.T) {
 	m.CreationTimestamp = created
 	m.Status.Conditions = []metav1.Condition{{Type: "Ready", Status: "True"}}
 	NewStrategy(runtime.NewScheme()).PrepareForCreate(context.Background(), m)
-	const accepted = "The Migrate is accepted; nothing was looked at for it yet."
+	const accepted = "The Migrate is accepted; no cluster is checked yet."
 	want := []metav1.Condition{
 		{Type: "Ready", Status: "False", Reason: "Accepted", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
 		{Type: "Finished", Status: "False", Reason: "Pending", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
 		{Type: "Reconciling", Status: "True", Reason: "Pending", Message: accepted, ObservedGeneration: 1, LastTransitionTime: created},
-		{Type: "Stalled", Status: "False", Reason: "Progressing", Message: "No part is past its progress deadline.", ObservedGeneration: 1, LastTransitionTime: created},
+		{Type: "Stalled", Status: "False", Reason: "Progressing", Message: "No cluster is past its progress deadline.", ObservedGeneration: 1, LastTransitionTime: created},
 	}
 	if diff := cmp.Diff(want, m.Status.Conditions); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
