@@ -164,13 +164,13 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
 			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
 		}
-		backup, err = ensure(ctx, m.UID, velero.HandedOverBackup(m, action.Restore.Spec.BackupName, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		backup, err = ensure(ctx, m.UID, velero.NewHandedOverBackup(m, action.Restore.Spec.BackupName, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}
 	}
 	for i := range volumes {
-		if _, err := target.CreatePodVolumeBackup(ctx, velero.HandedOverPodVolumeBackup(&volumes[i], backup)); err != nil && !apierrors.IsAlreadyExists(err) {
+		if _, err := target.CreatePodVolumeBackup(ctx, velero.NewHandedOverPodVolumeBackup(&volumes[i], backup)); err != nil && !apierrors.IsAlreadyExists(err) {
 			return nil, err
 		}
 	}

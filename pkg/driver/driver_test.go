@@ -136,7 +136,7 @@ func TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver(t *testing.T) {
 		w.wantPhase("RestoreInProgress")
 		w.wantCreates(m2)
 		target := w.migrate().Status.TargetClusterStatus[0]
-		if target.Reason != "RestoreCreateFailed" || !strings.Contains(target.Message, `m1: PodVolumeBackup p-ledger-0 is of a pod in namespace "bank", which the Migrate does not select`) {
+		if target.Reason != "RestoreCreateFailed" || !strings.Contains(target.Message, `m1: PodVolumeBackup p-ledger-0 belongs to a pod in namespace "bank", which the Migrate does not select`) {
 			t.Errorf("the target's status says %s: %s", target.Reason, target.Message)
 		}
 	})

@@ -103,7 +103,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
-		found := l.Members.Member(m.Namespace, v).Diagnose(ctx, velero.ServerStatusRequest(m, v.Cluster.Name), label, object)
+		found := l.Members.Member(m.Namespace, v).Diagnose(ctx, velero.NewServerStatusRequest(m, v.Cluster.Name), label, object)
 		return &found
 	})
 }
@@ -133,8 +133,8 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 			return nil
 		}
 		found := l.Members.Member(m.Namespace, v).Results(ctx,
-			velero.DownloadRequest(m, ended.request.Results, ended.request.Name),
-			velero.DownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
+			velero.NewDownloadRequest(m, ended.request.Results, ended.request.Name),
+			velero.NewDownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
 		return &found
 	})
 	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsPatience && !answer.LogMissing {

@@ -36,9 +36,9 @@ const (
 // may do it on every resource of the cluster that is the only question; else the question
 // is asked for each resource that the review selects.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
-	everything := questions(r.Verbs, velero.Everything(), []string{metav1.NamespaceAll})
+	everything := questions(r.Verbs, velero.AllResources(), []string{metav1.NamespaceAll})
 	if r.WritesStatus() {
-		everything = append(everything, statusQuestions(velero.Everything(), []string{metav1.NamespaceAll})...)
+		everything = append(everything, statusQuestions(velero.AllResources(), []string{metav1.NamespaceAll})...)
 	}
 	refused, err := m.firstRefused(ctx, r.Requester, everything)
 	if err != nil || refused == nil {
@@ -54,7 +54,7 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 		}
 	}
 	reason := "which the migration would do for them"
-	if refused.resource.Is(velero.Everything()) {
+	if refused.resource.Is(velero.AllResources()) {
 		reason = "which is needed where the filter does not list, by name in includedResources, resources that the cluster has"
 	}
 	return fmt.Sprintf("user %q may not %s in %s, %s", r.Requester.Username, refused, m.key.velero.Cluster.Name, reason), nil
@@ -109,7 +109,7 @@ func (q question) String() string {
 		return strings.Replace(whole.String(), q.verb+" ", q.verb+" "+q.subresource+" of ", 1)
 	}
 	resource := q.resource.String()
-	if q.resource.Is(velero.Everything()) {
+	if q.resource.Is(velero.AllResources()) {
 		resource = "every resource"
 	}
 	switch {
@@ -254,7 +254,7 @@ func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
 			continue
 		}
 		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !velero.IsTaken(r.Verbs) {
+			if strings.Contains(r.Name, "/") || !velero.IsBackedUp(r.Verbs) {
 				continue
 			}
 			found = append(found, velero.Resource{

@@ -129,7 +129,7 @@ func (s *scene) next() []Action {
 		case StartRestore:
 			s.with(a.Target, func(m *Member) {
 				if m.Restore = a.Restore; a.There == nil {
-					m.Backup = velero.HandedOverBackup(s.m, a.Restore.Spec.BackupName, a.From, a.Location, 0)
+					m.Backup = velero.NewHandedOverBackup(s.m, a.Restore.Spec.BackupName, a.From, a.Location, 0)
 				}
 			})
 		}

@@ -68,7 +68,7 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	location := velero.DefaultLocation(member.Locations)
 	return []Action{CreateBackup{
 		Source: ClusterOf(source.ClusterPart),
-		Backup: velero.Backup(m, source.ClusterName, location.Name),
+		Backup: velero.NewBackup(m, source.ClusterName, location.Name),
 	}}
 }
 
@@ -91,7 +91,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			Target:  cluster,
 			There:   member.Backup,
 			Refused: member.Restore,
-			Restore: velero.Restore(m, target.ClusterName, source.BackupNameInCluster),
+			Restore: velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster),
 		}
 		if action.There == nil {
 			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
@@ -105,6 +105,6 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 // isRefusedEarly says whether Velero refused a target's Restore because it had not
 // noticed the Backup yet, although that is there. Nothing was restored then.
 func isRefusedEarly(target Member) bool {
-	return target.Restore != nil && velero.DidNotKnowBackup(target.Restore) &&
+	return target.Restore != nil && velero.IsBackupNotFound(target.Restore) &&
 		target.Backup != nil && target.Backup.Status.Phase == velerov1.BackupPhaseCompleted
 }

@@ -145,7 +145,7 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s is no longer in %s; waiting for Velero in %s to sync it from the storage, which it does about once a minute.",
 			name, source.ClusterName, target)}, false
-	case velero.IsFound(from.Backup) && !isSynced(from):
+	case velero.IsSynced(from.Backup) && !isSynced(from):
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Velero in %s has synced Backup %s from the storage again; waiting for it to sync what belongs to the Backup.",
 			source.ClusterName, name)}, false

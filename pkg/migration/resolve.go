@@ -186,7 +186,7 @@ func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	for _, t := range m.Status.TargetClusterStatus {
 		if ClusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
 			// A Backup that Velero did not know may be there, and the watch behind.
-			unknown := seen.Restore != nil && seen.Backup == nil && velero.DidNotKnowBackup(seen.Restore)
+			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsBackupNotFound(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown
 		}
 	}

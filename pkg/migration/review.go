@@ -74,7 +74,7 @@ func ReviewOf(m *v1alpha1.Migrate, c ClusterPlan) Review {
 			r.status = policy.MigrateStatus
 		}
 	}
-	if !velero.NamesNamespaces(filter) {
+	if !velero.ListsNamespaces(filter) {
 		return r
 	}
 	for _, namespace := range filter.IncludedNamespaces {
@@ -90,19 +90,19 @@ func ReviewOf(m *v1alpha1.Migrate, c ClusterPlan) Review {
 func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }
 
 // Select returns what the verbs are needed on: of the member's resources, of all those
-// which velero.IsTaken, the ones that the filter lists; or velero.Everything where it does not
+// which velero.IsBackedUp, the ones that the filter lists; or velero.AllResources where it does not
 // list resources that the member has, but names namespaces and excludes cluster-scoped
 // objects. It returns false if the verbs are needed on all of the cluster instead.
 func (r Review) Select(resources []velero.Resource) ([]velero.Resource, bool) {
 	if r.NeedsDiscovery() {
-		if named, ok := velero.Named(r.filter.IncludedResources, resources); ok {
+		if named, ok := velero.ResolveNames(r.filter.IncludedResources, resources); ok {
 			return slices.DeleteFunc(withNamespaces(named), r.isNeverRestored), true
 		}
 	}
 	if len(r.Namespaces) == 0 || !velero.ExcludesClusterScoped(r.filter) {
 		return nil, false
 	}
-	return withNamespaces([]velero.Resource{velero.Everything()}), true
+	return withNamespaces([]velero.Resource{velero.AllResources()}), true
 }
 
 // withNamespaces adds the resource of namespaces to resources that are in some: the
@@ -129,8 +129,8 @@ func (r Review) SelectStatus(selected, resources []velero.Resource) []velero.Res
 	if r.status == nil {
 		return nil
 	}
-	written, ok := velero.Named(r.status.IncludedResources, resources)
-	if !ok || slices.ContainsFunc(selected, velero.Everything().Is) {
+	written, ok := velero.ResolveNames(r.status.IncludedResources, resources)
+	if !ok || slices.ContainsFunc(selected, velero.AllResources().Is) {
 		return selected
 	}
 	return slices.DeleteFunc(slices.Clone(selected), func(r velero.Resource) bool { return !slices.ContainsFunc(written, r.Is) })

@@ -12,9 +12,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Backup is the Backup that is made for m in its source cluster. The namespace
-// is left to the member: it is where its Velero runs.
-func Backup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *velerov1.Backup {
+// NewBackup returns the Backup of m for its source cluster. Its namespace is not set: package
+// member sets the one in which the cluster's Velero runs.
+func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *velerov1.Backup {
 	backup := &velerov1.Backup{
 		ObjectMeta: objectMeta(sourceCluster, m),
 		Spec:       velerov1.BackupSpec{StorageLocation: storageLocation},
@@ -40,10 +40,10 @@ func Backup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *velerov
 	return backup.DeepCopy()
 }
 
-// Restore is the Restore that is made for m in a target cluster, of the Backup
-// with the given name. It takes no more of it than m's filter asks for, as far as a
-// Restore can say that: what the storage holds under that name is the source's word.
-func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Restore {
+// NewRestore returns the Restore of m for a target cluster, from the Backup named backupName.
+// As far as a Restore can express it, it restores nothing that m's filter does not select:
+// the source determines what the storage holds under that name, and it is not trusted.
+func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Restore {
 	restore := &velerov1.Restore{
 		ObjectMeta: objectMeta(targetCluster, m),
 		Spec:       velerov1.RestoreSpec{BackupName: backupName},
@@ -55,7 +55,7 @@ func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Re
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
 	if f := policy.ResourceFilter; f != nil {
-		bound(&restore.Spec, f)
+		applyFilter(&restore.Spec, f)
 	}
 	if s := policy.MigrateStatus; s != nil {
 		restore.Spec.RestoreStatus = &velerov1.RestoreStatusSpec{
@@ -66,11 +66,10 @@ func Restore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Re
 	return restore.DeepCopy()
 }
 
-// bound has a Restore leave out what a filter excludes. By what a filter includes, other
-// than namespaces, it is not bounded: Velero backs up what the included objects need (the
-// volume of a claim, the role of a service account), which a Restore with the same list
-// or selector would leave out.
-func bound(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
+// applyFilter sets what a Restore excludes. Of what f includes it sets only namespaces: Velero
+// also backs up what the included objects need (the volume of a claim, the role of a service
+// account), which a Restore with the same list or selector would leave out.
+func applyFilter(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
 	restore.IncludedNamespaces, restore.ExcludedNamespaces = f.IncludedNamespaces, f.ExcludedNamespaces
 	restore.ExcludedResources = f.ExcludedResources
 	restore.IncludeClusterResources = f.IncludeClusterResources
@@ -78,8 +77,8 @@ func bound(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
 	case slices.Contains(f.ExcludedClusterScopedResources, "*"):
 		restore.IncludeClusterResources = new(false)
 	case f.IncludeClusterResources == nil && len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) > 0:
-		// Unset, a Backup has the cluster-scoped objects that the namespaced ones need, and
-		// a Restore of some namespaces leaves all of them out.
+		// If it is unset, a Backup has the cluster-scoped objects that the namespaced ones
+		// need, but a Restore of some namespaces skips all of them.
 		restore.IncludeClusterResources = new(true)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-func TestBackupHasTheWholeFilter(t *testing.T) {
+func TestNewBackupCopiesEveryFieldOfTheFilter(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "busybox"}}
 	m.Spec.Policy = &v1alpha1.MigratePolicy{
@@ -55,12 +55,12 @@ func TestBackupHasTheWholeFilter(t *testing.T) {
 			OrLabelSelectors:                 []*metav1.LabelSelector{selector},
 		},
 	}
-	if diff := cmp.Diff(want, Backup(m, "m1", "default")); diff != "" {
+	if diff := cmp.Diff(want, NewBackup(m, "m1", "default")); diff != "" {
 		t.Errorf("Backup (-want +got):\n%s", diff)
 	}
 }
 
-func TestRestoreHasTheWholePolicy(t *testing.T) {
+func TestNewRestoreCopiesTheRestoreFieldsOfThePolicy(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	m.Spec.Policy = &v1alpha1.MigratePolicy{
 		NamespaceMapping:  map[string]string{"a": "b"},
@@ -73,7 +73,7 @@ func TestRestoreHasTheWholePolicy(t *testing.T) {
 		RestoreStatus:     &velerov1.RestoreStatusSpec{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
 		PreserveNodePorts: new(false),
 	}
-	got := Restore(m, "m2", "the-backup")
+	got := NewRestore(m, "m2", "the-backup")
 	if diff := cmp.Diff(want, got.Spec); diff != "" {
 		t.Errorf("Restore spec (-want +got):\n%s", diff)
 	}
@@ -82,25 +82,25 @@ func TestRestoreHasTheWholePolicy(t *testing.T) {
 	}
 }
 
-func TestRestoreIsBoundedByTheFilter(t *testing.T) {
+func TestNewRestoreAppliesTheFilter(t *testing.T) {
 	for name, tt := range map[string]struct {
 		filter v1alpha1.ResourceFilter
 		want   velerov1.RestoreSpec
 	}{
 		"everything": {},
-		"namespaces, with what is cluster-scoped of them": {
+		"namespaces and their cluster-scoped objects": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-*"}},
 			velerov1.RestoreSpec{IncludedNamespaces: []string{"a-*"}, IncludeClusterResources: new(true)},
 		},
-		"all but a namespace": {
+		"all namespaces except one": {
 			v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b"}},
 			velerov1.RestoreSpec{ExcludedNamespaces: []string{"b"}, IncludeClusterResources: new(true)},
 		},
-		"nothing cluster-scoped": {
+		"no cluster-scoped objects": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
 			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
 		},
-		"nothing cluster-scoped, by scope": {
+		"no cluster-scoped objects, by scope": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, ExcludedClusterScopedResources: []string{"*"}},
 			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
 		},
@@ -108,7 +108,7 @@ func TestRestoreIsBoundedByTheFilter(t *testing.T) {
 			v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}},
 			velerov1.RestoreSpec{ExcludedResources: []string{"secrets"}},
 		},
-		"what included objects need comes along": {
+		"included resources are not applied": {
 			v1alpha1.ResourceFilter{IncludedResources: []string{"persistentvolumeclaims"}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},
 			velerov1.RestoreSpec{},
 		},
@@ -116,7 +116,7 @@ func TestRestoreIsBoundedByTheFilter(t *testing.T) {
 		m := migrate("ns", "app", "u1")
 		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
 		tt.want.BackupName = "b"
-		if diff := cmp.Diff(tt.want, Restore(m, "m2", "b").Spec); diff != "" {
+		if diff := cmp.Diff(tt.want, NewRestore(m, "m2", "b").Spec); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -142,7 +142,7 @@ func TestVolumesToHandOver(t *testing.T) {
 	}
 	for _, namespace := range []string{"bank", "shop-old", ""} {
 		got, err := VolumesToHandOver(m, []velerov1.PodVolumeBackup{shop, volume(namespace, "x", completed, "s")})
-		want := fmt.Sprintf("PodVolumeBackup p-x is of a pod in namespace %q, which the Migrate does not select", namespace)
+		want := fmt.Sprintf("PodVolumeBackup p-x belongs to a pod in namespace %q, which the Migrate does not select", namespace)
 		if got != nil || err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("namespace %q: %v, %v", namespace, got, err)
 		}
@@ -152,12 +152,12 @@ func TestVolumesToHandOver(t *testing.T) {
 	}
 }
 
-func TestNoPolicyIsVelerosDefault(t *testing.T) {
+func TestNoPolicyUsesVelerosDefaults(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
-	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, Backup(m, "m1", "l").Spec); diff != "" {
+	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, NewBackup(m, "m1", "l").Spec); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, Restore(m, "m1", "b").Spec); diff != "" {
+	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, NewRestore(m, "m1", "b").Spec); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -178,7 +178,7 @@ func TestIsSyncComplete(t *testing.T) {
 	}
 }
 
-func TestIsFound(t *testing.T) {
+func TestIsSynced(t *testing.T) {
 	ended := &metav1.Time{Time: time.Unix(10, 0)}
 	for _, tt := range []struct {
 		generation int64
@@ -189,13 +189,13 @@ func TestIsFound(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Generation: tt.generation},
 			Status:     velerov1.BackupStatus{CompletionTimestamp: tt.ended},
 		}
-		if got := IsFound(backup); got != tt.want {
+		if got := IsSynced(backup); got != tt.want {
 			t.Errorf("generation %d, ended %v: %v", tt.generation, tt.ended, got)
 		}
 	}
 }
 
-// hostileSource is a Backup in which the source says more than it may.
+// hostileSource returns a Backup whose source has set fields that must not reach a target.
 func hostileSource() *velerov1.Backup {
 	at := metav1.NewTime(time.Unix(1700000000, 0))
 	return &velerov1.Backup{
@@ -225,11 +225,11 @@ func hostileSource() *velerov1.Backup {
 	}
 }
 
-func TestHandOver(t *testing.T) {
+func TestHandedOverObjectsCopyOnlyWhatVeleroReads(t *testing.T) {
 	source := hostileSource()
 	m := migrate("ns", "app", "u1")
 	m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop"}}}
-	backup := HandedOverBackup(m, "b", source, "green", 1)
+	backup := NewHandedOverBackup(m, "b", source, "green", 1)
 	at := metav1.NewTime(time.Unix(1700000000, 0))
 	want := &velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -253,11 +253,11 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("Backup (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(hostileSource(), source); diff != "" {
-		t.Errorf("the source's Backup was written to:\n%s", diff)
+		t.Errorf("the source's Backup was modified:\n%s", diff)
 	}
 
 	backup.UID = "u-target"
-	pvb := HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{
+	pvb := NewHandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "bank-ledger-x2x4z", Labels: map[string]string{"velero.io/backup-name": "bank-ledger", "velero.io/backup-uid": "u-source", "any": "thing"},
 			Annotations:     map[string]string{"any": "thing", RequesterAnnotation: "root"},
@@ -300,15 +300,15 @@ func TestHandOver(t *testing.T) {
 	older := pvb.DeepCopy()
 	older.OwnerReferences[0].UID = "u-before"
 	for name, tt := range map[string]struct {
-		there []velerov1.PodVolumeBackup
-		want  bool
+		existing []velerov1.PodVolumeBackup
+		want     bool
 	}{
-		"none":                 {nil, false},
-		"all":                  {[]velerov1.PodVolumeBackup{*pvb}, true},
-		"one of them twice":    {[]velerov1.PodVolumeBackup{*pvb, *again}, true},
-		"of an earlier Backup": {[]velerov1.PodVolumeBackup{*older}, false},
+		"none":                       {nil, false},
+		"all":                        {[]velerov1.PodVolumeBackup{*pvb}, true},
+		"a duplicate of one":         {[]velerov1.PodVolumeBackup{*pvb, *again}, true},
+		"owned by an earlier Backup": {[]velerov1.PodVolumeBackup{*older}, false},
 	} {
-		if got := IsHandoffComplete(backup, tt.there); got != tt.want {
+		if got := IsHandoffComplete(backup, tt.existing); got != tt.want {
 			t.Errorf("complete with %s: %v", name, got)
 		}
 	}

@@ -1,12 +1,11 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package velero knows Velero's objects and does no I/O: how ours are named and
-// labelled, how Backup and Restore are built from a Migrate, how a finished
-// Backup is handed over to another cluster, what Velero's phases mean, whether
-// two BackupStorageLocations are the same storage, and to what a filter bounds a
-// migration. It doesn't repeat how Velero matches patterns with resources.
+// Package velero builds and interprets Velero's objects; it does no I/O. It names and
+// labels the objects of a Migrate, builds its Backup and Restores, builds the objects that
+// hand a completed Backup over to another cluster, maps Velero's phases, compares
+// BackupStorageLocations, reads results files and tells what a filter selects. It does not
+// reimplement how Velero matches patterns against resources.
 //
-// The rules are those of Velero 1.18. It imports nothing of ours but the API
-// types.
+// The rules are those of Velero 1.18. The package imports only the API types of this module.
 package velero

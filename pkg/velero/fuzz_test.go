@@ -19,8 +19,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// FuzzObjectName makes names of everything that can be the name of a cluster, a
-// namespace and a Migrate.
+// FuzzObjectName checks that every valid name of a cluster, a namespace and a Migrate results in
+// a valid name and label value.
 func FuzzObjectName(f *testing.F) {
 	const uid = "c948154d-1727-4d01-bf47-7ffb03f800a3"
 	f.Add("kurator-member1", "default", "select-labels", uid)
@@ -44,8 +44,7 @@ func FuzzObjectName(f *testing.F) {
 	})
 }
 
-// FuzzReadErrors reads results of a storage that may hold anything, packed and as it
-// is.
+// FuzzReadErrors reads arbitrary results files: gzipped, not gzipped and truncated.
 func FuzzReadErrors(f *testing.F) {
 	for _, results := range []string{
 		`{"errors":{"velero":["a"],"cluster":["b"],"namespaces":{"n":["c"]}},"warnings":{}}`,
@@ -67,8 +66,8 @@ func FuzzReadErrors(f *testing.F) {
 	})
 }
 
-// TestReadErrorsOfABomb unpacks a small file into as much as it may be, and no more.
-func TestReadErrorsOfABomb(t *testing.T) {
+// TestReadErrorsLimitsTheUnpackedSize reads a gzip bomb.
+func TestReadErrorsLimitsTheUnpackedSize(t *testing.T) {
 	var packed bytes.Buffer
 	packer := gzip.NewWriter(&packed)
 	_, _ = packer.Write([]byte(`{"errors":{"velero":["`))
@@ -81,16 +80,17 @@ func TestReadErrorsOfABomb(t *testing.T) {
 	}
 }
 
-// TestReadErrorsOfMany reads a file of very many errors, which take more memory than text.
-func TestReadErrorsOfMany(t *testing.T) {
+// TestReadErrorsLimitsMemory reads files with a million values, which need far more memory than
+// their text.
+func TestReadErrorsLimitsMemory(t *testing.T) {
 	many := strings.Repeat(`"",`, 1<<20) + `""`
 	for name, test := range map[string]struct {
 		results string
 		want    int
 	}{
-		"errors":              {`{"warnings":{"velero":[` + many + `]},"errors":{"velero":[` + many + `]}}`, 1000},
-		"a long error":        {`{"errors":{"velero":["` + strings.Repeat("x", 8<<20) + `"]}}`, 1},
-		"what is passed over": {`{"x":[` + many + `],"errors":{"y":{"z":[` + many + `]},"cluster":["a"]}}`, 1},
+		"errors":         {`{"warnings":{"velero":[` + many + `]},"errors":{"velero":[` + many + `]}}`, 1000},
+		"a long error":   {`{"errors":{"velero":["` + strings.Repeat("x", 8<<20) + `"]}}`, 1},
+		"skipped values": {`{"x":[` + many + `],"errors":{"y":{"z":[` + many + `]},"cluster":["a"]}}`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var packed bytes.Buffer

@@ -20,21 +20,21 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// HandedOverBackup returns the Backup object that makes a finished Backup of the source
-// known in a target cluster, whose Velero finds the data at storageLocation. It does what
-// Velero's own sync of the bucket would do (backup_sync_controller), but the source is
-// not believed beyond its own cluster: name is the recorded one, and the spec, labels and
-// annotations are built from the Migrate. Of the source's object the target gets only
-// what its Velero reads to restore, to show and to collect the Backup: how volumes were
-// moved, the format, times and counts.
+// NewHandedOverBackup returns the object for a target cluster by which its Velero can restore
+// a completed Backup of the source: Velero finds the data at storageLocation. It is what
+// Velero's own backup_sync_controller would create, except that the source is not trusted
+// beyond its own cluster: name is the recorded one, and spec, labels and annotations are
+// built from the Migrate. Copied from the source's object are only the fields that Velero
+// reads to restore, show and garbage-collect the Backup: how volumes were moved, the format,
+// times and counts.
 //
-// An annotation says how many of podVolumeBackups make the handoff complete. The label
-// velero.io/storage-location is left out: by it the sync finds the Backups that it
-// deletes because they were not in the bucket when it began, as this one may not have
-// been. Its own expiry still has Velero collect the object.
-func HandedOverBackup(m *v1alpha1.Migrate, name string, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
+// An annotation holds podVolumeBackups, the number of them that completes the handoff. The
+// label velero.io/storage-location is not set: the sync controller deletes Backups with that
+// label which it did not list in the bucket, and its list may be older than this Backup.
+// Velero still garbage-collects the object when it expires.
+func NewHandedOverBackup(m *v1alpha1.Migrate, name string, source *velerov1.Backup, storageLocation string, podVolumeBackups int) *velerov1.Backup {
 	source = source.DeepCopy()
-	backup := Backup(m, "", storageLocation)
+	backup := NewBackup(m, "", storageLocation)
 	backup.Name = name
 	backup.Annotations[HandedOverAnnotation] = strconv.Itoa(podVolumeBackups)
 	backup.Spec.SnapshotMoveData = source.Spec.SnapshotMoveData
@@ -52,64 +52,63 @@ func HandedOverBackup(m *v1alpha1.Migrate, name string, source *velerov1.Backup,
 	return backup
 }
 
-// IsHandedOver says whether we made this Backup known in its cluster.
+// IsHandedOver reports whether this server created backup in a target, as
+// NewHandedOverBackup returned it.
 func IsHandedOver(backup *velerov1.Backup) bool {
 	_, ok := backup.Annotations[HandedOverAnnotation]
 	return ok
 }
 
-// IsHandoffComplete says whether all PodVolumeBackups of a Backup that we handed
-// over are among those of its cluster. One that belongs to another Backup object
-// of the same name does not count: it is about to be collected with it.
-func IsHandoffComplete(backup *velerov1.Backup, there []velerov1.PodVolumeBackup) bool {
+// IsHandoffComplete reports whether existing, the PodVolumeBackups of a target, has all that
+// belong to a handed over backup. One that is owned by another Backup object of the same name
+// does not count: it is about to be garbage-collected with that.
+func IsHandoffComplete(backup *velerov1.Backup, existing []velerov1.PodVolumeBackup) bool {
 	volumes := sets.New[podVolume]()
-	for i := range there {
-		if IsOwnedBy(&there[i], backup) {
-			volumes.Insert(podVolumeOf(&there[i]))
+	for i := range existing {
+		if IsOwnedBy(&existing[i], backup) {
+			volumes.Insert(podVolumeOf(&existing[i]))
 		}
 	}
 	return backup.Annotations[HandedOverAnnotation] == strconv.Itoa(len(volumes))
 }
 
-// IsOwnedBy says whether a PodVolumeBackup belongs to this very Backup object.
+// IsOwnedBy reports whether pvb has an owner reference to backup, by its UID.
 func IsOwnedBy(pvb *velerov1.PodVolumeBackup, backup *velerov1.Backup) bool {
 	return slices.ContainsFunc(pvb.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == backup.UID })
 }
 
-// IsFound says whether a finished Backup was found in the storage by Velero: its
-// object was created as it is. One that Velero has made has changed since it was
-// created, and Velero's Backups have no status subresource, so each change of their
-// status is a new generation.
-func IsFound(backup *velerov1.Backup) bool {
+// IsSynced reports whether Velero's sync controller created the object of a finished Backup,
+// from what it found in the storage: such an object is created with its final status. One
+// that Velero processed has changed since its creation, and because Backups have no status
+// subresource each change of their status increments the generation.
+func IsSynced(backup *velerov1.Backup) bool {
 	return backup.Generation == 1 && backup.Status.CompletionTimestamp != nil
 }
 
-// IsSyncComplete says whether Velero, which found a Backup by itself, has made
-// known all that belongs to it: the round of its sync that created the Backup has
-// ended since.
+// IsSyncComplete reports whether Velero's sync controller has also created what belongs to a
+// Backup that it created: the sync of location ended after the creation of the Backup.
 func IsSyncComplete(backup *velerov1.Backup, location *velerov1.BackupStorageLocation) bool {
 	synced := location.Status.LastSyncedTime
 	return synced != nil && !synced.Before(&backup.CreationTimestamp)
 }
 
-// podVolume is a volume of a pod in the source.
+// podVolume identifies a volume of a pod in the source.
 type podVolume struct{ namespace, pod, volume string }
 
 func podVolumeOf(pvb *velerov1.PodVolumeBackup) podVolume {
 	return podVolume{pvb.Spec.Pod.Namespace, pvb.Spec.Pod.Name, pvb.Spec.Volume}
 }
 
-// VolumesToHandOver returns those PodVolumeBackups of the source's Backup that hold data:
-// Velero restores no others, and its node-agent would take up one that is unfinished as
-// work of its own. It is an error if one is of a namespace that the Migrate does not
-// select.
+// VolumesToHandOver returns the PodVolumeBackups of the source's Backup that hold data, one for
+// each volume. Velero restores no others, and a target's node-agent would start to process an
+// unfinished one. It returns an error if one belongs to a namespace that m does not select.
 func VolumesToHandOver(m *v1alpha1.Migrate, all []velerov1.PodVolumeBackup) ([]velerov1.PodVolumeBackup, error) {
 	seen := sets.New[podVolume]()
 	var volumes []velerov1.PodVolumeBackup
 	for i := range all {
 		pvb := &all[i]
-		if !TakesNamespace(m, pvb.Spec.Pod.Namespace) {
-			return nil, fmt.Errorf("PodVolumeBackup %s is of a pod in namespace %q, which the Migrate does not select; the Backup is not handed over with it",
+		if !SelectsNamespace(m, pvb.Spec.Pod.Namespace) {
+			return nil, fmt.Errorf("PodVolumeBackup %s belongs to a pod in namespace %q, which the Migrate does not select; the Backup is not handed over with it",
 				pvb.Name, pvb.Spec.Pod.Namespace)
 		}
 		if pvb.Status.Phase != velerov1.PodVolumeBackupPhaseCompleted || pvb.Status.SnapshotID == "" || seen.Has(podVolumeOf(pvb)) {
@@ -121,12 +120,11 @@ func VolumesToHandOver(m *v1alpha1.Migrate, all []velerov1.PodVolumeBackup) ([]v
 	return volumes, nil
 }
 
-// HandedOverPodVolumeBackup returns the PodVolumeBackup that makes one of the source
-// known in a target cluster, where backup is the Backup that it belongs to. It has which
-// snapshot holds which volume of which pod, by which uploader, and how large that is;
-// everything else is the target's. Velero looks for the snapshot in the repository of
-// the pod's namespace at the Backup's location, so no repository is named.
-func HandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov1.Backup) *velerov1.PodVolumeBackup {
+// NewHandedOverPodVolumeBackup returns the PodVolumeBackup for a target that stands for source;
+// backup is its Backup in the target. Copied from source are only the pod, the volume, the
+// snapshot, its uploader and its size. No repository is named: Velero looks for the snapshot
+// in the repository of the pod's namespace at the Backup's location.
+func NewHandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov1.Backup) *velerov1.PodVolumeBackup {
 	source = source.DeepCopy()
 	pvb := &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{
@@ -166,8 +164,8 @@ func HandedOverPodVolumeBackup(source *velerov1.PodVolumeBackup, backup *velerov
 	return pvb
 }
 
-// podVolumeBackupName is the same each time, so that a handoff that was broken off can be
-// completed.
+// podVolumeBackupName returns the name of the PodVolumeBackup of v in a target. It is
+// deterministic, so that an interrupted handoff can be resumed.
 func podVolumeBackupName(backup string, v podVolume) string {
 	const hashLength = 10
 	sum := sha256.Sum256([]byte(strings.Join([]string{v.namespace, v.pod, v.volume}, "/")))
@@ -178,9 +176,9 @@ func podVolumeBackupName(backup string, v podVolume) string {
 	return backup + suffix
 }
 
-// LabelValue is the label value by which Velero refers to an object with the
-// given name: the name, or where it is too long its start and a hash (Velero's
-// label.GetValidName).
+// LabelValue returns the value of labels by which Velero refers to the object named name: the
+// name or, if that is too long for a label, its beginning and a hash, as label.GetValidName of
+// Velero returns it.
 func LabelValue(name string) string {
 	const hashLength = 6
 	if len(name) <= validation.LabelValueMaxLength {

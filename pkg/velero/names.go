@@ -13,29 +13,28 @@ import (
 )
 
 const (
-	// MigrateUIDLabel is on every Velero object that we create; its value is the
-	// UID of the Migrate. Objects are found by it, never by name alone.
+	// MigrateUIDLabel is a label of every Velero object that this server creates; its value
+	// is the UID of the Migrate. Objects are found by it, never by name alone.
 	MigrateUIDLabel = "backup.kurator.dev/migrate-uid"
-	// MigrateAnnotation is on every Velero object that we create; its value is
-	// namespace/name of the Migrate, for a person who finds the object.
+	// MigrateAnnotation is an annotation of every Velero object that this server creates; its
+	// value is the namespace/name of the Migrate, for people who find the object.
 	MigrateAnnotation = "backup.kurator.dev/migrate"
-	// RequesterAnnotation is on every Velero object that we create; its value is the
-	// name of the user who created the Migrate.
+	// RequesterAnnotation is an annotation of every Velero object that this server creates;
+	// its value is the name of the user who created the Migrate.
 	RequesterAnnotation = "backup.kurator.dev/requester"
-	// HandedOverAnnotation is on a Backup that we made known in a target; its value
-	// is how many PodVolumeBackups belong to it. A Backup that Velero found by
-	// itself does not have it.
+	// HandedOverAnnotation is an annotation of a Backup that this server created in a target;
+	// its value is the number of PodVolumeBackups that belong to it. A Backup that Velero
+	// synced from the storage does not have it.
 	HandedOverAnnotation = "backup.kurator.dev/handed-over-pod-volume-backups"
 )
 
-// suffixLength is how much of the UID goes into a name: 32 random bits, among
-// Migrates of one namespace and name.
+// suffixLength is how many digits of the UID are in a name: 32 random bits, which only have to
+// distinguish Migrates of the same namespace and name.
 const suffixLength = 8
 
-// ObjectName is the name of the Velero object that is made for m in the cluster
-// with the given name: <cluster>-migrate-<namespace>-<name>-<suffix>, where the
-// suffix is bound to m's UID. What comes before the suffix is cut where the
-// whole would be longer than a name may be.
+// ObjectName returns the name of m's Backup or Restore in cluster:
+// <cluster>-migrate-<namespace>-<name>-<suffix>. The suffix is derived from m's UID; the part
+// before it is cut if the name would be longer than the 253 bytes that are allowed.
 func ObjectName(cluster string, m *v1alpha1.Migrate) string {
 	suffix := "-" + uidSuffix(m.UID)
 	prefix := strings.Join([]string{cluster, "migrate", m.Namespace, m.Name}, "-")
@@ -45,8 +44,8 @@ func ObjectName(cluster string, m *v1alpha1.Migrate) string {
 	return prefix + suffix
 }
 
-// BelongsTo says whether a Velero object with these labels was made for the
-// Migrate with the given UID.
+// BelongsTo reports whether labels name the Migrate with the given UID as the one for which
+// their object was created.
 func BelongsTo(labels map[string]string, uid types.UID) bool {
 	return uid != "" && labels[MigrateUIDLabel] == string(uid)
 }

@@ -25,11 +25,11 @@ func TestObjectName(t *testing.T) {
 	}
 	again := migrate("default", "select-labels", "d0000000-1727-4d01-bf47-7ffb03f800a3")
 	if ObjectName("kurator-member1", m) == ObjectName("kurator-member1", again) {
-		t.Error("a Migrate created again has its predecessor's names")
+		t.Error("a recreated Migrate has the same names")
 	}
 }
 
-func TestObjectNameIsCutToAValidName(t *testing.T) {
+func TestObjectNameIsCutToTheMaximalLength(t *testing.T) {
 	for length := 150; length <= 253; length++ {
 		cluster := strings.Repeat("a", length-1) + "z"
 		m := migrate("ns", strings.Repeat("b.c-", 63)+"d", "c948154d-1727-4d01-bf47-7ffb03f800a3")
@@ -38,7 +38,7 @@ func TestObjectNameIsCutToAValidName(t *testing.T) {
 			t.Fatalf("cluster name of %d: %q: %v", length, name, errs)
 		}
 		if !strings.HasSuffix(name, "-c948154d") {
-			t.Fatalf("cluster name of %d: %q has lost its suffix", length, name)
+			t.Fatalf("cluster name of %d: %q has no suffix", length, name)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func TestObjectNameIsCutToAValidName(t *testing.T) {
 func TestBelongsTo(t *testing.T) {
 	labels := map[string]string{MigrateUIDLabel: "u1"}
 	if !BelongsTo(labels, "u1") || BelongsTo(labels, "u2") || BelongsTo(nil, "") || BelongsTo(nil, "u1") {
-		t.Error("only an object with the Migrate's own UID belongs to it")
+		t.Error("an object belongs to a Migrate if, and only if, its label has the UID")
 	}
 }
 
@@ -55,7 +55,7 @@ func TestLabelValue(t *testing.T) {
 	for name, want := range map[string]string{
 		"short":                 "short",
 		strings.Repeat("x", 63): strings.Repeat("x", 63),
-		// What Velero's label.GetValidName gives.
+		// The result of Velero's label.GetValidName.
 		long: strings.Repeat("x", 57) + "7ce100",
 	} {
 		if got := LabelValue(name); got != want {

@@ -11,10 +11,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// BackupPhase says what a Backup's phase means for the part of its cluster.
-// Every phase that is not an end, one we don't know among them, is
-// BackupInProgress. A Backup that is being deleted has failed: there is nothing
-// that could be restored.
+// BackupPhase returns the phase of the source cluster for a phase of its Backup. A phase that
+// is not final, or not known, is BackupInProgress. A Backup that is being deleted is Failed:
+// nothing can be restored from it.
 func BackupPhase(phase velerov1.BackupPhase) v1alpha1.MigratePhase {
 	switch phase {
 	case velerov1.BackupPhaseCompleted:
@@ -30,17 +29,16 @@ func BackupPhase(phase velerov1.BackupPhase) v1alpha1.MigratePhase {
 	}
 }
 
-// DidNotKnowBackup says whether Velero refused a Restore for no other reason than
-// that it did not know its Backup. It looks that up in a cache, which is behind after
-// the API server was away, and so may lack a Backup that is there.
-func DidNotKnowBackup(r *velerov1.Restore) bool {
+// IsBackupNotFound reports whether Velero rejected r only because it did not find its Backup.
+// Velero looks it up in a cache, which may lack an existing Backup after the API server was
+// unavailable.
+func IsBackupNotFound(r *velerov1.Restore) bool {
 	return r.Status.Phase == velerov1.RestorePhaseFailedValidation && len(r.Status.ValidationErrors) == 1 &&
 		strings.Contains(r.Status.ValidationErrors[0], "can't find backup ")
 }
 
-// RestorePhase says what a Restore's phase means for the part of its cluster.
-// Every phase that is not an end, one we don't know among them, is
-// RestoreInProgress.
+// RestorePhase returns the phase of a target cluster for a phase of its Restore. A phase that is
+// not final, or not known, is RestoreInProgress.
 func RestorePhase(phase velerov1.RestorePhase) v1alpha1.MigratePhase {
 	switch phase {
 	case velerov1.RestorePhaseCompleted:

@@ -9,7 +9,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-func TestDidNotKnowBackup(t *testing.T) {
+func TestIsBackupNotFound(t *testing.T) {
 	const unknown = `Error retrieving backup: can't find backup velero/b: Backup.velero.io "b" not found`
 	for _, c := range []struct {
 		phase  velerov1.RestorePhase
@@ -23,7 +23,7 @@ func TestDidNotKnowBackup(t *testing.T) {
 		{velerov1.RestorePhaseFailed, []string{unknown}, false},
 	} {
 		restore := &velerov1.Restore{Status: velerov1.RestoreStatus{Phase: c.phase, ValidationErrors: c.errors}}
-		if got := DidNotKnowBackup(restore); got != c.want {
+		if got := IsBackupNotFound(restore); got != c.want {
 			t.Errorf("%s for %q: %t, want %t", c.phase, c.errors, got, c.want)
 		}
 	}

@@ -13,19 +13,19 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// TestEveryObjectNamesTheRequester goes through all that is created in members.
+// TestEveryObjectNamesTheRequester checks every kind of object that is created in members.
 func TestEveryObjectNamesTheRequester(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	m.Spec.Requester = &v1alpha1.Requester{Username: "system:serviceaccount:ns:jane", Groups: []string{"shop"}}
-	backup := Backup(m, "m1", "default")
+	backup := NewBackup(m, "m1", "default")
 	tampered := backup.DeepCopy()
 	tampered.Annotations = map[string]string{"backup.kurator.dev/requester": "root"}
-	handedOver := HandedOverBackup(m, backup.Name, tampered, "default", 1)
+	handedOver := NewHandedOverBackup(m, backup.Name, tampered, "default", 1)
 	for name, object := range map[string]metav1.Object{
-		"Backup": backup, "Restore": Restore(m, "m2", "b"), "Backup in the target": handedOver,
-		"PodVolumeBackup":     HandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
-		"ServerStatusRequest": ServerStatusRequest(m, "m2"),
-		"DownloadRequest":     DownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, "r"),
+		"Backup": backup, "Restore": NewRestore(m, "m2", "b"), "Backup in the target": handedOver,
+		"PodVolumeBackup":     NewHandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
+		"ServerStatusRequest": NewServerStatusRequest(m, "m2"),
+		"DownloadRequest":     NewDownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, "r"),
 	} {
 		want := map[string]string{"backup.kurator.dev/migrate": "ns/app", "backup.kurator.dev/requester": "system:serviceaccount:ns:jane"}
 		got := map[string]string{}
@@ -39,9 +39,9 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 		}
 	}
 	m.Spec.Requester = nil
-	for name, object := range map[string]metav1.Object{"Backup": Backup(m, "m1", "default"), "Backup in the target": HandedOverBackup(m, backup.Name, tampered, "default", 1)} {
+	for name, object := range map[string]metav1.Object{"Backup": NewBackup(m, "m1", "default"), "Backup in the target": NewHandedOverBackup(m, backup.Name, tampered, "default", 1)} {
 		if _, named := object.GetAnnotations()["backup.kurator.dev/requester"]; named {
-			t.Errorf("nobody is recorded, and the %s names somebody", name)
+			t.Errorf("the %s names a requester although the Migrate has none", name)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// neverRestored is what Velero leaves out of every Restore: nonRestorableResources of
+// neverRestored are the resources that Velero skips in every Restore: nonRestorableResources of
 // pkg/controller/restore_controller.go of v1.18.3.
 var neverRestored = []schema.GroupResource{
 	{Resource: "nodes"},
@@ -23,9 +23,9 @@ var neverRestored = []schema.GroupResource{
 	{Group: "storage.k8s.io", Resource: "volumeattachments"},
 }
 
-// IsTaken says whether Velero backs up a resource that can be done with what verbs
-// say: filterByVerbs of pkg/discovery/helper.go of v1.18.3.
-func IsTaken(verbs []string) bool {
+// IsBackedUp reports whether Velero backs up a resource that supports verbs: filterByVerbs of
+// pkg/discovery/helper.go of v1.18.3.
+func IsBackedUp(verbs []string) bool {
 	for _, needed := range []string{"list", "create", "get", "delete"} {
 		if !slices.Contains(verbs, needed) {
 			return false
@@ -34,5 +34,5 @@ func IsTaken(verbs []string) bool {
 	return true
 }
 
-// IsRestored says whether Velero restores objects of a resource at all.
+// IsRestored reports whether Velero restores objects of resource.
 func IsRestored(resource schema.GroupResource) bool { return !slices.Contains(neverRestored, resource) }

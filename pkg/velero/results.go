@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	// maxResults bounds what is read of a results file when it is unpacked, in bytes.
+	// maxResults is how much of an unpacked results file is read, in bytes.
 	maxResults = 16 << 20
-	// maxErrors is how many errors are read of it, and maxErrorLength how much of each, in
-	// bytes: a file of 16 MiB may have millions of them, and one is told in few words.
+	// maxErrors is how many of its errors are kept, and maxErrorLength how much of each, in
+	// bytes: a file of 16 MiB may have millions of them, and a status shows only a few.
 	maxErrors, maxErrorLength = 1000, 4096
-	// maxDepth is how deep what is passed over may be: the decoder remembers each level.
+	// maxDepth is how deeply a skipped value may be nested: the decoder keeps each level.
 	maxDepth = 100
 )
 
 var errNotResults = errors.New("unexpected format")
 
-// logNotUploaded begins the error that Velero's restore controller adds where the
-// storage did not take the Restore's log, and that is about nothing else.
+// logNotUploaded is the prefix of the error that Velero's restore controller adds if it can't
+// upload the log of the Restore to the storage.
 const logNotUploaded = "error uploading log file to backup storage"
 
-// ReadErrors reads the errors of a Backup or Restore from the results file that
-// Velero keeps of it in the storage (pkg/util/results, gzipped JSON): those of
-// Velero itself first, then those of cluster-scoped resources, then those of each
-// namespace, which they name. It returns the first 1,000 of the file, each cut to 4 KiB.
+// ReadErrors returns the errors of a Backup or Restore from its results file in the storage
+// (pkg/util/results of Velero, gzipped JSON): first those of Velero itself, then those of
+// cluster-scoped resources, then those of each namespace, with its name as a prefix. It
+// returns the first 1,000 of the file, each cut to 4 KiB.
 func ReadErrors(file io.Reader) ([]string, error) {
 	unpacked, err := gzip.NewReader(file)
 	if err != nil {
@@ -50,20 +50,20 @@ func ReadErrors(file io.Reader) ([]string, error) {
 	return errs, nil
 }
 
-// resultErrors are the errors that are read of a results file, by where they are in it.
+// resultErrors collects the errors of a results file by their place in it.
 type resultErrors struct {
 	byPlace map[string][]string
 	count   int
 }
 
-// Where errors are in the file; the order is that in which they are told.
+// The places of errors in a results file; ReadErrors returns errors in this order.
 const (
 	ofVelero     = "1"
 	ofCluster    = "2"
 	ofNamespaces = "3"
 )
 
-// read reads a file token by token: whatever it holds is not in memory at once.
+// read reads a file token by token, so that it is never in memory as a whole.
 func (e *resultErrors) read(d *json.Decoder) error {
 	return fields(d, func(kind string) error {
 		if kind != "errors" {
@@ -87,7 +87,7 @@ func (e *resultErrors) read(d *json.Decoder) error {
 }
 
 func (e *resultErrors) readList(d *json.Decoder, place, prefix string) error {
-	if open, err := begin(d, '['); err != nil || !open {
+	if opened, err := open(d, '['); err != nil || !opened {
 		return err
 	}
 	for d.More() {
@@ -108,10 +108,9 @@ func (e *resultErrors) readList(d *json.Decoder, place, prefix string) error {
 	return err
 }
 
-// fields calls f for each field of an object, or for none if it is null. f reads the
-// value.
+// fields reads an object or null and calls f for each field of it; f must read the value.
 func fields(d *json.Decoder, f func(name string) error) error {
-	if open, err := begin(d, '{'); err != nil || !open {
+	if opened, err := open(d, '{'); err != nil || !opened {
 		return err
 	}
 	for d.More() {
@@ -127,19 +126,19 @@ func fields(d *json.Decoder, f func(name string) error) error {
 	return err
 }
 
-// begin reads the beginning of an object or list; false if it is null instead.
-func begin(d *json.Decoder, with json.Delim) (bool, error) {
+// open reads the opening delimiter of an object or list. It returns false if it reads null.
+func open(d *json.Decoder, delim json.Delim) (bool, error) {
 	token, err := d.Token()
 	if err != nil || token == nil {
 		return false, err
 	}
-	if token != with {
+	if token != delim {
 		return false, errNotResults
 	}
 	return true, nil
 }
 
-// skip reads a value.
+// skip reads a value and drops it.
 func skip(d *json.Decoder) error {
 	for depth := 0; ; {
 		token, err := d.Token()
@@ -160,6 +159,6 @@ func skip(d *json.Decoder) error {
 	}
 }
 
-// IsLogNotUploaded says whether an error of a Restore is only that Velero could
-// not upload its log.
+// IsLogNotUploaded reports whether message, an error of a Restore, only says that Velero could
+// not upload the log of the Restore.
 func IsLogNotUploaded(message string) bool { return strings.HasPrefix(message, logNotUploaded) }

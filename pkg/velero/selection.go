@@ -15,7 +15,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Resource is a resource as the discovery of a cluster describes it.
+// Resource describes a resource as the discovery of a cluster lists it.
 type Resource struct {
 	Group, Name, Kind, Singular string
 	ShortNames                  []string
@@ -29,38 +29,38 @@ func (r Resource) String() string {
 // Is reports whether r and other are the same resource.
 func (r Resource) Is(other Resource) bool { return r.String() == other.String() }
 
-// Everything returns what stands for all resources, namespaced or not, in the rules and
-// reviews of Kubernetes.
-func Everything() Resource { return Resource{Group: "*", Name: "*", Namespaced: true} }
+// AllResources returns the wildcard for all resources, namespaced or not, in RBAC rules and
+// access reviews.
+func AllResources() Resource { return Resource{Group: "*", Name: "*", Namespaced: true} }
 
-// Namespaces is the full name of the resource of namespaces.
+// Namespaces is the full name of the resource of Namespaces.
 const Namespaces = "namespaces"
 
-// ListsResources reports whether a filter takes only resources that it lists by name:
-// in includedResources, and nowhere by a pattern. The lists by scope are none of those,
-// because Velero takes everything where it finds no entry of the right scope in one, nor
-// is a list with includeClusterResources, which takes what the listed objects refer to.
+// ListsResources reports whether f selects only resources that it lists by name in
+// includedResources, without patterns. The lists by scope don't count, because Velero selects
+// everything if it finds no entry of the right scope in one. A list with
+// includeClusterResources doesn't count either: it also selects what the objects refer to.
 func ListsResources(f v1alpha1.ResourceFilter) bool {
-	takesRelated := f.IncludeClusterResources != nil && *f.IncludeClusterResources
-	return areNames(f.IncludedResources) && !takesRelated
+	selectsRelated := f.IncludeClusterResources != nil && *f.IncludeClusterResources
+	return areNames(f.IncludedResources) && !selectsRelated
 }
 
-// ExcludesClusterScoped reports whether neither a Backup nor a Restore with this filter
-// takes cluster-scoped objects, other than the namespaces of what it takes.
+// ExcludesClusterScoped reports whether a Backup or Restore with filter f has no cluster-scoped
+// objects besides the namespaces of its objects.
 func ExcludesClusterScoped(f v1alpha1.ResourceFilter) bool {
 	return f.IncludeClusterResources != nil && !*f.IncludeClusterResources || slices.Contains(f.ExcludedClusterScopedResources, "*")
 }
 
-// NamesNamespaces reports whether a filter names the namespaces that it takes, by no
-// pattern as pkg/util/wildcard/expand.go of v1.18.3 knows them.
-func NamesNamespaces(f v1alpha1.ResourceFilter) bool {
+// ListsNamespaces reports whether f lists the namespaces that it selects by name, without
+// patterns as pkg/util/wildcard/expand.go of v1.18.3 defines them.
+func ListsNamespaces(f v1alpha1.ResourceFilter) bool {
 	return len(f.IncludedNamespaces) > 0 &&
 		!slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.ContainsAny(n, "*?[") })
 }
 
-// TakesNamespace reports whether m takes objects of a namespace of the source, as Velero
-// v1.18.3 compares namespaces with the lists (pkg/util/collections).
-func TakesNamespace(m *v1alpha1.Migrate, namespace string) bool {
+// SelectsNamespace reports whether m selects objects of a namespace of the source. It matches
+// the lists as pkg/util/collections of Velero v1.18.3 does.
+func SelectsNamespace(m *v1alpha1.Migrate, namespace string) bool {
 	if m.Spec.Policy == nil || m.Spec.Policy.ResourceFilter == nil {
 		return true
 	}
@@ -73,39 +73,39 @@ func TakesNamespace(m *v1alpha1.Migrate, namespace string) bool {
 		!slices.ContainsFunc(f.ExcludedNamespaces, matches)
 }
 
-// Named returns the resources of a cluster to which Velero may resolve names: every one
-// that a name may stand for, of which Velero takes one. It returns false if a name is a
-// pattern, or stands for none of the resources.
-func Named(names []string, resources []Resource) ([]Resource, bool) {
+// ResolveNames returns the resources of a cluster to which Velero may resolve names. If a name
+// is ambiguous, Velero selects one of its resources and ResolveNames returns all of them. It
+// returns false if a name is a pattern or resolves to none of resources.
+func ResolveNames(names []string, resources []Resource) ([]Resource, bool) {
 	if !areNames(names) {
 		return nil, false
 	}
-	named := sets.New[string]()
+	resolved := sets.New[string]()
 	for _, name := range names {
-		meant := meanings(name, resources)
-		if len(meant) == 0 {
+		candidates := resolveName(name, resources)
+		if len(candidates) == 0 {
 			return nil, false
 		}
-		for _, r := range meant {
-			named.Insert(r.String())
+		for _, r := range candidates {
+			resolved.Insert(r.String())
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(resources), func(r Resource) bool { return !named.Has(r.String()) }), true
+	return slices.DeleteFunc(slices.Clone(resources), func(r Resource) bool { return !resolved.Has(r.String()) }), true
 }
 
-// areNames reports whether there are names, each of letters, digits, "-" and "." only:
-// Velero compares anything else as a pattern.
+// areNames reports whether names is not empty and each has only letters, digits, "-" and ".":
+// Velero treats anything else as a pattern.
 func areNames(names []string) bool {
 	return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool {
 		return len(validation.IsDNS1123Subdomain(strings.ToLower(name))) > 0
 	})
 }
 
-// meanings returns the resources to which Velero may resolve a name. As kubectl does
-// (third_party/kubernetes/pkg/kubectl/cmd/util of v1.18.3), it expands short names, which
-// may be another resource's name too; then, as the RESTMapper of client-go does, it takes
-// a plural, a singular or a kind, in any group that begins with the one of the name.
-func meanings(name string, resources []Resource) []Resource {
+// resolveName returns the resources to which Velero may resolve name. Like kubectl
+// (third_party/kubernetes/pkg/kubectl/cmd/util of v1.18.3) it expands short names, which may be
+// the name of another resource too. Then, like the RESTMapper of client-go, it matches plurals,
+// singulars and kinds in every group of which the group in name is a prefix.
+func resolveName(name string, resources []Resource) []Resource {
 	name, group, _ := strings.Cut(name, ".")
 	expanded := sets.New(strings.ToLower(name))
 	for _, r := range resources {

@@ -14,8 +14,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// TestNamed resolves names in a cluster where some may stand for several resources.
-func TestNamed(t *testing.T) {
+// TestResolveNames resolves names in a cluster in which some are ambiguous.
+func TestResolveNames(t *testing.T) {
 	resources := []velero.Resource{
 		{Name: "configmaps", Kind: "ConfigMap", Singular: "configmap", ShortNames: []string{"cm"}, Namespaced: true},
 		{Name: "secrets", Kind: "Secret", Singular: "secret", Namespaced: true},
@@ -27,7 +27,7 @@ func TestNamed(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, names string
-		want        string // empty if it can't be said
+		want        string // empty if ResolveNames returns false
 	}{
 		{"a plural", "configmaps", "configmaps"},
 		{"a singular", "configmap", "configmaps"},
@@ -56,7 +56,7 @@ func TestNamed(t *testing.T) {
 		{"a group that is empty", "secrets.", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			named, ok := velero.Named(strings.Fields(tt.names), resources)
+			named, ok := velero.ResolveNames(strings.Fields(tt.names), resources)
 			if ok != (tt.want != "") {
 				t.Errorf("resolved: %v", ok)
 			}
@@ -71,9 +71,9 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// TestFilterProperties checks what the review reads off a filter alone.
+// TestFilterProperties checks the properties of a filter on which a review depends.
 func TestFilterProperties(t *testing.T) {
-	type properties struct{ ListsResources, ExcludesClusterScoped, NamesNamespaces bool }
+	type properties struct{ ListsResources, ExcludesClusterScoped, ListsNamespaces bool }
 	for _, tt := range []struct {
 		name   string
 		filter v1alpha1.ResourceFilter
@@ -82,20 +82,20 @@ func TestFilterProperties(t *testing.T) {
 		{"nothing", v1alpha1.ResourceFilter{}, properties{}},
 		{"a list", v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "Deployment.apps"}}, properties{ListsResources: true}},
 		{"a list with an exclusion", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}, ExcludedResources: []string{"p*"}}, properties{ListsResources: true}},
-		{"a list and what it refers to", v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, properties{}},
+		{"a list with what its objects refer to", v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, properties{}},
 		{"a list of namespaced", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}, IncludeClusterResources: new(false)}, properties{ListsResources: true, ExcludesClusterScoped: true}},
 		{"a pattern among names", v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "d*"}}, properties{}},
 		{"a list by scope", v1alpha1.ResourceFilter{IncludedNamespaceScopedResources: []string{"pods"}}, properties{}},
 		{"an exclusion", v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}}, properties{}},
 		{"some cluster-scoped excluded", v1alpha1.ResourceFilter{ExcludedClusterScopedResources: []string{"nodes"}}, properties{}},
 		{"all cluster-scoped excluded", v1alpha1.ResourceFilter{ExcludedClusterScopedResources: []string{"*"}}, properties{ExcludesClusterScoped: true}},
-		{"namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}}, properties{NamesNamespaces: true}},
+		{"namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}}, properties{ListsNamespaces: true}},
 		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b?"}}, properties{}},
 		{"all namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}, properties{}},
 		{"all namespaces but one", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}}, properties{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := properties{velero.ListsResources(tt.filter), velero.ExcludesClusterScoped(tt.filter), velero.NamesNamespaces(tt.filter)}
+			got := properties{velero.ListsResources(tt.filter), velero.ExcludesClusterScoped(tt.filter), velero.ListsNamespaces(tt.filter)}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

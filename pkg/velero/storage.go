@@ -14,9 +14,8 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// DefaultLocation is the BackupStorageLocation that Velero uses where none is
-// named: the one marked as default, else the one called "default". It is nil
-// where there is none.
+// DefaultLocation returns the BackupStorageLocation that Velero uses if a Backup names none: the
+// one marked as default, otherwise the one named "default". It returns nil if neither exists.
 func DefaultLocation(locations []velerov1.BackupStorageLocation) *velerov1.BackupStorageLocation {
 	isDefault := func(l velerov1.BackupStorageLocation) bool { return l.Spec.Default }
 	isCalledDefault := func(l velerov1.BackupStorageLocation) bool { return l.Name == "default" }
@@ -28,33 +27,31 @@ func DefaultLocation(locations []velerov1.BackupStorageLocation) *velerov1.Backu
 	return nil
 }
 
-// Sameness says whether two BackupStorageLocations of two clusters are the same
-// storage.
+// Sameness is the result of CompareStorage.
 type Sameness int
 
 const (
-	// Unproven means that the two may or may not lead to the same storage.
+	// Unproven means that the two may be the same storage or not.
 	Unproven Sameness = iota
-	// Same means that what one cluster writes the other reads.
+	// Same means that each cluster can read what the other one writes.
 	Same
-	// Different means that what one cluster writes the other can't see.
+	// Different means that neither cluster can read what the other one writes.
 	Different
 )
 
-// storeKeys are, by provider, the keys of a location's config that say which
-// object store a bucket is in. With AWS and GCP alone a bucket's name is unique
-// in the world; with an endpoint of its own it is unique at that endpoint.
+// storeKeys are, by provider, the keys of a location's config that identify the object store
+// of a bucket. At AWS and GCP the name of a bucket is globally unique; with a custom endpoint
+// it is unique at that endpoint.
 var storeKeys = map[string][]string{
 	"aws":   {"s3Url"},
 	"gcp":   {},
 	"azure": {"storageAccount", "storageAccountURI"},
 }
 
-// CompareStorage says whether two locations of two clusters are the same
-// storage. The bucket and the prefix must be the same. The store that they are
-// in is compared by what the provider identifies it with; an endpoint that is
-// named relative to its cluster proves nothing, unless both clusters trust it by
-// the same certificate of a CA of its own.
+// CompareStorage reports whether two locations, each of another cluster, are the same storage.
+// Bucket and prefix must be equal, and the keys by which the provider identifies the object
+// store. An endpoint that may resolve to different places in the two clusters proves nothing,
+// unless both locations have the same caCert.
 func CompareStorage(a, b *velerov1.BackupStorageLocation) Sameness {
 	if a.Spec.ObjectStorage == nil || b.Spec.ObjectStorage == nil {
 		return Unproven
@@ -79,7 +76,7 @@ func CompareStorage(a, b *velerov1.BackupStorageLocation) Sameness {
 	return Same
 }
 
-// DescribeLocation names the storage behind a location for a person, such as
+// DescribeLocation returns the name and the storage of l for a message, such as
 // "default (aws, bucket velero, prefix team-a, http://s3.example.com)".
 func DescribeLocation(l *velerov1.BackupStorageLocation) string {
 	if l == nil {
@@ -118,9 +115,8 @@ func allKeys(configs ...map[string]string) []string {
 	return keys
 }
 
-// isClusterRelative says whether an endpoint's host may lead to another place in
-// each cluster: the name of a Service or one without a domain, an address of the
-// machine itself or of a private network.
+// isClusterRelative reports whether the host of endpoint may be another one in each cluster: the
+// name of a Service or a name without a domain, or a loopback, link-local or private address.
 func isClusterRelative(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" {

@@ -40,16 +40,16 @@ func TestCompareStorage(t *testing.T) {
 		{"region does not matter at AWS", location("aws", "b", "", map[string]string{"region": "x"}), location("aws", "b", "", map[string]string{"region": "y"}), Same},
 		{"prefix with and without slashes", location("aws", "b", "/p/", nil), location("aws", "b", "p", nil), Same},
 		{"a public address", location("aws", "b", "", endpoint("http://8.8.4.4:9000")), location("aws", "b", "", endpoint("http://8.8.4.4:9000")), Same},
-		{"an address of the machine itself", location("aws", "b", "", endpoint("http://127.0.0.1:9000")), location("aws", "b", "", endpoint("http://127.0.0.1:9000")), Unproven},
-		{"an address of a private network", location("aws", "b", "", endpoint("http://10.96.0.9:9000")), location("aws", "b", "", endpoint("http://10.96.0.9:9000")), Unproven},
+		{"a loopback address", location("aws", "b", "", endpoint("http://127.0.0.1:9000")), location("aws", "b", "", endpoint("http://127.0.0.1:9000")), Unproven},
+		{"a private address", location("aws", "b", "", endpoint("http://10.96.0.9:9000")), location("aws", "b", "", endpoint("http://10.96.0.9:9000")), Unproven},
 		{"the same with one CA", withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), Same},
 		{"the same with two CAs", withCA("x", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), withCA("y", location("aws", "b", "", endpoint("https://10.96.0.9:9000"))), Unproven},
 		{"another bucket", location("aws", "b", "", nil), location("aws", "c", "", nil), Different},
 		{"another prefix", location("aws", "b", "p", nil), location("aws", "b", "q", nil), Different},
-		{"another endpoint may lead to the same bucket", location("aws", "b", "", endpoint("https://a.example.com")), location("aws", "b", "", endpoint("https://b.example.com")), Unproven},
-		{"another provider may lead to the same bucket", location("aws", "b", "", nil), location("gcp", "b", "", nil), Unproven},
-		{"a Service is each cluster's own", location("aws", "b", "", endpoint("http://minio.velero.svc:9000")), location("aws", "b", "", endpoint("http://minio.velero.svc:9000")), Unproven},
-		{"so is a name without a domain", location("aws", "b", "", endpoint("http://minio:9000")), location("aws", "b", "", endpoint("http://minio:9000")), Unproven},
+		{"another endpoint may have the same bucket", location("aws", "b", "", endpoint("https://a.example.com")), location("aws", "b", "", endpoint("https://b.example.com")), Unproven},
+		{"another provider may have the same bucket", location("aws", "b", "", nil), location("gcp", "b", "", nil), Unproven},
+		{"a Service may differ in each cluster", location("aws", "b", "", endpoint("http://minio.velero.svc:9000")), location("aws", "b", "", endpoint("http://minio.velero.svc:9000")), Unproven},
+		{"a name without a domain may differ in each cluster", location("aws", "b", "", endpoint("http://minio:9000")), location("aws", "b", "", endpoint("http://minio:9000")), Unproven},
 		{"one storage account", location("azure", "b", "", map[string]string{"storageAccount": "a"}), location("azure", "b", "", map[string]string{"storageAccount": "a"}), Same},
 		{"two storage accounts", location("azure", "b", "", map[string]string{"storageAccount": "a"}), location("azure", "b", "", map[string]string{"storageAccount": "c"}), Unproven},
 		{"an unknown provider with one config", location("x", "b", "", map[string]string{"k": "v"}), location("x", "b", "", map[string]string{"k": "v"}), Same},
@@ -61,7 +61,7 @@ func TestCompareStorage(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			if got := CompareStorage(tt.b, tt.a); got != tt.want {
-				t.Errorf("the other way round: got %v, want %v", got, tt.want)
+				t.Errorf("with a and b swapped: got %v, want %v", got, tt.want)
 			}
 		})
 	}

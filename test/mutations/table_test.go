@@ -66,7 +66,7 @@ var mutations = []mutation{
 	},
 	{
 		"handing over before the source has all of it", "pkg/migration/readiness.go",
-		"case velero.IsFound(from.Backup) && !isSynced(from):",
+		"case velero.IsSynced(from.Backup) && !isSynced(from):",
 		"case false:",
 	},
 	{
