@@ -69,7 +69,7 @@ type Member interface {
 	permission.Member
 
 	// Ask is what the member has of a Migrate when it is asked now.
-	Ask(ctx context.Context, of migration.Objects) migration.Member
+	Read(ctx context.Context, of migration.Objects) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
 	// Diagnose is why Velero makes no progress with the object that Velero's label with

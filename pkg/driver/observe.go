@@ -148,7 +148,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 // askFor asks a member for what it has of m. What is recorded and not found by its
 // label is looked for by its name: somebody may have taken the label off.
 func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
-	seen := member.Ask(ctx, of)
+	seen := member.Read(ctx, of)
 	if seen.Err != nil || !migration.Misses(m, c, seen) {
 		return seen
 	}

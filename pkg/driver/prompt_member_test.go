@@ -158,7 +158,7 @@ func (w *promptWatch) Observe(of migration.Objects) (migration.Member, bool) {
 	return w.member.observe(of), true
 }
 
-func (m *promptMember) Ask(_ context.Context, of migration.Objects) migration.Member {
+func (m *promptMember) Read(_ context.Context, of migration.Objects) migration.Member {
 	if m.hold != nil {
 		<-m.hold
 	}

@@ -202,7 +202,7 @@ type callTo struct {
 
 func (c callTo) member() *simulatedMember { return c.d.s.members[c.c] }
 
-func (c callTo) Ask(_ context.Context, of migration.Objects) migration.Member {
+func (c callTo) Read(_ context.Context, of migration.Objects) migration.Member {
 	c.d.request()
 	m := c.member()
 	if m.fault != nil {

@@ -16,6 +16,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -145,11 +147,11 @@ func TestHostileMembers(t *testing.T) {
 		},
 		"events that are none": {
 			watch: events(func(int) string { return `{"type":"ADDED","object":[]}` }),
-			want:  "the watch of backups ends again and again: it breaks off, or what it sends can't be read",
+			want:  "the watch of backups ends again and again: the connection breaks, or its events can't be decoded",
 		},
 		"events of a type that is none": {
 			watch: events(func(int) string { return `{"type":"` + strings.Repeat("X", 1000) + `","object":{}}` }),
-			want:  "the watch of backups ends again and again: it breaks off, or what it sends can't be read",
+			want:  "the watch of backups ends again and again: the connection breaks, or its events can't be decoded",
 		},
 		"errors": {
 			watch: events(func(int) string {
@@ -245,13 +247,10 @@ func TestHostileMembers(t *testing.T) {
 				t.Errorf("the error has %d causes", len(status.ErrStatus.Details.Causes))
 			}
 			m := pool.Member("default", velero1)
-			if test.exceeded && !errors.As(m.Ask(t.Context(), objectsOf("u1")).Err, new(*limits.Error)) {
+			if test.exceeded && !errors.As(m.Read(t.Context(), objectsOf("u1")).Err, new(*limits.Error)) {
 				t.Error("it is not left alone")
 			}
-			if w := m.watching(); len(w.backups.all()) > maxKeptObjects {
-				t.Errorf("%d Backups are kept", len(w.backups.all()))
-			}
-			if !hasRoom(m.cached, 30<<20) {
+			if !hasRoom(m.kept, 30<<20) {
 				t.Error("more than 2 of 32 MiB are kept")
 			}
 			served.Put("backups", membertest.WithPhase(membertest.Object("b1", "u1"), "Completed"))
@@ -259,15 +258,15 @@ func TestHostileMembers(t *testing.T) {
 				return m.Err == nil && m.Backup != nil && m.Backup.Status.Phase == "Completed"
 			})
 
-			w := m.watching()
+			watched := m.watched()
 			s.stop()
 			second.stop()
 			pool.Close()
-			<-w.stopped
-			if !hasRoom(m.cached, 32<<20) {
+			watched.Stop()
+			if !hasRoom(m.kept, 32<<20) {
 				t.Error("not all is given back")
 			}
-			if !allIsFree(pool.cached, 32<<20) || !allIsFree(pool.reading, 48<<20) {
+			if !allIsFree(pool.kept, 32<<20) || !allIsFree(pool.reading, 48<<20) {
 				t.Error("not all that is for all members is given back")
 			}
 		})
@@ -340,14 +339,14 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 // TestLocationsAreBounded counts those of a member that has too many.
 func TestLocationsAreBounded(t *testing.T) {
 	server := membertest.NewAPIServer(t)
-	for i := range maxLocations + 1 {
+	for i := range 101 {
 		server.Put("backupstoragelocations", membertest.Object(fmt.Sprint("l", i), ""))
 	}
 	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
 	s := newSpectator(t, pool)
 	s.await("too many", "u1", failing("more than 100 backupstoragelocations are there"))
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
-	if seen := m.Ask(t.Context(), objectsOf("u1")); !failing("there are more than 100 backupstoragelocations")(seen) {
+	if seen := m.Read(t.Context(), objectsOf("u1")); !failing("there are more than 100 backupstoragelocations")(seen) {
 		t.Errorf("asked: %v", seen.Err)
 	}
 }
@@ -367,17 +366,17 @@ func TestAnswersAreBounded(t *testing.T) {
 		},
 		"a list of small objects": {
 			membertest.Answer(200, "application/json", membertest.BackupList("", strings.Repeat("{},", 50_000)+"{}")),
-			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			func(m *Member) error { return m.Read(t.Context(), objectsOf("u1")).Err },
 			"an answer takes more than 8 MiB of memory here",
 		},
 		"a list of our label": {
 			membertest.Answer(200, "application/json", membertest.BackupList("", strings.Repeat(membertest.Backup("b", membertest.Label("u1"), "")+",", 16)+membertest.Backup("b", membertest.Label("u1"), ""))),
-			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			func(m *Member) error { return m.Read(t.Context(), objectsOf("u1")).Err },
 			"there are more than 16",
 		},
 		"a page": {
 			membertest.Answer(200, "application/json", membertest.BackupList("more", "")),
-			func(m *Member) error { return m.Ask(t.Context(), objectsOf("u1")).Err },
+			func(m *Member) error { return m.Read(t.Context(), objectsOf("u1")).Err },
 			"there are more than 16",
 		},
 		"PodVolumeBackups": {
@@ -393,7 +392,14 @@ func TestAnswersAreBounded(t *testing.T) {
 				}
 				membertest.Answer(200, "application/json", `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+groups+`]}`)(w, r)
 			},
-			func(m *Member) error { _, err := m.resources(t.Context()); return err },
+			func(m *Member) error {
+				migrate := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{
+					Requester: &v1alpha1.Requester{Username: "jane"},
+					Policy:    &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"configmaps"}}},
+				}}
+				_, err := m.Review(t.Context(), migration.ReviewOf(migrate, migration.ClusterPlan{Source: true}))
+				return err
+			},
 			"it has more than 1000 versions of API groups",
 		},
 		"a header": {
@@ -408,14 +414,17 @@ func TestAnswersAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := membertest.NewAPIServer(t)
 			server.SetFault(test.answer)
-			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
+			pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
+			reading := pool.reading.Quota()
+			m := newMember(client.New("default", velero1, pool.kubeconfigs, pool.options, reading), pool.kept.Quota())
+			t.Cleanup(m.close)
 			if err := test.call(m); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.300v, want %q", err, test.want)
 			}
-			if _, _, blocked := m.circuit.blocked(); !blocked {
+			if !m.client.Blocked() {
 				t.Error("it is not left alone")
 			}
-			if !hasRoom(m.reading, 48<<20) {
+			if !hasRoom(reading, 48<<20) {
 				t.Error("not all is given back")
 			}
 		})
@@ -428,7 +437,7 @@ func TestLiveReadsKeepNothingLong(t *testing.T) {
 	backupsAre(server, membertest.Answer(200, "application/json", membertest.BackupList("", membertest.Backup("b1", membertest.Label("u1"),
 		`,"spec":{"storageLocation":"default","includedNamespaces":["`+strings.Repeat("x", 1<<20)+`"]}`))), nil)
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
-	seen := m.Ask(t.Context(), objectsOf("u1"))
+	seen := m.Read(t.Context(), objectsOf("u1"))
 	if seen.Err != nil || seen.Backup == nil || seen.Backup.Spec.StorageLocation != "default" || seen.Backup.Spec.IncludedNamespaces != nil {
 		t.Errorf("asked: %+v", seen)
 	}

@@ -29,7 +29,7 @@ var (
 )
 
 func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
-	o.AllowLocalAddresses = true // where test servers are
+	o.Addresses.AllowLocal = true // where test servers are
 	p := NewPool(h, o)
 	t.Cleanup(p.Close)
 	return p
@@ -91,11 +91,11 @@ func TestCalls(t *testing.T) {
 		t.Errorf("locations: %v, %v", locations, err)
 	}
 
-	seen := m.Ask(ctx, migration.Objects{UID: "u1", Backup: "b", Restore: "r"})
+	seen := m.Read(ctx, migration.Objects{UID: "u1", Backup: "b", Restore: "r"})
 	if seen.Err != nil || seen.Backup == nil || seen.Backup.Name != "b" || seen.Restore == nil || seen.Restore.Name != "r" || len(seen.Locations) != 1 {
 		t.Errorf("asked: %+v", seen)
 	}
-	if seen := m.Ask(ctx, migration.Objects{UID: "u2", Backup: "b", Restore: "r"}); seen.Err != nil || seen.Backup != nil || seen.Restore != nil {
+	if seen := m.Read(ctx, migration.Objects{UID: "u2", Backup: "b", Restore: "r"}); seen.Err != nil || seen.Backup != nil || seen.Restore != nil {
 		t.Errorf("asked for another: %+v", seen)
 	}
 }
@@ -341,35 +341,5 @@ func TestIdleMembersAreForgotten(t *testing.T) {
 	pool.Member("default", migration.Velero{Cluster: migration.Cluster{Kind: "Cluster", Name: "other"}, Namespace: "velero"})
 	if len(pool.members) != 1 {
 		t.Errorf("%d members are kept, want 1", len(pool.members))
-	}
-}
-
-// TestReadersLeaveCallsToTheDriver while they wait for a member that hangs.
-func TestReadersLeaveCallsToTheDriver(t *testing.T) {
-	m := newTestPool(t, membertest.NewHost(""), Options{MaxCalls: 4}).Member("default", velero1)
-	reader, cancel := context.WithCancel(ForReader(t.Context()))
-	for range 2 {
-		if _, err := m.takeSlot(reader); err != nil {
-			t.Fatal(err)
-		}
-	}
-	failed := make(chan error)
-	go func() {
-		_, err := m.takeSlot(reader)
-		failed <- err
-	}()
-	for range 2 {
-		free, err := m.takeSlot(t.Context())
-		if err != nil {
-			t.Fatalf("the driver: %v", err)
-		}
-		defer free()
-	}
-	cancel()
-	if err := <-failed; err == nil || !strings.Contains(err.Error(), "too many calls are under way") {
-		t.Errorf("a third reader: %v", err)
-	}
-	if len(m.slots) != 4 || len(m.readerSlots) != 2 {
-		t.Errorf("%d slots are taken, %d by readers", len(m.slots), len(m.readerSlots))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
@@ -27,7 +28,7 @@ func (brokenHost) Kubeconfig(context.Context, string, migration.Cluster) ([]byte
 func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
 	var panicked *recovery.PanicError
-	if seen := m.Ask(t.Context(), objectsOf("u1")); !errors.As(seen.Err, &panicked) {
+	if seen := m.Read(t.Context(), objectsOf("u1")); !errors.As(seen.Err, &panicked) {
 		t.Errorf("Ask: %v, want a PanicError", seen.Err)
 	}
 }
@@ -35,10 +36,10 @@ func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
-	_, err := do(t.Context(), m, "get something", func(context.Context, *connection) (any, error) { panic("a bug over an answer") })
+	_, err := client.Do(t.Context(), m.client, "get something", func(context.Context, *client.Connection) (any, error) { panic("a bug over an answer") })
 	var panicked *recovery.PanicError
 	if !errors.As(err, &panicked) {
-		t.Errorf("do: %v, want a PanicError", err)
+		t.Errorf("Do: %v, want a PanicError", err)
 	}
 }
 

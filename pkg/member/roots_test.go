@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/results"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -39,14 +40,14 @@ func TestWithoutSystemRoots(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	x509.SetFallbackRoots(roots)
 
-	o := Options{AllowLocalAddresses: true}.withDefaults()
-	if err := o.addresses().fetch(t.Context(), server.URL, nil, func(io.Reader) error { return nil }); err != nil {
+	o := Options{Addresses: Addresses{AllowLocal: true}}.WithDefaults()
+	if err := results.Fetch(t.Context(), o.Addresses, server.URL, nil, func(io.Reader) error { return nil }); err != nil {
 		t.Errorf("reading from the storage: %v", err)
 	}
 	kubeconfig := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],` +
 		`"clusters":[{"name":"c","cluster":{"server":"` + server.URL + `"}}],"users":[{"name":"u","user":{"token":"t"}}]}`
 	pool := newTestPool(t, membertest.NewHost(kubeconfig), o)
-	if seen := pool.Member("default", velero1).Ask(t.Context(), migration.Objects{UID: "u1"}); seen.Err != nil {
+	if seen := pool.Member("default", velero1).Read(t.Context(), migration.Objects{UID: "u1"}); seen.Err != nil {
 		t.Errorf("asking the member: %v", seen.Err)
 	}
 }

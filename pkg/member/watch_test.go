@@ -17,8 +17,8 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -135,24 +135,6 @@ func TestWatch(t *testing.T) {
 	s.await("storage", "u1", func(m migration.Member) bool { return m.Locations[0].Status.Phase == "Unavailable" })
 }
 
-func TestWatchIgnoresThatVeleroLooked(t *testing.T) {
-	location := func(looked string) *velerov1.BackupStorageLocation {
-		at, _ := time.Parse(time.RFC3339, looked)
-		return &velerov1.BackupStorageLocation{
-			ObjectMeta: metav1.ObjectMeta{Name: "default", ResourceVersion: looked},
-			Status:     velerov1.BackupStorageLocationStatus{Phase: "Available", LastValidationTime: &metav1.Time{Time: at}},
-		}
-	}
-	if locationDiffers(location("2026-01-01T00:00:00Z"), location("2026-01-01T00:01:00Z")) {
-		t.Error("that Velero looked is a change")
-	}
-	unavailable := location("2026-01-01T00:01:00Z")
-	unavailable.Status.Phase = "Unavailable"
-	if !locationDiffers(location("2026-01-01T00:00:00Z"), unavailable) {
-		t.Error("unavailability is no change")
-	}
-}
-
 func TestWatchIsSharedAndClosedWithTheLast(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient())
@@ -207,31 +189,6 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
 }
 
-// TestAMigrateThatComesWhileItsMemberIsGone is one whose objects can't be filled in, and
-// need not be once the member has been listed anew.
-func TestAMigrateThatComesWhileItsMemberIsGone(t *testing.T) {
-	server := membertest.NewAPIServer(t)
-	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), Options{RetryMin: time.Second, RetryMax: time.Second})
-	s := newSpectator(t, pool)
-	s.await("nothing", "u1", reachable)
-	server.AwaitWatches(3)
-	server.Stop()
-	s.await("that it is gone", "u1", failing("connection refused"))
-
-	s.watches["u3"] = pool.Watch("default", velero1, "u3", func(uid types.UID) { s.changes <- uid })
-	w := pool.Member("default", velero1).watching()
-	filling := func(context.Context) (bool, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.faults["backups, filling in"] != nil || w.faults["restores, filling in"] != nil, nil
-	}
-	if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 20*time.Second, true, filling); err != nil {
-		t.Fatalf("it is not noted that it can't be filled in: %v", err)
-	}
-	server.StartAgain()
-	s.await("that it is back", "u3", reachable)
-}
-
 // TestTwoVelerosOfAMember have their objects told apart.
 func TestTwoVelerosOfAMember(t *testing.T) {
 	server := membertest.NewAPIServer(t)
@@ -242,7 +199,7 @@ func TestTwoVelerosOfAMember(t *testing.T) {
 		velero := migration.Velero{Cluster: member1, Namespace: namespace}
 		s := newSpectatorOf(t, pool, velero)
 		s.await("what there is in "+namespace, "u1", func(m migration.Member) bool { return m.Backup != nil && m.Backup.Status.Phase == want })
-		if asked := pool.Member("default", velero).Ask(t.Context(), objectsOf("u1")); asked.Backup == nil || asked.Backup.Status.Phase != want {
+		if asked := pool.Member("default", velero).Read(t.Context(), objectsOf("u1")); asked.Backup == nil || asked.Backup.Status.Phase != want {
 			t.Errorf("asked in %s: %+v", namespace, asked)
 		}
 		created, err := pool.Member("default", velero).CreateRestore(t.Context(), &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r"}})
@@ -259,10 +216,10 @@ func TestNoNameOfANamespace(t *testing.T) {
 	for namespace, want := range map[string]string{
 		"":    `annotation backup.kurator.dev/velero-namespace of AttachedCluster default/member1 is ""; set it to the namespace of the cluster's Velero: a lowercase RFC 1123 label`,
 		"a/b": `default/member1 is "a/b"; set it`,
-		long:  `is "` + long[:63] + `…"; set it`,
+		long:  `is "` + long[:60] + `..."; set it`,
 	} {
-		seen := pool.Member("default", migration.Velero{Cluster: member1, Namespace: namespace}).Ask(t.Context(), objectsOf("u1"))
-		if !errors.Is(seen.Err, ErrVeleroNamespace) || !strings.Contains(seen.Err.Error(), want) {
+		seen := pool.Member("default", migration.Velero{Cluster: member1, Namespace: namespace}).Read(t.Context(), objectsOf("u1"))
+		if !errors.Is(seen.Err, client.ErrVeleroNamespace) || !strings.Contains(seen.Err.Error(), want) {
 			t.Errorf("%q: %v, want %q", namespace, seen.Err, want)
 		}
 	}

@@ -6,6 +6,7 @@ package velero
 import (
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -53,4 +54,10 @@ func BelongsTo(labels map[string]string, uid types.UID) bool {
 func uidSuffix(uid types.UID) string {
 	s := strings.ReplaceAll(string(uid), "-", "")
 	return s[:min(suffixLength, len(s))]
+}
+
+// MigrateUID returns the UID of the Migrate that an object of Velero was created for, by its
+// label; empty if it has none.
+func MigrateUID(object metav1.Object) types.UID {
+	return types.UID(object.GetLabels()[MigrateUIDLabel])
 }

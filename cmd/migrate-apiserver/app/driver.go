@@ -70,10 +70,12 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 		}
 		services := fleet.NewServices(kube)
 		pool := member.NewPool(inventory, member.Options{
-			AddressRanges:       ranges,
-			HostServices:        services.Ranges,
-			AllowInsecureTLS:    o.Members.AllowInsecureTLS,
-			AllowLocalAddresses: o.Members.AllowLocalAddresses,
+			AllowInsecureTLS: o.Members.AllowInsecureTLS,
+			Addresses: member.Addresses{
+				AllowLocal:   o.Members.AllowLocalAddresses,
+				Ranges:       ranges,
+				HostServices: services.Ranges,
+			},
 		})
 		inventory.OnClusterChange(pool.Invalidate)
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})

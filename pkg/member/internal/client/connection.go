@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package client
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/kubeconfig"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -32,76 +33,80 @@ type (
 	downloadRequestClient = gentype.Client[*velerov1.DownloadRequest]
 )
 
-// connection is a way into a member's Velero by one kubeconfig.
-type connection struct {
+// Connection has the typed clients of one Velero, by the content of one kubeconfig.
+type Connection struct {
 	// ctx ends when the connection is closed.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// content identifies the kubeconfig.
-	content [sha256.Size]byte
-	// namespace is Velero's.
-	namespace string
+	content   [sha256.Size]byte
 	transport *http.Transport
 
-	backups          *backupClient
-	restores         *restoreClient
-	locations        *locationClient
-	podVolumeBackups *podVolumeBackupClient
-	statusRequests   *statusRequestClient
-	downloadRequests *downloadRequestClient
-	// rest is for the lists of other kinds, which a diagnosis asks for.
-	rest *rest.RESTClient
+	// Namespace is that of the Velero.
+	Namespace string
+
+	Backups          *backupClient
+	Restores         *restoreClient
+	Locations        *locationClient
+	PodVolumeBackups *podVolumeBackupClient
+	StatusRequests   *statusRequestClient
+	DownloadRequests *downloadRequestClient
+	// REST makes the calls about other kinds.
+	REST *rest.RESTClient
 }
 
-// connect makes a connection; nothing is sent before the first call.
-func connect(text []byte, namespace string, o Options) (*connection, error) {
+// connect returns a Connection. It makes no calls.
+func connect(text []byte, namespace string, o Options) (*Connection, error) {
 	config, err := kubeconfig.ClientConfig(text, kubeconfig.Options{AllowInsecureTLS: o.AllowInsecureTLS})
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(config, o)
+	roundTripper, err := transport.New(config, o.Addresses, o.PingInterval)
 	if err != nil {
 		return nil, err
 	}
-	client, err := newRESTClient(config, transport, o)
+	client, err := newRESTClient(config, roundTripper, o)
 	if err != nil {
 		return nil, err
 	}
 
-	c := &connection{content: sha256.Sum256(text), namespace: namespace, transport: transport}
+	c := &Connection{content: sha256.Sum256(text), transport: roundTripper, Namespace: namespace}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	codec := runtime.NewParameterCodec(veleroScheme())
-	c.backups = gentype.NewClientWithList("backups", client, codec, namespace,
+	c.Backups = gentype.NewClientWithList("backups", client, codec, namespace,
 		func() *velerov1.Backup { return &velerov1.Backup{} },
 		func() *velerov1.BackupList { return &velerov1.BackupList{} })
-	c.restores = gentype.NewClientWithList("restores", client, codec, namespace,
+	c.Restores = gentype.NewClientWithList("restores", client, codec, namespace,
 		func() *velerov1.Restore { return &velerov1.Restore{} },
 		func() *velerov1.RestoreList { return &velerov1.RestoreList{} })
-	c.locations = gentype.NewClientWithList("backupstoragelocations", client, codec, namespace,
+	c.Locations = gentype.NewClientWithList("backupstoragelocations", client, codec, namespace,
 		func() *velerov1.BackupStorageLocation { return &velerov1.BackupStorageLocation{} },
 		func() *velerov1.BackupStorageLocationList { return &velerov1.BackupStorageLocationList{} })
-	c.podVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, namespace,
+	c.PodVolumeBackups = gentype.NewClientWithList("podvolumebackups", client, codec, namespace,
 		func() *velerov1.PodVolumeBackup { return &velerov1.PodVolumeBackup{} },
 		func() *velerov1.PodVolumeBackupList { return &velerov1.PodVolumeBackupList{} })
-	c.statusRequests = gentype.NewClient("serverstatusrequests", client, codec, namespace,
+	c.StatusRequests = gentype.NewClient("serverstatusrequests", client, codec, namespace,
 		func() *velerov1.ServerStatusRequest { return &velerov1.ServerStatusRequest{} })
-	c.downloadRequests = gentype.NewClient("downloadrequests", client, codec, namespace,
+	c.DownloadRequests = gentype.NewClient("downloadrequests", client, codec, namespace,
 		func() *velerov1.DownloadRequest { return &velerov1.DownloadRequest{} })
-	c.rest = client
+	c.REST = client
 	return c, nil
 }
 
-// isBy says whether the connection is the one by a kubeconfig.
-func (c *connection) isBy(kubeconfig []byte) bool { return c.content == sha256.Sum256(kubeconfig) }
+// isBy reports whether the Connection was made by a kubeconfig.
+func (c *Connection) isBy(kubeconfig []byte) bool { return c.content == sha256.Sum256(kubeconfig) }
 
-// close ends the watches of the connection. A call that is under way may end; its
-// socket is closed when it has been idle.
-func (c *connection) close() {
+// Context returns a context that ends when the Connection is closed, which ends its watches.
+func (c *Connection) Context() context.Context { return c.ctx }
+
+// close ends the watches. A call in progress may finish, and its socket is closed once it has
+// been idle.
+func (c *Connection) close() {
 	c.cancel()
 	c.transport.CloseIdleConnections()
 }
 
-func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*rest.RESTClient, error) {
+func newRESTClient(config *rest.Config, roundTripper http.RoundTripper, o Options) (*rest.RESTClient, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = userAgent
 	config.APIPath = "/apis"
@@ -110,20 +115,19 @@ func newRESTClient(config *rest.Config, transport *http.Transport, o Options) (*
 	config.QPS = -1 // calls are bounded by Options.MaxCalls
 	config.WarningHandler = rest.NoWarnings{}
 
-	authenticated, err := rest.HTTPWrappersForConfig(config, &bounded{next: transport, timeout: o.CallTimeout})
+	authenticated, err := rest.HTTPWrappersForConfig(config, transport.Bound(roundTripper, o.CallTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", migration.ErrKubeconfigRefused, err)
 	}
 	client := &http.Client{
 		Transport: authenticated,
-		// The credentials are for this server only.
+		// A redirect could send the credentials to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return rest.RESTClientForConfigAndClient(config, client)
 }
 
-// onlyJSON reads and writes nothing but JSON: a small answer in YAML could unfold to
-// anything.
+// onlyJSON reads and writes JSON only: a small answer in YAML could expand to any size.
 type onlyJSON struct{ runtime.NegotiatedSerializer }
 
 func (s onlyJSON) SupportedMediaTypes() []runtime.SerializerInfo {
@@ -134,7 +138,7 @@ func (s onlyJSON) SupportedMediaTypes() []runtime.SerializerInfo {
 
 func veleroScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
-	// It only fails where two types claim one name, which Velero's do not.
+	// AddToScheme fails only if two types have the same name, which Velero's don't.
 	_ = velerov1.AddToScheme(scheme)
 	return scheme
 }

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package review
 
 import (
 	"context"
@@ -18,38 +18,39 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 const (
-	// maxGroupVersions is how many versions of API groups a discovery asks for one by
-	// one, where the member does not answer with all of them.
+	// maxGroupVersions is the largest number of API group versions that are discovered one by
+	// one, if the member does not serve aggregated discovery.
 	maxGroupVersions = 1000
-	// maxQuestions is how many things a review asks about.
+	// maxQuestions is the largest number of SubjectAccessReviews of a review.
 	maxQuestions = 50_000
 )
 
-// Review asks the member, by SubjectAccessReviews, whether the requester may do what a
-// review needs, and returns what they may not do; empty if they may do all of it. For who
-// may do it on every resource of the cluster that is the only question; else the question
-// is asked for each resource that the review selects.
-func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
+// Check checks, by SubjectAccessReviews, whether the requester may do in the member what a
+// review needs, and returns what they may not do; empty if they may do all of it. It first
+// checks for permission on every resource of the cluster, and without that on each resource
+// that the review selects.
+func Check(ctx context.Context, c *client.Client, r migration.Review) (refusal string, err error) {
 	everything := questions(r.Verbs, velero.AllResources(), []string{metav1.NamespaceAll})
 	if r.WritesStatus() {
 		everything = append(everything, statusQuestions(velero.AllResources(), []string{metav1.NamespaceAll})...)
 	}
-	refused, err := m.firstRefused(ctx, r.Requester, everything)
+	refused, err := firstRefused(ctx, c, r.Requester, everything)
 	if err != nil || refused == nil {
 		return "", err
 	}
-	asked, less, err := m.questionsOf(ctx, r)
+	asked, less, err := questionsOf(ctx, c, r)
 	if err != nil {
 		return "", err
 	}
 	if less {
-		if refused, err = m.firstRefused(ctx, r.Requester, asked); err != nil || refused == nil {
+		if refused, err = firstRefused(ctx, c, r.Requester, asked); err != nil || refused == nil {
 			return "", err
 		}
 	}
@@ -57,15 +58,15 @@ func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string
 	if refused.resource.Is(velero.AllResources()) {
 		reason = "which is needed where the filter does not list, by name in includedResources, resources that the cluster has"
 	}
-	return fmt.Sprintf("user %q may not %s in %s, %s", r.Requester.Username, refused, m.key.velero.Cluster.Name, reason), nil
+	return fmt.Sprintf("user %q may not %s in %s, %s", r.Requester.Username, refused, c.ClusterName(), reason), nil
 }
 
-// questionsOf returns the questions that a review asks; false if it is about every
-// resource of the cluster.
-func (m *Member) questionsOf(ctx context.Context, r migration.Review) (asked []question, less bool, err error) {
+// questionsOf returns the questions of a review; less is false if it needs every resource of
+// the cluster.
+func questionsOf(ctx context.Context, c *client.Client, r migration.Review) (asked []question, less bool, err error) {
 	var resources []velero.Resource
 	if r.NeedsDiscovery() {
-		if resources, err = m.resources(ctx); err != nil {
+		if resources, err = resourcesOf(ctx, c); err != nil {
 			return nil, false, err
 		}
 	}
@@ -79,11 +80,11 @@ func (m *Member) questionsOf(ctx context.Context, r migration.Review) (asked []q
 	}
 	if n := len(selected) * len(namespaces) * len(r.Verbs); n > maxQuestions {
 		return nil, false, fmt.Errorf("whether user %q may do all of it in %s would take %d questions, of which there may be %d; have the filter name fewer resources or namespaces",
-			r.Requester.Username, m.key.velero.Cluster.Name, n, maxQuestions)
+			r.Requester.Username, c.ClusterName(), n, maxQuestions)
 	}
 	for _, resource := range selected {
 		if resource.String() == velero.Namespaces && len(r.Namespaces) > 0 {
-			asked = append(asked, m.questionsOfNamespaces(ctx, r, resource)...)
+			asked = append(asked, questionsOfNamespaces(ctx, c, r, resource)...)
 			continue
 		}
 		asked = append(asked, questions(r.Verbs, resource, namespaces)...)
@@ -94,7 +95,7 @@ func (m *Member) questionsOf(ctx context.Context, r migration.Review) (asked []q
 	return asked, true, nil
 }
 
-// question is whether somebody may do something: to one object, if it has a name.
+// question is one SubjectAccessReview: about a single object if it has a name.
 type question struct {
 	verb            string
 	resource        velero.Resource
@@ -136,8 +137,8 @@ func questions(verbs []string, resource velero.Resource, namespaces []string) []
 	return all
 }
 
-// statusQuestions are whether the status of objects may be written, which Velero does by
-// an update of the subresource.
+// statusQuestions returns the questions whether the status of objects may be written, which
+// Velero does by updating the subresource.
 func statusQuestions(resource velero.Resource, namespaces []string) []question {
 	all := questions([]string{"update"}, resource, namespaces)
 	for i := range all {
@@ -146,13 +147,12 @@ func statusQuestions(resource velero.Resource, namespaces []string) []question {
 	return all
 }
 
-// questionsOfNamespaces are about the namespaces that are named: whether each may be
-// read in the source, and whether they may be created in a target that lacks one. Who
-// reads a namespace does so in that namespace, by Kubernetes' rules: a Role there may
-// grant it.
-func (m *Member) questionsOfNamespaces(ctx context.Context, r migration.Review, resource velero.Resource) []question {
+// questionsOfNamespaces returns the questions about namespace objects: in the source, whether
+// each may be read; in a target that lacks one, whether they may be created. A namespace is
+// read within itself, so a Role there can grant that.
+func questionsOfNamespaces(ctx context.Context, c *client.Client, r migration.Review, resource velero.Resource) []question {
 	if r.Target {
-		if m.hasNamespaces(ctx, r.Namespaces) {
+		if hasNamespaces(ctx, c, r.Namespaces) {
 			return nil
 		}
 		return []question{{verb: "create", resource: resource}}
@@ -164,11 +164,11 @@ func (m *Member) questionsOfNamespaces(ctx context.Context, r migration.Review, 
 	return all
 }
 
-// hasNamespaces says whether all of some namespaces are known to be there to stay.
-func (m *Member) hasNamespaces(ctx context.Context, names []string) bool {
+// hasNamespaces reports whether all namespaces exist and are not being deleted.
+func hasNamespaces(ctx context.Context, c *client.Client, names []string) bool {
 	for _, name := range names {
-		body, err := do(ctx, m, "get namespace "+name, func(ctx context.Context, c *connection) ([]byte, error) {
-			return c.rest.Get().AbsPath("/api/v1/namespaces/" + name).Do(ctx).Raw()
+		body, err := client.Do(ctx, c, "get namespace "+name, func(ctx context.Context, conn *client.Connection) ([]byte, error) {
+			return conn.REST.Get().AbsPath("/api/v1/namespaces/" + name).Do(ctx).Raw()
 		})
 		var namespace metav1.PartialObjectMetadata
 		if err != nil || json.Unmarshal(body, &namespace) != nil || namespace.Name != name || namespace.DeletionTimestamp != nil {
@@ -178,16 +178,16 @@ func (m *Member) hasNamespaces(ctx context.Context, names []string) bool {
 	return true
 }
 
-// firstRefused asks all questions and returns the first that is refused, in the order of
-// their words; nil if none is.
-func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked []question) (*question, error) {
+// firstRefused asks all questions and returns the first that is refused, sorted by their text;
+// nil if none is.
+func firstRefused(ctx context.Context, c *client.Client, who v1alpha1.Requester, asked []question) (*question, error) {
 	var mutex sync.Mutex
 	var refused []question
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(m.options.MaxCalls/2, 1)) // others have something to ask, too
+	group.SetLimit(max(c.Options().MaxCalls/2, 1)) // leave slots for other calls
 	for _, q := range asked {
 		group.Go(func() error {
-			allowed, err := m.allowed(ctx, who, q)
+			allowed, err := allowed(ctx, c, who, q)
 			if err == nil && !allowed {
 				mutex.Lock()
 				defer mutex.Unlock()
@@ -203,7 +203,7 @@ func (m *Member) firstRefused(ctx context.Context, who v1alpha1.Requester, asked
 	return &first, nil
 }
 
-func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question) (bool, error) {
+func allowed(ctx context.Context, c *client.Client, who v1alpha1.Requester, q question) (bool, error) {
 	review := &authorizationv1.SubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: authorizationv1.SchemeGroupVersion.String(), Kind: "SubjectAccessReview"},
 		Spec: authorizationv1.SubjectAccessReviewSpec{
@@ -221,10 +221,10 @@ func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question
 	if err != nil {
 		return false, err
 	}
-	answer, err := do(ctx, m, "create subjectaccessreview", func(ctx context.Context, c *connection) ([]byte, error) {
-		result := c.rest.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").
+	answer, err := client.Do(ctx, c, "create subjectaccessreview", func(ctx context.Context, conn *client.Connection) ([]byte, error) {
+		result := conn.REST.Post().AbsPath("/apis/authorization.k8s.io/v1/subjectaccessreviews").
 			SetHeader("Content-Type", "application/json").Body(body).Do(ctx)
-		if err := result.Error(); err != nil { // Raw's error does not say why
+		if err := result.Error(); err != nil { // Raw's error lacks the reason
 			return nil, err
 		}
 		return result.Raw()
@@ -232,17 +232,17 @@ func (m *Member) allowed(ctx context.Context, who v1alpha1.Requester, q question
 	if err != nil {
 		return false, err
 	}
-	// Into another one: what was sent shares the requester with the Migrate.
+	// Decode into another object: the one sent shares the requester with the Migrate.
 	var answered authorizationv1.SubjectAccessReview
 	err = json.Unmarshal(answer, &answered)
 	return answered.Status.Allowed, err
 }
 
-// resources are those of the member that Velero takes, by its discovery.
-func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
-	ctx = m.allowing(ctx, "the list of its resources", limits.MaxList)
-	lists, err := do(ctx, m, "list the resources", func(ctx context.Context, c *connection) ([]*metav1.APIResourceList, error) {
-		return discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(c.rest)})
+// resourcesOf discovers the resources of the member that Velero backs up.
+func resourcesOf(ctx context.Context, c *client.Client) ([]velero.Resource, error) {
+	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
+	lists, err := client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) ([]*metav1.APIResourceList, error) {
+		return discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
 	})
 	if err != nil {
 		return nil, err
@@ -265,8 +265,8 @@ func (m *Member) resources(ctx context.Context) ([]velero.Resource, error) {
 	return found, nil
 }
 
-// boundedDiscovery is discovery that doesn't ask for any number of versions of API groups
-// at once, as it does where they don't come with their resources.
+// boundedDiscovery bounds the number of API group versions that discovery requests at once if
+// the member does not serve aggregated discovery.
 type boundedDiscovery struct{ *discovery.DiscoveryClient }
 
 var _ discovery.AggregatedDiscoveryInterfaceWithContext = boundedDiscovery{}

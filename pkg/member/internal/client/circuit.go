@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package client
 
 import (
 	"context"
@@ -15,14 +15,14 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 )
 
-// UnreachableError says that a member is not asked now, because it did not
-// answer before.
+// UnreachableError reports that no call is made to a member now, because it did not answer
+// the last one.
 type UnreachableError struct {
 	// Err is why it did not answer.
 	Err error
-	// Since is when it first did not.
+	// Since is when it first did not answer.
 	Since time.Time
-	// NextTry is when it is asked again.
+	// NextTry is when the next call is made.
 	NextTry time.Time
 }
 
@@ -34,53 +34,53 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns why the member did not answer.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// accessRetry is the longest that is waited for what is missing on the host.
+// accessRetry is the longest time until the host is asked again for a kubeconfig.
 const accessRetry = 10 * time.Second
 
-// errAbandoned is the outcome of an attempt that says nothing about the member.
-var errAbandoned = errors.New("abandoned")
+// ErrAbandoned is the outcome of an attempt that says nothing about the member.
+var ErrAbandoned = errors.New("abandoned")
 
-// circuit lets attempts through to a member that answers. After a failure it
-// lets none through for a while, then one at a time.
+// circuit is a circuit breaker. It admits all attempts while the member answers. After a
+// failure it admits none for a while, then one at a time.
 type circuit struct {
-	retry backoff
+	retry Backoff
 
 	mu       sync.Mutex
-	err      error // why the member did not answer last; nil if it did
+	err      error // why the member did not answer; nil while it answers
 	since    time.Time
 	next     time.Time
 	failures int
-	// strikes are how often a limit was exceeded, last at struck.
+	// strikes is how often a limit was exceeded in a row, last at struck.
 	strikes int
 	struck  time.Time
 	probing bool
-	changed chan struct{} // closed and replaced when any of it changes
+	changed chan struct{} // closed and replaced with each change of the state
 }
 
-func newCircuit(retry backoff) *circuit {
+func newCircuit(retry Backoff) *circuit {
 	return &circuit{retry: retry, changed: make(chan struct{})}
 }
 
-// admit lets an attempt through, whose outcome must then be given to done: nil
-// if the member answered, errAbandoned if that isn't known, else why it did not.
-// Otherwise the error is an UnreachableError.
+// admit admits an attempt, or returns an UnreachableError. The caller of an admitted attempt
+// calls done with its outcome: nil if the member answered, ErrAbandoned if that is unknown,
+// else the reason why it did not.
 func (c *circuit) admit() (done func(error), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		return func(err error) { c.settle(err, false) }, nil
+		return func(err error) { c.record(err, false) }, nil
 	}
 	if c.probing || time.Now().Before(c.next) {
 		return nil, &UnreachableError{Err: c.err, Since: c.since, NextTry: c.next}
 	}
 	c.probing = true
-	return func(err error) { c.settle(err, true) }, nil
+	return func(err error) { c.record(err, true) }, nil
 }
 
-// settle notes the outcome of an attempt. Attempts that were let through
-// together and fail together count as one. That others of them succeed says nothing
-// about a limit that one of them found exceeded.
-func (c *circuit) settle(err error, probe bool) {
+// record records the outcome of an attempt. Attempts that were admitted together and fail
+// together count as one failure; if one of them exceeds a limit, the success of the others
+// does not close the circuit.
+func (c *circuit) record(err error, probe bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if probe {
@@ -93,7 +93,7 @@ func (c *circuit) settle(err error, probe bool) {
 		c.err, c.failures = nil, 0
 	case err == nil:
 		return
-	case errors.Is(err, errAbandoned):
+	case errors.Is(err, ErrAbandoned):
 		if !probe {
 			return
 		}
@@ -109,36 +109,33 @@ func (c *circuit) open(err error) {
 		c.since = now
 	}
 	c.err = err
-	delay := c.retry.delay(c.failures)
+	delay := c.retry.Delay(c.failures)
 	if exceeded := (*limits.Error)(nil); errors.As(err, &exceeded) {
 		metrics.LimitsExceeded.WithLabelValues(string(exceeded.Kind)).Inc()
 		delay = c.strike(now)
 	}
 	if errors.As(err, new(*accessError)) {
-		// Somebody is about to mend it, and the host can bear being asked.
+		// An administrator is likely to fix it soon, and the host can take the load.
 		delay = min(delay, accessRetry)
 	}
 	c.next = now.Add(delay)
 	c.failures++
 }
 
-// strike is for how long a member is left alone that exceeded a limit. It answers
-// between two times, so that says nothing: the pause grows until it has kept to the
-// limits for ten times the longest.
+// strike returns how long to refuse calls after the member exceeded a limit. The delay grows
+// although the member answers between two strikes; it starts over once no limit was exceeded
+// for ten times the longest delay.
 func (c *circuit) strike(now time.Time) time.Duration {
-	if now.Sub(c.struck) > 10*c.retry.longest {
+	if now.Sub(c.struck) > 10*c.retry.Longest {
 		c.strikes = 0
 	}
 	c.struck = now
 	c.strikes++
-	return c.retry.delay(c.strikes - 1)
+	return c.retry.Delay(c.strikes - 1)
 }
 
-// exceeded notes that a member exceeded a limit outside of an attempt.
-func (c *circuit) exceeded(err *limits.Error) { c.settle(err, false) }
-
-// accessible notes that there is a way into the member. If there was none before,
-// nothing speaks against asking it.
+// accessible closes the circuit if it was opened by an accessError, which is over: whether
+// the member answers is unknown.
 func (c *circuit) accessible() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,7 +146,7 @@ func (c *circuit) accessible() {
 	c.broadcast()
 }
 
-// retryNow lets the next attempt through whatever happened before.
+// retryNow admits the next attempt at once.
 func (c *circuit) retryNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +154,7 @@ func (c *circuit) retryNow() {
 	c.broadcast()
 }
 
-// wait returns when an attempt may be let through, or ctx ends.
+// wait returns when an attempt may be admitted, or when ctx ends.
 func (c *circuit) wait(ctx context.Context) {
 	for {
 		changed, delay, blocked := c.blocked()
@@ -177,8 +174,8 @@ func (c *circuit) wait(ctx context.Context) {
 	}
 }
 
-// blocked says whether an attempt would be let through; if not, for how long
-// yet, or with no delay: until changed.
+// blocked reports whether an attempt would be refused now; if so, for how much longer, or
+// until changed is closed if delay is not positive.
 func (c *circuit) blocked() (changed <-chan struct{}, delay time.Duration, blocked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,7 +183,7 @@ func (c *circuit) blocked() (changed <-chan struct{}, delay time.Duration, block
 	return c.changed, delay, c.err != nil && (c.probing || delay > 0)
 }
 
-// onChange returns a channel that is closed when the circuit changes.
+// onChange returns a channel that is closed with the next change of the state.
 func (c *circuit) onChange() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,15 +195,17 @@ func (c *circuit) broadcast() {
 	c.changed = make(chan struct{})
 }
 
-// backoff doubles from shortest to longest, and spreads: up to a quarter less.
-type backoff struct {
-	shortest, longest time.Duration
+// Backoff is a delay that doubles from Shortest to Longest with each failure, less up to a
+// quarter at random.
+type Backoff struct {
+	Shortest, Longest time.Duration
 }
 
-func (b backoff) delay(failures int) time.Duration {
-	d := b.shortest << min(failures, 30)
-	if d > b.longest || d <= 0 {
-		d = b.longest
+// Delay returns the delay after a number of failures before the last one.
+func (b Backoff) Delay(failures int) time.Duration {
+	d := b.Shortest << min(failures, 30)
+	if d > b.Longest || d <= 0 {
+		d = b.Longest
 	}
 	return d - rand.N(d/4+1)
 }

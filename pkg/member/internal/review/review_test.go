@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package review
 
 import (
 	"encoding/json"
@@ -11,11 +11,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -72,6 +75,18 @@ func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	review.Status.Allowed = v.refuses == nil || !v.refuses(what)
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(review)
+}
+
+// clientOf returns a Client of the Velero of a modelled member.
+func clientOf(server *membertest.APIServer, o client.Options) *client.Client {
+	o.Addresses.AllowLocal = true // where test servers are
+	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
+	return client.New("default", velero, membertest.NewHost(server.Kubeconfig()), o.WithDefaults(), limits.NewReading().Quota())
+}
+
+// quick fails fast and does not retry.
+func quick() client.Options {
+	return client.Options{CallTimeout: 5 * time.Second, RetryMin: time.Hour, RetryMax: time.Hour}
 }
 
 // reviewOf is the review in the source or in the target of a Migrate by jane.
@@ -216,8 +231,8 @@ func TestReview(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server, v := membertest.NewAPIServer(t), &reviewer{refuses: tt.refuses}
 			server.SetFault(v.ServeHTTP)
-			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
-			refusal, err := m.Review(t.Context(), reviewOf(tt.filter, !tt.target))
+			m := clientOf(server, quick())
+			refusal, err := Check(t.Context(), m, reviewOf(tt.filter, !tt.target))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,8 +262,8 @@ func TestReviewOfOneCallAtATime(t *testing.T) {
 	server.SetFault(v.ServeHTTP)
 	o := quick()
 	o.MaxCalls = 1
-	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
-	if refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
+	m := clientOf(server, o)
+	if refusal, err := Check(t.Context(), m, reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
 	}
 }
@@ -274,8 +289,8 @@ func TestReviewThatCantBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := membertest.NewAPIServer(t)
 			server.SetFault(test.fault)
-			m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
-			refusal, err := m.Review(t.Context(), reviewOf(v1alpha1.ResourceFilter{IncludedResources: []string{"cm"}}, true))
+			m := clientOf(server, quick())
+			refusal, err := Check(t.Context(), m, reviewOf(v1alpha1.ResourceFilter{IncludedResources: []string{"cm"}}, true))
 			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
 			}
@@ -291,9 +306,9 @@ func TestReviewTakesNothingButTheAnswer(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
 	})
-	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
+	m := clientOf(server, quick())
 	review := reviewOf(v1alpha1.ResourceFilter{}, true)
-	if refusal, err := m.Review(t.Context(), review); err != nil || refusal != "" {
+	if refusal, err := Check(t.Context(), m, review); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
 	}
 	want := v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
@@ -322,8 +337,8 @@ func TestReviewOfStatus(t *testing.T) {
 		v := &reviewer{refuses: refusesStatus}
 		server := membertest.NewAPIServer(t)
 		server.SetFault(v.ServeHTTP)
-		member := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
-		got, err := member.Review(t.Context(), migration.ReviewOf(m, migration.ClusterPlan{Source: source}))
+		member := clientOf(server, quick())
+		got, err := Check(t.Context(), member, migration.ReviewOf(m, migration.ClusterPlan{Source: source}))
 		if got != want || err != nil {
 			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)
 		}

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package cache
 
 import (
 	"errors"
@@ -13,11 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 )
 
-// stream is a watch of a member, for a reflector. Of what the member sends it passes on
-// what was asked for; an error ends it, without its text.
+// stream is a watch of a member, for a reflector. It passes on the objects that were requested,
+// and ends with an error without its text.
 type stream[T object, L list] struct {
 	lw        *listWatch[T, L]
 	from      watch.Interface
@@ -41,7 +42,7 @@ func newStream[T object, L list](lw *listWatch[T, L], from watch.Interface, a *l
 
 func (s *stream[T, L]) ResultChan() <-chan watch.Event { return s.result }
 
-// Stop returns when the stream has ended.
+// Stop ends the stream and waits for it.
 func (s *stream[T, L]) Stop() {
 	s.stopOnce.Do(func() { close(s.stop) })
 	s.from.Stop()
@@ -53,15 +54,15 @@ func (s *stream[T, L]) run() {
 	defer close(s.result)
 	defer s.from.Stop()
 	err := s.forward()
-	s.ended(err)
+	s.record(err)
 }
 
-// forward passes events on until the watch ends, and returns its error if it was one.
+// forward passes events on until the watch ends, and returns its error.
 func (s *stream[T, L]) forward() error {
 	healthy := time.NewTimer(healthyWatch)
 	defer healthy.Stop()
 	if !s.lw.suspect {
-		s.lw.watcher.works(s.lw.store.resource)
+		s.lw.cache.works(s.lw.store.resource)
 	}
 	for {
 		select {
@@ -69,7 +70,7 @@ func (s *stream[T, L]) forward() error {
 			return nil
 		case <-healthy.C:
 			s.lw.short, s.lw.suspect = 0, false
-			s.lw.watcher.works(s.lw.store.resource)
+			s.lw.cache.works(s.lw.store.resource)
 		case event, ok := <-s.from.ResultChan():
 			if !ok {
 				return s.allowance.Err()
@@ -89,11 +90,11 @@ func (s *stream[T, L]) forward() error {
 	}
 }
 
-// check says whether an event is to be passed on, and why the watch ends, if it does.
+// check reports whether to pass an event on, and returns an error if the watch ends.
 func (s *stream[T, L]) check(event *watch.Event) (pass bool, err error) {
 	if event.Type == watch.Error {
 		err = s.explain(apierrors.FromObject(event.Object))
-		// The reflector has to know of an error whether to go on from where it was.
+		// By the error the reflector decides whether to continue from its resource version.
 		event.Object = &metav1.Status{Status: metav1.StatusFailure, Code: codeOf(err), Reason: apierrors.ReasonForError(err)}
 		return !errors.As(err, new(*limits.Error)), err
 	}
@@ -101,26 +102,26 @@ func (s *stream[T, L]) check(event *watch.Event) (pass bool, err error) {
 	switch {
 	case isObject && event.Type == watch.Bookmark && len(item.GetResourceVersion()) <= maxVersion:
 		return true, nil
-	case !isObject, !s.lw.isAskedFor(item):
-		return false, s.lw.notAskedFor(&s.foreign)
+	case !isObject, !s.lw.isRequested(item):
+		return false, s.lw.countForeign(&s.foreign)
 	}
 	return true, nil
 }
 
-// explain is what is said of an error by which a watch ended.
+// explain returns the error that ended a watch, as it is reported.
 func (s *stream[T, L]) explain(err error) error {
 	if failed := s.allowance.Err(); failed != nil {
 		return failed
 	}
 	var status *apierrors.StatusError
 	if !errors.As(err, &status) || apierrors.HasStatusCause(err, metav1.CauseType("ClientWatchDecoding")) {
-		// What can't be decoded may be the member's own words, or a connection that broke.
+		// It may be text of the member that can't be decoded, or a connection that broke.
 		return errBrokenWatch
 	}
-	return explainStatus(status)
+	return client.ExplainStatus(status)
 }
 
-var errBrokenWatch = errors.New("it breaks off, or what it sends can't be read")
+var errBrokenWatch = errors.New("the connection breaks, or its events can't be decoded")
 
 func codeOf(err error) int32 {
 	var status apierrors.APIStatus
@@ -130,8 +131,8 @@ func codeOf(err error) int32 {
 	return 0
 }
 
-// ended notes the end of the watch, and a fault if one after the other ends by an error.
-func (s *stream[T, L]) ended(err error) {
+// record records the end of the watch, and a fault if several in a row end with an error.
+func (s *stream[T, L]) record(err error) {
 	lw := s.lw
 	if lw.short++; time.Since(lw.started) >= healthyWatch {
 		lw.short = 0
@@ -142,6 +143,6 @@ func (s *stream[T, L]) ended(err error) {
 		lw.abort(exceeded)
 	case err != nil && lw.short > 1 && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err):
 		lw.suspect = true
-		lw.watcher.note(lw.store.resource, fmt.Errorf("the watch of %s ends again and again: %w", lw.store.resource, err))
+		lw.cache.note(lw.store.resource, fmt.Errorf("the watch of %s ends again and again: %w", lw.store.resource, err))
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package member
+package client
 
 import (
 	"context"
@@ -15,7 +15,7 @@ var errDown = errors.New("connection refused")
 
 func TestCircuitBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(backoff{time.Second, time.Minute})
+		c := newCircuit(Backoff{time.Second, time.Minute})
 		began := time.Now()
 		for _, longest := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			done, err := c.admit()
@@ -52,7 +52,7 @@ func TestCircuitBacksOff(t *testing.T) {
 
 func TestCircuitProbesOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(backoff{time.Second, time.Minute})
+		c := newCircuit(Backoff{time.Second, time.Minute})
 		done, _ := c.admit()
 		done(errDown)
 		time.Sleep(time.Second)
@@ -69,7 +69,7 @@ func TestCircuitProbesOneAtATime(t *testing.T) {
 			close(waited)
 		}()
 		synctest.Wait()
-		probe(errAbandoned)
+		probe(ErrAbandoned)
 		<-waited
 		probe, err = c.admit()
 		if err != nil {
@@ -84,7 +84,7 @@ func TestCircuitProbesOneAtATime(t *testing.T) {
 
 func TestCircuitCountsFailuresTogetherOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(backoff{time.Second, time.Minute})
+		c := newCircuit(Backoff{time.Second, time.Minute})
 		var calls []func(error)
 		for range 5 {
 			done, _ := c.admit()
@@ -101,7 +101,7 @@ func TestCircuitCountsFailuresTogetherOnce(t *testing.T) {
 
 func TestCircuitRetryNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(backoff{time.Minute, time.Minute})
+		c := newCircuit(Backoff{time.Minute, time.Minute})
 		done, _ := c.admit()
 		done(errDown)
 		waited := make(chan struct{})
@@ -120,7 +120,7 @@ func TestCircuitRetryNow(t *testing.T) {
 
 func TestCircuitAsksTheHostMoreOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCircuit(backoff{time.Minute, time.Minute})
+		c := newCircuit(Backoff{time.Minute, time.Minute})
 		done, _ := c.admit()
 		done(&accessError{errors.New("kubeconfig Secret not found")})
 		time.Sleep(10 * time.Second)

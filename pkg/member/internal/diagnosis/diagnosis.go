@@ -1,0 +1,249 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	veleroshared "github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	velerov2alpha1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v2alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// maxListed is the largest number of objects in a list of a diagnosis.
+const maxListed = 500
+
+// Diagnoser determines why one Velero makes no progress. What it cannot determine, for
+// example for lack of permission, is left empty. It is safe for concurrent use.
+type Diagnoser struct {
+	client     *client.Client
+	server     shared[migration.ServerState]
+	namespaces shared[[]string]
+}
+
+// New returns a Diagnoser. It makes no calls.
+func New(c *client.Client) *Diagnoser { return &Diagnoser{client: c} }
+
+// Diagnose determines whether Velero's server processes the request, which namespaces are
+// being deleted, and how much volume data has been moved for the Backup or Restore that
+// Velero's label with the given key names. Answers that don't depend on the object are shared
+// between concurrent calls.
+func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis {
+	var found migration.Diagnosis
+	var wg sync.WaitGroup
+	ttl := d.client.Options().AnswerTimeout
+	wg.Go(func() {
+		found.Server = d.server.get(ttl, func() migration.ServerState { return serverState(ctx, d.client, request) })
+	})
+	wg.Go(func() {
+		found.Terminating = d.namespaces.get(ttl, func() []string { return terminating(ctx, d.client) })
+	})
+	if label == velerov1.RestoreNameLabel {
+		wg.Go(func() { found.Running = runningRestore(ctx, d.client, name) })
+	}
+	wg.Go(func() { found.Volumes = volumeProgress(ctx, d.client, label, name) })
+	wg.Wait()
+	return found
+}
+
+// shared caches an answer for all concurrent calls.
+type shared[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+}
+
+// get returns the answer while it is younger than ttl, otherwise a new one by read.
+func (s *shared[T]) get(ttl time.Duration, read func() T) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.at) >= ttl {
+		s.value = read()
+		s.at = time.Now()
+	}
+	return s.value
+}
+
+// serverState creates the request and waits for Velero to process it. Velero removes a
+// processed request after a minute; one that is not processed stays, and is used again.
+func serverState(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) migration.ServerState {
+	if err := requestStatus(ctx, c, request); err != nil {
+		return ""
+	}
+	began, seen := time.Now(), time.Time{}
+	err := c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
+		found, err := statusRequest(ctx, c, request.Name)
+		if err == nil {
+			seen = time.Now()
+		}
+		return err == nil && isAnswered(found), err
+	})
+	switch {
+	case err == nil:
+		return migration.ServerAnswers
+	case wait.Interrupted(err) && ctx.Err() == nil && seen.Sub(began) > c.Options().AnswerTimeout/2:
+		return migration.ServerSilent
+	}
+	// The member did not answer, which says nothing about its Velero.
+	return ""
+}
+
+// requestStatus ensures that there is a request which Velero has not processed yet.
+func requestStatus(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) error {
+	create := func() error {
+		_, err := client.Do(ctx, c, "create serverstatusrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.ServerStatusRequest, error) {
+			return conn.StatusRequests.Create(ctx, client.InNamespace(request, conn.Namespace), metav1.CreateOptions{})
+		})
+		return err
+	}
+	err := create()
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	before, err := statusRequest(ctx, c, request.Name)
+	if err != nil || !isAnswered(before) || velero.MigrateUID(before) != velero.MigrateUID(request) {
+		return err
+	}
+	_, err = client.Do(ctx, c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
+		return nil, conn.StatusRequests.Delete(ctx, before.Name, *metav1.NewPreconditionDeleteOptions(string(before.UID)))
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return create()
+}
+
+func statusRequest(ctx context.Context, c *client.Client, name string) (*velerov1.ServerStatusRequest, error) {
+	return client.Do(ctx, c, "get serverstatusrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.ServerStatusRequest, error) {
+		return conn.StatusRequests.Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+func isAnswered(request *velerov1.ServerStatusRequest) bool {
+	return request.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed
+}
+
+// runningRestore returns the name of a Restore, other than the named one, that Velero is
+// processing; empty if there is none.
+func runningRestore(ctx context.Context, c *client.Client, but string) string {
+	var list struct {
+		Items []struct {
+			metav1.ObjectMeta `json:"metadata"`
+			Status            velerov1.RestoreStatus `json:"status"`
+		} `json:"items"`
+	}
+	if err := listInto(ctx, c, "restores", &list, metav1.ListOptions{}, veleroPath(velerov1.SchemeGroupVersion.WithResource("restores"))); err != nil {
+		return ""
+	}
+	for i := range list.Items {
+		if r := &list.Items[i]; r.Name != but && len(r.Name) <= validation.DNS1123SubdomainMaxLength && r.Status.Phase == velerov1.RestorePhaseInProgress {
+			return r.Name
+		}
+	}
+	return ""
+}
+
+// veleroPath returns the path of a list of Velero's objects in Velero's namespace.
+func veleroPath(r schema.GroupVersionResource) func(namespace string) string {
+	return func(namespace string) string {
+		return fmt.Sprintf("/apis/%s/%s/namespaces/%s/%s", r.Group, r.Version, namespace, r.Resource)
+	}
+}
+
+// terminating returns the names of the namespaces that are being deleted, sorted.
+func terminating(ctx context.Context, c *client.Client) []string {
+	var list struct {
+		Items []metav1.PartialObjectMetadata `json:"items"`
+	}
+	err := listInto(ctx, c, "namespaces", &list, metav1.ListOptions{FieldSelector: "status.phase=" + string(corev1.NamespaceTerminating)},
+		func(string) string { return "/api/v1/namespaces" })
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for i := range list.Items {
+		if name := list.Items[i].Name; len(name) <= validation.DNS1123LabelMaxLength {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// volumeResources are the resources with the progress of volume data, by the key of the label
+// that names the Backup or Restore.
+var volumeResources = map[string][]schema.GroupVersionResource{
+	velerov1.BackupNameLabel: {
+		velerov1.SchemeGroupVersion.WithResource("podvolumebackups"), velerov2alpha1.SchemeGroupVersion.WithResource("datauploads"),
+	},
+	velerov1.RestoreNameLabel: {
+		velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"),
+	},
+}
+
+// volumeProgress returns the sum of the volume data of the Backup or Restore that a label
+// names; nil if it has none.
+func volumeProgress(ctx context.Context, c *client.Client, label, name string) *v1alpha1.VolumeProgress {
+	var sum v1alpha1.VolumeProgress
+	found := false
+	for _, r := range volumeResources[label] {
+		var list struct {
+			Items []struct {
+				Status struct {
+					Progress veleroshared.DataMoveOperationProgress `json:"progress"`
+				} `json:"status"`
+			} `json:"items"`
+		}
+		of := metav1.ListOptions{LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
+		switch err := listInto(ctx, c, r.Resource, &list, of, veleroPath(r)); {
+		case apierrors.IsNotFound(err), errors.Is(err, client.ErrVeleroNotInstalled):
+			continue
+		case err != nil || len(list.Items) >= maxListed:
+			// A sum over some of them would be wrong.
+			return nil
+		}
+		for _, item := range list.Items {
+			found = true
+			sum.BytesDone += item.Status.Progress.BytesDone
+			sum.TotalBytes += item.Status.Progress.TotalBytes
+		}
+	}
+	if !found {
+		return nil
+	}
+	return &sum
+}
+
+// listInto decodes a list of at most maxListed objects, from a path that may depend on Velero's
+// namespace.
+func listInto(ctx context.Context, c *client.Client, resource string, into any, opts metav1.ListOptions, path func(namespace string) string) error {
+	opts.Limit = maxListed
+	ctx = c.Allow(ctx, "a list of "+resource, limits.MaxPage)
+	answer, err := client.Do(ctx, c, "list "+resource, func(ctx context.Context, conn *client.Connection) ([]byte, error) {
+		return conn.REST.Get().AbsPath(path(conn.Namespace)).VersionedParams(&opts, metav1.ParameterCodec).Do(ctx).Raw()
+	})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
+}
