@@ -15,6 +15,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
@@ -266,7 +267,11 @@ func TestHostileMembers(t *testing.T) {
 			if !hasRoom(m.kept, 32<<20) {
 				t.Error("not all is given back")
 			}
-			if !allIsFree(pool.kept, 32<<20) || !allIsFree(pool.reading, 48<<20) {
+			// A reflector does not wait for the end of its list.
+			given := func(context.Context) (bool, error) {
+				return allIsFree(pool.kept, 32<<20) && allIsFree(pool.reading, 48<<20), nil
+			}
+			if err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 10*time.Second, true, given); err != nil {
 				t.Error("not all that is for all members is given back")
 			}
 		})
@@ -287,9 +292,11 @@ func hasRoom(q *limits.Quota, n int64) bool {
 func allIsFree(total *limits.Total, most int64) bool {
 	for left := int64(128 << 20); left > 0; {
 		n := min(left, most-1<<20)
-		if total.Quota().Take(n+1<<20) != nil {
+		quota := total.Quota()
+		if quota.Take(n+1<<20) != nil {
 			return false
 		}
+		defer quota.Give(n + 1<<20)
 		left -= n
 	}
 	return true

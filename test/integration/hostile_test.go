@@ -43,7 +43,7 @@ func corpus(namespace string) []hostile {
 	const group = "/apis/backup.kurator.dev/v1alpha1"
 	all := group + "/namespaces/" + namespace + "/migrates"
 	a := all + "/a"
-	bomb := "apiVersion: backup.kurator.dev/v1alpha1\nkind: Migrate\nmetadata: {name: bomb}\nx: &x " + strings.Repeat("x", 1<<20) + "\ny: [" + strings.Repeat("*x,", 1<<18) + "]\n"
+	bomb := "apiVersion: backup.kurator.dev/v1alpha1\nkind: Migrate\nmetadata: {name: bomb}\nx: &x " + strings.Repeat("x", 1<<19) + "\ny: [" + strings.Repeat("*x,", 1<<17) + "]\n"
 	laughs := "a: &a [x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c < 'j'; c++ {
 		laughs += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 9))
