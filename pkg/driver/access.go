@@ -15,7 +15,7 @@ import (
 // permissions can have changed.
 func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan) migration.Plan {
 	access := map[migration.Cluster]migration.Access{}
-	for _, c := range plan.Unbegun() {
+	for _, c := range plan.NotStarted() {
 		if known := l.knownAccess(ctx, t, m, c); known != nil {
 			access[c.Cluster] = *known
 		}
@@ -27,7 +27,7 @@ func (l *loop) authorize(ctx context.Context, t *track, m *v1alpha1.Migrate, pla
 // checks in the background and returns nil.
 func (l *loop) knownAccess(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Access {
 	last, at := t.accesses.last(c.Cluster)
-	if last != nil && last.Granted && l.Clock.Since(at) < grantedInterval {
+	if last != nil && last.Allowed && l.Clock.Since(at) < grantedInterval {
 		return last
 	}
 	member := l.member(m, c)
@@ -36,7 +36,7 @@ func (l *loop) knownAccess(ctx context.Context, t *track, m *v1alpha1.Migrate, c
 		return &found
 	})
 	// A grant holds while it is checked again, or the watch would be closed for it.
-	if known == nil && last != nil && last.Granted && l.Clock.Since(at) < grantedInterval+grantedPatience {
+	if known == nil && last != nil && last.Allowed && l.Clock.Since(at) < grantedInterval+grantedPatience {
 		return last
 	}
 	return known
@@ -46,9 +46,9 @@ func (l *loop) knownAccess(ctx context.Context, t *track, m *v1alpha1.Migrate, c
 // now. If that was checked too long ago it is checked again, and the next turn reports it.
 func (l *loop) isStillGranted(ctx context.Context, t *track, m *v1alpha1.Migrate, c migration.ClusterPlan, member Member) bool {
 	if last, at := t.accesses.last(c.Cluster); last != nil && l.Clock.Since(at) < writeInterval {
-		return last.Granted
+		return last.Allowed
 	}
 	found := l.Permission.Check(ctx, m, c, member)
 	t.accesses.note(c.Cluster, &found, l.Clock.Now())
-	return found.Granted
+	return found.Allowed
 }

@@ -98,10 +98,10 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 // startRestore makes the finished Backup known in the target, with what belongs
 // to it, then makes the Restore. Each step may have been done before.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) error {
-	if action.Refused != nil {
-		return withdraw(ctx, target, action.Refused)
+	if action.RejectedRestore != nil {
+		return withdraw(ctx, target, action.RejectedRestore)
 	}
-	backup := action.There
+	backup := action.TargetBackup
 	if backup == nil || velero.IsHandedOver(backup) {
 		var err error
 		if backup, err = l.handOver(ctx, m, action, source, target); err != nil {
@@ -141,7 +141,7 @@ func (e notNoticedError) Error() string {
 // annotation tells how many there have to be, so a handoff that was broken off is
 // completed, without the source if only the end was missing.
 func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) (*velerov1.Backup, error) {
-	backup := action.There
+	backup := action.TargetBackup
 	if backup != nil {
 		there, err := target.PodVolumeBackups(ctx, backup.Name)
 		if err != nil || velero.IsHandoffComplete(backup, there) {
@@ -159,12 +159,12 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	if backup == nil {
 		// PodVolumeBackups are collected with their Backup, so only while it is there are
 		// those all that were found.
-		if now, err := source.Backup(ctx, action.From.Name); err != nil {
+		if now, err := source.Backup(ctx, action.SourceBackup.Name); err != nil {
 			return nil, err
-		} else if now.UID != action.From.UID || now.DeletionTimestamp != nil {
+		} else if now.UID != action.SourceBackup.UID || now.DeletionTimestamp != nil {
 			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
 		}
-		backup, err = ensure(ctx, m.UID, velero.NewHandedOverBackup(m, action.Restore.Spec.BackupName, action.From, action.Location, len(volumes)), target.CreateBackup, target.Backup)
+		backup, err = ensure(ctx, m.UID, velero.NewHandedOverBackup(m, action.Restore.Spec.BackupName, action.SourceBackup, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
 			return nil, err
 		}

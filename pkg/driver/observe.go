@@ -61,11 +61,11 @@ type confirmation struct {
 // again while the two differ. Until there is an answer to what is recorded now nothing
 // is said of the member.
 func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
-	if !migration.Misses(m, v.Cluster, seen) {
+	if !migration.IsObjectMissing(m, v.Cluster, seen) {
 		t.confirmations.forget(v.Cluster)
 		return seen, true
 	}
-	recorded := cmp.Or(migration.Recorded(m, v.Cluster))
+	recorded := cmp.Or(migration.RecordedNames(m, v.Cluster))
 	said := inquire(l, t, &t.confirmations, v.Cluster, askInterval, func(before *confirmation) *confirmation {
 		answer := askFor(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster, of)
 		if answer.Err != nil {
@@ -99,7 +99,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 			return nil
 		}
 		label := velerov1.BackupNameLabel
-		object, restore := migration.Recorded(m, v.Cluster)
+		object, restore := migration.RecordedNames(m, v.Cluster)
 		if object == "" {
 			label, object = velerov1.RestoreNameLabel, restore
 		}
@@ -149,11 +149,11 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 // label is looked for by its name: somebody may have taken the label off.
 func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
 	seen := member.Read(ctx, of)
-	if seen.Err != nil || !migration.Misses(m, c, seen) {
+	if seen.Err != nil || !migration.IsObjectMissing(m, c, seen) {
 		return seen
 	}
 	var err error
-	switch backup, restore := migration.Recorded(m, c); {
+	switch backup, restore := migration.RecordedNames(m, c); {
 	case backup != "" && seen.Backup == nil:
 		seen.Backup, err = member.Backup(ctx, backup)
 	case restore != "" && seen.Restore == nil:
@@ -204,7 +204,7 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 // ask observes m by asking the host and then, all at once, the members.
 func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
 	plan := migration.Resolve(m, d.Host.Ask(ctx, m.Namespace, &m.Spec))
-	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.Unbegun()))
+	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.NotStarted()))
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	var mutex sync.Mutex
 	var group errgroup.Group

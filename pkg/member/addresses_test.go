@@ -27,7 +27,7 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 			pool := NewPool(membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), listening, name+":"+port)), quick())
 			t.Cleanup(pool.Close)
 			seen := pool.Member("default", velero1).Read(t.Context(), objectsOf("u1"))
-			if !errors.Is(seen.Err, migration.ErrAddressRefused) {
+			if !errors.Is(seen.Err, migration.ErrAddressNotAllowed) {
 				t.Fatalf("got %v, want a refusal", seen.Err)
 			}
 			if strings.Contains(seen.Err.Error(), port) {
@@ -80,7 +80,7 @@ func TestBehindAProxy(t *testing.T) {
 			if got := asked.Load(); got != want {
 				t.Errorf("the proxy was asked %q, want %q", got, want)
 			}
-			if refused := errors.Is(seen.Err, migration.ErrAddressRefused); refused != (want == "") {
+			if refused := errors.Is(seen.Err, migration.ErrAddressNotAllowed); refused != (want == "") {
 				t.Errorf("got %v", seen.Err)
 			}
 		})

@@ -404,7 +404,7 @@ func TestAnswersAreBounded(t *testing.T) {
 					Requester: &v1alpha1.Requester{Username: "jane"},
 					Policy:    &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"configmaps"}}},
 				}}
-				_, err := m.Review(t.Context(), migration.ReviewOf(migrate, migration.ClusterPlan{Source: true}))
+				_, err := m.Review(t.Context(), migration.NewReview(migrate, migration.ClusterPlan{Source: true}))
 				return err
 			},
 			"it has more than 1000 versions of API groups",

@@ -19,7 +19,7 @@ func BenchmarkStatus(b *testing.B) {
 			for i := range targets {
 				clusters = append(clusters, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
 			}
-			s := newScene(nil, clusters...)
+			s := newFixture(nil, clusters...)
 			for _, c := range clusters {
 				s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
 				s.host.Clusters[c] = ClusterState{Ready: true}

@@ -13,30 +13,30 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// What comes from a member is bounded, so that no member can make a status too
-// large to be stored.
+// Limits of what a status holds of a member's data: no member can make a status too large to
+// be stored. Lengths are in bytes of JSON.
 const (
-	// maxMessageLength is for a part or a condition, in bytes of JSON.
+	// maxMessageLength is the limit for the message of a cluster or a condition.
 	maxMessageLength = 4096
-	// maxReasonLength is for one reason of Velero's, in bytes of JSON.
+	// maxReasonLength is the limit for Velero's failure reason and each validation error.
 	maxReasonLength = 2048
 	// maxValidationErrors is how many of Velero's validation errors are kept.
 	maxValidationErrors = 32
-	// maxWordLength is for what is one word, such as a phase, in bytes of JSON.
-	maxWordLength = 253
-	// maxTextOfParts is for the messages of all parts, and again for what Velero says
-	// in all of them, in bytes of JSON.
-	maxTextOfParts = 192 << 10
+	// maxTokenLength is the limit for a name or a phase.
+	maxTokenLength = 253
+	// maxTotalLength is the limit for the messages of all clusters together, and again for
+	// Velero's failure reasons and validation errors together.
+	maxTotalLength = 192 << 10
 )
 
-// Shorten returns text that may be somebody else's as it can be shown and stored: in one
-// line, without what a terminal or a reader could take for something else, and of at most
-// n bytes of JSON, which is what it is stored as. A cut is marked.
+// Shorten returns untrusted text in a form that is safe to show and to store: on one line,
+// without control, format and invisible characters, and of at most n bytes of JSON. If it cuts
+// the text, it appends "...".
 func Shorten(s string, n int) string {
-	// However long it is, no more of it is looked at than may be shown, and some that may
-	// have to be left out.
-	const looked = 2
-	start := prefix(s, looked*n)
+	// The time doesn't depend on the length of s: only a prefix is read, which is longer than n
+	// because clean may drop some of it.
+	const factor = 2
+	start := prefix(s, factor*n)
 	short := clean(start)
 	if len(start) == len(s) && jsonSize(short) <= n {
 		return short
@@ -63,9 +63,9 @@ func prefix(s string, n int) string {
 	return s[:n]
 }
 
-// clean replaces what would move a terminal's cursor or change its colours, what turns
-// the direction of the text around, and what can't be seen. Joiners are left: some
-// scripts can't be written without.
+// clean replaces or drops control characters, which could move a terminal's cursor or change its
+// colours, and characters that change the direction of text or are invisible. It keeps
+// joiners, which some scripts need.
 func clean(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return s
@@ -86,7 +86,7 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
-// jsonSize is how many bytes clean text takes in JSON, without its quotes.
+// jsonSize returns the size of clean text in JSON, in bytes, without quotes.
 func jsonSize(s string) int {
 	n := 0
 	for _, r := range s {
@@ -95,8 +95,8 @@ func jsonSize(s string) int {
 	return n
 }
 
-// jsonSizeOf is how encoding/json writes a rune of clean text: it escapes what HTML has a
-// meaning for.
+// jsonSizeOf returns the size of a rune of clean text as encoding/json writes it: it escapes
+// HTML's special characters.
 func jsonSizeOf(r rune) int {
 	switch r {
 	case '"', '\\':
@@ -109,8 +109,8 @@ func jsonSizeOf(r rune) int {
 
 func boundedBackup(status velerov1.BackupStatus) *velerov1.BackupStatus {
 	s := status.DeepCopy()
-	s.Phase = velerov1.BackupPhase(Shorten(string(s.Phase), maxWordLength))
-	s.FormatVersion = Shorten(s.FormatVersion, maxWordLength)
+	s.Phase = velerov1.BackupPhase(Shorten(string(s.Phase), maxTokenLength))
+	s.FormatVersion = Shorten(s.FormatVersion, maxTokenLength)
 	s.FailureReason = Shorten(s.FailureReason, maxReasonLength)
 	s.ValidationErrors = boundedErrors(s.ValidationErrors)
 	return s
@@ -118,7 +118,7 @@ func boundedBackup(status velerov1.BackupStatus) *velerov1.BackupStatus {
 
 func boundedRestore(status velerov1.RestoreStatus) *velerov1.RestoreStatus {
 	s := status.DeepCopy()
-	s.Phase = velerov1.RestorePhase(Shorten(string(s.Phase), maxWordLength))
+	s.Phase = velerov1.RestorePhase(Shorten(string(s.Phase), maxTokenLength))
 	s.FailureReason = Shorten(s.FailureReason, maxReasonLength)
 	s.ValidationErrors = boundedErrors(s.ValidationErrors)
 	return s
@@ -134,26 +134,26 @@ func boundedErrors(errs []string) []string {
 	return errs
 }
 
-// boundParts cuts what is told of each part where there are so many that all of it
-// would be too much.
-func boundParts(status *v1alpha1.MigrateStatus) {
-	room := maxTextOfParts / (1 + len(status.TargetClusterStatus))
-	for _, part := range partsOf(status) {
-		part.Message = Shorten(part.Message, room)
+// boundMessages cuts the texts of each cluster so that those of all clusters together stay
+// within maxTotalLength.
+func boundMessages(status *v1alpha1.MigrateStatus) {
+	room := maxTotalLength / (1 + len(status.TargetClusterStatus))
+	for _, cs := range clusterStatuses(status) {
+		cs.Message = Shorten(cs.Message, room)
 	}
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster
-		boundWords(&s.FailureReason, &s.ValidationErrors, room)
+		boundVeleroErrors(&s.FailureReason, &s.ValidationErrors, room)
 	}
 	for _, target := range status.TargetClusterStatus {
 		if s := target.RestoreStatusInCluster; s != nil {
-			boundWords(&s.FailureReason, &s.ValidationErrors, room)
+			boundVeleroErrors(&s.FailureReason, &s.ValidationErrors, room)
 		}
 	}
 }
 
-// boundWords keeps as many of Velero's errors as there is room for beside its reason.
-func boundWords(reason *string, errs *[]string, room int) {
+// boundVeleroErrors cuts reason to room bytes and keeps as many of errs as fit beside it.
+func boundVeleroErrors(reason *string, errs *[]string, room int) {
 	*reason = Shorten(*reason, room)
 	room -= jsonSize(*reason)
 	for i, err := range *errs {

@@ -56,8 +56,8 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 	for _, phase := range []string{
 		"", "New", "Queued", "InProgress", "WaitingForPluginOperations", "Finalizing", "Completed", "PartiallyFailed", "Failed", "FailedValidation", "Deleting", hostile,
 	} {
-		for name, change := range map[string]func(*scene){
-			"the Backup": func(s *scene) {
+		for name, change := range map[string]func(*fixture){
+			"the Backup": func(s *fixture) {
 				s.record()
 				s.next()
 				s.record()
@@ -67,7 +67,7 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 					m.Results = &Results{Errors: []string{hostile, hostile}}
 				})
 			},
-			"the Restore": func(s *scene) {
+			"the Restore": func(s *fixture) {
 				s.restoring()
 				s.with(m2, func(m *Member) {
 					fill(reflect.ValueOf(&m.Restore.Status).Elem())
@@ -75,10 +75,10 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 					m.Results = &Results{Err: errors.New(hostile)}
 				})
 			},
-			"another object": func(s *scene) {
+			"another object": func(s *fixture) {
 				s.with(m1, func(m *Member) { m.Unexpected = []string{"Backup " + hostile} })
 			},
-			"the locations": func(s *scene) {
+			"the locations": func(s *fixture) {
 				s.with(m1, func(m *Member) {
 					for i := range m.Locations {
 						fill(reflect.ValueOf(&m.Locations[i].Spec).Elem())
@@ -86,15 +86,15 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 					}
 				})
 			},
-			"errors": func(s *scene) {
+			"errors": func(s *fixture) {
 				s.with(m1, func(m *Member) { m.Err = errors.New(hostile) })
 				s.with(m2, func(m *Member) { m.WriteErr = errors.New(hostile) })
 			},
-			"the host": func(s *scene) {
-				s.access[m1] = Access{Refusal: hostile}
+			"the host": func(s *fixture) {
+				s.access[m1] = Access{Denial: hostile}
 			},
 		} {
-			s := newScene(t, m2)
+			s := newFixture(t, m2)
 			change(s)
 			before := s.m.Status
 			status := s.record()

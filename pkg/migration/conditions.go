@@ -14,12 +14,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// DefaultProgressDeadline is how long a part may go without progress where the
-// spec does not say.
+// DefaultProgressDeadline is how long a cluster may make no progress if the spec sets no
+// deadline.
 const DefaultProgressDeadline = 600 * time.Second
 
-// NextDeadline is when m's status changes by time alone: when a part that makes
-// no progress is next said to be stalled. Not ok if no clock runs.
+// NextDeadline returns when the status of m changes next without an observation: the next
+// progress deadline after now. It returns false if there is none.
 func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) {
 	if IsTerminal(m.Status.Phase) {
 		return time.Time{}, false
@@ -33,8 +33,8 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 	return next, ok
 }
 
-// InitialConditions returns the conditions of a Migrate that is created at a time, before
-// anything was looked at for it: without any, kstatus would take it for one that is done.
+// InitialConditions returns the conditions of a new Migrate. Without conditions kstatus would
+// report it as done.
 func InitialConditions(generation int64, created metav1.Time) []metav1.Condition {
 	const pending = string(v1alpha1.MigratePhasePending)
 	const accepted = "The Migrate is accepted; no cluster is checked yet."
@@ -51,7 +51,7 @@ func InitialConditions(generation int64, created metav1.Time) []metav1.Condition
 	return conditions
 }
 
-// notStalled is said while nothing is stalled.
+// notStalled is the message of the condition Stalled while it is False.
 const notStalled = "No cluster is past its progress deadline."
 
 func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, now time.Time) {
@@ -61,14 +61,14 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	story := storyOf(m, status, seen.Plan.waiting)
-	phase := state{string(status.Phase), story.message}
+	summary := summarize(m, status, seen.Plan.waiting)
+	phase := state{string(status.Phase), summary.message}
 
-	set(v1alpha1.ConditionReady, conditionOf(status.Phase == v1alpha1.MigratePhaseCompleted), story)
-	set(v1alpha1.ConditionFinished, conditionOf(IsTerminal(status.Phase)), phase)
-	value, s := stalled(m, status, story, now)
+	set(v1alpha1.ConditionReady, conditionStatus(status.Phase == v1alpha1.MigratePhaseCompleted), summary)
+	set(v1alpha1.ConditionFinished, conditionStatus(IsTerminal(status.Phase)), phase)
+	value, s := stalled(m, status, summary, now)
 	set(v1alpha1.ConditionStalled, value, s)
-	// kstatus looks at Reconciling first, and so would not see that it is stalled.
+	// kstatus evaluates Reconciling before Stalled, so only one of them may be True.
 	switch {
 	case IsTerminal(status.Phase):
 		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, phase)
@@ -82,19 +82,19 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	}
 	source := status.SourceClusterStatus
 	if source == nil {
-		set(v1alpha1.ConditionSourceReady, metav1.ConditionFalse, story)
+		set(v1alpha1.ConditionSourceReady, metav1.ConditionFalse, summary)
 		return
 	}
 	done := source.Phase == v1alpha1.MigratePhaseCompleted
-	set(v1alpha1.ConditionSourceReady, conditionOf(done), state{source.Reason, source.Message})
+	set(v1alpha1.ConditionSourceReady, conditionStatus(done), state{source.Reason, source.Message})
 	if !done {
 		return
 	}
 	switch {
-	case holdsNothing(source.BackupStatusInCluster):
+	case hasNoItems(source.BackupStatusInCluster):
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
-	case perhapsNamespacesAlone(m, source.BackupStatusInCluster):
-		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, namespacesAlone(source))
+	case maybeOnlyNamespaces(m, source.BackupStatusInCluster):
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, maybeOnlyNamespacesState(source))
 	case source.BackupStatusInCluster.Progress != nil:
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{v1alpha1.ReasonItemsFound, source.Message})
 	}
@@ -106,9 +106,9 @@ func nothingMatched(source *v1alpha1.BackupDetails) state {
 		source.ClusterName)}
 }
 
-// storyOf tells in one sentence, or one for each cluster concerned, where the
-// migration stands and why.
-func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state) state {
+// summarize returns the reason and the message of the condition Ready: the state of the whole
+// migration, with a sentence for each cluster that needs attention.
+func summarize(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state) state {
 	if waiting != (state{}) {
 		return waiting
 	}
@@ -117,22 +117,22 @@ func storyOf(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state)
 	case source == nil:
 		return state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
-		return state{source.Reason, told(source.ClusterPart)}
-	case holdsNothing(source.BackupStatusInCluster):
+		return state{source.Reason, clusterMessage(source.ClusterPart)}
+	case hasNoItems(source.BackupStatusInCluster):
 		return nothingMatched(source)
 	}
-	story := storyOfTargets(status.TargetClusterStatus)
-	if status.Phase == v1alpha1.MigratePhaseCompleted && perhapsNamespacesAlone(m, source.BackupStatusInCluster) {
-		story.message += " " + namespacesAlone(source).message
+	summary := summarizeTargets(status.TargetClusterStatus)
+	if status.Phase == v1alpha1.MigratePhaseCompleted && maybeOnlyNamespaces(m, source.BackupStatusInCluster) {
+		summary.message += " " + maybeOnlyNamespacesState(source).message
 	}
-	return story
+	return summary
 }
 
-// storyOfTargets tells of every target that is not done, or not without
-// warnings.
-func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
+// summarizeTargets counts the completed targets and adds the message of each that is not
+// completed or has warnings.
+func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 	var reason string
-	var parts []string
+	var messages []string
 	done := 0
 	for _, t := range targets {
 		if t.Phase == v1alpha1.MigratePhaseCompleted {
@@ -143,33 +143,34 @@ func storyOfTargets(targets []v1alpha1.RestoreDetails) state {
 		} else if reason == "" {
 			reason = t.Reason
 		}
-		parts = append(parts, told(t.ClusterPart))
+		messages = append(messages, clusterMessage(t.ClusterPart))
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
 	return state{
 		orElse(reason, string(v1alpha1.MigratePhaseCompleted)),
-		strings.Join(append([]string{summary}, parts...), " "),
+		strings.Join(append([]string{summary}, messages...), " "),
 	}
 }
 
-// told is what a part says, and since when if it goes on.
-func told(part v1alpha1.ClusterPart) string {
-	if IsTerminal(part.Phase) || part.LastTransitionTime == nil {
-		return part.ClusterName + ": " + part.Message
+// clusterMessage returns the message of a cluster with its name and, unless its phase is final,
+// the time since when it is in this state.
+func clusterMessage(cs v1alpha1.ClusterPart) string {
+	if IsTerminal(cs.Phase) || cs.LastTransitionTime == nil {
+		return cs.ClusterName + ": " + cs.Message
 	}
-	return fmt.Sprintf("%s, since %s: %s", part.ClusterName, clockTime(part.LastTransitionTime.Time), part.Message)
+	return fmt.Sprintf("%s, since %s: %s", cs.ClusterName, clockTime(cs.LastTransitionTime.Time), cs.Message)
 }
 
-func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, now time.Time) (metav1.ConditionStatus, state) {
+func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, summary state, now time.Time) (metav1.ConditionStatus, state) {
 	if status.Phase != v1alpha1.MigratePhaseCompleted && IsTerminal(status.Phase) {
-		return metav1.ConditionTrue, state{string(status.Phase), story.message}
+		return metav1.ConditionTrue, state{string(status.Phase), summary.message}
 	}
 	var late []string
 	if !IsTerminal(status.Phase) {
 		for _, since := range clocks(m, status) {
 			if !now.Before(since.at.Add(progressDeadline(m))) {
 				late = append(late, fmt.Sprintf("%s has made no progress since %s: %s",
-					since.what, clockTime(since.at), orElse(since.why, story.message)))
+					since.what, clockTime(since.at), orElse(since.why, summary.message)))
 			}
 		}
 	}
@@ -179,22 +180,23 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, story state, n
 	return metav1.ConditionFalse, state{v1alpha1.ReasonProgressing, notStalled}
 }
 
-// clock is the time since when a part has made no progress.
+// clock is the last progress of a cluster, or of the Migrate.
 type clock struct {
+	// what is the subject of the message and why the message of the cluster.
 	what, why string
 	at        time.Time
 }
 
-// clocks are those that run: of every part that has not ended and waits for
-// nobody else, or of the Migrate itself while it has no parts.
+// clocks returns the running progress clocks: one for each cluster that is not finished and does
+// not wait for another one, or that of the Migrate while its clusters are not resolved.
 func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
 	if status.SourceClusterStatus == nil {
 		return []clock{{what: "The migration", at: m.CreationTimestamp.Time}}
 	}
 	var running []clock
-	add := func(part v1alpha1.ClusterPart) {
-		if !IsTerminal(part.Phase) && part.LastProgressTime != nil {
-			running = append(running, clock{what: part.ClusterName, why: part.Message, at: part.LastProgressTime.Time})
+	add := func(cs v1alpha1.ClusterPart) {
+		if !IsTerminal(cs.Phase) && cs.LastProgressTime != nil {
+			running = append(running, clock{what: cs.ClusterName, why: cs.Message, at: cs.LastProgressTime.Time})
 		}
 	}
 	add(status.SourceClusterStatus.ClusterPart)
@@ -211,22 +213,23 @@ func progressDeadline(m *v1alpha1.Migrate) time.Duration {
 	return DefaultProgressDeadline
 }
 
-// membersReachable says whether every member that is still needed answers; not
-// known where one that is needed has not been asked yet.
+// membersReachable returns the status of the condition MembersReachable: whether all clusters
+// that are still needed can be read. known is false while one of them was not read yet and no
+// other one failed; a recorded condition is then kept.
 func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value metav1.ConditionStatus, s state, known bool) {
-	parts := partsOf(status)
-	if len(parts) == 0 {
+	all := clusterStatuses(status)
+	if len(all) == 0 {
 		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}, true
 	}
 	var down, unknown []string
-	for _, part := range parts {
-		member, asked := seen.Members[ClusterOf(*part)]
+	for _, cs := range all {
+		member, read := seen.Members[ClusterOf(*cs)]
 		switch {
-		case IsTerminal(part.Phase):
-		case !asked:
-			unknown = append(unknown, part.ClusterName)
+		case IsTerminal(cs.Phase):
+		case !read:
+			unknown = append(unknown, cs.ClusterName)
 		case member.Err != nil:
-			down = append(down, unreachable(part.ClusterName, member).message)
+			down = append(down, unreachable(cs.ClusterName, member).message)
 		}
 	}
 	switch {
@@ -238,18 +241,18 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed is reachable."}, true
 }
 
-func partsOf(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {
-	var parts []*v1alpha1.ClusterPart
+func clusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {
+	var all []*v1alpha1.ClusterPart
 	if status.SourceClusterStatus != nil {
-		parts = append(parts, &status.SourceClusterStatus.ClusterPart)
+		all = append(all, &status.SourceClusterStatus.ClusterPart)
 	}
 	for i := range status.TargetClusterStatus {
-		parts = append(parts, &status.TargetClusterStatus[i].ClusterPart)
+		all = append(all, &status.TargetClusterStatus[i].ClusterPart)
 	}
-	return parts
+	return all
 }
 
-func conditionOf(b bool) metav1.ConditionStatus {
+func conditionStatus(b bool) metav1.ConditionStatus {
 	if b {
 		return metav1.ConditionTrue
 	}

@@ -15,80 +15,79 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// patience is how long a part that waits for Velero may make no progress before it
-// is looked into.
-const patience = 5 * time.Second
+// diagnosisDelay is how long a cluster that waits for Velero makes no progress before it is
+// diagnosed.
+const diagnosisDelay = 5 * time.Second
 
-// Diagnosis is what a member says when it is asked why Velero makes no progress
-// with a Migrate's object. What is zero is not known.
+// Diagnosis holds what was read from a member to explain why Velero makes no progress with a
+// Migrate's object. A zero field is unknown.
 type Diagnosis struct {
-	// Server says whether Velero's server answers a ServerStatusRequest.
+	// Server is the state of Velero's server.
 	Server ServerState
-	// Running is another Restore in the cluster that Velero is at; empty if none is
-	// known.
+	// Running is the name of another Restore that Velero is processing in the cluster.
 	Running string
 	// Terminating are the namespaces that are being deleted.
 	Terminating []string
-	// Volumes is how much of the object's volume data is moved; nil if there is none.
+	// Volumes is the progress of the object's volume data; nil if it has none.
 	Volumes *v1alpha1.VolumeProgress
 }
 
-// ServerState says whether a Velero server is there.
+// ServerState is whether a Velero server answers a ServerStatusRequest.
 type ServerState string
 
 const (
-	// ServerAnswers means that it answered just now.
+	// ServerAnswers means that it has answered.
 	ServerAnswers ServerState = "Answers"
 	// ServerSilent means that it did not answer in time.
 	ServerSilent ServerState = "Silent"
 )
 
-// Results are what Velero keeps about the errors of an object beside its status.
+// Results holds the errors of a Backup or Restore from its results file in the storage.
 type Results struct {
-	// Errors are the errors, as Velero words them.
+	// Errors are Velero's error messages.
 	Errors []string
-	// Err is why they can't be read.
+	// Err is why reading the file failed; nil if it didn't.
 	Err error
-	// LogMissing says that the storage does not have the object's log either.
+	// LogMissing is true if the object's log isn't in the storage either.
 	LogMissing bool
 }
 
-// NeedsDiagnosis says whether a cluster is to be asked why Velero makes no progress
-// there: its part waits for Velero, for longer than is usual. Not yet, it says how
-// long that still is; zero where nothing is waited for.
+// NeedsDiagnosis reports whether cluster c needs a diagnosis: it has waited for Velero without
+// progress for diagnosisDelay. If it has not waited that long, wait is the rest of the delay;
+// if it does not wait for Velero, wait is zero.
 func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, seen Member, now time.Time) (wait time.Duration, needed bool) {
-	part := partOf(&m.Status, c)
-	if part == nil || !waitsForVelero(part) || part == sourcePart(&m.Status) && hasEnded(seen.Backup) || hasEnded(seen.Restore) {
+	cs := clusterStatusOf(&m.Status, c)
+	if cs == nil || !waitsForVelero(cs) || cs == sourceClusterStatus(&m.Status) && hasEnded(seen.Backup) || hasEnded(seen.Restore) {
 		return 0, false
 	}
-	quiet := part.LastProgressTime
+	quiet := cs.LastProgressTime
 	if quiet == nil {
-		quiet = part.LastTransitionTime
+		quiet = cs.LastTransitionTime
 	}
 	if quiet == nil {
 		return 0, false
 	}
-	wait = quiet.Add(patience).Sub(now)
+	wait = quiet.Add(diagnosisDelay).Sub(now)
 	return max(wait, 0), wait <= 0
 }
 
-// ResultsRequest says what is to be read from the storage about an object.
+// ResultsRequest names the files about an object that are to be read from the storage.
 type ResultsRequest struct {
-	// Results and Log are the kinds of the two files, and Name is the object's.
+	// Results and Log are the kinds of the two files; Name is the name of the object.
 	Results, Log velerov1.DownloadTargetKind
 	Name         string
-	// CAs are the certificates of the CAs by which the storage is known, as PEM.
+	// CAs are the certificates, in PEM, of the CAs that the storage's certificate may have.
 	CAs []byte
 }
 
-// NeedsResults says whether the errors of a cluster's object are to be asked for
-// before its end is recorded: its status counts them only.
+// NeedsResults reports whether the errors of the object in cluster c must be read from the
+// storage before its end is recorded, because its status has only their number.
 func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsRequest, needed bool) {
-	part := partOf(&m.Status, c)
-	if part == nil || IsTerminal(part.Phase) {
+	cs := clusterStatusOf(&m.Status, c)
+	if cs == nil || IsTerminal(cs.Phase) {
 		return ResultsRequest{}, false
 	}
-	if b := seen.Backup; part == sourcePart(&m.Status) {
+	if b := seen.Backup; cs == sourceClusterStatus(&m.Status) {
 		if b == nil || b.Status.Phase != velerov1.BackupPhasePartiallyFailed {
 			return ResultsRequest{}, false
 		}
@@ -108,7 +107,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	return request, true
 }
 
-// hasEnded says whether Velero has ended an object.
+// hasEnded reports whether the phase of object, which may be nil, is final.
 func hasEnded[T *velerov1.Backup | *velerov1.Restore](object T) bool {
 	switch o := any(object).(type) {
 	case *velerov1.Backup:
@@ -119,39 +118,39 @@ func hasEnded[T *velerov1.Backup | *velerov1.Restore](object T) bool {
 	return false
 }
 
-// waitsForVelero says whether a part's object is made and Velero has not ended it.
-func waitsForVelero(part *v1alpha1.ClusterPart) bool {
-	return part.Phase == v1alpha1.MigratePhaseBackupInProgress || part.Phase == v1alpha1.MigratePhaseRestoreInProgress
+// waitsForVelero reports whether the object of a cluster exists and is not finished.
+func waitsForVelero(cs *v1alpha1.ClusterPart) bool {
+	return cs.Phase == v1alpha1.MigratePhaseBackupInProgress || cs.Phase == v1alpha1.MigratePhaseRestoreInProgress
 }
 
-// diagnosed are the reasons that come from a diagnosis. They stay until there is
-// another one, or the object moves.
-var diagnosed = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating}
+// diagnosisReasons are the reasons that a diagnosis sets. They are kept until the next diagnosis
+// or until the object makes progress.
+var diagnosisReasons = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating}
 
-// explained is the state of a part that was recorded and whose object is in the
-// given basic state now, with what a diagnosis adds. moved says that the object is
-// no longer as it was recorded.
-func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, moved bool, d *Diagnosis) state {
-	if !waitsForVelero(&part) {
+// withDiagnosis returns the state of a cluster: basic, the state of its object, refined by the
+// diagnosis d, which may be nil. cs is the recorded status; moved is true if the object has made
+// progress since, which makes the diagnosis obsolete.
+func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterPart, basic state, moved bool, d *Diagnosis) state {
+	if !waitsForVelero(&cs) {
 		return basic
 	}
 	if moved {
 		return basic
 	}
 	if d == nil || d.Server == "" {
-		if slices.Contains(diagnosed, part.Reason) {
-			return state{part.Reason, part.Message}
+		if slices.Contains(diagnosisReasons, cs.Reason) {
+			return state{cs.Reason, cs.Message}
 		}
 		return basic
 	}
-	terminating, named := intoNamespaces(m, d.Terminating)
+	terminating, named := affectedNamespaces(m, d.Terminating)
 	switch {
 	case d.Server == ServerSilent:
 		return state{v1alpha1.ReasonVeleroNotAnswering, fmt.Sprintf(
-			"Velero in %s does not answer a ServerStatusRequest; check whether its server runs. %s", part.ClusterName, basic.message)}
+			"Velero in %s does not answer a ServerStatusRequest; check whether its server runs. %s", cs.ClusterName, basic.message)}
 	case basic.reason == v1alpha1.ReasonRestoreNew && d.Running != "":
 		return state{v1alpha1.ReasonRestoreQueued, fmt.Sprintf(
-			"%s Velero in %s is processing Restore %s.", basic.message, part.ClusterName, d.Running)}
+			"%s Velero in %s is processing Restore %s.", basic.message, cs.ClusterName, d.Running)}
 	case basic.reason == v1alpha1.ReasonRestoreInProgress && len(terminating) > 0:
 		waits := "Velero may be waiting for a namespace that"
 		if named {
@@ -159,14 +158,14 @@ func explained(m *v1alpha1.Migrate, part v1alpha1.ClusterPart, basic state, move
 		}
 		return state{v1alpha1.ReasonNamespaceTerminating, fmt.Sprintf(
 			"%s %s is being deleted in %s: %s. See what blocks the deletion: kubectl get namespace %s --output=yaml",
-			basic.message, waits, part.ClusterName, strings.Join(terminating, ", "), terminating[0])}
+			basic.message, waits, cs.ClusterName, strings.Join(terminating, ", "), terminating[0])}
 	}
 	return basic
 }
 
-// intoNamespaces are those of the given namespaces of a target that m may restore
-// into; named says that the filter names them.
-func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string, named bool) {
+// affectedNamespaces returns those of the given namespaces of a target into which m may restore;
+// named is true if the filter lists its namespaces by name.
+func affectedNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string, named bool) {
 	if m.Spec.Policy == nil {
 		return namespaces, false
 	}
@@ -195,16 +194,16 @@ func intoNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string, na
 	return into, named
 }
 
-func partOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {
-	for _, part := range partsOf(status) {
-		if ClusterOf(*part) == c {
-			return part
+func clusterStatusOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {
+	for _, cs := range clusterStatuses(status) {
+		if ClusterOf(*cs) == c {
+			return cs
 		}
 	}
 	return nil
 }
 
-func sourcePart(status *v1alpha1.MigrateStatus) *v1alpha1.ClusterPart {
+func sourceClusterStatus(status *v1alpha1.MigrateStatus) *v1alpha1.ClusterPart {
 	if status.SourceClusterStatus == nil {
 		return nil
 	}

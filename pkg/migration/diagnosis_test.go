@@ -18,21 +18,21 @@ import (
 const restoreName = "m2-migrate-default-app-c948154d"
 
 // after records once more, so much later, with a diagnosis of a cluster.
-func (s *scene) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *scene {
+func (s *fixture) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *fixture {
 	s.now = s.now.Add(d)
 	s.with(c, func(m *Member) { m.Diagnosis = diagnosis })
 	s.record()
 	return s
 }
 
-func (s *scene) wantPart(part v1alpha1.ClusterPart, reason, message string) {
+func (s *fixture) wantState(cs v1alpha1.ClusterPart, reason, message string) {
 	s.t.Helper()
-	if part.Reason != reason || part.Message != message {
-		s.t.Errorf("the part of %s says\n%s: %q, want\n%s: %q", part.ClusterName, part.Reason, part.Message, reason, message)
+	if cs.Reason != reason || cs.Message != message {
+		s.t.Errorf("the part of %s says\n%s: %q, want\n%s: %q", cs.ClusterName, cs.Reason, cs.Message, reason, message)
 	}
 }
 
-func (s *scene) target() v1alpha1.ClusterPart { return s.m.Status.TargetClusterStatus[0].ClusterPart }
+func (s *fixture) target() v1alpha1.ClusterPart { return s.m.Status.TargetClusterStatus[0].ClusterPart }
 
 func TestWhyNothingMoves(t *testing.T) {
 	for _, tt := range []struct {
@@ -84,9 +84,9 @@ func TestWhyNothingMoves(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, m2).restoring().restore(m2, tt.phase)
+			s := newFixture(t, m2).restoring().restore(m2, tt.phase)
 			s.after(6*time.Second, m2, &tt.diagnosis)
-			s.wantPart(s.target(), tt.reason, tt.message)
+			s.wantState(s.target(), tt.reason, tt.message)
 			s.wantPhase("RestoreInProgress")
 			if runs := s.target().LastProgressTime != nil; runs != tt.clockRuns {
 				t.Errorf("the progress clock runs: %v, want %v", runs, tt.clockRuns)
@@ -99,21 +99,21 @@ func TestWhyNothingMoves(t *testing.T) {
 			}
 			// And when the object moves it is another story.
 			s.restore(m2, velerov1.RestorePhaseFinalizing)
-			s.wantPart(s.target(), "RestoreFinalizing", "Restore "+restoreName+" is being finalized.")
+			s.wantState(s.target(), "RestoreFinalizing", "Restore "+restoreName+" is being finalized.")
 		})
 	}
 }
 
 func TestBackupOfASilentVelero(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	if s.m.Status.SourceClusterStatus.LastProgressTime != nil {
 		t.Error("the progress clock runs in a queue")
 	}
 	s.after(6*time.Second, m1, &Diagnosis{Server: ServerSilent})
-	part := s.m.Status.SourceClusterStatus.ClusterPart
-	s.wantPart(part, "VeleroNotAnswering", "Velero in m1 does not answer a ServerStatusRequest; check whether its server runs. "+
+	cs := s.m.Status.SourceClusterStatus.ClusterPart
+	s.wantState(cs, "VeleroNotAnswering", "Velero in m1 does not answer a ServerStatusRequest; check whether its server runs. "+
 		"Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0.")
-	if part.LastProgressTime == nil {
+	if cs.LastProgressTime == nil {
 		t.Error("the progress clock does not run while Velero is silent")
 	}
 	s.wantCondition("Ready", "False", "VeleroNotAnswering")
@@ -121,7 +121,7 @@ func TestBackupOfASilentVelero(t *testing.T) {
 
 // TestSince tells since when a part is as it is.
 func TestSince(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.after(6*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
 	s.after(20*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
 	if since := s.target().LastTransitionTime; since == nil || !since.Equal(&metav1.Time{Time: start.Add(6 * time.Second)}) {
@@ -135,16 +135,16 @@ func TestSince(t *testing.T) {
 }
 
 func TestUnreachableTellsTheNextTry(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
 		m.Err, m.Since, m.NextTry = errDown, start, start.Add(8*time.Second)
 	}).record()
-	s.wantPart(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z")
+	s.wantState(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z")
 }
 
 // TestVolumesAreProgress keeps a part from stalling as long as bytes move.
 func TestVolumesAreProgress(t *testing.T) {
-	s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
+	s := newFixture(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
 	for n := range 5 {
 		s.after(400*time.Second, m2, &Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: int64(n + 1), TotalBytes: 100}})
 		s.wantCondition("Stalled", "False", "Progressing")
@@ -156,12 +156,12 @@ func TestVolumesAreProgress(t *testing.T) {
 // TestAQueueHasNoDeadline: time in it is no lack of progress; time after it is, for
 // Velero starts a Backup at once then.
 func TestAQueueHasNoDeadline(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	s.now = s.now.Add(time.Hour)
 	s.record()
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.backup(velerov1.BackupPhaseReadyToStart, 0)
-	s.wantPart(s.m.Status.SourceClusterStatus.ClusterPart, "BackupReadyToStart", "Backup "+s.m.Status.SourceClusterStatus.BackupNameInCluster+" has left Velero's queue; waiting for Velero to start it.")
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterPart, "BackupReadyToStart", "Backup "+s.m.Status.SourceClusterStatus.BackupNameInCluster+" has left Velero's queue; waiting for Velero to start it.")
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.now = s.now.Add(time.Hour)
 	s.record()
@@ -171,7 +171,7 @@ func TestAQueueHasNoDeadline(t *testing.T) {
 // TestADiagnosisIsOlderThanAMove believes the object where the two differ, and an
 // answer that says nothing changes nothing.
 func TestADiagnosisIsOlderThanAMove(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.after(6*time.Second, m2, &Diagnosis{Server: ServerSilent})
 	s.after(time.Second, m2, &Diagnosis{})
 	if s.target().Reason != "VeleroNotAnswering" {
@@ -179,12 +179,12 @@ func TestADiagnosisIsOlderThanAMove(t *testing.T) {
 	}
 	s.with(m2, func(m *Member) { m.Diagnosis = &Diagnosis{Server: ServerSilent} })
 	s.restore(m2, velerov1.RestorePhaseInProgress)
-	s.wantPart(s.target(), "RestoreInProgress", "Restore "+restoreName+" is running.")
+	s.wantState(s.target(), "RestoreInProgress", "Restore "+restoreName+" is running.")
 }
 
 // TestRoundsAreNoProgress makes and withdraws a Restore again and again.
 func TestRoundsAreNoProgress(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	for range 4 {
 		s.now = s.now.Add(200 * time.Second)
 		s.with(m2, func(m *Member) {
@@ -212,7 +212,7 @@ func TestRoundsAreNoProgress(t *testing.T) {
 // TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew: while the Restore was recorded
 // nobody asked whether its cluster may be used, so that is not known when it is gone.
 func TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.access[m2] = Access{}
 	s.with(m2, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
@@ -224,7 +224,7 @@ func TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew(t *testing.T) {
 }
 
 func TestNeedsDiagnosis(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	for _, tt := range []struct {
 		after  time.Duration
 		c      Cluster
@@ -282,7 +282,7 @@ func TestErrorsOfARestore(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, m2).restoring()
+			s := newFixture(t, m2).restoring()
 			s.with(m2, func(m *Member) {
 				m.Restore = m.Restore.DeepCopy()
 				m.Restore.Status.Errors, m.Restore.Status.Warnings = tt.errors, 1
@@ -291,25 +291,25 @@ func TestErrorsOfARestore(t *testing.T) {
 			})
 			s.restore(m2, velerov1.RestorePhasePartiallyFailed)
 			s.wantPhase("PartiallyFailed")
-			s.wantPart(s.target(), tt.reason, "Restore "+restoreName+" "+tt.message)
+			s.wantState(s.target(), tt.reason, "Restore "+restoreName+" "+tt.message)
 		})
 	}
 }
 
 // TestGivenUp tells of a Velero that was restarted under way: there is no log.
 func TestGivenUp(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
 		m.Restore.Status.FailureReason = `found a restore with status "InProgress" during the server starting, mark it as "Failed"`
 	})
 	s.restore(m2, velerov1.RestorePhaseFailed)
-	s.wantPart(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
+	s.wantState(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
 		`mark it as "Failed". Fix the error and recreate the Migrate.`)
 }
 
 func TestNeedsResults(t *testing.T) {
-	s := newScene(t, m2).restoring()
+	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
 		m.Backup.Spec.StorageLocation = "default"
 		m.Locations[0].Spec.ObjectStorage.CACert = []byte("ca")
@@ -325,7 +325,7 @@ func TestNeedsResults(t *testing.T) {
 		t.Error("the errors of what has ended are asked for")
 	}
 
-	s = newScene(t, m2).begun()
+	s = newFixture(t, m2).started()
 	s.with(m1, func(m *Member) { m.Backup.Status.Phase = velerov1.BackupPhasePartiallyFailed })
 	if got, needed := NeedsResults(s.m, m1, s.seen.Members[m1]); !needed || got.Results != "BackupResults" || got.Log != "BackupLog" {
 		t.Errorf("of a Backup: %+v, %v", got, needed)
@@ -352,7 +352,7 @@ func TestIntoNamespaces(t *testing.T) {
 		{"moved away", &v1alpha1.MigratePolicy{NamespaceMapping: map[string]string{"a": "z"}}, []string{"b", "c"}},
 	} {
 		m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Policy: tt.policy}}
-		got, named := intoNamespaces(m, []string{"a", "b", "c"})
+		got, named := affectedNamespaces(m, []string{"a", "b", "c"})
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%s: %s", tt.name, d)
 		}

@@ -11,39 +11,38 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Event is what a person is told of one step, as a Kubernetes Event on the
-// Migrate.
+// Event is a Kubernetes Event about a transition of a Migrate.
 type Event struct {
 	// Type is Normal or Warning.
 	Type string
-	// Cluster is the cluster whose part took the step; nil if it is the whole.
+	// Cluster is the cluster that the Event is about; nil if it is about the whole Migrate.
 	Cluster *Cluster
-	// Reason and Message are those of the part, or of the condition Ready.
+	// Reason and Message are those of the cluster's status, or of the condition Ready.
 	Reason, Message string
 }
 
-// Events are the steps that lead from one recorded status to the next: every
-// part that has a new phase or reason, and the end of the whole.
+// Events returns the Events for the change of a recorded status from before to after: one for
+// each cluster with a new phase or reason, and one for the end of the migration.
 func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	var events []Event
-	old := partsOf(before)
-	for _, part := range partsOf(after) {
-		cluster := ClusterOf(*part)
+	old := clusterStatuses(before)
+	for _, cs := range clusterStatuses(after) {
+		cluster := ClusterOf(*cs)
 		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterPart) bool { return ClusterOf(*p) == cluster })
-		if part.Reason == "" || i >= 0 && old[i].Phase == part.Phase && old[i].Reason == part.Reason {
+		if cs.Reason == "" || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
 			continue
 		}
-		events = append(events, Event{eventType(part.Phase, part.Reason), &cluster, part.Reason, part.Message})
+		events = append(events, Event{eventType(cs.Phase, cs.Reason), &cluster, cs.Reason, cs.Message})
 	}
-	if story := readyCondition(after); story != nil && isNewStory(before, after) {
-		events = append(events, Event{eventType(after.Phase, story.reason), nil, storyReason(after, *story), story.message})
+	if summary := readyCondition(after); summary != nil && isNewSummary(before, after) {
+		events = append(events, Event{eventType(after.Phase, summary.reason), nil, summaryReason(after, *summary), summary.message})
 	}
 	return events
 }
 
-// isNewStory says whether the whole has something to say that no part says: its
-// end, or what it waits for while it has no parts.
-func isNewStory(before, after *v1alpha1.MigrateStatus) bool {
+// isNewSummary reports whether the Migrate itself gets an Event: at its end, and for a new reason
+// while its clusters are not resolved.
+func isNewSummary(before, after *v1alpha1.MigrateStatus) bool {
 	if IsTerminal(after.Phase) {
 		return !IsTerminal(before.Phase)
 	}
@@ -54,11 +53,11 @@ func isNewStory(before, after *v1alpha1.MigrateStatus) bool {
 	return was == nil || was.reason != is.reason
 }
 
-func storyReason(after *v1alpha1.MigrateStatus, story state) string {
+func summaryReason(after *v1alpha1.MigrateStatus, summary state) string {
 	if IsTerminal(after.Phase) {
 		return string(after.Phase)
 	}
-	return story.reason
+	return summary.reason
 }
 
 func readyCondition(status *v1alpha1.MigrateStatus) *state {
@@ -70,7 +69,7 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 	return nil
 }
 
-// normalReasons are those of a part that goes as it should.
+// normalReasons are the reasons of Events of type Normal.
 var normalReasons = []string{
 	v1alpha1.ReasonConnecting, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonWaitingForBackup,
 	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNothingToRestore,

@@ -12,7 +12,7 @@ import (
 )
 
 func TestEvents(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	var told []string
 	tell := func(do func()) {
 		before := s.m.Status.DeepCopy()
@@ -57,7 +57,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 1)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 1)
 	before := s.m.Status.DeepCopy()
 	if got := Compare(before, before.DeepCopy()); got != Unchanged {
 		t.Errorf("the same: %v", got)
@@ -67,7 +67,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("more items: %v", got)
 	}
 	s.backup(velerov1.BackupPhaseFinalizing, 2)
-	if got := Compare(before, &s.m.Status); got != Step {
+	if got := Compare(before, &s.m.Status); got != Transition {
 		t.Errorf("another phase: %v", got)
 	}
 }
@@ -82,7 +82,7 @@ func FuzzStatus(f *testing.F) {
 	restorePhases := []velerov1.RestorePhase{"", "New", "InProgress", "Finalizing", "Completed", "PartiallyFailed", "Failed", "FailedValidation", "Strange"}
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		s := newScene(t, m2, m3)
+		s := newFixture(t, m2, m3)
 		for range 40 {
 			before := s.m.Status.DeepCopy()
 			switch random.IntN(10) {

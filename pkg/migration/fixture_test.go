@@ -32,7 +32,7 @@ var (
 // scene is a Migrate and the world around it. It starts with a fleet of three
 // ready clusters that share a storage, and a Migrate from m1 to the given
 // targets.
-type scene struct {
+type fixture struct {
 	t    *testing.T
 	m    *v1alpha1.Migrate
 	host Inventory
@@ -42,9 +42,9 @@ type scene struct {
 	now    time.Time
 }
 
-func newScene(t *testing.T, targets ...Cluster) *scene {
+func newFixture(t *testing.T, targets ...Cluster) *fixture {
 	fleet := Fleet{Found: true, Members: []Cluster{m1, m2, m3}}
-	s := &scene{
+	s := &fixture{
 		t:   t,
 		now: start,
 		m: &v1alpha1.Migrate{
@@ -90,7 +90,7 @@ func bucket(name string) velerov1.BackupStorageLocation {
 }
 
 // with changes what one member says.
-func (s *scene) with(c Cluster, change func(*Member)) *scene {
+func (s *fixture) with(c Cluster, change func(*Member)) *fixture {
 	member := s.seen.Members[c]
 	change(&member)
 	s.seen.Members[c] = member
@@ -98,29 +98,29 @@ func (s *scene) with(c Cluster, change func(*Member)) *scene {
 }
 
 // plan returns the plan of the Migrate.
-func (s *scene) plan() Plan {
+func (s *fixture) plan() Plan {
 	access := map[Cluster]Access{}
 	for c := range s.host.Clusters {
-		access[c] = Access{Granted: true}
+		access[c] = Access{Allowed: true}
 	}
 	maps.Copy(access, s.access)
 	return Resolve(s.m, s.host).WithAccess(access)
 }
 
 // observed returns what is seen, with the plan of the Migrate.
-func (s *scene) observed() Observation {
+func (s *fixture) observed() Observation {
 	s.seen.Plan = s.plan()
 	return s.seen
 }
 
 // record records the status as it is computed now and returns it.
-func (s *scene) record() v1alpha1.MigrateStatus {
+func (s *fixture) record() v1alpha1.MigrateStatus {
 	s.m.Status = Status(s.m, s.observed(), s.now)
 	return s.m.Status
 }
 
 // next is what is to be done now; each action is done at once in the scene.
-func (s *scene) next() []Action {
+func (s *fixture) next() []Action {
 	actions := Next(s.m, s.observed())
 	for _, action := range actions {
 		switch a := action.(type) {
@@ -128,8 +128,8 @@ func (s *scene) next() []Action {
 			s.with(a.Source, func(m *Member) { m.Backup = a.Backup })
 		case StartRestore:
 			s.with(a.Target, func(m *Member) {
-				if m.Restore = a.Restore; a.There == nil {
-					m.Backup = velero.NewHandedOverBackup(s.m, a.Restore.Spec.BackupName, a.From, a.Location, 0)
+				if m.Restore = a.Restore; a.TargetBackup == nil {
+					m.Backup = velero.NewHandedOverBackup(s.m, a.Restore.Spec.BackupName, a.SourceBackup, a.Location, 0)
 				}
 			})
 		}
@@ -138,14 +138,14 @@ func (s *scene) next() []Action {
 }
 
 // begun is the scene once the Backup is made.
-func (s *scene) begun() *scene {
+func (s *fixture) started() *fixture {
 	s.record()
 	s.next()
 	s.record()
 	return s
 }
 
-func (s *scene) backup(phase velerov1.BackupPhase, items int) *scene {
+func (s *fixture) backup(phase velerov1.BackupPhase, items int) *fixture {
 	s.with(m1, func(m *Member) {
 		m.Backup = m.Backup.DeepCopy()
 		m.Backup.Status.Phase = phase
@@ -157,14 +157,14 @@ func (s *scene) backup(phase velerov1.BackupPhase, items int) *scene {
 
 // restoring is the scene once the Backup is finished and every target that can
 // has its Restore.
-func (s *scene) restoring() *scene {
-	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+func (s *fixture) restoring() *fixture {
+	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.next()
 	s.record()
 	return s
 }
 
-func (s *scene) restore(c Cluster, phase velerov1.RestorePhase) *scene {
+func (s *fixture) restore(c Cluster, phase velerov1.RestorePhase) *fixture {
 	s.with(c, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
 		m.Restore.Status.Phase = phase
@@ -173,14 +173,14 @@ func (s *scene) restore(c Cluster, phase velerov1.RestorePhase) *scene {
 	return s
 }
 
-func (s *scene) wantPhase(want v1alpha1.MigratePhase) {
+func (s *fixture) wantPhase(want v1alpha1.MigratePhase) {
 	s.t.Helper()
 	if got := s.m.Status.Phase; got != want {
 		s.t.Errorf("phase %s, want %s", got, want)
 	}
 }
 
-func (s *scene) wantCondition(kind string, status metav1.ConditionStatus, reason string) {
+func (s *fixture) wantCondition(kind string, status metav1.ConditionStatus, reason string) {
 	s.t.Helper()
 	for _, c := range s.m.Status.Conditions {
 		if c.Type == kind {
@@ -193,11 +193,11 @@ func (s *scene) wantCondition(kind string, status metav1.ConditionStatus, reason
 	s.t.Errorf("there is no condition %s, want %s (%s)", kind, status, reason)
 }
 
-func (s *scene) condition(kind string) metav1.Condition {
+func (s *fixture) condition(kind string) metav1.Condition {
 	return *meta.FindStatusCondition(s.m.Status.Conditions, kind)
 }
 
-func (s *scene) wantNothingToDo() {
+func (s *fixture) wantNothingToDo() {
 	s.t.Helper()
 	if actions := Next(s.m, s.observed()); len(actions) > 0 {
 		s.t.Errorf("wants to do %+v, want nothing", actions)

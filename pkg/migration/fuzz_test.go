@@ -49,7 +49,7 @@ func FuzzStatusOfAnything(f *testing.F) {
 				}
 			},
 		)
-		s := newScene(t, []Cluster{m2, m3}[:shape%3]...)
+		s := newFixture(t, []Cluster{m2, m3}[:shape%3]...)
 		if shape&4 != 0 {
 			fill.Fill(&s.m.Spec)
 		}
@@ -125,7 +125,7 @@ func largestStatus(t *testing.T, much string) {
 	for i := range backup.MaxClusters {
 		targets = append(targets, Cluster{KindAttachedCluster, fmt.Sprintf("t%03d", i) + strings.Repeat("x", 249)})
 	}
-	s := newScene(t, targets...)
+	s := newFixture(t, targets...)
 	for _, c := range targets {
 		s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
 		s.host.Clusters[c] = ClusterState{Ready: true}
@@ -152,7 +152,7 @@ func largestStatus(t *testing.T, much string) {
 }
 
 func TestTooManyTargets(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	for i := range backup.MaxClusters - 1 {
 		s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})
 	}

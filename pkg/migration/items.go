@@ -12,30 +12,30 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// holdsNothing says whether a completed Backup is known to hold no items.
-func holdsNothing(status *velerov1.BackupStatus) bool {
+// hasNoItems reports whether a completed Backup is known to have no items.
+func hasNoItems(status *velerov1.BackupStatus) bool {
 	return status != nil && status.Progress != nil && status.Progress.TotalItems == 0
 }
 
-// perhapsNamespacesAlone says whether all items of a completed Backup may be the
-// namespaces themselves: Velero backs up every namespace that a filter of
-// namespaces admits, even if nothing in it matches the rest of the filter
-// (nsTracker in its item collector), unless namespaces are left out as a resource.
-func perhapsNamespacesAlone(m *v1alpha1.Migrate, status *velerov1.BackupStatus) bool {
+// maybeOnlyNamespaces reports whether the items of a completed Backup may be only the namespaces
+// themselves: Velero backs up every namespace that a filter of namespaces selects, even if
+// nothing in it matches the rest of the filter (nsTracker in its item collector), unless the
+// filter excludes namespaces as a resource.
+func maybeOnlyNamespaces(m *v1alpha1.Migrate, status *velerov1.BackupStatus) bool {
 	if m.Spec.Policy == nil || m.Spec.Policy.ResourceFilter == nil || status == nil || status.Progress == nil {
 		return false
 	}
 	f := m.Spec.Policy.ResourceFilter
-	selects := f.LabelSelector != nil || len(f.OrLabelSelectors) > 0
-	if !selects || len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) == 0 || !admitsNamespaces(f) {
+	hasSelector := f.LabelSelector != nil || len(f.OrLabelSelectors) > 0
+	if !hasSelector || len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) == 0 || !selectsNamespaces(f) {
 		return false
 	}
 	named := len(f.IncludedNamespaces) > 0 && !slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
 	return !named || status.Progress.TotalItems <= len(f.IncludedNamespaces)
 }
 
-// admitsNamespaces says whether a filter takes Namespaces as a resource.
-func admitsNamespaces(f *v1alpha1.ResourceFilter) bool {
+// selectsNamespaces reports whether f selects the resource namespaces.
+func selectsNamespaces(f *v1alpha1.ResourceFilter) bool {
 	names := func(resources []string) bool {
 		return slices.ContainsFunc(resources, func(r string) bool {
 			return slices.Contains([]string{"*", "namespaces", "namespace", "ns"}, r)

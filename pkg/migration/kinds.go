@@ -11,16 +11,16 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// KindFleet is the kind of a fleet; KindAttachedCluster and KindCluster are those of a
-// member cluster.
+// KindFleet is the kind of a fleet; KindAttachedCluster and KindCluster are the kinds of member
+// clusters.
 const (
 	KindFleet           = "Fleet"
 	KindAttachedCluster = backup.KindAttachedCluster
 	KindCluster         = backup.KindCluster
 )
 
-// ResourceFor returns the resource of one of these kinds on the host, and the empty
-// resource for any other kind.
+// ResourceFor returns the resource of one of these kinds on the host, or the zero value for any
+// other kind.
 func ResourceFor(kind string) schema.GroupResource {
 	switch kind {
 	case KindFleet:
@@ -38,7 +38,7 @@ func ClusterFor(ref corev1.ObjectReference) Cluster {
 	return Cluster{Kind: backup.ClusterKind(ref), Name: ref.Name}
 }
 
-// ClusterOf returns the cluster whose status part is.
-func ClusterOf(part v1alpha1.ClusterPart) Cluster {
-	return Cluster{Kind: part.ClusterKind, Name: part.ClusterName}
+// ClusterOf returns the cluster of a cluster status.
+func ClusterOf(cs v1alpha1.ClusterPart) Cluster {
+	return Cluster{Kind: cs.ClusterKind, Name: cs.ClusterName}
 }

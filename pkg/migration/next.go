@@ -10,45 +10,44 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Action is something to be done in the members: CreateBackup or StartRestore.
-// Doing one twice does no harm: the names in it are bound to the Migrate's UID.
+// Action is a write to member clusters: CreateBackup or StartRestore. It is idempotent, because
+// the names of its objects are derived from the Migrate's UID.
 type Action interface {
-	// Cluster is the one that is written to.
+	// Cluster returns the cluster that is written to.
 	Cluster() Cluster
 }
 
-// CreateBackup makes the Backup in the source.
+// CreateBackup creates the Backup in the source.
 type CreateBackup struct {
 	Source Cluster
 	Backup *velerov1.Backup
 }
 
-// StartRestore makes the source's finished Backup known in a target, with the
-// PodVolumeBackups that belong to it, and then makes the Restore.
+// StartRestore hands the source's completed Backup over to a target, with the PodVolumeBackups
+// that belong to it, and then creates the Restore.
 type StartRestore struct {
 	Source, Target Cluster
-	// There is the Backup in the target; nil if it is to be made known there.
-	There *velerov1.Backup
-	// From is the Backup in the source that is to be made known; nil if There is
-	// not.
-	From *velerov1.Backup
-	// Location is the target's name of the storage that From is in.
+	// TargetBackup is the Backup in the target; nil if it is to be created there.
+	TargetBackup *velerov1.Backup
+	// SourceBackup is the Backup in the source that is handed over; nil if TargetBackup isn't.
+	SourceBackup *velerov1.Backup
+	// Location is the name of the target's BackupStorageLocation for SourceBackup.
 	Location string
-	// Refused is a Restore that Velero refused before it had noticed the Backup, and
-	// that is deleted before it is made again; nil if there is none.
-	Refused *velerov1.Restore
-	// Restore is made last: when it exists, all that it needs exists.
+	// RejectedRestore is a Restore that Velero rejected because it did not have the Backup in
+	// its cache; it is deleted before Restore is created. It is nil if there is none.
+	RejectedRestore *velerov1.Restore
+	// Restore is created last: if it exists, everything that it needs exists.
 	Restore *velerov1.Restore
 }
 
-// Cluster is the source.
+// Cluster returns the source.
 func (a CreateBackup) Cluster() Cluster { return a.Source }
 
-// Cluster is the target.
+// Cluster returns the target.
 func (a StartRestore) Cluster() Cluster { return a.Target }
 
-// Next is what is to be done now, given what is recorded in m: only what is
-// recorded is acted upon, so after a crash the same is done again.
+// Next returns the actions that are due for m. They depend only on the recorded status and the
+// observation, so after a crash the same actions are returned again.
 func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	recorded := &m.Status
 	if m.DeletionTimestamp != nil || IsTerminal(recorded.Phase) || !IsPinned(recorded) {
@@ -87,23 +86,23 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			continue
 		}
 		action := StartRestore{
-			Source:  ClusterOf(source.ClusterPart),
-			Target:  cluster,
-			There:   member.Backup,
-			Refused: member.Restore,
-			Restore: velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster),
+			Source:          ClusterOf(source.ClusterPart),
+			Target:          cluster,
+			TargetBackup:    member.Backup,
+			RejectedRestore: member.Restore,
+			Restore:         velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster),
 		}
-		if action.There == nil {
+		if action.TargetBackup == nil {
 			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
-			action.From, action.Location = from.Backup, location.target.Name
+			action.SourceBackup, action.Location = from.Backup, location.target.Name
 		}
 		actions = append(actions, action)
 	}
 	return actions
 }
 
-// isRefusedEarly says whether Velero refused a target's Restore because it had not
-// noticed the Backup yet, although that is there. Nothing was restored then.
+// isRefusedEarly reports whether Velero rejected a target's Restore only because it did not have
+// the existing Backup in its cache. Nothing was restored then.
 func isRefusedEarly(target Member) bool {
 	return target.Restore != nil && velero.IsBackupNotFound(target.Restore) &&
 		target.Backup != nil && target.Backup.Status.Phase == velerov1.BackupPhaseCompleted

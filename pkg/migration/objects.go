@@ -16,21 +16,21 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Objects identifies the Velero objects of a Migrate in one cluster: they carry its UID
-// as their label and have the names that it gave them. Whoever can write into Velero's
-// namespace of a member can put the label on another object, such as the Backup of
-// another tenant in the same storage, so the label alone makes none its own.
+// Objects identifies the Velero objects of a Migrate in one cluster: by the label with its UID
+// and by their names. The label alone does not suffice: everyone who can write to Velero's
+// namespace in a member can set it on another object, such as the Backup of another tenant in
+// the same storage.
 type Objects struct {
-	// UID is that of the Migrate.
+	// UID is the UID of the Migrate.
 	UID types.UID
-	// Backup is the name of its Backup, which is the same in source and targets.
+	// Backup is the name of its Backup, in the source and in the targets.
 	Backup string
 	// Restore is the name of its Restore in a target; empty for the source.
 	Restore string
 }
 
-// Pick notes in seen which of a cluster's Backups and Restores are the Migrate's, and
-// which others carry its label. Those of other Migrates are passed over.
+// Pick sets the Backup, the Restore and the unexpected objects of seen from all Backups and
+// Restores of its cluster. It skips objects that don't have the label of the Migrate.
 func (o Objects) Pick(seen *Member, backups []*velerov1.Backup, restores []*velerov1.Restore) {
 	seen.Backup, seen.Restore, seen.Unexpected = nil, nil, nil
 	for _, b := range backups {
@@ -46,7 +46,8 @@ func (o Objects) Pick(seen *Member, backups []*velerov1.Backup, restores []*vele
 	slices.Sort(seen.Unexpected)
 }
 
-// owns says whether an object is the Migrate's. One that only carries its label is noted.
+// owns reports whether object belongs to the Migrate. It adds an object that has its label but
+// not the name to seen.Unexpected.
 func (o Objects) owns(object metav1.Object, name, kind string, seen *Member) bool {
 	switch {
 	case !velero.BelongsTo(object.GetLabels(), o.UID):
@@ -58,9 +59,9 @@ func (o Objects) owns(object metav1.Object, name, kind string, seen *Member) boo
 	return true
 }
 
-// unexpected is what is said of objects in a cluster that carry m's label and are not
-// its own.
-func unexpected(cluster string, member Member) string {
+// unexpectedMessage returns the message about the unexpected objects of a cluster; there must
+// be at least one.
+func unexpectedMessage(cluster string, member Member) string {
 	all := member.Unexpected
 	others := ""
 	if len(all) > 1 {
@@ -70,19 +71,19 @@ func unexpected(cluster string, member Member) string {
 		all[0], others, cluster, velero.MigrateUIDLabel)
 }
 
-// nothingUnexpected says whether a cluster, in which nothing is begun yet, has no object
-// that carries m's label.
-func nothingUnexpected(cluster string, member Member) (state, bool) {
+// noUnexpectedObjects reports whether a cluster in which nothing is started has no unexpected
+// objects; if it has, the state says which.
+func noUnexpectedObjects(cluster string, member Member) (state, bool) {
 	if len(member.Unexpected) == 0 {
 		return state{}, true
 	}
-	return state{v1alpha1.ReasonUnexpectedObject, unexpected(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
+	return state{v1alpha1.ReasonUnexpectedObject, unexpectedMessage(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
 }
 
-// mentionUnexpected adds to the message of a part that has begun which objects are
-// ignored.
-func mentionUnexpected(part *v1alpha1.ClusterPart, member Member) {
-	if len(member.Unexpected) > 0 && part.Phase != v1alpha1.MigratePhasePending && !strings.Contains(part.Message, unexpected(part.ClusterName, member)) {
-		part.Message = Shorten(part.Message+" "+unexpected(part.ClusterName, member), maxMessageLength)
+// appendUnexpected appends the message about unexpected objects to that of a cluster that has
+// started.
+func appendUnexpected(cs *v1alpha1.ClusterPart, member Member) {
+	if len(member.Unexpected) > 0 && cs.Phase != v1alpha1.MigratePhasePending && !strings.Contains(cs.Message, unexpectedMessage(cs.ClusterName, member)) {
+		cs.Message = Shorten(cs.Message+" "+unexpectedMessage(cs.ClusterName, member), maxMessageLength)
 	}
 }

@@ -10,14 +10,15 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// Why a member is not even asked; in the chain of Member.Err.
+// Errors that are wrapped by Member.Err; they select the reason of the cluster.
 var (
-	// ErrKubeconfigRefused says that a kubeconfig is invalid, or not one that is
+	// ErrKubeconfigNotAccepted means that a kubeconfig is invalid or has fields that are not
 	// accepted.
-	ErrKubeconfigRefused = errors.New("kubeconfig not accepted")
-	// ErrAddressRefused says that a member is at an address where none may be.
-	ErrAddressRefused = errors.New("address not allowed")
-	// ErrLimitExceeded says that a member sends more than this server takes of one.
+	ErrKubeconfigNotAccepted = errors.New("kubeconfig not accepted")
+	// ErrAddressNotAllowed means that a member has an address to which this server does not
+	// connect.
+	ErrAddressNotAllowed = errors.New("address not allowed")
+	// ErrLimitExceeded means that a member sent more than this server accepts from one.
 	ErrLimitExceeded = errors.New("limit exceeded")
 )
 
@@ -29,86 +30,84 @@ type Cluster struct {
 	Name string
 }
 
-// Velero is a Velero of a member cluster.
+// Velero identifies a Velero installation in a member cluster.
 type Velero struct {
 	Cluster Cluster
-	// Namespace is where it is.
+	// Namespace is the namespace of its server and its objects.
 	Namespace string
 }
 
-// Observation is all that is known of the world outside for one Migrate.
+// Observation holds everything that was read from the host and the members for one Migrate.
 type Observation struct {
-	// Plan has the clusters, as they are resolved for the sync or the live read.
+	// Plan has the clusters as they were resolved for this sync or live read.
 	Plan Plan
-	// Members is what each member cluster says. A cluster that is not in it has
-	// not been asked yet.
+	// Members holds what was read from each member cluster. A cluster that is not in it was
+	// not read yet.
 	Members map[Cluster]Member
 }
 
-// Inventory is what the host says of a Migrate's fleets and clusters.
+// Inventory holds the fleets and clusters of a Migrate as read from the host.
 type Inventory struct {
-	// Err is why the host can't be asked; the rest means nothing then.
+	// Err is why reading them failed; the other fields are undefined then.
 	Err error
 	// SourceFleet and TargetFleet are the two fleets that the spec names.
 	SourceFleet, TargetFleet Fleet
-	// Clusters has every cluster that a fleet lists or the spec names and that
-	// exists.
+	// Clusters has every existing cluster that one of the fleets lists or the spec names.
 	Clusters map[Cluster]ClusterState
 }
 
-// Fleet is what the host says of one fleet.
+// Fleet holds a fleet as read from the host.
 type Fleet struct {
-	// Found says that the Fleet exists.
+	// Found is true if the Fleet exists.
 	Found bool
 	// Members are the clusters it lists, in its order.
 	Members []Cluster
 }
 
-// ClusterState is what the host says of one cluster that exists.
+// ClusterState holds an existing cluster as read from the host.
 type ClusterState struct {
-	// Ready says that the cluster can be used.
+	// Ready is true if the cluster's status says that it is ready.
 	Ready bool
-	// VeleroNamespace is where its Velero is said to be.
+	// VeleroNamespace is the namespace of its Velero, by its annotation.
 	VeleroNamespace string
 }
 
-// Access says whether the requester of a Migrate may have it act in a cluster. The zero
-// Access is one that is not known yet.
+// Access is the result of checking whether the requester of a Migrate may use a cluster. The zero
+// value means that it was not checked yet.
 type Access struct {
-	// Granted says that they may.
-	Granted bool
-	// Refusal says why they may not, for a person.
-	Refusal string
-	// Err is why it can't be checked.
+	// Allowed is true if the requester may use the cluster.
+	Allowed bool
+	// Denial is the message that says why access is denied; empty if it isn't.
+	Denial string
+	// Err is why the check failed; nil if it didn't.
 	Err error
 }
 
-// Member is what one member cluster says.
+// Member holds what was read from one member cluster.
 type Member struct {
-	// Err is why the member can't be asked now. The rest is then what it said
-	// last, if anything.
+	// Err is why reading the member fails now. The other fields then have what was read last,
+	// if anything.
 	Err error
-	// Since is when Err began.
+	// Since is the time since when reading fails.
 	Since time.Time
-	// NextTry is when the member is asked again, for a reader; zero where the status is
-	// recorded, or each try would be a record.
+	// NextTry is the time of the next attempt. It is set for live reads only: in a recorded
+	// status it would cause a write for each attempt.
 	NextTry time.Time
-	// WriteErr is why the last object that was to be created here was not; nil if
-	// that is not known, for the reader may not be the writer.
+	// WriteErr is why the last creation of an object here failed. It is nil if it didn't, or if
+	// this is a live read, which may run in another process than the driver.
 	WriteErr error
 	// Locations are the BackupStorageLocations of its Velero.
 	Locations []velerov1.BackupStorageLocation
-	// Backup is the Migrate's Backup in this cluster: the one made here if it is
-	// the source, the one handed over or synced by Velero if it is a target. Nil
-	// if there is none. See Objects.
+	// Backup is the Migrate's Backup in this cluster: in the source the one created there, in a
+	// target the one handed over or synced by Velero. It is nil if there is none. See Objects.
 	Backup *velerov1.Backup
 	// Restore is the Migrate's Restore in this cluster; nil if there is none.
 	Restore *velerov1.Restore
-	// Unexpected are the kinds and names of other Backups and Restores with the
-	// Migrate's label.
+	// Unexpected has the kinds and names of other Backups and Restores with the label of the
+	// Migrate.
 	Unexpected []string
-	// Diagnosis is why Velero makes no progress; nil if that was not looked into.
+	// Diagnosis explains why Velero makes no progress; nil if there was no diagnosis.
 	Diagnosis *Diagnosis
-	// Results are the errors of the Migrate's object; nil if they were not asked for.
+	// Results are the errors of the Migrate's object; nil if they were not read.
 	Results *Results
 }

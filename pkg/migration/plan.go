@@ -11,10 +11,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Plan is what one sync of a Migrate goes by: its source and targets, resolved once, with
-// what the record and the host say of each, and what is known of the access to it.
-//
-// The zero Plan has no clusters.
+// Plan holds the source and the targets of a Migrate as resolved for one sync or live read: for
+// each what is recorded, what the host says, and the access of the requester. The zero Plan has
+// no clusters.
 type Plan struct {
 	resolution
 	// clusters has the source first, then the targets in the order of the status.
@@ -22,70 +21,69 @@ type Plan struct {
 	index    map[Cluster]int
 }
 
-// ClusterPlan is the part of one cluster in a Plan.
+// ClusterPlan is the source or a target in a Plan.
 type ClusterPlan struct {
 	Cluster Cluster
-	// Source says that it is the source, not a target.
+	// Source is true for the source and false for a target.
 	Source bool
-	// Destination is what of the spec means it.
+	// Destination is the field of the spec that the cluster is resolved from.
 	Destination v1alpha1.Destination
-	// VeleroNamespace is where the Velero is that the Migrate goes on with: the recorded one;
-	// before something is begun there, the one that the host names. It is empty if neither
-	// is known.
+	// VeleroNamespace is the namespace of the Velero to use: the recorded one or, before
+	// something is started there, the one that the host names. It is empty if neither is known.
 	VeleroNamespace string
 	// Objects identifies the Velero objects of the Migrate in it.
 	Objects Objects
-	// WasUsable says that it is recorded that the cluster could be used: it waits for
-	// something that is only looked at in a cluster that can.
+	// WasUsable is true if the cluster could be used when its status was recorded: the recorded
+	// reason is one that is only determined in a usable cluster.
 	WasUsable bool
-	// Access says whether the requester may use it.
+	// Access is the requester's access to the cluster.
 	Access Access
 
-	// unready is why the host has nothing begun in it; zero if the host allows it.
+	// unready is why nothing may be started in the cluster by what the host says; zero if it may.
 	unready state
-	// begun says that an object of the Migrate exists in it, by the record; ended, that its
-	// phase is an end; needed, that it is still observed. A source is until all has ended, for
-	// its Backup is handed over to the targets.
-	begun, ended, needed bool
+	// started is true if an object of the Migrate in the cluster is recorded, ended if its phase
+	// is final, and needed if it must be observed. The source is needed until the migration
+	// ends, because its Backup is handed over to the targets.
+	started, ended, needed bool
 }
 
-// Velero returns the Velero that the Migrate goes on with.
+// Velero returns the Velero that the Migrate uses in the cluster.
 func (c ClusterPlan) Velero() Velero { return Velero{c.Cluster, c.VeleroNamespace} }
 
-// usable reports whether something may be begun in the cluster, and if not, why.
+// usable reports whether something may be started in the cluster; if not, the state says why.
 func (c ClusterPlan) usable() (state, bool) {
 	kind, name := c.Cluster.Kind, c.Cluster.Name
 	switch {
 	case c.unready != state{}:
 		return c.unready, false
-	case c.Access.Refusal != "":
+	case c.Access.Denial != "":
 		return state{v1alpha1.ReasonClusterNotAuthorized, fmt.Sprintf(
-			"Access to %s %s is denied, waiting for permission: %s.", kind, name, c.Access.Refusal)}, false
+			"Access to %s %s is denied, waiting for permission: %s.", kind, name, c.Access.Denial)}, false
 	case c.Access.Err != nil:
 		return state{v1alpha1.ReasonAccessReviewFailed, fmt.Sprintf(
 			"Checking access to %s %s failed, trying again: %v", kind, name, c.Access.Err)}, false
-	case !c.Access.Granted:
+	case !c.Access.Allowed:
 		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking access to %s %s.", kind, name)}, false
 	}
 	return state{}, true
 }
 
-// Resolve returns the plan of m, from the record and what the host says. The access to its
-// clusters is not known in it yet; see Unbegun and WithAccess.
+// Resolve returns the plan of m from its recorded status and the inventory of the host. Its
+// clusters have no access yet; see NotStarted and WithAccess.
 func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	p := Plan{resolution: resolve(m, host), index: map[Cluster]int{}}
-	status := m.Status // apply changes nothing in what the two share
+	status := m.Status // apply does not modify what the two share
 	p.apply(&status)
 	source := status.SourceClusterStatus
 	if source == nil {
 		return p
 	}
-	add := func(c ClusterPlan, part v1alpha1.ClusterPart, fleet Fleet) {
-		c.Cluster = ClusterOf(part)
-		c.VeleroNamespace = orElse(part.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
-		c.WasUsable = wasUsable(part)
+	add := func(c ClusterPlan, cs v1alpha1.ClusterPart, fleet Fleet) {
+		c.Cluster = ClusterOf(cs)
+		c.VeleroNamespace = orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
+		c.WasUsable = wasUsable(cs)
 		c.unready = unready(c.Cluster, fleet, host)
-		c.ended = IsTerminal(status.Phase) || IsTerminal(part.Phase)
+		c.ended = IsTerminal(status.Phase) || IsTerminal(cs.Phase)
 		c.needed = !c.ended || c.Source && !IsTerminal(status.Phase)
 		p.index[c.Cluster] = len(p.clusters)
 		p.clusters = append(p.clusters, c)
@@ -94,19 +92,19 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	add(ClusterPlan{
 		Source: true, Destination: m.Spec.SourceCluster,
 		Objects: Objects{UID: m.UID, Backup: backup},
-		begun:   source.BackupStatusInCluster != nil,
+		started: source.BackupStatusInCluster != nil,
 	}, source.ClusterPart, host.SourceFleet)
 	for _, t := range status.TargetClusterStatus {
 		add(ClusterPlan{
 			Destination: m.Spec.TargetCluster,
 			Objects:     Objects{UID: m.UID, Backup: backup, Restore: orElse(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m))},
-			begun:       t.RestoreStatusInCluster != nil,
+			started:     t.RestoreStatusInCluster != nil,
 		}, t.ClusterPart, host.TargetFleet)
 	}
 	return p
 }
 
-// Of returns the part of a cluster in the plan; it is zero if the cluster has none.
+// Of returns the plan of cluster c, or the zero value if c is not in p.
 func (p Plan) Of(c Cluster) ClusterPlan {
 	if i, ok := p.index[c]; ok {
 		return p.clusters[i]
@@ -114,20 +112,20 @@ func (p Plan) Of(c Cluster) ClusterPlan {
 	return ClusterPlan{}
 }
 
-// Unbegun returns the clusters in which no object of the Migrate exists yet, source first:
-// before one does, its requester must be known to be allowed to use them.
-func (p Plan) Unbegun() []ClusterPlan {
-	var unbegun []ClusterPlan
+// NotStarted returns the clusters in which no object of the Migrate exists yet, source first.
+// Before one is created, the access of the requester must be checked.
+func (p Plan) NotStarted() []ClusterPlan {
+	var notStarted []ClusterPlan
 	for _, c := range p.clusters {
-		if !c.begun && !c.ended {
-			unbegun = append(unbegun, c)
+		if !c.started && !c.ended {
+			notStarted = append(notStarted, c)
 		}
 	}
-	return unbegun
+	return notStarted
 }
 
-// WithAccess returns the plan with what is known of the access to its clusters. A cluster
-// that is not in known keeps the access that it has.
+// WithAccess returns a copy of p with the given access to its clusters. A cluster that is not in
+// known keeps its access.
 func (p Plan) WithAccess(known map[Cluster]Access) Plan {
 	p.clusters = slices.Clone(p.clusters)
 	for c, access := range known {
@@ -138,12 +136,12 @@ func (p Plan) WithAccess(known map[Cluster]Access) Plan {
 	return p
 }
 
-// Veleros returns those that must be observed now: of the clusters that are still needed,
-// and that may be used or have an object of the Migrate already.
+// Veleros returns the Veleros that must be observed: those of the clusters that are needed and
+// that are usable or have an object of the Migrate.
 func (p Plan) Veleros() []Velero {
 	var veleros []Velero
 	for _, c := range p.clusters {
-		if _, ok := c.usable(); c.needed && (ok || c.begun) {
+		if _, ok := c.usable(); c.needed && (ok || c.started) {
 			veleros = append(veleros, c.Velero())
 		}
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // halfBegun is a scene in which one target is restoring and the other one refused.
-func halfBegun(t *testing.T) *scene {
-	s := newScene(t, m2, m3)
-	s.access[m3] = Access{Refusal: "no"}
+func oneRestoring(t *testing.T) *fixture {
+	s := newFixture(t, m2, m3)
+	s.access[m3] = Access{Denial: "no"}
 	s.restoring()
 	return s
 }
@@ -26,35 +26,35 @@ func TestUnbegun(t *testing.T) {
 		Destination v1alpha1.Destination
 		Source      bool
 	}
-	spec := newScene(t, m2).m.Spec
+	spec := newFixture(t, m2).m.Spec
 	source, target := named{m1, spec.SourceCluster, true}, named{m2, spec.TargetCluster, false}
 	for _, tt := range []struct {
-		name  string
-		scene func() *scene
-		want  []named
+		name    string
+		fixture func() *fixture
+		want    []named
 	}{
-		{"nothing is resolved", func() *scene {
-			s := newScene(t, m2)
+		{"nothing is resolved", func() *fixture {
+			s := newFixture(t, m2)
 			s.host.SourceFleet = Fleet{}
 			return s
 		}, nil},
-		{"before the start", func() *scene { return newScene(t, m2) }, []named{source, target}},
-		{"recorded and not made", func() *scene {
-			s := newScene(t, m2)
+		{"before the start", func() *fixture { return newFixture(t, m2) }, []named{source, target}},
+		{"recorded and not made", func() *fixture {
+			s := newFixture(t, m2)
 			s.record()
 			return s
 		}, []named{source, target}},
-		{"the Backup is made", func() *scene { return newScene(t, m2).begun() }, []named{target}},
-		{"one Restore is made", func() *scene { return halfBegun(t) }, []named{{m3, halfBegun(t).m.Spec.TargetCluster, false}}},
-		{"the end", func() *scene {
-			s := newScene(t, m2)
+		{"the Backup is made", func() *fixture { return newFixture(t, m2).started() }, []named{target}},
+		{"one Restore is made", func() *fixture { return oneRestoring(t) }, []named{{m3, oneRestoring(t).m.Spec.TargetCluster, false}}},
+		{"the end", func() *fixture {
+			s := newFixture(t, m2)
 			s.restoring()
 			return s.restore(m2, "Completed")
 		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got []named
-			for _, c := range tt.scene().plan().Unbegun() {
+			for _, c := range tt.fixture().plan().NotStarted() {
 				got = append(got, named{c.Cluster, c.Destination, c.Source})
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -73,19 +73,19 @@ func TestAccess(t *testing.T) {
 		reason, message string
 		usable          bool
 	}{
-		{"granted", Access{Granted: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
-		{"refused", Access{Refusal: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
-		{"refused, though granted", Access{Granted: true, Refusal: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
+		{"granted", Access{Allowed: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
+		{"refused", Access{Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
+		{"refused, though granted", Access{Allowed: true, Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
 		{"an error", Access{Err: errDown}, "AccessReviewFailed", "Checking access to AttachedCluster m2 failed, trying again: connection refused", false},
 		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, m2).begun()
+			s := newFixture(t, m2).started()
 			s.access[m2] = tt.access
 			s.backup("Completed", 5)
-			part := s.m.Status.TargetClusterStatus[0].ClusterPart
-			if part.Reason != tt.reason || part.Message != tt.message {
-				t.Errorf("told is %s: %s", part.Reason, part.Message)
+			cs := s.m.Status.TargetClusterStatus[0].ClusterPart
+			if cs.Reason != tt.reason || cs.Message != tt.message {
+				t.Errorf("told is %s: %s", cs.Reason, cs.Message)
 			}
 			if actions := Next(s.m, s.observed()); (len(actions) == 1) != tt.usable {
 				t.Errorf("wants to do %+v", actions)
@@ -103,14 +103,14 @@ func TestWasUsable(t *testing.T) {
 		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false, "AccessReviewFailed": false,
 		"MemberUnreachable": true, "StorageUnavailable": true, "WaitingForBackup": true, "BackupStarting": true, "NoTargetReady": true,
 	} {
-		s := newScene(t, m2)
+		s := newFixture(t, m2)
 		s.record()
 		s.m.Status.TargetClusterStatus[0].Reason = reason
 		if got := s.plan().Of(m2).WasUsable; got != want {
 			t.Errorf("%q: %v, want %v", reason, got, want)
 		}
 	}
-	if newScene(t, m2).plan().Of(m2).WasUsable {
+	if newFixture(t, m2).plan().Of(m2).WasUsable {
 		t.Error("nothing is recorded")
 	}
 }

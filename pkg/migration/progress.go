@@ -9,21 +9,20 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Change says how much two statuses differ.
+// Change is how much two statuses differ; see Compare.
 type Change int
 
 const (
-	// Unchanged means not at all.
+	// Unchanged means that they are equal.
 	Unchanged Change = iota
-	// ProgressOnly means in counts and in words that go with them: it may be
-	// recorded a little later.
+	// ProgressOnly means that only counts and messages differ; recording them may be delayed.
 	ProgressOnly
-	// Step means in a phase, a reason, a cluster or a condition: it is recorded at
-	// once.
-	Step
+	// Transition means that a phase, a reason, a cluster or a condition differs; it is recorded
+	// at once.
+	Transition
 )
 
-// Compare says how much b differs from a.
+// Compare returns how much b differs from a.
 func Compare(a, b *v1alpha1.MigrateStatus) Change {
 	switch {
 	case equality.Semantic.DeepEqual(a, b):
@@ -31,19 +30,19 @@ func Compare(a, b *v1alpha1.MigrateStatus) Change {
 	case equality.Semantic.DeepEqual(withoutProgress(a), withoutProgress(b)):
 		return ProgressOnly
 	default:
-		return Step
+		return Transition
 	}
 }
 
-// withoutProgress is a copy without what changes as Velero goes on within one
-// phase.
+// withoutProgress returns a copy of status without the fields that change while Velero makes
+// progress within one phase.
 func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 	status = status.DeepCopy()
 	for i := range status.Conditions {
 		status.Conditions[i].Message = ""
 	}
-	for _, part := range partsOf(status) {
-		part.Message, part.LastProgressTime, part.VolumeProgress = "", nil, nil
+	for _, cs := range clusterStatuses(status) {
+		cs.Message, cs.LastProgressTime, cs.VolumeProgress = "", nil, nil
 	}
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster

@@ -15,18 +15,18 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// sourceReadiness says whether the Backup may be made, and if not, what is
-// waited for. It is made when the source's storage is available and at least one
-// target can take it: the other targets delay nobody.
+// sourceReadiness reports whether the Backup may be created, and returns the state of the
+// source in either case. It may be if the source's storage is available and at least one target
+// can receive the Backup; the other targets don't delay it.
 func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	if m.DeletionTimestamp != nil {
 		return beingDeleted(), false
 	}
-	member, s, ok := reach(source.ClusterPart, seen)
+	member, s, ok := usableMember(source.ClusterPart, seen)
 	if !ok {
 		return s, false
 	}
-	if s, ok := nothingUnexpected(source.ClusterName, member); !ok {
+	if s, ok := noUnexpectedObjects(source.ClusterName, member); !ok {
 		return s, false
 	}
 	location, s, ok := availableLocation(source.ClusterName, member.Locations)
@@ -52,8 +52,9 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
 }
 
-// anyTargetCanReceive says whether one target at least can take the Backup; if
-// not, what is waited for. Before all have been asked it can't be told that none can.
+// anyTargetCanReceive reports whether at least one target can receive the Backup; if not, it
+// returns the state of the source. It does not report that no target is ready before all were
+// read.
 func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	var waiting []string
 	var connecting state
@@ -73,8 +74,8 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 	return state{v1alpha1.ReasonNoTargetReady, "No target is ready for the Backup, so it is not created yet. " + strings.Join(waiting, " ")}, false
 }
 
-// targetReadiness says whether the Restore may be made in a target, and if not,
-// what is waited for.
+// targetReadiness reports whether the Restore may be created in a target, and returns the state
+// of the target in either case.
 func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation) (state, bool) {
 	if m.DeletionTimestamp != nil {
 		return beingDeleted(), false
@@ -88,11 +89,11 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
 	member := seen.Members[ClusterOf(target.ClusterPart)]
-	if s, ok := nothingUnexpected(name, member); !ok {
+	if s, ok := noUnexpectedObjects(name, member); !ok {
 		return s, false
 	}
 	if member.Backup != nil {
-		s, ok = restorable(name, member)
+		s, ok = isRestorable(name, member)
 	} else {
 		s, ok = canHandOver(name, source, location, seen)
 	}
@@ -108,36 +109,36 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	return state{v1alpha1.ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
 }
 
-// restorable says whether the Backup that a target has can be restored now. The
-// source is not needed for that.
-func restorable(target string, member Member) (state, bool) {
+// isRestorable reports whether the Backup that exists in a target can be restored now, for which
+// the source is not needed.
+func isRestorable(target string, member Member) (state, bool) {
 	backup := member.Backup
 	if backup.Status.Phase != velerov1.BackupPhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s in %s is %s, so it can't be restored; waiting for Velero to sync it from the storage again.",
 			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
 	}
-	if velero.IsHandedOver(backup) || isSynced(member) {
+	if velero.IsHandedOver(backup) || isSyncComplete(member) {
 		return state{}, true
 	}
 	return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 		"Velero in %s has synced Backup %s from the storage; waiting for it to sync what belongs to the Backup.", target, backup.Name)}, false
 }
 
-// isSynced says whether Velero has found all that belongs to the Backup that it found
-// in a member by itself.
-func isSynced(member Member) bool {
+// isSyncComplete reports whether Velero has synced everything that belongs to a Backup that it
+// synced to a member.
+func isSyncComplete(member Member) bool {
 	location := locationNamed(member.Backup.Spec.StorageLocation, member.Locations)
 	return location != nil && velero.IsSyncComplete(member.Backup, location)
 }
 
-// canHandOver says whether the source's finished Backup can be made known in a
-// target that does not know it.
+// canHandOver reports whether the source's completed Backup can be handed over to a target that
+// does not have it.
 func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedLocation, seen Observation) (state, bool) {
 	name := source.BackupNameInCluster
-	from, asked := seen.Members[ClusterOf(source.ClusterPart)]
+	from, read := seen.Members[ClusterOf(source.ClusterPart)]
 	switch {
-	case !asked || from.Err != nil:
+	case !read || from.Err != nil:
 		return state{v1alpha1.ReasonSourceUnreachable, fmt.Sprintf(
 			"Backup %s is complete; it is restored as soon as %s is reachable or Velero in %s has synced it from the storage. %s",
 			name, source.ClusterName, target, unreachable(source.ClusterName, from).message)}, false
@@ -145,7 +146,7 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s is no longer in %s; waiting for Velero in %s to sync it from the storage, which it does about once a minute.",
 			name, source.ClusterName, target)}, false
-	case velero.IsSynced(from.Backup) && !isSynced(from):
+	case velero.IsSynced(from.Backup) && !isSyncComplete(from):
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Velero in %s has synced Backup %s from the storage again; waiting for it to sync what belongs to the Backup.",
 			source.ClusterName, name)}, false
@@ -159,16 +160,18 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 	return state{}, true
 }
 
-// sharedLocation is the storage of a migration as the two clusters see it.
+// sharedLocation holds the two BackupStorageLocations through which source and target share a
+// storage.
 type sharedLocation struct {
 	source, target *velerov1.BackupStorageLocation
 	sameness       velero.Sameness
 }
 
-// receivingLocation is where a target finds what the source's Backup writes; not
-// ok where the target can't be used now or provably has no such storage.
+// receivingLocation returns the location in which a target finds the source's Backup. It returns
+// false and the state of the target if the target can't be used now or provably has no such
+// location.
 func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
-	member, s, ok := reach(target, seen)
+	member, s, ok := usableMember(target, seen)
 	if !ok {
 		return sharedLocation{}, s, false
 	}
@@ -187,25 +190,25 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 	return sharedLocation{source: from, target: to, sameness: sameness}, state{}, true
 }
 
-// reach is what a member says; not ok where it may not be used or can't be
-// asked.
-func reach(part v1alpha1.ClusterPart, seen Observation) (Member, state, bool) {
-	cluster := ClusterOf(part)
+// usableMember returns the member of a cluster. It returns false and the state of the cluster
+// if it may not be used or can't be read.
+func usableMember(cs v1alpha1.ClusterPart, seen Observation) (Member, state, bool) {
+	cluster := ClusterOf(cs)
 	if s, ok := seen.Plan.Of(cluster).usable(); !ok {
 		return Member{}, s, false
 	}
-	member, asked := seen.Members[cluster]
+	member, read := seen.Members[cluster]
 	switch {
-	case !asked:
-		return Member{}, state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", part.ClusterName)}, false
+	case !read:
+		return Member{}, state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", cs.ClusterName)}, false
 	case member.Err != nil:
-		return Member{}, unreachable(part.ClusterName, member), false
+		return Member{}, unreachable(cs.ClusterName, member), false
 	}
 	return member, state{}, true
 }
 
-// sourceLocation is where the source's Backup is, or will be where there is none
-// yet.
+// sourceLocation returns the location of the source's Backup or, before there is one, the default
+// location, in which it will be created.
 func sourceLocation(source Member) *velerov1.BackupStorageLocation {
 	if source.Backup == nil || source.Backup.Spec.StorageLocation == "" {
 		return velero.DefaultLocation(source.Locations)
@@ -221,8 +224,8 @@ func locationNamed(name string, locations []velerov1.BackupStorageLocation) *vel
 	return &locations[i]
 }
 
-// matchLocation is that of a target's locations which is, or may be, the
-// source's. Where all of them provably differ it is the target's default.
+// matchLocation returns the one of a target's locations that is the source's, otherwise one that
+// may be, otherwise the default one and velero.Different.
 func matchLocation(source *velerov1.BackupStorageLocation, locations []velerov1.BackupStorageLocation) (*velerov1.BackupStorageLocation, velero.Sameness) {
 	fallback := velero.DefaultLocation(locations)
 	if source == nil || len(locations) == 0 {
@@ -265,7 +268,7 @@ func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (stat
 	}
 }
 
-// isExpired says whether a Backup's data is gone by Velero's own TTL.
+// isExpired reports whether a Backup has expired, so that Velero may have deleted its data.
 func isExpired(status *velerov1.BackupStatus, now time.Time) bool {
 	return status != nil && status.Expiration != nil && status.Expiration.Time.Before(now)
 }

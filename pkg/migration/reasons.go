@@ -15,7 +15,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// state is why a part is in its phase, for a program and for a person.
+// state is the reason and message of a cluster or a condition.
 type state struct {
 	reason, message string
 }
@@ -47,9 +47,9 @@ func unreachable(cluster string, member Member) state {
 		message += "; retrying at " + clockTime(member.NextTry)
 	}
 	switch {
-	case errors.Is(member.Err, ErrKubeconfigRefused):
+	case errors.Is(member.Err, ErrKubeconfigNotAccepted):
 		return state{v1alpha1.ReasonKubeconfigNotAccepted, message}
-	case errors.Is(member.Err, ErrAddressRefused):
+	case errors.Is(member.Err, ErrAddressNotAllowed):
 		return state{v1alpha1.ReasonMemberAddressNotAllowed, message}
 	case errors.Is(member.Err, ErrLimitExceeded):
 		return state{v1alpha1.ReasonMemberLimitExceeded, message}
@@ -59,77 +59,77 @@ func unreachable(cluster string, member Member) state {
 
 func clockTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// backupState tells of a Backup in its own phase, with the volume data that is
-// moved for it and its errors, as far as they are known.
+// backupState returns the state of the source for the phase of its Backup b, with the progress of
+// its volumes and its errors, if they are known.
 func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := b.Status
-	tell := func(format string, args ...any) string {
+	message := func(format string, args ...any) string {
 		return fmt.Sprintf("Backup %s "+format, append([]any{b.Name}, args...)...)
 	}
 	switch s.Phase {
 	case "", velerov1.BackupPhaseNew:
-		return state{v1alpha1.ReasonBackupNew, tell("is created; waiting for Velero to process it.")}
+		return state{v1alpha1.ReasonBackupNew, message("is created; waiting for Velero to process it.")}
 	case velerov1.BackupPhaseQueued:
-		return state{v1alpha1.ReasonBackupQueued, tell("is in Velero's queue, at position %d.", s.QueuePosition)}
+		return state{v1alpha1.ReasonBackupQueued, message("is in Velero's queue, at position %d.", s.QueuePosition)}
 	case velerov1.BackupPhaseReadyToStart:
-		return state{v1alpha1.ReasonBackupReadyToStart, tell("has left Velero's queue; waiting for Velero to start it.")}
+		return state{v1alpha1.ReasonBackupReadyToStart, message("has left Velero's queue; waiting for Velero to start it.")}
 	case velerov1.BackupPhaseInProgress:
 		done, total := backupItems(&s)
-		return state{v1alpha1.ReasonBackupInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
+		return state{v1alpha1.ReasonBackupInProgress, message("is running%s%s.", itemProgress(done, total), volumeProgress(volumes))}
 	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("is waiting for %d of %d data operations%s.",
-			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted, ofVolumes(volumes))}
+		return state{"Backup" + string(s.Phase), message("is waiting for %d of %d data operations%s.",
+			s.BackupItemOperationsAttempted-s.BackupItemOperationsCompleted-s.BackupItemOperationsFailed, s.BackupItemOperationsAttempted, volumeProgress(volumes))}
 	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("is being finalized.")}
+		return state{"Backup" + string(s.Phase), message("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
 		done, _ := backupItems(&s)
-		return state{v1alpha1.ReasonBackupCompleted, tell("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.BackupPhaseDeleting:
-		return state{v1alpha1.ReasonBackupDeleted, tell("is being deleted, so nothing can be restored from it.")}
+		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{v1alpha1.ReasonBackupFailedValidation, tell("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonBackupFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		return state{"Backup" + string(s.Phase), tell("ended %s%s, so nothing is restored.%s Fix the error and recreate the Migrate.",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results), whereToLook(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
+		return state{"Backup" + string(s.Phase), message("ended %s%s, so nothing is restored.%s Fix the error and recreate the Migrate.",
+			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), seeAlso(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
 	default:
-		return state{v1alpha1.ReasonBackupUnknownPhase, tell("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonBackupUnknownPhase, message("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
 	}
 }
 
-// restoreState tells of a Restore in its own phase, with the volume data that is
-// moved for it and its errors, as far as they are known.
+// restoreState returns the state of a target for the phase of its Restore r, with the progress of
+// its volumes and its errors, if they are known.
 func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := r.Status
-	tell := func(format string, args ...any) string {
+	message := func(format string, args ...any) string {
 		return fmt.Sprintf("Restore %s "+format, append([]any{r.Name}, args...)...)
 	}
 	switch s.Phase {
 	case "", velerov1.RestorePhaseNew:
-		return state{v1alpha1.ReasonRestoreNew, tell("is created; waiting for Velero, which processes one Restore at a time.")}
+		return state{v1alpha1.ReasonRestoreNew, message("is created; waiting for Velero, which processes one Restore at a time.")}
 	case velerov1.RestorePhaseInProgress:
 		done, total := restoreItems(&s)
-		return state{v1alpha1.ReasonRestoreInProgress, tell("is running%s%s.", ofItems(done, total), ofVolumes(volumes))}
+		return state{v1alpha1.ReasonRestoreInProgress, message("is running%s%s.", itemProgress(done, total), volumeProgress(volumes))}
 	case velerov1.RestorePhaseWaitingForPluginOperations, velerov1.RestorePhaseWaitingForPluginOperationsPartiallyFailed:
-		return state{"Restore" + string(s.Phase), tell("is waiting for %d of %d data operations%s.",
-			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted, ofVolumes(volumes))}
+		return state{"Restore" + string(s.Phase), message("is waiting for %d of %d data operations%s.",
+			s.RestoreItemOperationsAttempted-s.RestoreItemOperationsCompleted-s.RestoreItemOperationsFailed, s.RestoreItemOperationsAttempted, volumeProgress(volumes))}
 	case velerov1.RestorePhaseFinalizing, velerov1.RestorePhaseFinalizingPartiallyFailed:
-		return state{"Restore" + string(s.Phase), tell("is being finalized.")}
+		return state{"Restore" + string(s.Phase), message("is being finalized.")}
 	case velerov1.RestorePhaseCompleted:
 		done, _ := restoreItems(&s)
-		return state{v1alpha1.ReasonRestoreCompleted, tell("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonRestoreCompleted, message("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
 	case velerov1.RestorePhaseFailedValidation:
-		return state{v1alpha1.ReasonRestoreFailedValidation, tell("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
 		if onlyLogMissing(&s, results) {
 			done, _ := restoreItems(&s)
-			return state{v1alpha1.ReasonRestoreLogNotUploaded, tell("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
+			return state{v1alpha1.ReasonRestoreLogNotUploaded, message("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings), s.Phase)}
 		}
-		return state{"Restore" + string(s.Phase), tell("ended %s%s.%s Fix the error and recreate the Migrate.",
-			s.Phase, troubles(s.Errors, s.Warnings, s.FailureReason, results),
-			whereToLook(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
+		return state{"Restore" + string(s.Phase), message("ended %s%s.%s Fix the error and recreate the Migrate.",
+			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results),
+			seeAlso(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
-		return state{v1alpha1.ReasonRestoreUnknownPhase, tell("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
+		return state{v1alpha1.ReasonRestoreUnknownPhase, message("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
 	}
 }
 
@@ -164,7 +164,7 @@ func nothingRestored(source *v1alpha1.BackupDetails) state {
 		"Nothing was restored because %s has no completed Backup.", source.ClusterName)}
 }
 
-func namespacesAlone(source *v1alpha1.BackupDetails) state {
+func maybeOnlyNamespacesState(source *v1alpha1.BackupDetails) state {
 	done, _ := backupItems(source.BackupStatusInCluster)
 	return state{v1alpha1.ReasonPerhapsNamespacesAlone, fmt.Sprintf(
 		"Velero counts the namespaces themselves among the %s of Backup %s, so the count does not show whether anything in them matched the filter. Check the targets.",
@@ -185,9 +185,8 @@ func restoreItems(s *velerov1.RestoreStatus) (done, total int) {
 	return s.Progress.ItemsRestored, s.Progress.TotalItems
 }
 
-// ofItems tells how far Velero is; it does not know how far it has to go at
-// first.
-func ofItems(done, total int) string {
+// itemProgress describes the progress of Velero. At first Velero does not know the total.
+func itemProgress(done, total int) string {
 	if total == 0 {
 		return ""
 	}
@@ -208,13 +207,12 @@ func warnings(n int) string {
 	return ", with " + count(n, "warning")
 }
 
-// maxErrorsTold is how many of an object's errors are told, each of at most
-// maxErrorLength bytes.
-const maxErrorsTold, maxErrorLength = 3, 512
+// maxErrorsShown is how many errors of an object a message has, each of at most maxErrorLength
+// bytes.
+const maxErrorsShown, maxErrorLength = 3, 512
 
-// troubles tells of an object's errors in Velero's own words, as far as they are
-// known.
-func troubles(errors, warnings int, reason string, results *Results) string {
+// describeErrors describes the errors of an object with Velero's messages, if they are known.
+func describeErrors(errors, warnings int, reason string, results *Results) string {
 	s := ""
 	if errors+warnings > 0 {
 		s = fmt.Sprintf(" with %s and %s", count(errors, "error"), count(warnings, "warning"))
@@ -229,7 +227,7 @@ func troubles(errors, warnings int, reason string, results *Results) string {
 		why = append(why, fmt.Sprintf("(reading the errors from the storage failed: %v)", results.Err))
 	default:
 		for i, message := range results.Errors {
-			if i == maxErrorsTold {
+			if i == maxErrorsShown {
 				why = append(why, fmt.Sprintf("and %d more", len(results.Errors)-i))
 				break
 			}
@@ -242,17 +240,17 @@ func troubles(errors, warnings int, reason string, results *Results) string {
 	return s
 }
 
-// whereToLook names what tells more of an object's errors. Where Velero counts none,
-// it gave up as a whole and has written nothing.
-func whereToLook(errors, warnings int, what string) string {
+// seeAlso returns a hint at what, where Velero has details of an object's errors. If Velero
+// counted neither errors nor warnings, the object failed as a whole and there are no details.
+func seeAlso(errors, warnings int, what string) string {
 	if errors+warnings == 0 {
 		return ""
 	}
 	return " See " + what + "."
 }
 
-// onlyLogMissing says whether a Restore's one error is known to be that Velero could
-// not upload its log: Velero counts that as an error of the Restore.
+// onlyLogMissing reports whether the only error of a Restore is known to be that Velero could not
+// upload its log, which Velero counts as an error of the Restore.
 func onlyLogMissing(s *velerov1.RestoreStatus, results *Results) bool {
 	if results == nil || s.Phase != velerov1.RestorePhasePartiallyFailed || s.Errors != 1 {
 		return false
@@ -260,16 +258,16 @@ func onlyLogMissing(s *velerov1.RestoreStatus, results *Results) bool {
 	return results.LogMissing || len(results.Errors) == 1 && velero.IsLogNotUploaded(results.Errors[0])
 }
 
-// ofVolumes tells how much of the volumes' data is moved, where that is known.
-func ofVolumes(v *v1alpha1.VolumeProgress) string {
+// volumeProgress describes the progress of the volumes, if it is known.
+func volumeProgress(v *v1alpha1.VolumeProgress) string {
 	if v == nil {
 		return ""
 	}
-	return fmt.Sprintf(", %s of %s of volume data", bytes(v.BytesDone), bytes(v.TotalBytes))
+	return fmt.Sprintf(", %s of %s of volume data", formatBytes(v.BytesDone), formatBytes(v.TotalBytes))
 }
 
-// bytes tells a size in its binary unit.
-func bytes(n int64) string {
+// formatBytes formats a size with a binary unit.
+func formatBytes(n int64) string {
 	size, unit := float64(n), "B"
 	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
 		if size < 1024 {

@@ -18,18 +18,18 @@ func CompareClusters(a, b Cluster) int {
 	return strings.Compare(a.Name+"/"+a.Kind, b.Name+"/"+b.Kind)
 }
 
-// resolution is which clusters a migration is between, or why they can't be resolved.
+// resolution holds the resolved clusters of a Migrate, or why they can't be resolved.
 type resolution struct {
 	source  Cluster
 	targets []Cluster
-	// waiting is what is waited for; zero if the clusters are resolved.
+	// waiting is the state of the Migrate while its clusters can't be resolved; zero if they are.
 	waiting state
-	// asRecorded says that the clusters are those that are recorded, if any are.
+	// asRecorded is true if the clusters are the recorded ones, if any.
 	asRecorded bool
 }
 
-// resolve returns the source and the targets. Recorded ones that are pinned stay, and so
-// does what is recorded while the host can't be asked.
+// resolve returns the source and the targets. It keeps the recorded ones if they are pinned, and
+// while the host can't be read.
 func resolve(m *v1alpha1.Migrate, host Inventory) resolution {
 	if IsTerminal(m.Status.Phase) || IsPinned(&m.Status) {
 		return resolution{asRecorded: true}
@@ -48,15 +48,15 @@ func resolve(m *v1alpha1.Migrate, host Inventory) resolution {
 	return resolution{source: source, targets: targets}
 }
 
-// apply makes the clusters of a status the resolved ones: none while they can't be
-// resolved. It replaces what the status points to and changes nothing in it.
+// apply sets the clusters of status to the resolved ones, and removes them while they can't be
+// resolved. It replaces what status points to and does not modify it.
 func (r resolution) apply(status *v1alpha1.MigrateStatus) {
 	switch {
 	case r.asRecorded:
 	case r.waiting != state{}:
 		status.SourceClusterStatus, status.TargetClusterStatus = nil, nil
 	default:
-		setParts(status, r.source, r.targets)
+		setClusters(status, r.source, r.targets)
 	}
 }
 
@@ -104,7 +104,7 @@ func resolveTargets(m *v1alpha1.Migrate, source Cluster, host Inventory) ([]Clus
 	return slices.Compact(members), state{}
 }
 
-// unready returns why the host has nothing begun in a cluster; zero if it allows it.
+// unready returns why nothing may be started in cluster c by what the host says; zero if it may.
 func unready(c Cluster, f Fleet, host Inventory) state {
 	switch cluster, exists := host.Clusters[c]; {
 	case host.Err != nil:
@@ -122,14 +122,14 @@ func unready(c Cluster, f Fleet, host Inventory) state {
 	return state{}
 }
 
-// wasUsable reports whether a recorded cluster status waits for something that is only
-// looked at in a cluster that may be used.
-func wasUsable(part v1alpha1.ClusterPart) bool {
+// wasUsable reports whether the reason of a recorded cluster status is one that is only
+// determined in a usable cluster.
+func wasUsable(cs v1alpha1.ClusterPart) bool {
 	return !slices.Contains([]string{
 		"", v1alpha1.ReasonConnecting, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonFleetNotFound, v1alpha1.ReasonClusterNotInFleet,
 		v1alpha1.ReasonClusterNotFound, v1alpha1.ReasonClusterNotReady, v1alpha1.ReasonClusterNotAuthorized,
 		v1alpha1.ReasonAccessReviewFailed,
-	}, part.Reason)
+	}, cs.Reason)
 }
 
 func named(d v1alpha1.Destination) []Cluster {
@@ -140,32 +140,32 @@ func named(d v1alpha1.Destination) []Cluster {
 	return clusters
 }
 
-// setParts makes the parts those of the given clusters, in their order, and
-// keeps what is recorded of those that stay.
-func setParts(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster) {
+// setClusters sets the clusters of status, in this order, and keeps the recorded statuses of
+// those that are already there.
+func setClusters(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster) {
 	if status.SourceClusterStatus == nil || ClusterOf(status.SourceClusterStatus.ClusterPart) != source {
-		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterPart: newPart(source)}
+		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterPart: newClusterStatus(source)}
 	}
-	parts := make([]v1alpha1.RestoreDetails, 0, len(targets))
+	statuses := make([]v1alpha1.RestoreDetails, 0, len(targets))
 	for _, target := range targets {
-		part := v1alpha1.RestoreDetails{ClusterPart: newPart(target)}
+		details := v1alpha1.RestoreDetails{ClusterPart: newClusterStatus(target)}
 		if i := slices.IndexFunc(status.TargetClusterStatus, func(r v1alpha1.RestoreDetails) bool {
 			return ClusterOf(r.ClusterPart) == target
 		}); i >= 0 {
-			part = status.TargetClusterStatus[i]
+			details = status.TargetClusterStatus[i]
 		}
-		parts = append(parts, part)
+		statuses = append(statuses, details)
 	}
-	status.TargetClusterStatus = parts
+	status.TargetClusterStatus = statuses
 }
 
-func newPart(c Cluster) v1alpha1.ClusterPart {
+func newClusterStatus(c Cluster) v1alpha1.ClusterPart {
 	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
 }
 
-// Recorded is the name of what Misses looks for in a cluster: of the Backup in the
-// source, of the Restore in a target. The other is empty.
-func Recorded(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
+// RecordedNames returns the name of the object that IsObjectMissing checks in cluster c: of the
+// Backup in the source, of the Restore in a target. The other one is empty.
+func RecordedNames(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
 	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
 		return source.BackupNameInCluster, ""
 	}
@@ -177,15 +177,15 @@ func Recorded(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
 	return "", ""
 }
 
-// Misses says whether a cluster once had an object of m's, by the record, that
-// is not in what is seen of it and still matters.
-func Misses(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
+// IsObjectMissing reports whether an object of m in cluster c is recorded but not observed, and c
+// is not finished. The observation may be stale: the caller confirms it with a GET.
+func IsObjectMissing(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
 		return !IsTerminal(source.Phase) && source.BackupStatusInCluster != nil && seen.Backup == nil
 	}
 	for _, t := range m.Status.TargetClusterStatus {
 		if ClusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
-			// A Backup that Velero did not know may be there, and the watch behind.
+			// The Backup that Velero did not find may exist, but the watch is behind.
 			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsBackupNotFound(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown
 		}

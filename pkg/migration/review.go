@@ -13,49 +13,49 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Review is what the requester of a Migrate must be allowed to do in a member by
-// themselves: to read what the filter selects in the source, or to create it in a target.
+// Review describes the permissions that the requester of a Migrate needs in a member: to read
+// what the filter selects in the source, or to create it in a target.
 //
-// It depends on the Migrate and on the discovery of the member, never on the Backup: what
-// the Backup holds, and what Velero lists of it in the storage, is the source's word, and a
-// source that lists less than it holds would have less reviewed than is restored. Where
-// resources are not listed by name, all are reviewed of the namespaces and scopes that a
-// Restore is bounded to, so such a review covers whatever the Backup may hold.
+// It depends on the Migrate and on the discovery of the member, never on the Backup. The source
+// determines what the Backup holds and what Velero lists of it in the storage: if it listed
+// less, less would be reviewed than is restored. If the filter does not list resources by
+// name, the review covers all resources in the namespaces and scopes to which the Restore is
+// limited, and thus whatever the Backup may hold.
 type Review struct {
 	// Requester is the user who created the Migrate.
 	Requester v1alpha1.Requester
-	// Verbs are needed on every resource that Select returns.
+	// Verbs are the verbs that are needed on every resource that Select returns.
 	Verbs []string
-	// Namespaces are where they are needed; in all if it is empty.
+	// Namespaces are the namespaces in which they are needed; empty means all.
 	Namespaces []string
 
-	// Target is whether the member is a target.
+	// Target is true if the member is a target.
 	Target bool
 
 	filter v1alpha1.ResourceFilter
-	// status is which resources have their status written, too; nil if none has.
+	// status selects the resources whose status is restored too; nil if there are none.
 	status *v1alpha1.PreserveStatus
 }
 
-// HostIdentity names the identity by which the requester can't be reviewed in a member:
-// Kubernetes gives names that begin with system: to ServiceAccounts, nodes and its own
-// parts, in each cluster to others. It is empty if there is none. Everybody is in
-// system:authenticated, in any cluster.
+// HostIdentity returns the user or group of the requester that has no meaning in a member, or an
+// empty string if there is none: names with the prefix system: belong to ServiceAccounts, nodes
+// and components of one cluster, and to others in another cluster. The group
+// system:authenticated is excepted, because every user is in it in every cluster.
 func (r Review) HostIdentity() string {
-	const prefix, everybody = "system:", "system:authenticated"
+	const prefix, allUsers = "system:", "system:authenticated"
 	if strings.HasPrefix(r.Requester.Username, prefix) {
 		return "user " + r.Requester.Username
 	}
 	for _, group := range r.Requester.Groups {
-		if strings.HasPrefix(group, prefix) && group != everybody {
+		if strings.HasPrefix(group, prefix) && group != allUsers {
 			return "group " + group
 		}
 	}
 	return ""
 }
 
-// ReviewOf returns the review for a cluster of m.
-func ReviewOf(m *v1alpha1.Migrate, c ClusterPlan) Review {
+// NewReview returns the review of m for cluster c.
+func NewReview(m *v1alpha1.Migrate, c ClusterPlan) Review {
 	var filter v1alpha1.ResourceFilter
 	var mapping map[string]string
 	if policy := m.Spec.Policy; policy != nil {
@@ -89,10 +89,11 @@ func ReviewOf(m *v1alpha1.Migrate, c ClusterPlan) Review {
 // NeedsDiscovery reports whether Select depends on the resources of the member.
 func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }
 
-// Select returns what the verbs are needed on: of the member's resources, of all those
-// which velero.IsBackedUp, the ones that the filter lists; or velero.AllResources where it does not
-// list resources that the member has, but names namespaces and excludes cluster-scoped
-// objects. It returns false if the verbs are needed on all of the cluster instead.
+// Select returns the resources on which the verbs are needed. resources are those of the member
+// for which velero.IsBackedUp is true. If the filter lists resources that the member has,
+// Select returns these; if it does not, but lists namespaces and excludes cluster-scoped
+// objects, it returns velero.AllResources. It returns false if the verbs are needed on the
+// whole cluster.
 func (r Review) Select(resources []velero.Resource) ([]velero.Resource, bool) {
 	if r.NeedsDiscovery() {
 		if named, ok := velero.ResolveNames(r.filter.IncludedResources, resources); ok {
@@ -105,8 +106,8 @@ func (r Review) Select(resources []velero.Resource) ([]velero.Resource, bool) {
 	return withNamespaces([]velero.Resource{velero.AllResources()}), true
 }
 
-// withNamespaces adds the resource of namespaces to resources that are in some: the
-// namespace of an object is backed up with it, and created for what is restored.
+// withNamespaces adds the resource namespaces if one of resources is namespaced: Velero backs
+// up the namespace of an object with it, and creates it for a restored object.
 func withNamespaces(resources []velero.Resource) []velero.Resource {
 	namespaces := velero.Resource{Name: velero.Namespaces}
 	isNamespaced := func(r velero.Resource) bool { return r.Namespaced }
@@ -120,11 +121,11 @@ func (r Review) isNeverRestored(resource velero.Resource) bool {
 	return r.Target && !velero.IsRestored(schema.GroupResource{Group: resource.Group, Resource: resource.Name})
 }
 
-// WritesStatus reports whether the status of objects is written, too.
+// WritesStatus reports whether the status of objects is restored too.
 func (r Review) WritesStatus() bool { return r.status != nil }
 
-// SelectStatus returns those of the selected resources whose status is written: the ones
-// that the policy lists by name, or all of them.
+// SelectStatus returns those of the selected resources whose status is restored: the ones that
+// the policy lists by name, or all of them.
 func (r Review) SelectStatus(selected, resources []velero.Resource) []velero.Resource {
 	if r.status == nil {
 		return nil

@@ -34,10 +34,10 @@ func TestReviewOf(t *testing.T) {
 		{"all but some", &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}}, nil, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newScene(t, m2).m
+			m := newFixture(t, m2).m
 			m.Spec.Requester = &v1alpha1.Requester{Username: "jane", Groups: []string{"shop"}}
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter, NamespaceMapping: tt.mapping}
-			source, target := ReviewOf(m, ClusterPlan{Source: true}), ReviewOf(m, ClusterPlan{})
+			source, target := NewReview(m, ClusterPlan{Source: true}), NewReview(m, ClusterPlan{})
 			got := []string{strings.Join(source.Verbs, " "), strings.Join(source.Namespaces, " "), strings.Join(target.Verbs, " "), strings.Join(target.Namespaces, " ")}
 			if diff := cmp.Diff([]string{"get list", tt.source, "create", tt.target}, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -49,7 +49,7 @@ func TestReviewOf(t *testing.T) {
 			}
 		})
 	}
-	if got := ReviewOf(newScene(t, m2).m, ClusterPlan{}); got.Requester.Username != "" {
+	if got := NewReview(newFixture(t, m2).m, ClusterPlan{}); got.Requester.Username != "" {
 		t.Errorf("nobody is recorded, and the review is about %s", got.Requester.Username)
 	}
 }
@@ -115,7 +115,7 @@ func TestSelect(t *testing.T) {
 		{"scoped, but some of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"nodes"}}, ofTheCluster},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newScene(t, m2).m
+			m := newFixture(t, m2).m
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
 			for _, source := range []bool{true, false} {
 				want := strings.Fields(tt.want)
@@ -123,7 +123,7 @@ func TestSelect(t *testing.T) {
 					want = slices.DeleteFunc(want, func(name string) bool { return name == "events" || name == "nodes" })
 				}
 				got := strings.Fields(ofTheCluster)
-				if selected, less := ReviewOf(m, ClusterPlan{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
+				if selected, less := NewReview(m, ClusterPlan{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
 					got = namesOf(selected)
 				}
 				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
@@ -152,10 +152,10 @@ func TestSelectStatus(t *testing.T) {
 		{"by name, of everything", namespace, &v1alpha1.PreserveStatus{IncludedResources: []string{"deployments.apps"}}, "*.* namespaces"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newScene(t, m2).m
+			m := newFixture(t, m2).m
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter, MigrateStatus: tt.status}
 			all := slices.Collect(maps.Values(resources))
-			r := ReviewOf(m, ClusterPlan{})
+			r := NewReview(m, ClusterPlan{})
 			selected, _ := r.Select(all)
 			if diff := cmp.Diff(strings.Fields(tt.want), namesOf(r.SelectStatus(selected, all)), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

@@ -16,16 +16,16 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// Status returns the status of m: what is recorded in it, brought up to date with
-// what is observed. The plan is that of m. A recorded terminal phase is returned as it is.
+// Status returns the recorded status of m, updated by the observation, whose plan must be that
+// of m. If the recorded phase is final, it returns the recorded status unchanged.
 func Status(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
 	return statusOf(m, seen, now, false)
 }
 
-// LiveStatus is the status of m for a reader: as Status, but with no terminal phase, of
-// the whole or of one cluster, that is not recorded. An end that is reported is final,
-// and only the record makes it so: until then the errors of an object are still read, and
-// its member may change. Such a cluster is as it is recorded, with the message of its end.
+// LiveStatus returns the status of m for a reader: Status without final phases, of the Migrate
+// or of a cluster, that are not recorded yet. A reported final phase must not change, and only
+// recording it guarantees that: until then the errors of an object are still being read, and
+// its member may change. Such a cluster keeps its recorded status, with the message of its end.
 func LiveStatus(m *v1alpha1.Migrate, seen Observation, now time.Time) v1alpha1.MigrateStatus {
 	return statusOf(m, seen, now, true)
 }
@@ -42,7 +42,7 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 		recorded := *source
 		observeSource(m, source, status.TargetClusterStatus, seen, now)
 		if withholdEnds && isNewEnd(recorded.ClusterPart, source.ClusterPart) {
-			recorded.ClusterPart = withEnd(recorded.ClusterPart, source.ClusterPart)
+			recorded.ClusterPart = withUnrecordedEnd(recorded.ClusterPart, source.ClusterPart)
 			*source = recorded
 		}
 		for i := range status.TargetClusterStatus {
@@ -50,24 +50,25 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 			recorded := *target
 			observeTarget(m, target, source, seen, now)
 			if withholdEnds && isNewEnd(recorded.ClusterPart, target.ClusterPart) {
-				recorded.ClusterPart = withEnd(recorded.ClusterPart, target.ClusterPart)
+				recorded.ClusterPart = withUnrecordedEnd(recorded.ClusterPart, target.ClusterPart)
 				*target = recorded
 			}
 		}
-		boundParts(&status)
+		boundMessages(&status)
 	}
 	status.Phase = overallPhase(&status)
 	setConditions(m, &status, seen, now)
 	return status
 }
 
-// isNewEnd says whether a part has come to an end since it was recorded.
+// isNewEnd reports whether the phase of a cluster became final since it was recorded.
 func isNewEnd(recorded, observed v1alpha1.ClusterPart) bool {
 	return IsTerminal(observed.Phase) && !IsTerminal(recorded.Phase)
 }
 
-// withEnd is a part as it is recorded, with the message of the end that is observed.
-func withEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
+// withUnrecordedEnd returns the recorded status of a cluster with the message of its observed
+// end.
+func withUnrecordedEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
 	recorded.Phase = cmp.Or(recorded.Phase, v1alpha1.MigratePhasePending)
 	recorded.Reason = cmp.Or(recorded.Reason, v1alpha1.ReasonConnecting)
 	recorded.Message = Shorten("Not recorded yet: "+ended.Message, maxMessageLength)
@@ -79,95 +80,95 @@ func IsTerminal(phase v1alpha1.MigratePhase) bool {
 	return backup.MigratePhase(phase).IsTerminal()
 }
 
-// IsPinned says whether the clusters of a migration are resolved for good: the
-// recorded source has the name of the Backup that is to be made in it.
+// IsPinned reports whether the clusters of a Migrate are resolved permanently, which is when the
+// name of the Backup is recorded.
 func IsPinned(status *v1alpha1.MigrateStatus) bool {
 	return status.SourceClusterStatus != nil && status.SourceClusterStatus.BackupNameInCluster != ""
 }
 
-// observeSource brings the source's part up to date. It pins the migration, by
-// giving the Backup its name, once the source can begin and a target can take
-// what it gives.
+// observeSource updates the status of the source. When the source is ready, and at least one
+// target, it sets the name of the Backup, which pins the clusters.
 func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation, now time.Time) {
-	part := &source.ClusterPart
-	if IsTerminal(part.Phase) {
+	cs := &source.ClusterPart
+	if IsTerminal(cs.Phase) {
 		return
 	}
-	was, before := *part, progressOf(*part, source.BackupStatusInCluster)
-	member, asked := seen.Members[ClusterOf(*part)]
+	was, before := *cs, progressOf(*cs, source.BackupStatusInCluster)
+	member, read := seen.Members[ClusterOf(*cs)]
 	switch {
-	case source.BackupStatusInCluster != nil && (!asked || member.Err != nil):
-		setUnreachable(part, member)
+	case source.BackupStatusInCluster != nil && (!read || member.Err != nil):
+		setUnreachable(cs, member)
 	case member.Backup != nil:
-		settleVelero(part, seen.Plan)
-		source.BackupNameInCluster = Shorten(member.Backup.Name, maxWordLength)
+		pinVelero(cs, seen.Plan)
+		source.BackupNameInCluster = Shorten(member.Backup.Name, maxTokenLength)
 		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
-		part.Phase = velero.BackupPhase(member.Backup.Status.Phase)
-		noteVolumes(part, member.Diagnosis)
-		moved := progressOf(*part, source.BackupStatusInCluster) != before
-		setPart(part, part.Phase, explained(m, *part, backupState(member.Backup, part.VolumeProgress, member.Results), moved, member.Diagnosis))
+		cs.Phase = velero.BackupPhase(member.Backup.Status.Phase)
+		setVolumeProgress(cs, member.Diagnosis)
+		moved := progressOf(*cs, source.BackupStatusInCluster) != before
+		setState(cs, cs.Phase, withDiagnosis(m, *cs, backupState(member.Backup, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
 	case source.BackupStatusInCluster != nil:
-		setPart(part, v1alpha1.MigratePhaseFailed, backupDeleted(source))
+		setState(cs, v1alpha1.MigratePhaseFailed, backupDeleted(source))
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
 		if ready {
-			settleVelero(part, seen.Plan)
-			source.BackupNameInCluster = velero.ObjectName(part.ClusterName, m)
+			pinVelero(cs, seen.Plan)
+			source.BackupNameInCluster = velero.ObjectName(cs.ClusterName, m)
 		}
-		setPending(part, state)
+		setPending(cs, state)
 	}
-	mentionUnexpected(part, member)
-	markTransition(part, was, now)
-	markProgress(part, before, progressOf(*part, source.BackupStatusInCluster), now)
+	appendUnexpected(cs, member)
+	setTransitionTime(cs, was, now)
+	setProgressTime(cs, before, progressOf(*cs, source.BackupStatusInCluster), now)
 }
 
-// observeTarget brings one target's part up to date, given the source's.
+// observeTarget updates the status of one target; that of the source must be up to date.
 func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation, now time.Time) {
-	part := &target.ClusterPart
-	if IsTerminal(part.Phase) {
+	cs := &target.ClusterPart
+	if IsTerminal(cs.Phase) {
 		return
 	}
-	was, before := *part, progressOf(*part, target.RestoreStatusInCluster)
-	member, asked := seen.Members[ClusterOf(*part)]
+	was, before := *cs, progressOf(*cs, target.RestoreStatusInCluster)
+	member, read := seen.Members[ClusterOf(*cs)]
 	switch {
-	case target.RestoreStatusInCluster != nil && (!asked || member.Err != nil):
-		setUnreachable(part, member)
+	case target.RestoreStatusInCluster != nil && (!read || member.Err != nil):
+		setUnreachable(cs, member)
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
 		state, ready := targetReadiness(m, target, source, seen)
 		if ready || state.reason == v1alpha1.ReasonConnecting {
-			state = refusedEarly(part.ClusterName, member)
+			state = refusedEarly(cs.ClusterName, member)
 		}
-		setPending(part, state)
+		setPending(cs, state)
 	case member.Restore != nil:
-		settleVelero(part, seen.Plan)
-		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxWordLength)
+		pinVelero(cs, seen.Plan)
+		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxTokenLength)
 		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
-		part.Phase = velero.RestorePhase(member.Restore.Status.Phase)
-		noteVolumes(part, member.Diagnosis)
-		moved := progressOf(*part, target.RestoreStatusInCluster) != before
-		setPart(part, part.Phase, explained(m, *part, restoreState(member.Restore, part.VolumeProgress, member.Results), moved, member.Diagnosis))
+		cs.Phase = velero.RestorePhase(member.Restore.Status.Phase)
+		setVolumeProgress(cs, member.Diagnosis)
+		moved := progressOf(*cs, target.RestoreStatusInCluster) != before
+		setState(cs, cs.Phase, withDiagnosis(m, *cs, restoreState(member.Restore, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
 	case target.RestoreStatusInCluster != nil:
-		setPart(part, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
-	case source.Phase == v1alpha1.MigratePhaseCompleted && holdsNothing(source.BackupStatusInCluster):
-		setPart(part, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
+		setState(cs, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
+	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster):
+		setState(cs, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
 	case IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted:
-		setPart(part, v1alpha1.MigratePhaseFailed, nothingRestored(source))
-	case asked && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
-		setPart(part, v1alpha1.MigratePhaseFailed, backupExpired(source))
+		setState(cs, v1alpha1.MigratePhaseFailed, nothingRestored(source))
+	case read && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
+		setState(cs, v1alpha1.MigratePhaseFailed, backupExpired(source))
 	default:
 		state, ready := targetReadiness(m, target, source, seen)
 		if ready {
-			settleVelero(part, seen.Plan)
+			pinVelero(cs, seen.Plan)
 		}
-		setPending(part, state)
+		setPending(cs, state)
 	}
-	mentionUnexpected(part, member)
-	markTransition(part, was, now)
-	markProgress(part, before, progressOf(*part, target.RestoreStatusInCluster), now)
+	appendUnexpected(cs, member)
+	setTransitionTime(cs, was, now)
+	setProgressTime(cs, before, progressOf(*cs, target.RestoreStatusInCluster), now)
 }
 
-// overallPhase is the phase of the whole, by the table in the API document.
+// overallPhase returns the phase of the Migrate for the phases of its clusters, as specified by
+// the API document.
 func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	source := status.SourceClusterStatus
 	switch {
@@ -204,35 +205,33 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 	}
 }
 
-// settleVelero notes, once and for all, which Velero of its cluster a part goes on with.
-func settleVelero(part *v1alpha1.ClusterPart, plan Plan) {
-	if part.VeleroNamespace == "" {
-		part.VeleroNamespace = plan.Of(ClusterOf(*part)).VeleroNamespace
+// pinVelero records which Velero of its cluster a Migrate uses, unless one is recorded.
+func pinVelero(cs *v1alpha1.ClusterPart, plan Plan) {
+	if cs.VeleroNamespace == "" {
+		cs.VeleroNamespace = plan.Of(ClusterOf(*cs)).VeleroNamespace
 	}
 }
 
-// setPending says what a part waits for. While a member is only being connected
-// to, what was recorded of the part stays: a new leader knows no better.
-func setPending(part *v1alpha1.ClusterPart, s state) {
-	if s.reason != v1alpha1.ReasonConnecting || part.Reason == "" {
-		setPart(part, v1alpha1.MigratePhasePending, s)
+// setPending sets the state of a cluster that waits. While its member was not read yet, it
+// keeps the recorded state, which a new leader must not overwrite.
+func setPending(cs *v1alpha1.ClusterPart, s state) {
+	if s.reason != v1alpha1.ReasonConnecting || cs.Reason == "" {
+		setState(cs, v1alpha1.MigratePhasePending, s)
 	}
 }
 
-func setPart(part *v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, s state) {
-	part.Phase, part.Reason, part.Message = phase, s.reason, Shorten(s.message, maxMessageLength)
+func setState(cs *v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, s state) {
+	cs.Phase, cs.Reason, cs.Message = phase, s.reason, Shorten(s.message, maxMessageLength)
 }
 
-// setUnreachable keeps what was recorded of a part whose member can't be asked,
-// and says so.
-func setUnreachable(part *v1alpha1.ClusterPart, member Member) {
+// setUnreachable sets the state of a cluster whose member can't be read, and keeps its phase.
+func setUnreachable(cs *v1alpha1.ClusterPart, member Member) {
 	if member.Err != nil {
-		setPart(part, part.Phase, unreachable(part.ClusterName, member))
+		setState(cs, cs.Phase, unreachable(cs.ClusterName, member))
 	}
 }
 
-// progress is what counts as a part's progress: when any of it changes, the part
-// moves.
+// progress holds the values whose change counts as progress of a cluster.
 type progress struct {
 	phase, velero string
 	items, total  int
@@ -240,9 +239,9 @@ type progress struct {
 	bytes         int64
 }
 
-func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.ClusterPart, status *S) progress {
-	p := progress{phase: string(part.Phase)}
-	if v := part.VolumeProgress; v != nil {
+func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](cs v1alpha1.ClusterPart, status *S) progress {
+	p := progress{phase: string(cs.Phase)}
+	if v := cs.VolumeProgress; v != nil {
 		p.bytes = v.BytesDone
 	}
 	switch s := any(status).(type) {
@@ -250,7 +249,7 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.noteVelero(string(s.Phase))
+		p.setVeleroPhase(string(s.Phase))
 		p.operations = s.BackupItemOperationsCompleted + s.BackupItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsBackedUp, s.Progress.TotalItems
@@ -259,7 +258,7 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 		if s == nil {
 			return p
 		}
-		p.noteVelero(string(s.Phase))
+		p.setVeleroPhase(string(s.Phase))
 		p.operations = s.RestoreItemOperationsCompleted + s.RestoreItemOperationsFailed
 		if s.Progress != nil {
 			p.items, p.total = s.Progress.ItemsRestored, s.Progress.TotalItems
@@ -268,9 +267,9 @@ func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](part v1alpha1.
 	return p
 }
 
-// noteVelero notes Velero's phase. That an object is made is no progress before Velero
-// takes it up.
-func (p *progress) noteVelero(phase string) {
+// setVeleroPhase sets Velero's phase. The creation of an object does not count as progress before
+// Velero processes it.
+func (p *progress) setVeleroPhase(phase string) {
 	if phase == "" || phase == "New" {
 		p.phase = string(v1alpha1.MigratePhasePending)
 		return
@@ -278,28 +277,28 @@ func (p *progress) noteVelero(phase string) {
 	p.velero = phase
 }
 
-// markTransition keeps the time since when a part has its phase and reason.
-func markTransition(part *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now time.Time) {
-	if part.LastTransitionTime == nil || part.Phase != was.Phase || part.Reason != was.Reason {
-		part.LastTransitionTime = &metav1.Time{Time: now.Truncate(time.Second)}
+// setTransitionTime sets the time of the last transition if the phase or the reason changed.
+func setTransitionTime(cs *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now time.Time) {
+	if cs.LastTransitionTime == nil || cs.Phase != was.Phase || cs.Reason != was.Reason {
+		cs.LastTransitionTime = &metav1.Time{Time: now.Truncate(time.Second)}
 	}
 }
 
-// noteVolumes keeps how much of the volumes' data is moved, where it was looked at.
-func noteVolumes(part *v1alpha1.ClusterPart, d *Diagnosis) {
-	if d != nil && d.Volumes != nil && (part.VolumeProgress == nil || d.Volumes.BytesDone > part.VolumeProgress.BytesDone) {
-		part.VolumeProgress = d.Volumes
+// setVolumeProgress sets the progress of the volumes if the diagnosis has a higher one.
+func setVolumeProgress(cs *v1alpha1.ClusterPart, d *Diagnosis) {
+	if d != nil && d.Volumes != nil && (cs.VolumeProgress == nil || d.Volumes.BytesDone > cs.VolumeProgress.BytesDone) {
+		cs.VolumeProgress = d.Volumes
 	}
 }
 
-// markProgress keeps the time of a part's last progress. A part that waits for
-// others has none: its clock does not run.
-func markProgress(part *v1alpha1.ClusterPart, before, after progress, now time.Time) {
+// setProgressTime sets the time of the last progress if there was any. A cluster that waits for
+// another one, or in a queue, has none: no progress deadline runs for it.
+func setProgressTime(cs *v1alpha1.ClusterPart, before, after progress, now time.Time) {
 	switch {
-	case waitsForOthers(part.Reason):
-		part.LastProgressTime = nil
-	case part.LastProgressTime == nil || before != after:
-		part.LastProgressTime = &metav1.Time{Time: now.Truncate(time.Second)}
+	case waitsForOthers(cs.Reason):
+		cs.LastProgressTime = nil
+	case cs.LastProgressTime == nil || before != after:
+		cs.LastProgressTime = &metav1.Time{Time: now.Truncate(time.Second)}
 	}
 }
 

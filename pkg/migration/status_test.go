@@ -19,7 +19,7 @@ import (
 )
 
 func TestTheWholeWay(t *testing.T) {
-	s := newScene(t, m2, m3)
+	s := newFixture(t, m2, m3)
 
 	s.record()
 	s.wantPhase("Pending")
@@ -66,7 +66,7 @@ func TestTheWholeWay(t *testing.T) {
 }
 
 func TestNothingIsWrittenBeforeTheClustersAreRecorded(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	s.wantNothingToDo()
 }
 
@@ -74,56 +74,56 @@ func TestWaitingToBegin(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		targets []Cluster
-		change  func(*scene)
+		change  func(*fixture)
 		reason  string
 	}{
-		{"host can't be asked", []Cluster{m2}, func(s *scene) { s.host.Err = errDown }, "HostUnreachable"},
-		{"source fleet missing", []Cluster{m2}, func(s *scene) { s.host.SourceFleet = Fleet{} }, "FleetNotFound"},
-		{"target fleet missing", []Cluster{m2}, func(s *scene) { s.host.TargetFleet = Fleet{} }, "FleetNotFound"},
-		{"source not in fleet", []Cluster{m2}, func(s *scene) { s.host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
-		{"source missing", []Cluster{m2}, func(s *scene) { delete(s.host.Clusters, m1) }, "ClusterNotFound"},
-		{"source not ready", []Cluster{m2}, func(s *scene) { s.host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
-		{"source not asked", []Cluster{m2}, func(s *scene) { delete(s.seen.Members, m1) }, "Connecting"},
-		{"source down", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
-		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *scene) {
-			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: exec is not allowed", ErrKubeconfigRefused) })
+		{"host can't be asked", []Cluster{m2}, func(s *fixture) { s.host.Err = errDown }, "HostUnreachable"},
+		{"source fleet missing", []Cluster{m2}, func(s *fixture) { s.host.SourceFleet = Fleet{} }, "FleetNotFound"},
+		{"target fleet missing", []Cluster{m2}, func(s *fixture) { s.host.TargetFleet = Fleet{} }, "FleetNotFound"},
+		{"source not in fleet", []Cluster{m2}, func(s *fixture) { s.host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
+		{"source missing", []Cluster{m2}, func(s *fixture) { delete(s.host.Clusters, m1) }, "ClusterNotFound"},
+		{"source not ready", []Cluster{m2}, func(s *fixture) { s.host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
+		{"source not asked", []Cluster{m2}, func(s *fixture) { delete(s.seen.Members, m1) }, "Connecting"},
+		{"source down", []Cluster{m2}, func(s *fixture) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
+		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *fixture) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: exec is not allowed", ErrKubeconfigNotAccepted) })
 		}, "KubeconfigNotAccepted"},
-		{"source at an address of the host", []Cluster{m2}, func(s *scene) {
-			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressRefused) })
+		{"source at an address of the host", []Cluster{m2}, func(s *fixture) {
+			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressNotAllowed) })
 		}, "MemberAddressNotAllowed"},
-		{"source sends too much", []Cluster{m2}, func(s *scene) {
+		{"source sends too much", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: an event takes more than 8 MiB", ErrLimitExceeded) })
 		}, "MemberLimitExceeded"},
-		{"source without storage", []Cluster{m2}, func(s *scene) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
-		{"storage not validated", []Cluster{m2}, func(s *scene) {
+		{"source without storage", []Cluster{m2}, func(s *fixture) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
+		{"storage not validated", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) {
 				l := bucket("velero")
 				l.Status.Phase = ""
 				m.Locations = []velerov1.BackupStorageLocation{l}
 			})
 		}, "StorageUnavailable"},
-		{"storage read-only", []Cluster{m2}, func(s *scene) {
+		{"storage read-only", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) {
 				l := bucket("velero")
 				l.Spec.AccessMode = velerov1.BackupStorageLocationAccessModeReadOnly
 				m.Locations = []velerov1.BackupStorageLocation{l}
 			})
 		}, "StorageReadOnly"},
-		{"the only target down", []Cluster{m2}, func(s *scene) { s.with(m2, func(m *Member) { m.Err = errDown }) }, "NoTargetReady"},
-		{"no target shares the storage", []Cluster{m2, m3}, func(s *scene) {
+		{"the only target down", []Cluster{m2}, func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) }, "NoTargetReady"},
+		{"no target shares the storage", []Cluster{m2, m3}, func(s *fixture) {
 			for _, c := range []Cluster{m2, m3} {
 				s.with(c, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{bucket("other")} })
 			}
 		}, "NoTargetReady"},
-		{"a fleet of the source alone", nil, func(s *scene) { s.host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
-		{"several sources", []Cluster{m2}, func(s *scene) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
-		{"the source resolves to a target", []Cluster{m2}, func(s *scene) {
+		{"a fleet of the source alone", nil, func(s *fixture) { s.host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
+		{"several sources", []Cluster{m2}, func(s *fixture) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
+		{"the source resolves to a target", []Cluster{m2}, func(s *fixture) {
 			s.m.Spec.SourceCluster.Clusters = nil
 			s.host.SourceFleet.Members = []Cluster{m2}
 		}, "SourceIsTarget"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, tt.targets...)
+			s := newFixture(t, tt.targets...)
 			tt.change(s)
 			s.record()
 			s.wantPhase("Pending")
@@ -136,7 +136,7 @@ func TestWaitingToBegin(t *testing.T) {
 }
 
 func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
-	s := newScene(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
+	s := newFixture(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.wantPhase("RestoreInProgress")
 	s.wantCondition("MembersReachable", "False", "MemberUnreachable")
@@ -155,7 +155,7 @@ func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
 // A member that takes connections and stays silent has not been asked for as long
 // as a call may take.
 func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
-	s := newScene(t, m2, m3)
+	s := newFixture(t, m2, m3)
 	delete(s.seen.Members, m2)
 	s.record()
 	if actions := s.next(); len(actions) != 1 {
@@ -164,7 +164,7 @@ func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
 }
 
 func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
-	s := newScene(t)
+	s := newFixture(t)
 	s.host.TargetFleet.Members = []Cluster{m3, m1, m2}
 	s.record()
 	want := []string{"m2", "m3"}
@@ -175,7 +175,7 @@ func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 	}
 
 	// What joins after the start is no target.
-	s.begun()
+	s.started()
 	s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, Cluster{KindAttachedCluster, "m4"})
 	if n := len(s.record().TargetClusterStatus); n != 2 {
 		t.Errorf("%d targets, want the 2 that were there at the start", n)
@@ -190,7 +190,7 @@ func TestEndsOfTheBackup(t *testing.T) {
 		velerov1.BackupPhaseDeleting:         "Failed",
 	} {
 		t.Run(string(phase), func(t *testing.T) {
-			s := newScene(t, m2).begun().backup(phase, 0)
+			s := newFixture(t, m2).started().backup(phase, 0)
 			s.wantPhase(want)
 			s.wantCondition("sourceReady", "False", s.m.Status.SourceClusterStatus.Reason)
 			s.wantCondition("Finished", "True", string(want))
@@ -221,7 +221,7 @@ func TestEndsOfTheRestores(t *testing.T) {
 		{"Completed", "SomethingNew", "RestoreInProgress"},
 	} {
 		t.Run(string(tt.m2+"/"+tt.m3), func(t *testing.T) {
-			s := newScene(t, m2, m3).restoring()
+			s := newFixture(t, m2, m3).restoring()
 			s.restore(m2, tt.m2)
 			s.restore(m3, tt.m3)
 			s.wantPhase(tt.want)
@@ -230,7 +230,7 @@ func TestEndsOfTheRestores(t *testing.T) {
 }
 
 func TestWarningsAreTold(t *testing.T) {
-	s := newScene(t, m2, m3).restoring()
+	s := newFixture(t, m2, m3).restoring()
 	s.with(m2, func(m *Member) { m.Restore.Status.Warnings = 1 })
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.restore(m3, velerov1.RestorePhaseCompleted)
@@ -241,7 +241,7 @@ func TestWarningsAreTold(t *testing.T) {
 }
 
 func TestNothingMatchedIsNotPlainSuccess(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 0)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 0)
 	s.wantPhase("Completed")
 	s.wantCondition("ItemsFound", "False", "NothingMatched")
 	s.wantCondition("Ready", "True", "NothingMatched")
@@ -252,14 +252,14 @@ func TestNothingMatchedIsNotPlainSuccess(t *testing.T) {
 }
 
 func TestTheEndIsTheEnd(t *testing.T) {
-	for name, change := range map[string]func(*scene){
-		"objects gone":   func(s *scene) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
-		"members down":   func(s *scene) { s.with(m2, func(m *Member) { m.Err = errDown }) },
-		"fleet gone":     func(s *scene) { s.host = Inventory{} },
-		"restore failed": func(s *scene) { s.restore(m2, velerov1.RestorePhaseFailed) },
+	for name, change := range map[string]func(*fixture){
+		"objects gone":   func(s *fixture) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
+		"members down":   func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) },
+		"fleet gone":     func(s *fixture) { s.host = Inventory{} },
+		"restore failed": func(s *fixture) { s.restore(m2, velerov1.RestorePhaseFailed) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseCompleted)
+			s := newFixture(t, m2).restoring().restore(m2, velerov1.RestorePhaseCompleted)
 			end := s.m.Status.DeepCopy()
 			change(s)
 			s.now = s.now.Add(time.Hour)
@@ -272,7 +272,7 @@ func TestTheEndIsTheEnd(t *testing.T) {
 }
 
 func TestOnePartsEndIsItsEnd(t *testing.T) {
-	s := newScene(t, m2, m3).restoring()
+	s := newFixture(t, m2, m3).restoring()
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.with(m2, func(m *Member) { m.Restore = nil })
 	s.with(m1, func(m *Member) { m.Backup = nil })
@@ -284,21 +284,21 @@ func TestOnePartsEndIsItsEnd(t *testing.T) {
 
 func TestDeletedUnderWay(t *testing.T) {
 	t.Run("the Backup", func(t *testing.T) {
-		s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+		s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 5)
 		s.with(m1, func(m *Member) { m.Backup = nil })
 		s.record()
 		s.wantPhase("Failed")
 		s.wantCondition("Ready", "False", "BackupDeleted")
 	})
 	t.Run("the Restore", func(t *testing.T) {
-		s := newScene(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
+		s := newFixture(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
 		s.with(m2, func(m *Member) { m.Restore = nil })
 		s.record()
 		s.wantPhase("Failed")
 		s.wantCondition("Ready", "False", "RestoreDeleted")
 	})
 	t.Run("a member that can't be asked says nothing", func(t *testing.T) {
-		s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+		s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 5)
 		s.with(m1, func(m *Member) { m.Backup, m.Err, m.Since = nil, errDown, start })
 		s.record()
 		s.wantPhase("BackupInProgress")
@@ -311,7 +311,7 @@ func TestDeletedUnderWay(t *testing.T) {
 		}
 	})
 	t.Run("a member that was not asked yet says nothing", func(t *testing.T) {
-		s := newScene(t, m2).restoring()
+		s := newFixture(t, m2).restoring()
 		delete(s.seen.Members, m2)
 		s.record()
 		s.wantPhase("RestoreInProgress")
@@ -319,7 +319,7 @@ func TestDeletedUnderWay(t *testing.T) {
 }
 
 func TestStorageOfOneTargetIsAnother(t *testing.T) {
-	s := newScene(t, m2, m3).with(m2, func(m *Member) {
+	s := newFixture(t, m2, m3).with(m2, func(m *Member) {
 		m.Locations = []velerov1.BackupStorageLocation{bucket("other")}
 	})
 	s.record()
@@ -329,17 +329,17 @@ func TestStorageOfOneTargetIsAnother(t *testing.T) {
 	if got.Reason != "StorageNotShared" || got.Message != want {
 		t.Errorf("before the Backup m2 says %s: %s", got.Reason, got.Message)
 	}
-	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m3 {
 		t.Fatalf("wants to do %+v, want the Restore in m3 alone", actions)
 	}
 }
 
 func TestSamenessUnprovenWaitsForVelerosSync(t *testing.T) {
-	s := newScene(t, m2).with(m2, func(m *Member) {
+	s := newFixture(t, m2).with(m2, func(m *Member) {
 		m.Locations[0].Spec.Config = map[string]string{"s3Url": "https://other.example.com"}
 	})
-	s.begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.wantNothingToDo()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
 
@@ -354,13 +354,13 @@ func TestSamenessUnprovenWaitsForVelerosSync(t *testing.T) {
 	s.with(m2, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start} })
 	s.record()
 	actions := s.next()
-	if len(actions) != 1 || actions[0].(StartRestore).There != synced || actions[0].(StartRestore).From != nil {
+	if len(actions) != 1 || actions[0].(StartRestore).TargetBackup != synced || actions[0].(StartRestore).SourceBackup != nil {
 		t.Fatalf("wants to do %+v, want a Restore of the Backup that Velero found", actions)
 	}
 }
 
 func TestTheSourceGoesAfterItsBackup(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) { m.Err = errDown })
 	s.record()
 	s.wantCondition("Ready", "False", "SourceUnreachable")
@@ -368,7 +368,7 @@ func TestTheSourceGoesAfterItsBackup(t *testing.T) {
 }
 
 func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) {
 		m.Backup = m.Backup.DeepCopy()
 		m.Backup.Spec.StorageLocation = "default"
@@ -389,7 +389,7 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
 	for name, where := range map[string]Cluster{"in the source": m1, "in the target": m2} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+			s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 			deleting := s.seen.Members[m1].Backup.DeepCopy()
 			deleting.Status.Phase = velerov1.BackupPhaseDeleting
 			s.with(where, func(m *Member) { m.Backup = deleting })
@@ -401,7 +401,7 @@ func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
 }
 
 func TestALocationThatIsGone(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseCompleted, 5)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) { m.Locations = nil })
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
@@ -409,7 +409,7 @@ func TestALocationThatIsGone(t *testing.T) {
 }
 
 func TestANewLeaderKnowsNoBetter(t *testing.T) {
-	s := newScene(t, m2).with(m2, func(m *Member) { m.Err, m.Since = errDown, start })
+	s := newFixture(t, m2).with(m2, func(m *Member) { m.Err, m.Since = errDown, start })
 	before := s.record()
 	s.seen.Members = map[Cluster]Member{}
 	if after := s.record(); Compare(&before, &after) != Unchanged {
@@ -435,9 +435,9 @@ func TestNamespacesAreItemsToo(t *testing.T) {
 		{"all namespaces but some", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, LabelSelector: selector}, 9, "Unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newScene(t, m2)
+			s := newFixture(t, m2)
 			s.m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
-			s.begun().backup(velerov1.BackupPhaseCompleted, tt.items)
+			s.started().backup(velerov1.BackupPhaseCompleted, tt.items)
 			reason := map[metav1.ConditionStatus]string{"True": "ItemsFound", "Unknown": "PerhapsNamespacesAlone"}[tt.want]
 			s.wantCondition("ItemsFound", tt.want, reason)
 		})
@@ -445,7 +445,7 @@ func TestNamespacesAreItemsToo(t *testing.T) {
 }
 
 func TestWhatAMemberSendsIsBounded(t *testing.T) {
-	s := newScene(t, m2).begun()
+	s := newFixture(t, m2).started()
 	s.with(m1, func(m *Member) {
 		m.Backup.Status.FailureReason = strings.Repeat("ä", 1<<20)
 		for range 1000 {
@@ -460,7 +460,7 @@ func TestWhatAMemberSendsIsBounded(t *testing.T) {
 }
 
 func TestExpiredBackup(t *testing.T) {
-	s := newScene(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
+	s := newFixture(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.m.Status.SourceClusterStatus.BackupStatusInCluster.Expiration = &metav1.Time{Time: start.Add(720 * time.Hour)}
 	s.now = start.Add(721 * time.Hour)
@@ -475,7 +475,7 @@ func TestExpiredBackup(t *testing.T) {
 }
 
 func TestRefusedWritesAreTold(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	s.record()
 	s.with(m1, func(m *Member) { m.WriteErr = errDown })
 	s.record()
@@ -486,7 +486,7 @@ func TestRefusedWritesAreTold(t *testing.T) {
 }
 
 func TestNothingIsDoneForAMigrateThatIsBeingDeleted(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	s.record()
 	s.m.DeletionTimestamp = &metav1.Time{Time: start}
 	s.record()
@@ -495,7 +495,7 @@ func TestNothingIsDoneForAMigrateThatIsBeingDeleted(t *testing.T) {
 }
 
 func TestProgressDeadline(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseInProgress, 5)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 5)
 	next, ok := NextDeadline(s.m, s.now)
 	if !ok || next != start.Add(10*time.Minute) {
 		t.Fatalf("next deadline %v, %v", next, ok)
@@ -518,7 +518,7 @@ func TestProgressDeadline(t *testing.T) {
 }
 
 func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
-	s := newScene(t, m2).begun().backup(velerov1.BackupPhaseQueued, 0)
+	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	if _, ok := NextDeadline(s.m, s.now); ok {
 		t.Error("the clock runs while the Backup is queued")
 	}
@@ -532,7 +532,7 @@ func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
 }
 
 func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	s.host.SourceFleet = Fleet{}
 	s.m.Spec.ProgressDeadlineSeconds = new(int32(60))
 	s.now = start.Add(time.Minute)
@@ -545,13 +545,13 @@ func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
 // TestALiveStatusHasNoEndThatIsNotRecorded reads live before and after each end is recorded.
 func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 	for name, test := range map[string]struct {
-		end               func(*scene)
-		part              func(*v1alpha1.MigrateStatus) v1alpha1.ClusterPart
+		end               func(*fixture)
+		cs                func(*v1alpha1.MigrateStatus) v1alpha1.ClusterPart
 		before, of, after v1alpha1.MigratePhase
 		message           string
 	}{
 		"a Backup that failed": {
-			func(s *scene) {
+			func(s *fixture) {
 				s.with(m1, func(m *Member) { m.Backup = m.Backup.DeepCopy(); m.Backup.Status.Phase = "Failed" })
 			},
 			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
@@ -560,7 +560,7 @@ func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 			"BackupInProgress", "BackupInProgress", "Failed", "Not recorded yet: Backup m1-migrate-default-app-c948154d ended Failed",
 		},
 		"a Restore that failed partially": {
-			func(s *scene) {
+			func(s *fixture) {
 				s.backup(velerov1.BackupPhaseCompleted, 5)
 				s.next()
 				s.record()
@@ -572,7 +572,7 @@ func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 			"RestoreInProgress", "RestoreInProgress", "PartiallyFailed", "Not recorded yet: Restore m2-migrate-default-app-c948154d ended PartiallyFailed",
 		},
 		"a Restore that was deleted": {
-			func(s *scene) {
+			func(s *fixture) {
 				s.backup(velerov1.BackupPhaseCompleted, 5)
 				s.next()
 				s.record()
@@ -585,11 +585,11 @@ func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, m2).begun()
+			s := newFixture(t, m2).started()
 			test.end(s)
 			live := LiveStatus(s.m, s.observed(), s.now)
-			if part := test.part(&live); live.Phase != test.before || part.Phase != test.of || !strings.HasPrefix(part.Message, test.message) {
-				t.Errorf("before: the whole is %s, the part %s: %q", live.Phase, part.Phase, part.Message)
+			if cs := test.cs(&live); live.Phase != test.before || cs.Phase != test.of || !strings.HasPrefix(cs.Message, test.message) {
+				t.Errorf("before: the whole is %s, the part %s: %q", live.Phase, cs.Phase, cs.Message)
 			}
 			s.record()
 			if live = LiveStatus(s.m, s.observed(), s.now); live.Phase != test.after {

@@ -12,7 +12,7 @@ import (
 
 // TestAPartStaysWithTheVeleroThatItBeganWith: before that the host may name another one.
 func TestAPartStaysWithTheVeleroThatItBeganWith(t *testing.T) {
-	s := newScene(t, m2)
+	s := newFixture(t, m2)
 	names := func(namespace string) {
 		for _, c := range []Cluster{m1, m2} {
 			state := s.host.Clusters[c]

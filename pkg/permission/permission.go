@@ -102,7 +102,7 @@ func (c *Checker) deniedOfEach(ctx context.Context, u user.Info, objects []Objec
 // host and then, with Options.ReviewMembers, the member.
 func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
 	access := c.checkHost(ctx, m, p)
-	if access.Granted && c.options.ReviewMembers {
+	if access.Allowed && c.options.ReviewMembers {
 		access = c.reviewIn(ctx, m, p, member)
 	}
 	return access
@@ -127,7 +127,7 @@ func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, clusters [
 	wg.Wait()
 	known := map[migration.Cluster]migration.Access{}
 	for i, p := range clusters {
-		if !found[i].Granted || !c.options.ReviewMembers || p.WasUsable {
+		if !found[i].Allowed || !c.options.ReviewMembers || p.WasUsable {
 			known[p.Cluster] = found[i]
 		}
 	}
@@ -166,7 +166,7 @@ func (c *Checker) mayUse(ctx context.Context, u user.Info, object Object) (bool,
 // reviewIn returns what the member answers. It is not asked about an identity that names
 // somebody else there.
 func (c *Checker) reviewIn(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
-	review := migration.ReviewOf(m, p)
+	review := migration.NewReview(m, p)
 	if identity := review.HostIdentity(); identity != "" && !c.options.ReviewHostIdentities {
 		return accessOf(fmt.Sprintf(
 			"%s of the host names somebody else in %s, so it can't be asked there what they may do. Create the Migrate as a user whom the clusters know by the same name, "+
@@ -181,5 +181,5 @@ func userOf(r *v1alpha1.Requester) user.Info {
 }
 
 func accessOf(refusal string, err error) migration.Access {
-	return migration.Access{Granted: err == nil && refusal == "", Refusal: refusal, Err: err}
+	return migration.Access{Allowed: err == nil && refusal == "", Denial: refusal, Err: err}
 }

@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: tt.requester}}
 			got := New(tt.judge, Options{}).Check(t.Context(), m, planOf(tt.d), nil)
-			if got.Refusal != tt.want || !errors.Is(got.Err, tt.err) || got.Granted != (tt.want == "" && tt.err == nil) {
+			if got.Denial != tt.want || !errors.Is(got.Err, tt.err) || got.Allowed != (tt.want == "" && tt.err == nil) {
 				t.Errorf("got %+v, want %q, %v", got, tt.want, tt.err)
 			}
 			if diff := cmp.Diff(tt.asked, tt.judge.asked); diff != "" {
@@ -165,15 +165,15 @@ func TestCheckInMembers(t *testing.T) {
 		want      migration.Access
 		reviews   int
 	}{
-		{"off", allowed, Options{}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Granted: true}, 0},
-		{"allowed", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{Granted: true}, 1},
-		{"refused", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Refusal: refused}, 1},
+		{"off", allowed, Options{}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Allowed: true}, 0},
+		{"allowed", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{Allowed: true}, 1},
+		{"refused", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Denial: refused}, 1},
 		{"refused by the host", nil, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{
-			Refusal: `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
+			Denial: `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
 				`with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`,
 		}, 0},
 		{"an identity of the host", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "system:serviceaccount:a:b"}, "", migration.Access{
-			Refusal: "user system:serviceaccount:a:b of the host names somebody else in a, so it can't be asked there what they may do. " +
+			Denial: "user system:serviceaccount:a:b of the host names somebody else in a, so it can't be asked there what they may do. " +
 				"Create the Migrate as a user whom the clusters know by the same name, or have the operator of this server say that these identities mean the same, " +
 				"with --member-access-review-system-identities",
 		}, 0},
@@ -182,7 +182,7 @@ func TestCheckInMembers(t *testing.T) {
 			Options{ReviewMembers: true, ReviewHostIdentities: true},
 			v1alpha1.Requester{Username: "system:serviceaccount:a:b"},
 			"",
-			migration.Access{Granted: true},
+			migration.Access{Allowed: true},
 			1,
 		},
 	} {
@@ -204,7 +204,7 @@ func TestCheckInMembers(t *testing.T) {
 func TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed(t *testing.T) {
 	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &v1alpha1.Requester{Username: "jane"}}}
 	a := planOf(to("f", "AttachedCluster/a"))
-	granted := map[migration.Cluster]migration.Access{a.Cluster: {Granted: true}}
+	granted := map[migration.Cluster]migration.Access{a.Cluster: {Allowed: true}}
 	for _, tt := range []struct {
 		name      string
 		options   Options

@@ -16,7 +16,7 @@ var mutations = []mutation{
 	},
 	{
 		"a missing object is a deleted one", "pkg/driver/observe.go",
-		"if !migration.Misses(m, v.Cluster, seen) {\n\t\tt.confirmations.forget(v.Cluster)",
+		"if !migration.IsObjectMissing(m, v.Cluster, seen) {\n\t\tt.confirmations.forget(v.Cluster)",
 		"if true {\n\t\tt.confirmations.forget(v.Cluster)",
 	},
 	{
@@ -61,12 +61,12 @@ var mutations = []mutation{
 	},
 	{
 		"restoring after half a sync", "pkg/migration/readiness.go",
-		"if velero.IsHandedOver(backup) || isSynced(member) {",
+		"if velero.IsHandedOver(backup) || isSyncComplete(member) {",
 		"if true {",
 	},
 	{
 		"handing over before the source has all of it", "pkg/migration/readiness.go",
-		"case velero.IsSynced(from.Backup) && !isSynced(from):",
+		"case velero.IsSynced(from.Backup) && !isSyncComplete(from):",
 		"case false:",
 	},
 	{
@@ -86,8 +86,8 @@ var mutations = []mutation{
 	},
 	{
 		"the Velero is that which the host names now", "pkg/migration/plan.go",
-		"orElse(part.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
-		"orElse(host.Clusters[c.Cluster].VeleroNamespace, part.VeleroNamespace)",
+		"orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
+		"orElse(host.Clusters[c.Cluster].VeleroNamespace, cs.VeleroNamespace)",
 	},
 	{
 		"the pin", "pkg/migration/resolve.go",
@@ -101,8 +101,8 @@ var mutations = []mutation{
 	},
 	{
 		"the end of a part is not kept", "pkg/migration/status.go",
-		"if IsTerminal(part.Phase) {\n\t\treturn\n\t}\n\twas, before := *part, progressOf(*part, source.BackupStatusInCluster",
-		"was, before := *part, progressOf(*part, source.BackupStatusInCluster",
+		"if IsTerminal(cs.Phase) {\n\t\treturn\n\t}\n\twas, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
+		"was, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
 	},
 	{
 		"a reader is told an end that is not recorded", "pkg/driver/observe.go",

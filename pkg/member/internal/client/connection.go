@@ -117,7 +117,7 @@ func newRESTClient(config *rest.Config, roundTripper http.RoundTripper, o Option
 
 	authenticated, err := rest.HTTPWrappersForConfig(config, transport.Bound(roundTripper, o.CallTimeout))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", migration.ErrKubeconfigRefused, err)
+		return nil, fmt.Errorf("%w: %w", migration.ErrKubeconfigNotAccepted, err)
 	}
 	client := &http.Client{
 		Transport: authenticated,

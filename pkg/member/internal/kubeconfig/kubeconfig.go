@@ -31,7 +31,7 @@ type Options struct {
 //
 // Who wrote it may not be trusted, so only what is inline is accepted: nothing
 // that runs a program, reads a file, goes through a proxy of its own choice or
-// acts as another user. Errors are migration.ErrKubeconfigRefused and never repeat
+// acts as another user. Errors are migration.ErrKubeconfigNotAccepted and never repeat
 // any content. The address of the cluster is not checked here.
 func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
 	if len(kubeconfig) > maxSize {
@@ -126,5 +126,5 @@ func refuseIf(bad bool, why string) error {
 }
 
 func refuse(why string) error {
-	return fmt.Errorf("%w: %s", migration.ErrKubeconfigRefused, why)
+	return fmt.Errorf("%w: %s", migration.ErrKubeconfigNotAccepted, why)
 }

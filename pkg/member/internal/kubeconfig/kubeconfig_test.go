@@ -84,7 +84,7 @@ func TestClientConfig(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, migration.ErrKubeconfigRefused) || !strings.Contains(err.Error(), tc.refused) {
+			if !errors.Is(err, migration.ErrKubeconfigNotAccepted) || !strings.Contains(err.Error(), tc.refused) {
 				t.Fatalf("got %v, want a refusal with %q", err, tc.refused)
 			}
 			if strings.Contains(err.Error(), "s3cret") {
@@ -114,7 +114,7 @@ func FuzzClientConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kubeconfig []byte) {
 		config, err := ClientConfig(kubeconfig, Options{})
 		if err != nil {
-			if !errors.Is(err, migration.ErrKubeconfigRefused) {
+			if !errors.Is(err, migration.ErrKubeconfigNotAccepted) {
 				t.Errorf("not a refusal: %v", err)
 			}
 			return

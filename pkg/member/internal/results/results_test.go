@@ -146,7 +146,7 @@ func TestDownloadsOfLocalAddresses(t *testing.T) {
 		local.URL, strings.ReplaceAll(local.URL, "127.0.0.1", "localhost"), strings.ReplaceAll(local.URL, "127.0.0.1", "[::ffff:7f00:1]"),
 		"http://169.254.169.254/latest/meta-data/",
 	} {
-		if err := Fetch(t.Context(), strict, from, nil, read); !errors.Is(err, migration.ErrAddressRefused) {
+		if err := Fetch(t.Context(), strict, from, nil, read); !errors.Is(err, migration.ErrAddressNotAllowed) {
 			t.Errorf("%s: got %v", from, err)
 		}
 	}

@@ -95,7 +95,7 @@ func reviewOf(filter v1alpha1.ResourceFilter, source bool) migration.Review {
 		Requester: &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}},
 		Policy:    &v1alpha1.MigratePolicy{ResourceFilter: &filter, NamespaceMapping: map[string]string{"a": "z"}},
 	}}
-	return migration.ReviewOf(m, migration.ClusterPlan{Source: source})
+	return migration.NewReview(m, migration.ClusterPlan{Source: source})
 }
 
 func TestReview(t *testing.T) {
@@ -338,7 +338,7 @@ func TestReviewOfStatus(t *testing.T) {
 		server := membertest.NewAPIServer(t)
 		server.SetFault(v.ServeHTTP)
 		member := clientOf(server, quick())
-		got, err := Check(t.Context(), member, migration.ReviewOf(m, migration.ClusterPlan{Source: source}))
+		got, err := Check(t.Context(), member, migration.NewReview(m, migration.ClusterPlan{Source: source}))
 		if got != want || err != nil {
 			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)
 		}

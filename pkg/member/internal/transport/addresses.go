@@ -38,11 +38,11 @@ type Addresses struct {
 type AddressError struct{ why string }
 
 func (e *AddressError) Error() string {
-	return fmt.Sprintf("%v: %s", migration.ErrAddressRefused, e.why)
+	return fmt.Sprintf("%v: %s", migration.ErrAddressNotAllowed, e.why)
 }
 
-// Unwrap returns migration.ErrAddressRefused.
-func (e *AddressError) Unwrap() error { return migration.ErrAddressRefused }
+// Unwrap returns migration.ErrAddressNotAllowed.
+func (e *AddressError) Unwrap() error { return migration.ErrAddressNotAllowed }
 
 // TransportTo returns a transport for requests to a URL that checks addresses. Without a
 // proxy it checks the IP address of each connection when that is opened; with one it checks

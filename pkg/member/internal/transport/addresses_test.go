@@ -100,7 +100,7 @@ func TestAddressRanges(t *testing.T) {
 		} {
 			got := ""
 			if err != nil {
-				got = strings.TrimPrefix(err.Error(), migration.ErrAddressRefused.Error()+": ")
+				got = strings.TrimPrefix(err.Error(), migration.ErrAddressNotAllowed.Error()+": ")
 			}
 			if got != tt.want {
 				t.Errorf("%s, %s: %q, want %q", tt.name, how, got, tt.want)

@@ -35,11 +35,11 @@ const (
 func New(config *rest.Config, addresses Addresses, pingInterval time.Duration) (*http.Transport, error) {
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: its TLS settings are invalid", migration.ErrKubeconfigRefused)
+		return nil, fmt.Errorf("%w: its TLS settings are invalid", migration.ErrKubeconfigNotAccepted)
 	}
 	server, err := url.Parse(config.Host)
 	if err != nil {
-		return nil, fmt.Errorf("%w: its server is not a URL", migration.ErrKubeconfigRefused)
+		return nil, fmt.Errorf("%w: its server is not a URL", migration.ErrKubeconfigNotAccepted)
 	}
 	transport, err := addresses.TransportTo(server, net.KeepAliveConfig{
 		Enable: true, Idle: pingInterval, Interval: pingInterval / 2, Count: 3,
