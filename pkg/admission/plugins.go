@@ -16,9 +16,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/admission/plugin/clusteruse"
 )
 
-// AddTo adds to the chain of every API server what it lacks. ClusterUse comes behind
-// what may still change the object, and before what calls out to others about it.
-// ResourceQuota comes last, for it counts what all others have let through.
+// AddTo adds ClusterUse and ResourceQuota to the recommended admission chain, in the order that
+// the documentation of the package explains.
 func AddTo(o *genericoptions.RecommendedOptions) {
 	clusteruse.Register(o.Admission.Plugins)
 	resourcequota.Register(o.Admission.Plugins)

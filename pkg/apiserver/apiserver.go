@@ -18,23 +18,23 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// Config says how the server is made.
+// Config is the configuration of the server.
 type Config struct {
-	// Generic is the part that every API server has.
+	// Generic is the configuration of the generic API server.
 	Generic *genericapiserver.RecommendedConfig
-	// NewDriver makes the driver. It must not do I/O.
+	// NewDriver returns the driver. It must not do I/O.
 	NewDriver DriverFactory
 
 	scheme *runtime.Scheme
 	codecs serializer.CodecFactory
 }
 
-// DriverFactory makes a driver, from a way to this server itself, past
-// authorization, and from what records statuses.
+// DriverFactory returns a driver that reads through the loopback client of this server, which
+// bypasses authorization, and records statuses by recorder.
 type DriverFactory func(loopback *rest.Config, recorder *storage.Recorder) (Driver, error)
 
-// NewConfig returns a Config whose generic part serves the types of the scheme,
-// with what the options have yet to add.
+// NewConfig returns a Config that serves the types of the scheme, to which options are to be
+// applied.
 func NewConfig(scheme *runtime.Scheme, version string) *Config {
 	codecs := serializer.NewCodecFactory(scheme, serializer.WithStreamingCollectionEncodingToJSON())
 	generic := genericapiserver.NewRecommendedConfig(codecs)
@@ -50,9 +50,9 @@ func NewConfig(scheme *runtime.Scheme, version string) *Config {
 	return &Config{Generic: generic, scheme: scheme, codecs: codecs}
 }
 
-// Complete fills in what can be derived.
+// Complete sets the fields that are derived from others.
 func (c *Config) Complete() CompletedConfig {
-	c.Generic.Authentication.Authenticator = known(c.Generic.Authentication.Authenticator)
+	c.Generic.Authentication.Authenticator = withoutAnonymous(c.Generic.Authentication.Authenticator)
 	limit := c.Generic.MaxRequestBodyBytes
 	c.Generic.BuildHandlerChainFunc = func(handler http.Handler, generic *genericapiserver.Config) http.Handler {
 		return genericapiserver.DefaultBuildHandlerChain(withoutYAMLAliases(handler, limit, c.codecs), generic)
@@ -60,7 +60,7 @@ func (c *Config) Complete() CompletedConfig {
 	return CompletedConfig{&completedConfig{Config: c, generic: c.Generic.Complete()}}
 }
 
-// CompletedConfig can only be had from Complete.
+// CompletedConfig is a completed Config; only Complete returns one.
 type CompletedConfig struct {
 	*completedConfig
 }
@@ -75,7 +75,7 @@ type Server struct {
 	generic *genericapiserver.GenericAPIServer
 }
 
-// New makes the server. Nothing runs before Run.
+// New returns the server, which does nothing before Run.
 func (c CompletedConfig) New() (*Server, error) {
 	generic, err := c.generic.New("migrate-apiserver", genericapiserver.NewEmptyDelegate())
 	if err != nil {
@@ -93,7 +93,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group %s: %w", group.PrioritizedVersions[0].Group, err)
 	}
-	if err := generic.AddReadyzChecks(knowsAggregator(c.generic.Authentication.RequestHeaderConfig)); err != nil {
+	if err := generic.AddReadyzChecks(aggregatorCACheck(c.generic.Authentication.RequestHeaderConfig)); err != nil {
 		return nil, fmt.Errorf("add check of the aggregator's CA: %w", err)
 	}
 	if err := newBackground(driver).addTo(generic); err != nil {
@@ -107,8 +107,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	return &Server{generic}, nil
 }
 
-// Run serves until ctx ends, and returns when the driver has stopped and all
-// requests are answered.
+// Run serves until ctx ends. It returns once the driver has stopped and all requests are
+// answered.
 func (s *Server) Run(ctx context.Context) error {
 	return s.generic.PrepareRun().RunWithContext(ctx)
 }

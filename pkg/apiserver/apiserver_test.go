@@ -88,7 +88,7 @@ func TestShutdownEndsWatches(t *testing.T) {
 	}
 }
 
-func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
+func TestEndedDriverFailsHealthz(t *testing.T) {
 	release := make(chan struct{})
 	s := start(t, t.TempDir(), func(ctx context.Context, _ *server) error {
 		select {
@@ -113,7 +113,7 @@ func TestADriverThatEndsMakesTheServerUnhealthy(t *testing.T) {
 }
 
 // A driver that stands still is restarted; until then the replica is ready, for it serves.
-func TestADriverThatStandsStillIsNotLive(t *testing.T) {
+func TestStuckDriverFailsLivez(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd, healthz.NamedCheck("standstill", func(*http.Request) error {
 		return errors.New("the sync of Migrate default/app has not returned")
 	}))

@@ -11,13 +11,13 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// healthPaths are what may be asked by whoever can connect, as kubelet's probes do.
+// healthPaths are open to anonymous requests, such as kubelet's probes.
 var healthPaths = []string{"/healthz", "/livez", "/readyz"}
 
-// known authenticates as next does, but takes nobody for somebody: who is anonymous,
-// here or at the host, gets health and nothing else. The host's authorizer would also
-// let them have the version.
-func known(next authenticator.Request) authenticator.Request {
+// withoutAnonymous authenticates like next, but refuses anonymous users, of this server or of the
+// host, except on healthPaths. The host's authorizer would also allow them other paths, such as
+// the version.
+func withoutAnonymous(next authenticator.Request) authenticator.Request {
 	if next == nil {
 		return nil
 	}

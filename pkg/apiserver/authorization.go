@@ -20,30 +20,28 @@ import (
 )
 
 const (
-	// authorizationInterval is how often the host is asked while it answers.
+	// authorizationInterval is the time between two checks while the host answers.
 	authorizationInterval = 10 * time.Second
-	// authorizationRetry is how often while it does not.
+	// authorizationRetry is the time between two checks while it does not.
 	authorizationRetry = time.Second
 )
 
-// delegation is whether the host answers what somebody may do. The server is not
-// ready while it doesn't: no request could be authorized.
+// delegation checks whether the host answers SubjectAccessReviews. The server is not ready while
+// it does not, because no request can be authorized. Its liveness does not depend on the host.
 //
-// The host is asked in the background, so probes neither load it nor wait for it,
-// however many there are. While the host's kube-apiserver is down the server is not
-// ready. The host's aggregator, by which requests come, is down then too; once it is
-// back the next question, a second later at most, makes the server ready again. That
-// it is alive does not depend on the host.
+// It checks in the background, so that probes neither load the host nor wait for it. While the
+// host's kube-apiserver is down its aggregator, through which requests come, is down, too; the
+// next check, at most a second after it is back, makes the server ready again.
 type delegation struct {
 	authorizer authorizer.UnconditionalAuthorizer
 
 	mutex sync.Mutex
-	// missing is why there is no answer; nil if there is one.
+	// missing is the error of the last check; nil if the host answered.
 	missing error
 }
 
 func newDelegation(a authorizer.UnconditionalAuthorizer) *delegation {
-	return &delegation{authorizer: a, missing: errors.New("the host has not been asked yet")}
+	return &delegation{authorizer: a, missing: errors.New("the first SubjectAccessReview is not answered yet")}
 }
 
 func (d *delegation) addTo(server *genericapiserver.GenericAPIServer) error {
@@ -63,10 +61,10 @@ func (d *delegation) check(*http.Request) error {
 	return d.missing
 }
 
-// run asks until ctx ends.
+// run checks until ctx ends.
 func (d *delegation) run(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
-		err := d.ask(ctx, n)
+		err := d.review(ctx, n)
 		d.set(err)
 		pause := authorizationInterval
 		if err != nil {
@@ -79,9 +77,9 @@ func (d *delegation) run(ctx context.Context) {
 	}
 }
 
-// ask asks for the nth time what nobody has a right to. Each time it is another
-// question, or the answer would come from the authorizer's cache.
-func (d *delegation) ask(ctx context.Context, n int) error {
+// review sends the nth SubjectAccessReview. Each has another path, so that the answer does not
+// come from the authorizer's cache.
+func (d *delegation) review(ctx context.Context, n int) error {
 	_, _, err := d.authorizer.Authorize(ctx, authorizer.AttributesRecord{
 		User: &user.DefaultInfo{Name: "system:migrate-apiserver:readyz"},
 		Verb: "get",
@@ -99,9 +97,9 @@ func (d *delegation) set(missing error) {
 	d.missing = missing
 }
 
-// knowsAggregator is a readyz check that fails until it is read from the host by which
-// CA its aggregator is known: whom that brings along would be nobody before.
-func knowsAggregator(aggregator *authenticatorfactory.RequestHeaderConfig) healthz.HealthChecker {
+// aggregatorCACheck returns a readyz check that fails until the CA of the host's aggregator has
+// been read: before that, users of requests through the aggregator can't be authenticated.
+func aggregatorCACheck(aggregator *authenticatorfactory.RequestHeaderConfig) healthz.HealthChecker {
 	return healthz.NamedCheck("aggregator-ca", func(*http.Request) error {
 		if aggregator != nil && len(aggregator.CAContentProvider.CurrentCABundleContent()) == 0 {
 			return errors.New("the CA of the host's aggregator is not read yet")

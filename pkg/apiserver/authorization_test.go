@@ -18,9 +18,9 @@ type ca struct {
 
 func (c *ca) CurrentCABundleContent() []byte { return []byte(c.content) }
 
-func TestReadyOnceTheAggregatorIsKnown(t *testing.T) {
+func TestReadyzWaitsForTheAggregatorCA(t *testing.T) {
 	read := &ca{}
-	check := knowsAggregator(&authenticatorfactory.RequestHeaderConfig{CAContentProvider: read})
+	check := aggregatorCACheck(&authenticatorfactory.RequestHeaderConfig{CAContentProvider: read})
 	if check.Check(nil) == nil {
 		t.Error("ready before the CA is read")
 	}
@@ -28,7 +28,7 @@ func TestReadyOnceTheAggregatorIsKnown(t *testing.T) {
 	if err := check.Check(nil); err != nil {
 		t.Errorf("not ready with the CA: %v", err)
 	}
-	if err := knowsAggregator(nil).Check(nil); err != nil {
+	if err := aggregatorCACheck(nil).Check(nil); err != nil {
 		t.Errorf("not ready where no aggregator is to be known: %v", err)
 	}
 }

@@ -18,33 +18,33 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// Driver drives migrations in the background and tells their live status.
+// Driver drives migrations in the background and computes their live status.
 type Driver interface {
 	storage.LiveStatus
-	// Run returns when ctx has ended and all that it began is finished, with an error if
+	// Run runs until ctx ends and everything it began has finished. It returns an error if
 	// that takes too long.
 	Run(ctx context.Context) error
-	// LivenessChecks are those of /livez: what is wrong when one fails only a restart ends.
+	// LivenessChecks returns checks for /livez, which fail when only a restart helps.
 	LivenessChecks() []healthz.HealthChecker
 }
 
-// stopPatience is how long a driver is waited for. It is more than a driver needs that
-// waits for what runs and gives its Lease up, 15 s, and well below
-// terminationGracePeriodSeconds of artifacts/deploy.
-const stopPatience = 20 * time.Second
+// stopTimeout bounds the wait for the driver to stop. It is longer than the 15 s that a driver
+// takes to finish its work and release its Lease, and shorter than
+// terminationGracePeriodSeconds in artifacts/deploy.
+const stopTimeout = 20 * time.Second
 
 // background runs a driver between two hooks of a server.
 type background struct {
 	driver Driver
 
-	// ctx ends when the driver shall stop. It is not that of the hook that starts
-	// it, which may end before the driver has recorded what it did.
+	// ctx ends when the driver must stop. The context of the hook that starts it could end
+	// before the driver has recorded its last writes.
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
 	mutex sync.Mutex
-	// ended is why the driver ended by itself.
+	// ended is the error of a driver that ended although it was not stopped.
 	ended error
 }
 
@@ -64,7 +64,7 @@ func (b *background) addTo(server *genericapiserver.GenericAPIServer) error {
 	if err := server.AddHealthChecks(healthz.NamedCheck(name, b.check)); err != nil {
 		return err
 	}
-	// A replica whose driver stands still serves the API until it is restarted.
+	// A replica whose driver is stuck serves the API until it is restarted.
 	return server.AddLivezChecks(0, b.driver.LivenessChecks()...)
 }
 
@@ -73,8 +73,8 @@ func (b *background) start(genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// stop returns when the driver has finished what it began, or stopPatience later. That
-// is logged and no error: after one the server would not wait for requests any more.
+// stop stops the driver and waits for it, at most stopTimeout. It logs a timeout instead of
+// returning an error, after which the server would not drain requests.
 func (b *background) stop() error {
 	b.cancel()
 	stopped := make(chan struct{})
@@ -84,14 +84,13 @@ func (b *background) stop() error {
 	}()
 	select {
 	case <-stopped:
-	case <-time.After(stopPatience):
-		klog.FromContext(b.ctx).Error(nil, "The driver has not stopped, the server stops without it", "waited", stopPatience)
+	case <-time.After(stopTimeout):
+		klog.FromContext(b.ctx).Error(nil, "Driver did not stop in time, stopping the server without it", "waited", stopTimeout)
 	}
 	return nil
 }
 
-// check fails when the driver has ended by itself, so that the server is started
-// again.
+// check fails after the driver has ended by itself, so that the server is restarted.
 func (b *background) check(*http.Request) error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -102,15 +101,15 @@ func (b *background) run() {
 	err := b.driver.Run(b.ctx)
 	if b.ctx.Err() != nil {
 		if err != nil {
-			klog.FromContext(b.ctx).Error(err, "The driver did not stop well")
+			klog.FromContext(b.ctx).Error(err, "Stopping the driver failed")
 		}
 		return
 	}
 	if err == nil {
-		err = errors.New("it returned")
+		err = errors.New("Run returned")
 	}
-	klog.FromContext(b.ctx).Error(err, "The driver has ended by itself")
+	klog.FromContext(b.ctx).Error(err, "Driver ended by itself")
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	b.ended = fmt.Errorf("the driver has ended by itself: %w", err)
+	b.ended = fmt.Errorf("the driver ended by itself: %w", err)
 }

@@ -23,7 +23,7 @@ func (e endless) Run(context.Context) error {
 	return nil
 }
 
-func TestStopDoesNotWaitForEver(t *testing.T) {
+func TestStopTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := endless{released: make(chan struct{})}
 		b := newBackground(e)

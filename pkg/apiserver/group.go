@@ -15,8 +15,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// groupInfo returns the API group with its storages, to be installed: migrates, and
-// their status, which live computes on read.
+// groupInfo returns the API group with the storage of migrates and of their status, which live
+// computes on read.
 func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates *storage.Storage, live storage.LiveStatus) genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.NegotiatedSerializer = withoutProtobuf{codecs}
@@ -27,14 +27,14 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 	return info
 }
 
-// withoutProtobuf does not offer protobuf, which our types can't be encoded to. A client
-// that prefers it, as all of the controller manager's do, would get an error instead of
+// withoutProtobuf removes protobuf from the media types, because our types can't be encoded to
+// it. A client that prefers it, such as kube-controller-manager's, would get an error instead of
 // its second choice.
 type withoutProtobuf struct {
 	serializer.CodecFactory
 }
 
-// SupportedMediaTypes returns those of the factory without protobuf.
+// SupportedMediaTypes returns the media types of the factory without protobuf.
 func (s withoutProtobuf) SupportedMediaTypes() []runtime.SerializerInfo {
 	return slices.DeleteFunc(slices.Clone(s.CodecFactory.SupportedMediaTypes()), func(info runtime.SerializerInfo) bool {
 		return info.MediaType == runtime.ContentTypeProtobuf

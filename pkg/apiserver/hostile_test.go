@@ -22,7 +22,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-func TestKnown(t *testing.T) {
+func TestAnonymousUsersGetHealthOnly(t *testing.T) {
 	as := func(name string) authenticator.Request {
 		return authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return &authenticator.Response{User: &user.DefaultInfo{Name: name}}, true, nil
@@ -33,14 +33,14 @@ func TestKnown(t *testing.T) {
 		"/healthz/": false, "/readyz/etcd": false, "//readyz": false, "/version": false, "/metrics": false, "/": false,
 	} {
 		request := httptest.NewRequest(http.MethodGet, "https://server"+path, nil)
-		if _, ok, err := known(as(user.Anonymous)).AuthenticateRequest(request); ok != want || err != nil {
+		if _, ok, err := withoutAnonymous(as(user.Anonymous)).AuthenticateRequest(request); ok != want || err != nil {
 			t.Errorf("nobody at %s: got %v, %v, want %v", path, ok, err, want)
 		}
-		if _, ok, err := known(as("somebody")).AuthenticateRequest(request); !ok || err != nil {
+		if _, ok, err := withoutAnonymous(as("somebody")).AuthenticateRequest(request); !ok || err != nil {
 			t.Errorf("somebody at %s: got %v, %v", path, ok, err)
 		}
 	}
-	if known(nil) != nil {
+	if withoutAnonymous(nil) != nil {
 		t.Error("an authenticator where there was none")
 	}
 }

@@ -25,13 +25,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// servedInterval is how long it may take until a kind is noticed that the host begins to
-// serve, as it does when it is upgraded.
+// servedInterval is the time between two checks whether the host serves a kind, as it does once
+// it is upgraded.
 const servedInterval = 30 * time.Second
 
-// optionalKinds are those that the library watches for admission and flow control, and
-// that an older host does not serve: mutating policies are of Kubernetes 1.36, validating
-// ones of 1.30, this version of flow control is of 1.29.
+// optionalKinds are the kinds that k8s.io/apiserver watches for admission and flow control, and
+// that an older host does not serve: Kubernetes has mutating policies since 1.36, validating
+// policies since 1.30, and this version of flow control since 1.29.
 var optionalKinds = []struct {
 	resource schema.GroupVersionResource
 	example  runtime.Object
@@ -44,13 +44,12 @@ var optionalKinds = []struct {
 	{flowcontrolv1.SchemeGroupVersion.WithResource("prioritylevelconfigurations"), &flowcontrolv1.PriorityLevelConfiguration{}},
 }
 
-// ShareOptionalKinds registers with a factory the informers of the kinds that an older
-// host does not serve. What the host does not serve it holds no object of, so such an
-// informer is synced and empty, and lists the kind once the host serves it. A host that
-// gives no answer, or refuses one, proves nothing: then the informer is not synced.
+// ShareOptionalKinds registers with a factory the informers of the kinds that an older host does
+// not serve. While the host does not serve a kind, its informer is empty and has synced; it lists
+// the kind once the host serves it. If the host does not answer, or forbids the list, the informer
+// has not synced.
 //
-// Whoever asks the factory for one of these informers gets the one that is registered
-// here, so it has to come first.
+// It must be called before anything else requests these informers from the factory.
 func ShareOptionalKinds(factory informers.SharedInformerFactory) {
 	for _, kind := range optionalKinds {
 		factory.InformerFor(kind.example, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
@@ -65,7 +64,7 @@ type optionalKind struct {
 	served    *cache.ListWatch
 	resource  schema.GroupVersionResource
 	discovery discovery.DiscoveryInterface
-	// missing says that the last list found the kind unserved.
+	// missing is set if the host did not serve the kind at the last list.
 	missing atomic.Bool
 }
 
@@ -83,16 +82,16 @@ func newOptionalKind(client kubernetes.Interface, resource schema.GroupVersionRe
 	}
 }
 
-// IsWatchListSemanticsUnSupported has the reflector list before it watches: an older host
-// does not send initial events.
+// IsWatchListSemanticsUnSupported makes the reflector list before it watches, because an older
+// host does not send initial events.
 func (k *optionalKind) IsWatchListSemanticsUnSupported() bool { return true }
 
-// List lists the kind; nothing where the host does not serve it.
+// List lists the kind; it returns an empty list while the host does not serve it.
 func (k *optionalKind) List(opts metav1.ListOptions) (runtime.Object, error) {
 	return k.ListWithContext(context.Background(), opts)
 }
 
-// ListWithContext lists the kind; nothing where the host does not serve it.
+// ListWithContext lists the kind; it returns an empty list while the host does not serve it.
 func (k *optionalKind) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	list, err := k.served.ListWithContext(ctx, opts)
 	if !apierrors.IsNotFound(err) {
@@ -104,20 +103,21 @@ func (k *optionalKind) ListWithContext(ctx context.Context, opts metav1.ListOpti
 		return nil, err
 	}
 	if served {
-		return nil, fmt.Errorf("the host serves %s and answers that it does not", k.resource)
+		return nil, fmt.Errorf("the host's discovery has %s, but listing it returned not found", k.resource)
 	}
 	k.missing.Store(true)
 	return &metav1.List{}, nil
 }
 
-// isServed asks the host's discovery: a list that is not found may have other reasons.
+// isServed reports whether the host's discovery has the kind: a list may return not found for
+// other reasons.
 func (k *optionalKind) isServed() (bool, error) {
 	resources, err := k.discovery.ServerResourcesForGroupVersion(k.resource.GroupVersion().String())
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("find out whether the host serves %s: %w", k.resource, err)
+		return false, fmt.Errorf("discover whether the host serves %s: %w", k.resource, err)
 	}
 	return slices.ContainsFunc(resources.APIResources, func(r metav1.APIResource) bool { return r.Name == k.resource.Resource }), nil
 }
@@ -127,8 +127,8 @@ func (k *optionalKind) Watch(opts metav1.ListOptions) (watch.Interface, error) {
 	return k.WatchWithContext(context.Background(), opts)
 }
 
-// WatchWithContext watches the kind. While the host does not serve it there are no
-// events but, after servedInterval, that the list has expired, so that it is listed anew.
+// WatchWithContext watches the kind. While the host does not serve it, the only event is, after
+// servedInterval, that the list has expired, so that the reflector lists again.
 func (k *optionalKind) WatchWithContext(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	if !k.missing.Load() {
 		return k.served.WatchWithContext(ctx, opts)
@@ -139,7 +139,7 @@ func (k *optionalKind) WatchWithContext(ctx context.Context, opts metav1.ListOpt
 	return &waiting{events, timer}, nil
 }
 
-// waiting is a watch that has one event at its end.
+// waiting is a watch with a single event.
 type waiting struct {
 	events chan watch.Event
 	timer  *time.Timer

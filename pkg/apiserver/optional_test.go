@@ -58,7 +58,7 @@ func (h *olderHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), r.Context().Err()
 }
 
-func TestKindsThatTheHostDoesNotServe(t *testing.T) {
+func TestInformersOfUnservedKindsSync(t *testing.T) {
 	const policies = "mutatingadmissionpolicies"
 	for name, test := range map[string]struct {
 		fault  int
@@ -89,9 +89,9 @@ func TestKindsThatTheHostDoesNotServe(t *testing.T) {
 	}
 }
 
-// TestAHostThatIsUpgraded begins to serve a kind, and is never taken for one without it
+// TestInformersListKindsOfAnUpgradedHost begins to serve a kind, and is never taken for one without it
 // while it is down.
-func TestAHostThatIsUpgraded(t *testing.T) {
+func TestInformersListKindsOfAnUpgradedHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		host := &olderHost{}
 		factory := watchOptionalKinds(t, host)
@@ -111,9 +111,9 @@ func TestAHostThatIsUpgraded(t *testing.T) {
 	})
 }
 
-// TestOptionalKindsAreWhatTheLibraryAsksFor: each informer that the factory gives is the
+// TestOptionalKindsCoverTheLibrary: each informer that the factory gives is the
 // one that was registered.
-func TestOptionalKindsAreWhatTheLibraryAsksFor(t *testing.T) {
+func TestOptionalKindsCoverTheLibrary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		factory := watchOptionalKinds(t, &olderHost{})
 		for name, synced := range map[string]func() bool{

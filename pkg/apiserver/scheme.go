@@ -11,14 +11,13 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/install"
 )
 
-// NewScheme returns all the types that the server serves.
+// NewScheme returns a scheme with the types that the server serves.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	if err := install.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	// Options of requests, and the answers of the server itself, are in the
-	// unversioned v1.
+	// The options of requests and the server's own responses are in the unversioned v1.
 	unversioned := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, unversioned)
 	scheme.AddUnversionedTypes(unversioned,

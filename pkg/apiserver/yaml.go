@@ -18,9 +18,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
-// withoutYAMLAliases refuses a body in YAML that has aliases, for it could become much
-// larger than limit, in bytes, when they are expanded. It passes on what is larger than
-// limit already, for the handler refuses that.
+// withoutYAMLAliases refuses a YAML body that has aliases, because expanding them could exceed
+// limit, in bytes. It passes on a body that is larger than limit itself, which next refuses.
 func withoutYAMLAliases(next http.Handler, limit int64, codecs runtime.NegotiatedSerializer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if !strings.Contains(strings.ToLower(request.Header.Get("Content-Type")), "yaml") || request.Body == nil {
@@ -30,7 +29,7 @@ func withoutYAMLAliases(next http.Handler, limit int64, codecs runtime.Negotiate
 		body, err := io.ReadAll(io.LimitReader(request.Body, limit+1))
 		switch {
 		case err != nil:
-			err = apierrors.NewBadRequest("the body could not be read to its end")
+			err = apierrors.NewBadRequest("reading the body failed")
 		case int64(len(body)) <= limit:
 			err = checkYAML(body)
 		}
@@ -45,7 +44,7 @@ func withoutYAMLAliases(next http.Handler, limit int64, codecs runtime.Negotiate
 
 func checkYAML(body []byte) error {
 	if err := yamlalias.Check(body); err != nil {
-		return apierrors.NewBadRequest(fmt.Sprintf("the body can't be read: %v", err))
+		return apierrors.NewBadRequest(fmt.Sprintf("the body is not accepted: %v", err))
 	}
 	return nil
 }

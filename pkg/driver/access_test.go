@@ -61,7 +61,7 @@ func (p *permissions) answer(err error, denied ...migration.Cluster) {
 
 // mayNotUse is the message for a cluster whose use is denied to jane.
 func mayNotUse(c migration.Cluster) string {
-	return fmt.Sprintf(`Access to AttachedCluster %s is denied, waiting for permission: user "jane" may not use AttachedCluster default/%[1]s: it takes verb "use" `+
+	return fmt.Sprintf(`Access to AttachedCluster %s is denied, waiting for permission: user "jane" may not use AttachedCluster default/%[1]s: they need verb "use" `+
 		`on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, `+
 		`or to a Role with that rule.`, c.Name)
 }
@@ -168,7 +168,7 @@ func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
 		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "AccessReviewFailed",
-			"Checking access to AttachedCluster m1 failed, trying again: asking the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
+			"Checking access to AttachedCluster m1 failed, trying again: checking on the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
 		w.wantUntouched(m1, m2)
 
 		w.deny()
@@ -306,8 +306,8 @@ func TestHostIdentitiesAreNotReviewed(t *testing.T) {
 		refused   string
 	}{
 		"a user":                    {requester: v1alpha1.Requester{Username: "jane", Groups: []string{"shop", authenticated}}},
-		"a ServiceAccount":          {requester: v1alpha1.Requester{Username: "system:serviceaccount:velero:velero"}, refused: "user system:serviceaccount:velero:velero of the host names somebody else in m1"},
-		"an administrator":          {requester: v1alpha1.Requester{Username: "root", Groups: []string{authenticated, "system:masters"}}, refused: "group system:masters of the host names somebody else in m1"},
+		"a ServiceAccount":          {requester: v1alpha1.Requester{Username: "system:serviceaccount:velero:velero"}, refused: "user system:serviceaccount:velero:velero of the host is another identity in m1"},
+		"an administrator":          {requester: v1alpha1.Requester{Username: "root", Groups: []string{authenticated, "system:masters"}}, refused: "group system:masters of the host is another identity in m1"},
 		"one that means the same":   {requester: v1alpha1.Requester{Username: "system:serviceaccount:velero:velero"}, same: true},
 		"a user of a similar name":  {requester: v1alpha1.Requester{Username: "systems"}},
 		"a group of a similar name": {requester: v1alpha1.Requester{Username: "joe", Groups: []string{"not-system:masters"}}},

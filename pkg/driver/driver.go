@@ -42,7 +42,7 @@ type Host interface {
 	// Observe is what is known while Run runs.
 	Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 	// Ask is what the host says when asked now.
-	Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
+	Read(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 }
 
 // Members are the member clusters; package member has the real ones.

@@ -203,7 +203,7 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 
 // ask observes m by asking the host and then, all at once, the members.
 func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
-	plan := migration.Resolve(m, d.Host.Ask(ctx, m.Namespace, &m.Spec))
+	plan := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec))
 	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.NotStarted()))
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	var mutex sync.Mutex

@@ -43,7 +43,7 @@ type promptMember struct {
 	// unaware is how many Restores are refused because Velero has not noticed their
 	// Backup.
 	unaware int
-	// hold has Ask wait until it is closed.
+	// hold makes Read wait until it is closed.
 	hold chan struct{}
 	// reviewRefusal is what a review finds; reviews are those that were asked for.
 	reviewRefusal string

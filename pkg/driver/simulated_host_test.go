@@ -81,7 +81,7 @@ func (d *simulatedDriver) Observe(string, *v1alpha1.MigrateSpec) migration.Inven
 	return d.host.inventory
 }
 
-func (d *simulatedDriver) Ask(context.Context, string, *v1alpha1.MigrateSpec) migration.Inventory {
+func (d *simulatedDriver) Read(context.Context, string, *v1alpha1.MigrateSpec) migration.Inventory {
 	return d.s.host.inventory
 }
 

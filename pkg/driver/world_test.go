@@ -174,7 +174,7 @@ func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migr
 func (w *world) Run(ctx context.Context) { <-ctx.Done() }
 func (w *world) OnChange(func(string))   {}
 func (w *world) HasSynced() bool         { return true }
-func (w *world) Ask(_ context.Context, n string, s *v1alpha1.MigrateSpec) migration.Inventory {
+func (w *world) Read(_ context.Context, n string, s *v1alpha1.MigrateSpec) migration.Inventory {
 	return w.Observe(n, s)
 }
 

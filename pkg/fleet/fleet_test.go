@@ -188,7 +188,7 @@ func TestInventory(t *testing.T) {
 		})
 	})
 	t.Run("asked", func(t *testing.T) {
-		if got := New(client(t, manifests...), secrets{}).Ask(t.Context(), "default", spec()); !reflect.DeepEqual(got, want) {
+		if got := New(client(t, manifests...), secrets{}).Read(t.Context(), "default", spec()); !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
@@ -197,7 +197,7 @@ func TestInventory(t *testing.T) {
 		c.PrependReactor("get", "attachedclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("host is down")
 		})
-		got := New(c, secrets{}).Ask(t.Context(), "default", spec())
+		got := New(c, secrets{}).Read(t.Context(), "default", spec())
 		if got.Err == nil || !strings.Contains(got.Err.Error(), "host is down") || got.Clusters != nil {
 			t.Errorf("got %+v", got)
 		}
@@ -382,7 +382,7 @@ func TestVeleroNamespace(t *testing.T) {
 		"no name":               {annotated(member1YAML, "a/b"), attached1, "a/b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state, found := New(client(t, quickstart, tc.manifest), secrets{}).Ask(t.Context(), "default", spec()).Clusters[tc.cluster]
+			state, found := New(client(t, quickstart, tc.manifest), secrets{}).Read(t.Context(), "default", spec()).Clusters[tc.cluster]
 			if !found || state.VeleroNamespace != tc.want {
 				t.Errorf("got %+v, want %q", state, tc.want)
 			}
@@ -412,10 +412,10 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("got %+v of the namespace that can't be read", got)
 		}
 
-		const want = `this server is not for Migrates of the namespace: "other", only default, closed`
+		const want = `this server does not drive Migrates of the namespace: "other", only default, closed`
 		_, err := i.Kubeconfig(t.Context(), "other", attached1)
 		for what, err := range map[string]error{
-			"observed": i.Observe("other", spec()).Err, "asked": i.Ask(t.Context(), "other", spec()).Err, "kubeconfig": err,
+			"observed": i.Observe("other", spec()).Err, "read": i.Read(t.Context(), "other", spec()).Err, "kubeconfig": err,
 		} {
 			if !errors.Is(err, ErrNotServed) || err.Error() != want {
 				t.Errorf("%s: got %v", what, err)

@@ -23,7 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
-// maxReads is how many clusters of one Migrate are read from the host at once.
+// maxReads is the number of clusters of one Migrate that are read at the same time.
 const maxReads = 16
 
 // SecretGetter reads one Secret of the host.
@@ -31,7 +31,7 @@ type SecretGetter interface {
 	Get(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 }
 
-// Inventory is what the host says of fleets and clusters.
+// Inventory reads the fleets and clusters of the host. It is safe for concurrent use.
 type Inventory struct {
 	client     dynamic.Interface
 	secrets    SecretGetter
@@ -43,8 +43,8 @@ type Inventory struct {
 	onCluster []func(namespace string, cluster migration.Cluster)
 }
 
-// New makes an Inventory of the host that client and secrets lead to: of the
-// namespaces that are given, and of all where none is. It makes no calls.
+// New returns an Inventory of some namespaces of the host; of all if none is given. It makes no
+// calls.
 func New(client dynamic.Interface, secrets SecretGetter, namespaces ...string) *Inventory {
 	i := &Inventory{client: client, secrets: secrets, namespaces: namespaces}
 	if len(i.namespaces) == 0 {
@@ -58,20 +58,18 @@ func New(client dynamic.Interface, secrets SecretGetter, namespaces ...string) *
 	return i
 }
 
-// OnChange has f called with the namespace in which something changed that
-// matters to a migration: the members of a Fleet, or a cluster's existence,
-// readiness or kubeconfig reference. What a resync repeats is no change. f must
-// not block; register it before Run.
+// OnChange registers a function that is called with a namespace after the members of a Fleet,
+// or the existence, readiness or kubeconfig reference of a cluster have changed in it. It must
+// be registered before Run, and must not block.
 func (i *Inventory) OnChange(f func(namespace string)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.onChange = append(i.onChange, f)
 }
 
-// OnClusterChange has f called for each cluster whose object changed in a way
-// that matters, before the functions given to OnChange are: what is cached of
-// the way into it is to be thrown away. f must not block; register it before
-// Run.
+// OnClusterChange registers a function that is called with a cluster after such a change of its
+// object, before the functions of OnChange: cached connections to the cluster are stale then. It
+// must be registered before Run, and must not block.
 func (i *Inventory) OnClusterChange(f func(namespace string, cluster migration.Cluster)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -87,14 +85,14 @@ func (i *Inventory) Run(ctx context.Context) {
 	}
 }
 
-// HasSynced says that Run has read everything once.
+// HasSynced reports whether Run has listed all kinds.
 func (i *Inventory) HasSynced() bool {
 	return unsynced(i.sources) == nil
 }
 
-// Observe tells what is known of the fleets and clusters of a Migrate with this
-// spec in this namespace, from the caches that Run fills. Its Err is set until
-// they are filled; later a host that can't be asked shows as no change.
+// Observe returns the fleets and clusters of a Migrate with this spec in this namespace from the
+// caches of Run. Err is set until they have synced; a host that is unreachable later shows as no
+// change.
 func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory {
 	sources, err := i.sourcesOf(namespace)
 	if err == nil {
@@ -109,20 +107,19 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 	return assemble(spec, get)
 }
 
-// Ask tells the same as Observe by live calls, one for each object concerned.
-// It works while Run does not.
-func (i *Inventory) Ask(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory {
+// Read returns the same as Observe by live calls, one for each object. It does not need Run.
+func (i *Inventory) Read(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory {
 	sources, err := i.sourcesOf(namespace)
 	if err != nil {
 		return migration.Inventory{Err: err}
 	}
 	get := func(kind, name string) (*unstructured.Unstructured, error) {
-		return sourceOf(sources, kind).ask(ctx, namespace, name)
+		return sourceOf(sources, kind).read(ctx, namespace, name)
 	}
 	return assemble(spec, get)
 }
 
-// sourcesOf returns the sources that know a namespace.
+// sourcesOf returns the sources of a namespace.
 func (i *Inventory) sourcesOf(namespace string) ([]*source, error) {
 	var sources []*source
 	for _, s := range i.sources {
@@ -144,7 +141,7 @@ func unsynced(sources []*source) error {
 	return errors.Join(errs...)
 }
 
-// sourceOf returns the source of a kind; that of an unknown kind is empty.
+// sourceOf returns the source of a kind; nil, which has no objects, for an unknown kind.
 func sourceOf(sources []*source, kind string) *source {
 	for _, s := range sources {
 		if s.kind.name == kind {
@@ -167,8 +164,8 @@ func (i *Inventory) changed(kind, namespace, name string) {
 	}
 }
 
-// assemble builds an Inventory of what get finds; get returns nil for an object
-// that does not exist.
+// assemble returns an Inventory of the objects that get returns; nil for an object that does
+// not exist.
 func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstructured.Unstructured, error)) migration.Inventory {
 	inv := migration.Inventory{Clusters: map[migration.Cluster]migration.ClusterState{}}
 	var errs []error
@@ -189,7 +186,7 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 		inv.TargetFleet = fleet(spec.TargetCluster.Fleet)
 	}
 
-	clusters := concerned(spec, inv)
+	clusters := clustersOf(spec, inv)
 	states := make([]*migration.ClusterState, len(clusters))
 	failures := make([]error, len(clusters))
 	var group errgroup.Group
@@ -210,7 +207,7 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 			return nil
 		})
 	}
-	_ = group.Wait() // failures are collected, so that all of them are told
+	_ = group.Wait() // failures has the errors, so that all of them are reported
 	for i, c := range clusters {
 		if states[i] != nil {
 			inv.Clusters[c] = *states[i]
@@ -222,10 +219,9 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 	return inv
 }
 
-// concerned lists the clusters that the spec means, each once: those that it
-// names, and where it names none the members of the fleet, unless they are more than a
-// migration can have.
-func concerned(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.Cluster {
+// clustersOf returns the clusters of a spec, each once: those that it names or, if it names none,
+// the members of the fleet, unless those are more than a migration can have.
+func clustersOf(spec *v1alpha1.MigrateSpec, inv migration.Inventory) []migration.Cluster {
 	var all []migration.Cluster
 	add := func(d v1alpha1.Destination, fleet migration.Fleet) {
 		if len(d.Clusters) == 0 && len(fleet.Members) <= 1+backup.MaxClusters {

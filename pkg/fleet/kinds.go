@@ -15,16 +15,15 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// defaultKey is the key of a Secret under which Cluster API keeps a kubeconfig,
-// and Kurator where the reference names none.
+// defaultKey is the key of the kubeconfig in a Secret of Cluster API, and of Kurator if the
+// reference names none.
 const defaultKey = "value"
 
-// kind is a kind of Kurator's and what of it matters.
+// kind is a kind of Kurator.
 type kind struct {
 	name     string
 	resource schema.GroupVersionResource
-	// matters returns a comparable extract of an object: two objects with equal
-	// extracts are the same to a migration.
+	// matters returns the part of an object that matters to a migration, for comparison.
 	matters func(*unstructured.Unstructured) any
 }
 
@@ -39,14 +38,13 @@ func kinds() []kind {
 	}
 }
 
-// cluster is what matters of a cluster object.
+// cluster is the part of a cluster object that matters to a migration.
 type cluster struct {
 	uid   types.UID
 	ready bool
-	// secret and key say where the kubeconfig is; secret is empty where the object
-	// doesn't say.
+	// secret and key refer to the kubeconfig; secret is empty if the object has no reference.
 	secret, key string
-	// veleroNamespace is what the annotation says, unchecked.
+	// veleroNamespace is the value of the annotation, not validated.
 	veleroNamespace string
 }
 
@@ -70,8 +68,8 @@ func readCluster(kind string, u *unstructured.Unstructured) cluster {
 	return c
 }
 
-// fleetMembers lists the clusters of a Fleet in its order, each once. A kind or name
-// that is longer than one can be is nobody's.
+// fleetMembers returns the clusters of a Fleet in its order, each once. It skips kinds and names
+// that are too long to be valid.
 func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
 	refs, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "clusters")
 	list, _ := refs.([]any)

@@ -19,28 +19,28 @@ import (
 )
 
 var (
-	// ErrNotSynced says that the host has not been read yet.
+	// ErrNotSynced reports that the host has not been read yet.
 	ErrNotSynced = errors.New("not read yet")
-	// ErrNotServed says that the Inventory is not of this namespace.
-	ErrNotServed = errors.New("this server is not for Migrates of the namespace")
-	// ErrClusterNotFound says that the host has no such cluster object.
+	// ErrNotServed reports that the Inventory does not have this namespace.
+	ErrNotServed = errors.New("this server does not drive Migrates of the namespace")
+	// ErrClusterNotFound reports that the cluster object does not exist.
 	ErrClusterNotFound = errors.New("cluster not found")
-	// ErrSecretNotFound says that the Secret with a cluster's kubeconfig does not
-	// exist, or that the cluster object names none.
+	// ErrSecretNotFound reports that the Secret of a kubeconfig does not exist, or that the
+	// cluster object names none.
 	ErrSecretNotFound = errors.New("kubeconfig Secret not found")
-	// ErrKubeconfigMissing says that the Secret has nothing under the key.
+	// ErrKubeconfigMissing reports that the Secret does not have the key.
 	ErrKubeconfigMissing = errors.New("no kubeconfig in the Secret")
 )
 
-// Kubeconfig reads the kubeconfig of a cluster from the host, by live calls.
-// What is wrong with the host's objects is one of this package's errors; any
-// other error means that the host could not be asked.
+// Kubeconfig returns the kubeconfig of a cluster, by live calls. It returns one of the errors
+// above if an object is missing or incomplete; any other error means that the host did not
+// answer.
 func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migration.Cluster) (kubeconfig []byte, err error) {
 	sources, err := i.sourcesOf(namespace)
 	if err != nil {
 		return nil, err
 	}
-	object, err := sourceOf(sources, c.Kind).ask(ctx, namespace, c.Name)
+	object, err := sourceOf(sources, c.Kind).read(ctx, namespace, c.Name)
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
 	}
@@ -52,7 +52,7 @@ func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migratio
 	if ref.secret == "" {
 		return nil, fmt.Errorf("%w: spec.kubeconfig.name of %s %s/%s is empty; set it to the name of a Secret", ErrSecretNotFound, c.Kind, namespace, c.Name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	secret, err := i.secrets.Get(ctx, namespace, ref.secret)
 	if apierrors.IsNotFound(err) {
@@ -68,8 +68,8 @@ func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migratio
 	return kubeconfig, nil
 }
 
-// Secrets reads Secrets through a client of the host. At its highest verbosity
-// client-go logs the bodies of answers, so it does not log here.
+// Secrets returns a SecretGetter that uses a client of the host. It disables client-go's
+// logging, which includes response bodies at the highest verbosity.
 func Secrets(client corev1client.SecretsGetter) SecretGetter {
 	return secretGetter{client}
 }

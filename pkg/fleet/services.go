@@ -18,41 +18,40 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// servicesInterval is how old what is known of the host's Services may get.
+// servicesInterval is the time between two reads of the ranges.
 const servicesInterval = time.Minute
 
-// Services knows at which addresses the host's Services are: the ranges of its ServiceCIDR
-// objects, which it has since Kubernetes 1.33, and on any host at least the addresses of
-// the Service kubernetes.
+// Services reads the IP ranges of the host's Services: those of its ServiceCIDR objects, which
+// Kubernetes has since 1.33, and the addresses of the Service kubernetes, which every host has.
 type Services struct {
 	client kubernetes.Interface
 
 	mutex  sync.Mutex
 	ranges []netip.Prefix
-	// missing is why nothing is known.
+	// missing is why the ranges are unknown.
 	missing error
 	refused string
 }
 
-// NewServices returns Services that are known once Run has read them.
+// NewServices returns Services, which need Run.
 func NewServices(client kubernetes.Interface) *Services {
 	return &Services{client: client, missing: errors.New("they have not been read yet")}
 }
 
-// Run keeps them known until ctx ends.
+// Run reads the ranges periodically until ctx ends.
 func (s *Services) Run(ctx context.Context) {
 	wait.UntilWithContext(ctx, s.read, servicesInterval)
 }
 
-// Ranges returns the ranges of addresses. An error says that the host gave no answer
-// since the start; one that refuses to say holds up nothing.
+// Ranges returns the ranges. It returns an error until the host has answered once; ranges that
+// the host forbids to read are left out.
 func (s *Services) Ranges() ([]netip.Prefix, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.ranges, s.missing
 }
 
-// read reads them. What was known holds while the host gives no answer.
+// read reads the ranges, and keeps the last ones while the host gives no answer.
 func (s *Services) read(ctx context.Context) {
 	var ranges []netip.Prefix
 	cidrs, err := s.client.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
@@ -75,11 +74,11 @@ func (s *Services) read(ctx context.Context) {
 			}
 		}
 	}
-	s.note(ctx, ranges, errors.Join(refused, alsoRefused), errors.Join(missing, alsoMissing))
+	s.record(ctx, ranges, errors.Join(refused, alsoRefused), errors.Join(missing, alsoMissing))
 }
 
-// classify says whether an error is that the host refuses to say, or that it gave no
-// answer. That it does not serve a kind is neither.
+// classify returns an error as refused if the host forbids the read, or as missing if it gave no
+// answer. A kind that the host does not serve is neither.
 func classify(err error) (refused, missing error) {
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
@@ -90,11 +89,11 @@ func classify(err error) (refused, missing error) {
 	return nil, err
 }
 
-func (s *Services) note(ctx context.Context, ranges []netip.Prefix, refused, missing error) {
+func (s *Services) record(ctx context.Context, ranges []netip.Prefix, refused, missing error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if text := fmt.Sprint(refused); refused != nil && text != s.refused {
-		klog.FromContext(ctx).Error(refused, "Which addresses the host's Services have can't be read: apply the RBAC of this version, or members may be at them")
+		klog.FromContext(ctx).Error(refused, "Reading the IP ranges of the host's Services is forbidden: apply the RBAC of this version, or members may have addresses in them")
 		s.refused = text
 	}
 	if missing != nil {

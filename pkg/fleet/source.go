@@ -21,12 +21,11 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
-// absentRecheck is how often it is looked whether a CRD has been installed
-// since.
+// absentRecheck is the time between two checks whether a missing CRD is installed.
 const absentRecheck = 5 * time.Second
 
-// askTimeout bounds one live call to the host.
-const askTimeout = 10 * time.Second
+// readTimeout bounds one live call to the host.
+const readTimeout = 10 * time.Second
 
 // source is one kind on the host, in one namespace or in all.
 type source struct {
@@ -36,12 +35,11 @@ type source struct {
 	changed   func(kind, namespace, name string)
 
 	mu sync.RWMutex
-	// informer is nil while the source isn't run, and while its CRD is not
-	// installed.
+	// informer is nil while run does not run, and while the CRD is not installed.
 	informer cache.SharedIndexInformer
-	// absent says that the CRD is not installed.
+	// absent is set while the CRD is not installed.
 	absent bool
-	// err is why the host could not be asked last time.
+	// err is the last error of a list or watch.
 	err error
 }
 
@@ -49,7 +47,7 @@ func newSource(client dynamic.Interface, k kind, namespace string, changed func(
 	return &source{client: client, kind: k, namespace: namespace, changed: changed}
 }
 
-// get returns an object of the cache; nil if there is none.
+// get returns an object from the cache; nil if there is none.
 func (s *source) get(namespace, name string) *unstructured.Unstructured {
 	if s == nil {
 		return nil
@@ -65,12 +63,12 @@ func (s *source) get(namespace, name string) *unstructured.Unstructured {
 	return u
 }
 
-// ask returns an object of the host; nil if there is none.
-func (s *source) ask(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
+// read returns an object by a live call; nil if there is none.
+func (s *source) read(ctx context.Context, namespace, name string) (*unstructured.Unstructured, error) {
 	if s == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	u, err := s.client.Resource(s.kind.resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -82,7 +80,7 @@ func (s *source) ask(ctx context.Context, namespace, name string) (*unstructured
 	return u, nil
 }
 
-// unsynced returns why the cache is not complete yet; nil if it is.
+// unsynced returns why the cache has not synced; nil if it has.
 func (s *source) unsynced() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -111,8 +109,8 @@ func (s *source) run(ctx context.Context) {
 	informer.RunWithContext(ctx)
 }
 
-// awaitInstalled returns when the host has the kind; false if ctx ended first.
-// The informer's own retries would get slower and slower, and log each failure.
+// awaitInstalled waits until the CRD is installed; it returns false if ctx ends first. An
+// informer would retry with a growing delay, and log each failure.
 func (s *source) awaitInstalled(ctx context.Context) bool {
 	for {
 		missing := s.missing(ctx)
@@ -131,10 +129,10 @@ func (s *source) awaitInstalled(ctx context.Context) bool {
 	}
 }
 
-// missing says that the host does not know the kind. Any other error is the
-// informer's to retry.
+// missing reports whether the host does not serve the kind. The informer retries after other
+// errors.
 func (s *source) missing(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	_, err := s.client.Resource(s.kind.resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	return apierrors.IsNotFound(err)
@@ -174,7 +172,7 @@ func (s *source) updated(before, after any) {
 	b, ok := before.(*unstructured.Unstructured)
 	a, ok2 := after.(*unstructured.Unstructured)
 	same := false
-	// What can't be compared has changed.
+	// A panic in matters counts as a change.
 	_ = recovery.Do(context.Background(), func() error {
 		same = ok && ok2 && reflect.DeepEqual(s.kind.matters(b), s.kind.matters(a))
 		return nil
@@ -190,7 +188,7 @@ func (s *source) set(f func()) {
 	f()
 }
 
-// strip drops from a cached object what is never read.
+// strip removes the managed fields, which are not used, from a cached object.
 func strip(obj any) (any, error) {
 	if u, ok := obj.(*unstructured.Unstructured); ok {
 		u.SetManagedFields(nil)

@@ -29,7 +29,7 @@ func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
 	var panicked *recovery.PanicError
 	if seen := m.Read(t.Context(), objectsOf("u1")); !errors.As(seen.Err, &panicked) {
-		t.Errorf("Ask: %v, want a PanicError", seen.Err)
+		t.Errorf("Read: %v, want a PanicError", seen.Err)
 	}
 }
 

@@ -366,7 +366,7 @@ func (silentHost) Kubeconfig(ctx context.Context, _ string, _ migration.Cluster)
 	return nil, ctx.Err()
 }
 
-func TestWatchIsNotObservedBeforeItWasAsked(t *testing.T) {
+func TestObserveReturnsFalseBeforeTheFirstList(t *testing.T) {
 	s := newSpectator(t, newTestPool(t, silentHost{}, patient()))
 	if seen, ok := s.observe("u1"); ok {
 		t.Errorf("observed %+v", seen)

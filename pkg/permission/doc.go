@@ -15,12 +15,12 @@
 //     checks the reader: what a Migrate may do depends on its requester alone, and the
 //     host's authorization of the request decides who may read it.
 //
-// The host is asked with SubjectAccessReviews by the delegated authorizer of the API
-// server, which caches the answers for seconds; live reads make a bounded number of them
-// at a time. With Options.ReviewMembers a cluster is asked, too, whether the requester
-// might do there by themselves what the Migrate does. Only the driver asks members: a
-// live read waits until the driver has recorded that the cluster could be used.
+// The delegated authorizer of the API server sends SubjectAccessReviews to the host and caches
+// the answers for seconds; live reads make a bounded number of them at a time. With
+// Options.ReviewMembers, the driver also checks in each cluster whether the requester could do
+// there directly what the Migrate does. A live read does not: it grants access once the driver
+// has recorded that the cluster could be used.
 //
-// It imports nothing of ours but the API types and packages migration and recovery.
-// Members are known by an interface.
+// It imports nothing of ours but the API types and packages migration and recovery. It uses
+// members by an interface.
 package permission

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// verbUse is what a user needs on a cluster, or on the Fleet that stands for its
-	// clusters, to have something migrated from or to it.
+	// verbUse is the verb that a user needs on a cluster, or on the Fleet that stands for its
+	// clusters, to migrate from or to it.
 	verbUse = "use"
-	// useRole is the ClusterRole, among our examples, that grants it.
+	// useRole is the ClusterRole in our examples that grants verbUse.
 	useRole = "migrate-cluster-user"
 )
 
@@ -47,8 +47,8 @@ func ObjectsOf(namespace string, spec *v1alpha1.MigrateSpec) []Object {
 	return objects
 }
 
-// objectFor returns what is needed to act in a cluster that a destination means: the
-// cluster if it is named, else the Fleet.
+// objectFor returns the object that a user needs for a cluster of a destination: the cluster if
+// the destination names clusters, else the Fleet.
 func objectFor(namespace string, d v1alpha1.Destination, c migration.Cluster) Object {
 	if len(d.Clusters) == 0 {
 		return Object{migration.KindFleet, namespace, d.Fleet}
@@ -56,21 +56,21 @@ func objectFor(namespace string, d v1alpha1.Destination, c migration.Cluster) Ob
 	return Object{c.Kind, namespace, c.Name}
 }
 
-// allOfKind returns what stands for all objects of the kind in the namespace.
+// allOfKind returns the Object that stands for all objects of the kind in the namespace.
 func (o Object) allOfKind() Object { return Object{kind: o.kind, namespace: o.namespace} }
 
-// String names the object for a person.
+// String returns the kind, namespace and name.
 func (o Object) String() string { return fmt.Sprintf("%s %s/%s", o.kind, o.namespace, o.name) }
 
-// Refusal returns the message for a user who may not use the object: that they may not,
-// and what would let them.
+// Refusal returns the message for a user who may not use the object, with the permission that
+// they need.
 func (o Object) Refusal(username string) string {
 	resource := migration.ResourceFor(o.kind)
-	return fmt.Sprintf("user %q may not use %s: it takes verb %q on resource %q in API group %q with that name and namespace; "+
+	return fmt.Sprintf("user %q may not use %s: they need verb %q on resource %q in API group %q with that name and namespace; "+
 		"ask for a RoleBinding to ClusterRole %s, or to a Role with that rule", username, o, verbUse, resource.Resource, resource.Group, useRole)
 }
 
-// attributes returns what the host is asked about a user and the object.
+// attributes returns the attributes of a SubjectAccessReview for a user and the object.
 func (o Object) attributes(u user.Info) authorizer.Attributes {
 	resource := migration.ResourceFor(o.kind)
 	return authorizer.AttributesRecord{

@@ -20,26 +20,26 @@ import (
 )
 
 const (
-	// maxReviewsOfRequest is how many reviews one request for admission makes at a time.
+	// maxReviewsOfRequest is the number of reviews of one admission request at the same time.
 	maxReviewsOfRequest = 16
-	// maxLiveReviews is how many reviews all live reads make at a time.
+	// maxLiveReviews is the number of reviews of all live reads at the same time.
 	maxLiveReviews = 32
 )
 
-// Member is a member cluster; package member has the real one.
+// Member is a member cluster, implemented by package member.
 type Member interface {
-	// Review returns why the requester may not do in the member what a review says; empty
+	// Review returns why the requester may not do in the member what a review needs; empty
 	// if they may.
 	Review(ctx context.Context, r migration.Review) (refusal string, err error)
 }
 
-// Options are what else is checked.
+// Options are the additional checks in members.
 type Options struct {
-	// ReviewMembers has a member checked, too, before anything else is read or written
-	// there: whether the requester might do by themselves what the Migrate does.
+	// ReviewMembers checks in a member, before anything else is read or written there, whether
+	// the requester could do there directly what the Migrate does.
 	ReviewMembers bool
-	// ReviewHostIdentities has members review users and groups of the host whose names
-	// begin with system:, because they mean the same in the members.
+	// ReviewHostIdentities allows to check in members users and groups whose names begin with
+	// system:, because they are the same identities in the members as in the host.
 	ReviewHostIdentities bool
 }
 
@@ -51,14 +51,14 @@ type Checker struct {
 	live *semaphore.Weighted
 }
 
-// New returns a Checker that asks the host by its authorizer.
+// New returns a Checker that checks the host's permissions by its authorizer.
 func New(host authorizer.UnconditionalAuthorizer, options Options) *Checker {
 	return &Checker{authorizer: host, options: options, live: semaphore.NewWeighted(maxLiveReviews)}
 }
 
-// Denied returns those of the given objects that a user may not use, in their order. It
-// is an error if the host can't be asked. Whoever may use all objects of a kind is
-// reviewed for that once.
+// Denied returns those objects that a user may not use, in their order, or an error if the host
+// does not answer. It first checks for permission on all objects of a kind, which makes checking
+// each of them unnecessary.
 func (c *Checker) Denied(ctx context.Context, u user.Info, objects []Object) ([]Object, error) {
 	var left []Object
 	all := map[string]bool{}
@@ -98,8 +98,8 @@ func (c *Checker) deniedOfEach(ctx context.Context, u user.Info, objects []Objec
 	return slices.DeleteFunc(slices.Clone(objects), func(object Object) bool { return !denied[object] }), nil
 }
 
-// Check returns whether the requester of m may have it act in a cluster, by asking the
-// host and then, with Options.ReviewMembers, the member.
+// Check returns whether the requester of m may have it act in a cluster. It checks in the host
+// and then, with Options.ReviewMembers, in the member.
 func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
 	access := c.checkHost(ctx, m, p)
 	if access.Allowed && c.options.ReviewMembers {
@@ -108,9 +108,9 @@ func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.Cl
 	return access
 }
 
-// CheckLive returns for a live read what is known of each of these clusters, by asking the
-// host. With Options.ReviewMembers a grant is known only where it is recorded that the
-// cluster could be used.
+// CheckLive returns the access to clusters for a live read. It checks in the host only: with
+// Options.ReviewMembers it leaves out clusters of which it is not recorded that they could be
+// used, because their access is unknown.
 func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, clusters []migration.ClusterPlan) map[migration.Cluster]migration.Access {
 	found := make([]migration.Access, len(clusters))
 	var wg sync.WaitGroup
@@ -134,7 +134,7 @@ func (c *Checker) CheckLive(ctx context.Context, m *v1alpha1.Migrate, clusters [
 	return known
 }
 
-// checkHost returns what the host answers. A panic is an error.
+// checkHost returns the access by the permissions in the host. It returns a panic as an error.
 func (c *Checker) checkHost(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan) migration.Access {
 	requester := m.Spec.Requester
 	if requester == nil {
@@ -158,24 +158,24 @@ func (c *Checker) mayUse(ctx context.Context, u user.Info, object Object) (bool,
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("asking the host whether user %q may use %s: %w (%s)", u.GetName(), object, err, reason)
+		return false, fmt.Errorf("checking on the host whether user %q may use %s: %w (%s)", u.GetName(), object, err, reason)
 	}
 	return false, nil
 }
 
-// reviewIn returns what the member answers. It is not asked about an identity that names
-// somebody else there.
+// reviewIn returns the access by the permissions in the member. It refuses an identity that may
+// belong to another user there.
 func (c *Checker) reviewIn(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) migration.Access {
 	review := migration.NewReview(m, p)
 	if identity := review.HostIdentity(); identity != "" && !c.options.ReviewHostIdentities {
 		return accessOf(fmt.Sprintf(
-			"%s of the host names somebody else in %s, so it can't be asked there what they may do. Create the Migrate as a user whom the clusters know by the same name, "+
-				"or have the operator of this server say that these identities mean the same, with --member-access-review-system-identities", identity, p.Cluster.Name), nil)
+			"%s of the host is another identity in %s, so its permissions there can't be checked. Create the Migrate as a user that has the same name in all clusters, "+
+				"or ask the operator of this server to declare these identities the same, with --member-access-review-system-identities", identity, p.Cluster.Name), nil)
 	}
 	return accessOf(member.Review(ctx, review))
 }
 
-// userOf returns the requester as the user that they were when they created the Migrate.
+// userOf returns the requester as an authenticated user.
 func userOf(r *v1alpha1.Requester) user.Info {
 	return &user.DefaultInfo{Name: r.Username, UID: r.UID, Groups: r.Groups, Extra: r.Extra}
 }

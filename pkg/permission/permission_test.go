@@ -71,7 +71,7 @@ func planOf(d v1alpha1.Destination) migration.ClusterPlan {
 
 func TestCheck(t *testing.T) {
 	jane := &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
-	const refused = `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
+	const refused = `user "jane" may not use AttachedCluster ns/a: they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
 		`with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`
 	down := errors.New("connection refused")
 	for _, tt := range []struct {
@@ -169,12 +169,12 @@ func TestCheckInMembers(t *testing.T) {
 		{"allowed", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{Allowed: true}, 1},
 		{"refused", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, refused, migration.Access{Denial: refused}, 1},
 		{"refused by the host", nil, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "jane"}, "", migration.Access{
-			Denial: `user "jane" may not use AttachedCluster ns/a: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
+			Denial: `user "jane" may not use AttachedCluster ns/a: they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" ` +
 				`with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`,
 		}, 0},
 		{"an identity of the host", allowed, Options{ReviewMembers: true}, v1alpha1.Requester{Username: "system:serviceaccount:a:b"}, "", migration.Access{
-			Denial: "user system:serviceaccount:a:b of the host names somebody else in a, so it can't be asked there what they may do. " +
-				"Create the Migrate as a user whom the clusters know by the same name, or have the operator of this server say that these identities mean the same, " +
+			Denial: "user system:serviceaccount:a:b of the host is another identity in a, so its permissions there can't be checked. " +
+				"Create the Migrate as a user that has the same name in all clusters, or ask the operator of this server to declare these identities the same, " +
 				"with --member-access-review-system-identities",
 		}, 0},
 		{

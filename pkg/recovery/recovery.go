@@ -17,18 +17,18 @@ import (
 var (
 	panics = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "panics_total", StabilityLevel: metrics.ALPHA,
-		Help: "Panics that were contained: each is a bug, and its stack is in the log.",
+		Help: "Recovered panics. Each is a bug, whose stack trace is in the log.",
 	})
 	registerMetrics = sync.OnceFunc(func() { legacyregistry.MustRegister(panics) })
 )
 
-// PanicError is a panic that was contained. Its text has no stack: that is in the log.
+// PanicError is a recovered panic. Its text has no stack trace, which is in the log.
 type PanicError struct {
-	// Value is what was panicked with.
+	// Value is the argument of panic.
 	Value any
 }
 
-// Error says that it is a bug, and where to find more.
+// Error returns a message that asks to report the bug.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("internal error (a bug, please report it with the stack in the log of the server): panic: %v", e.Value)
 }

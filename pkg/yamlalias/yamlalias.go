@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	// ErrSyntax says that a document is not YAML. What the parser says is left out: it
-	// may repeat what it read.
+	// ErrSyntax reports that a document is not YAML. It leaves the parser's error out, which may
+	// repeat the content.
 	ErrSyntax = errors.New("it is not YAML")
-	// ErrAlias says that a document has aliases.
-	ErrAlias = errors.New("it has YAML aliases, which are not accepted: write out what they stand for")
+	// ErrAlias reports that a document has aliases.
+	ErrAlias = errors.New("it has YAML aliases, which are not accepted: replace them by the values that they refer to")
 )
 
 // Check returns ErrSyntax unless text begins with a YAML document, and ErrAlias if that

@@ -349,7 +349,7 @@ func mayRead(user, namespace string) bool {
 // ours, the role.
 func explains(out string) bool {
 	if strings.Contains(out, "may not use") {
-		return strings.Contains(out, `it takes verb "use" on resource "`) && strings.Contains(out, "ask for a RoleBinding to ClusterRole migrate-cluster-user")
+		return strings.Contains(out, `they need verb "use" on resource "`) && strings.Contains(out, "ask for a RoleBinding to ClusterRole migrate-cluster-user")
 	}
 	return strings.Contains(out, "cannot ") && (strings.Contains(out, `resource "`) || strings.Contains(out, "resource \\\"") || strings.Contains(out, "path "))
 }

@@ -48,7 +48,7 @@ func TestNamespaces(t *testing.T) {
 	for _, path := range []string{elsewhere, elsewhere + "/status"} {
 		eventually(t, "a Migrate elsewhere to say why it waits", func(ctx context.Context) bool {
 			_, body, err := s.try(ctx, path)
-			return err == nil && strings.Contains(body, `this server is not for Migrates of the namespace: \"default\", only `+n.name)
+			return err == nil && strings.Contains(body, `this server does not drive Migrates of the namespace: \"default\", only `+n.name)
 		})
 	}
 	for line := range strings.Lines(s.log()) {

@@ -80,7 +80,7 @@ func TestPermissionWhenItStarts(t *testing.T) {
 	n.run("wait", "migrate/late", "--for=jsonpath="+target+"=ClusterNotAuthorized", "--timeout=30s")
 	contains(t, n.get("late", "{.status.sourceClusterStatus.message}"),
 		`Access to AttachedCluster m1 is denied, waiting for permission: user "starter" may not use AttachedCluster `+n.name+`/m1: `+
-			`it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev"`, "ClusterRole migrate-cluster-user")
+			`they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev"`, "ClusterRole migrate-cluster-user")
 	equal(t, "phase", n.get("late", "{.status.phase}"), "Pending")
 	equal(t, "Backup", n.get("late", "{.status.sourceClusterStatus.backupNameInCluster}"), "")
 	live := n.run("get", "migrate", "late", "--subresource=status", "-o", "jsonpath="+source+" "+target)

@@ -12,15 +12,14 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 )
 
-// Quota tells ResourceQuota how to count: Migrates by their number, under the name
-// that the host's quota controller has for them, count/migrates.backup.kurator.dev.
-// The host counts what there is; here it is only counted up at a create, so nothing
-// has to be listed.
+// Quota configures ResourceQuota to count Migrates, as count/migrates.backup.kurator.dev like the
+// host's quota controller. The controller counts the existing ones; the plugin only adds one at a
+// create, so nothing needs to be listed.
 type Quota struct{}
 
 var _ admission.PluginInitializer = Quota{}
 
-// Initialize gives the plugin the configuration if it wants one.
+// Initialize sets the quota configuration of a plugin that wants it.
 func (Quota) Initialize(plugin admission.Interface) {
 	if wants, ok := plugin.(initializer.WantsQuotaConfiguration); ok {
 		wants.SetQuotaConfiguration(generic.NewConfiguration([]quota.Evaluator{

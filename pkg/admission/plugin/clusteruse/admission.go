@@ -30,7 +30,7 @@ const (
 	clustersKey  = "backup.kurator.dev/clusters"
 	// maxAudited bounds an annotation of an audit event, in bytes.
 	maxAudited = 4096
-	// maxRefusals is how many refusals one answer tells.
+	// maxRefusals is the largest number of refusals in one response.
 	maxRefusals = 5
 )
 
@@ -39,7 +39,7 @@ func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
-// Plugin refuses Migrates of users who may not use their clusters.
+// Plugin refuses Migrates whose creator may not use their clusters.
 type Plugin struct {
 	*admission.Handler
 
@@ -52,25 +52,25 @@ var (
 	_ initializer.WantsUnconditionalAuthorizer = &Plugin{}
 )
 
-// New returns the plugin; it wants an authorizer.
+// New returns the plugin, which needs an authorizer.
 func New() *Plugin {
 	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Delete)}
 }
 
-// SetUnconditionalAuthorizer sets whom the plugin asks.
+// SetUnconditionalAuthorizer sets the authorizer.
 func (p *Plugin) SetUnconditionalAuthorizer(a authorizer.UnconditionalAuthorizer) {
 	p.permission = permission.New(a, permission.Options{})
 }
 
-// ValidateInitialization says what is missing.
+// ValidateInitialization returns an error if the authorizer is missing.
 func (p *Plugin) ValidateInitialization() error {
 	if p.permission == nil {
-		return errors.New("it needs an authorizer")
+		return errors.New("an authorizer is missing")
 	}
 	return nil
 }
 
-// Validate asks whether the user may use what a new Migrate refers to.
+// Validate refuses a new Migrate if the user may not use the clusters it refers to.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetResource().GroupResource() != backup.Resource("migrates") || a.GetSubresource() != "" {
 		return nil
@@ -111,8 +111,8 @@ func refusal(username string, denied []permission.Object) error {
 	return errors.Join(errs...)
 }
 
-// audit notes in the audit event who asked for a migration and which clusters it
-// is about. Where many are deleted at once, there is one event for all of them.
+// audit adds the requester and the clusters of a Migrate to the audit event. A deletecollection
+// has a single event for all Migrates, to which nothing is added.
 func audit(a admission.Attributes, object any) error {
 	m, ok := object.(*backup.Migrate)
 	if !ok || a.GetOperation() == admission.Delete && a.GetName() == "" {
@@ -128,7 +128,7 @@ func audit(a admission.Attributes, object any) error {
 	)
 }
 
-// inWords names the clusters of a destination.
+// inWords returns the names of the clusters of a destination.
 func inWords(d backup.Destination) string {
 	if len(d.Clusters) == 0 {
 		return "Fleet/" + d.Fleet

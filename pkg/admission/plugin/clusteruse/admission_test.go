@@ -82,7 +82,7 @@ func TestValidate(t *testing.T) {
 		attached = "use attachedclusters.cluster.kurator.dev/team/"
 		clusters = "use clusters.cluster.kurator.dev/team/"
 		fleets   = "use fleets.fleet.kurator.dev/team/"
-		told     = `: it takes verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ` +
+		told     = `: they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ` +
 			`ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`
 	)
 	for _, tt := range []struct {
@@ -109,7 +109,7 @@ func TestValidate(t *testing.T) {
 			"the clusters of a fleet but not the fleet",
 			[]string{attached, clusters},
 			destination("f", "a"), destination("f"),
-			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use Fleet team/f: it takes verb "use" on resource "fleets" in API group ` +
+			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use Fleet team/f: they need verb "use" on resource "fleets" in API group ` +
 				`"fleet.kurator.dev" with that name and namespace; ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`,
 		},
 		{"two fleets, one of them", []string{fleets + "f"}, destination("f"), destination("g"), "x"},
@@ -156,14 +156,14 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-func TestHostThatCantBeAsked(t *testing.T) {
+func TestValidateFailsWithoutAnAnswerOfTheHost(t *testing.T) {
 	err := create(&host{err: errors.New("connection refused")}, destination("f", "a"), destination("f", "b"))
 	if !apierrors.IsInternalError(err) {
 		t.Errorf("error %v, want an internal one: nobody was refused", err)
 	}
 }
 
-func TestNotAsked(t *testing.T) {
+func TestValidateSkipsOtherRequests(t *testing.T) {
 	m := &backup.Migrate{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "team"}}
 	other := admission.NewAttributesRecord(m, nil, backup.SchemeGroupVersion.WithKind("Other"), "team", "app",
 		backup.Resource("others").WithVersion("v1alpha1"), "", admission.Create, nil, false, jane)

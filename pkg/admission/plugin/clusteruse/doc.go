@@ -4,13 +4,11 @@
 // Package clusteruse is an admission plugin: a Migrate can be created only by a user
 // who may use every cluster that it names, and the Fleet where it names none.
 //
-// A migration acts in the members with credentials that its creator need not have,
-// so the right to create Migrates must not be the right to all clusters of the
-// namespace. Package permission asks the host's authorizer, with all that
-// authentication knows of the user. References can't be changed later, so an update
-// needs nothing; that a permission is gone, or a Fleet has grown, is seen when the
-// migration starts (package driver).
+// A migration acts in the members with credentials that its creator need not have, so the
+// permission to create Migrates must not grant access to all clusters of the namespace. Package
+// permission checks the authenticated user by the host's authorizer. References can't change, so
+// updates are not checked; the driver checks again when the migration starts, because permissions
+// may have been revoked and the Fleet may have changed.
 //
-// It also notes in the audit log what each request that begins or ends a migration
-// is about.
+// The plugin also adds the requester and the clusters of a Migrate to the audit log.
 package clusteruse

@@ -118,7 +118,7 @@ func TestCircuitRetryNow(t *testing.T) {
 	})
 }
 
-func TestCircuitAsksTheHostMoreOften(t *testing.T) {
+func TestCircuitRetriesTheHostSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCircuit(Backoff{time.Minute, time.Minute})
 		done, _ := c.admit()

@@ -16,13 +16,13 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Match selects Migrates by label and field.
+// Match returns a predicate that selects Migrates by label and field.
 func Match(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
 	return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: GetAttrs}
 }
 
-// GetAttrs gives the labels and the selectable fields of a Migrate; the same
-// fields are let through by the versions' field label conversion.
+// GetAttrs returns the labels and the selectable fields of a Migrate. The field label conversions
+// of the versions accept the same fields.
 func GetAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	m, ok := obj.(*backup.Migrate)
 	if !ok {

@@ -23,7 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// Strategy is for what users write.
+// Strategy is the strategy of writes by users.
 type Strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
@@ -36,16 +36,16 @@ var (
 	_ rest.ResetFieldsStrategy = Strategy{}
 )
 
-// NewStrategy returns the strategy for what users write.
+// NewStrategy returns the strategy of writes by users.
 func NewStrategy(typer runtime.ObjectTyper) Strategy {
 	return Strategy{typer, names.SimpleNameGenerator}
 }
 
-// NamespaceScoped is true: a Migrate lives where its Fleet does.
+// NamespaceScoped returns true: a Migrate is in the namespace of its Fleet.
 func (Strategy) NamespaceScoped() bool { return true }
 
-// PrepareForCreate sets who asks, and drops the status that a user sent; the first
-// one is Pending, with the conditions of one that is under way.
+// PrepareForCreate sets the requester and the initial status, which is Pending with the conditions
+// of a migration in progress. It drops a status that the user sent.
 func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
@@ -60,18 +60,18 @@ func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 // kuratorsFinalizer is on every Migrate of Kurator, whose controller removes it.
 const kuratorsFinalizer = "migrate.kurator.dev"
 
-// dropKuratorsFinalizer removes a finalizer that nobody here would remove, so that the
-// Migrate could never be deleted, and says so to who sent it.
+// dropKuratorsFinalizer removes Kurator's finalizer, with a warning to the client: this server has
+// no controller that would remove it, so the Migrate could never be deleted.
 func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
 	if !slices.Contains(m.Finalizers, kuratorsFinalizer) {
 		return
 	}
 	m.Finalizers = slices.DeleteFunc(slices.Clone(m.Finalizers), func(f string) bool { return f == kuratorsFinalizer })
-	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: it is of Kurator's controller, and a Migrate needs none here to be deleted", kuratorsFinalizer))
+	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: only Kurator's controller would remove it, and this server needs no finalizer", kuratorsFinalizer))
 }
 
-// requester is who makes a request, as in the spec of a CertificateSigningRequest,
-// without their credentials.
+// requester returns the authenticated user of a request, as in the spec of a
+// CertificateSigningRequest, without credentials.
 func requester(ctx context.Context) *backup.Requester {
 	u, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
@@ -87,40 +87,39 @@ func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 	return validation.ValidateMigrate(obj.(*backup.Migrate))
 }
 
-// WarningsOnCreate has none.
+// WarningsOnCreate returns no warnings.
 func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
 
-// PrepareForUpdate keeps the requester and the recorded status. The generation needs
-// no care: it counts changes of the spec, and there are none.
+// PrepareForUpdate keeps the requester and the recorded status. It does not increase the
+// generation, because the spec can't change.
 func (Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
 	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
 }
 
-// ValidateUpdate validates a change by a user.
+// ValidateUpdate validates an update by a user.
 func (Strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateMigrateUpdate(obj.(*backup.Migrate), old.(*backup.Migrate))
 }
 
-// WarningsOnUpdate has none.
+// WarningsOnUpdate returns no warnings.
 func (Strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
 	return nil
 }
 
-// AllowCreateOnUpdate is false: a PUT that comes after a delete must not begin a
-// second migration.
+// AllowCreateOnUpdate returns false: a PUT after a delete must not start a second migration.
 func (Strategy) AllowCreateOnUpdate(context.Context) bool { return false }
 
-// AllowUnconditionalUpdate lets kubectl replace a manifest without a
-// resourceVersion; a status that is recorded meanwhile is not lost by it.
+// AllowUnconditionalUpdate returns true, for kubectl replace of a manifest without a
+// resourceVersion. The recorded status is kept in any case.
 func (Strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
-// Canonicalize has nothing to do.
+// Canonicalize does nothing.
 func (Strategy) Canonicalize(runtime.Object) {}
 
-// GetResetFields tells server-side apply that nobody comes to own the status, nor
-// the requester.
+// GetResetFields returns the fields that users can't set, whose managers server-side apply does
+// not track: the status and the requester.
 func (Strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
 		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
@@ -128,26 +127,26 @@ func (Strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	}
 }
 
-// RecordingStrategy is for what the driver records. No request reaches it.
+// RecordingStrategy is the strategy of records of the driver. No request reaches it.
 type RecordingStrategy struct {
 	Strategy
 }
 
-// NewRecordingStrategy returns the strategy for what the driver records.
+// NewRecordingStrategy returns the strategy of records of the driver.
 func NewRecordingStrategy(typer runtime.ObjectTyper) RecordingStrategy {
 	return RecordingStrategy{NewStrategy(typer)}
 }
 
-// PrepareForUpdate keeps all but the status.
+// PrepareForUpdate keeps everything but the status.
 func (RecordingStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
 	m.ObjectMeta, m.Spec = was.ObjectMeta, was.Spec
 }
 
-// ValidateUpdate refuses to change a final phase.
+// ValidateUpdate refuses to change a terminal phase.
 func (RecordingStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateMigrateRecord(obj.(*backup.Migrate), old.(*backup.Migrate))
 }
 
-// AllowUnconditionalUpdate is false: what was observed is of one version.
+// AllowUnconditionalUpdate returns false: a status belongs to the version it was computed from.
 func (RecordingStrategy) AllowUnconditionalUpdate(context.Context) bool { return false }

@@ -31,8 +31,8 @@ func newMigrate(requester *backup.Requester) *backup.Migrate {
 	}}
 }
 
-// TestCreateRecordsWhoAsks sends no requester, and that of somebody else.
-func TestCreateRecordsWhoAsks(t *testing.T) {
+// TestCreateRecordsTheRequester sends no requester, and that of somebody else.
+func TestCreateRecordsTheRequester(t *testing.T) {
 	for name, sent := range map[string]*backup.Requester{"none": nil, "forged": claimed, "empty": {}} {
 		m := newMigrate(sent)
 		strategy := NewStrategy(runtime.NewScheme())
@@ -48,8 +48,8 @@ func TestCreateRecordsWhoAsks(t *testing.T) {
 	}
 }
 
-// TestCreateKeepsItsOwn changes what the request knows of its user afterwards.
-func TestCreateKeepsItsOwn(t *testing.T) {
+// TestCreateCopiesTheRequester changes what the request knows of its user afterwards.
+func TestCreateCopiesTheRequester(t *testing.T) {
 	u := &user.DefaultInfo{Name: "jane", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
 	m := newMigrate(nil)
 	NewStrategy(runtime.NewScheme()).PrepareForCreate(genericapirequest.WithUser(context.Background(), u), m)
@@ -88,8 +88,8 @@ func TestUpdateKeepsTheRequester(t *testing.T) {
 	}
 }
 
-// TestNobodyOwnsTheRequester is what server-side apply is told.
-func TestNobodyOwnsTheRequester(t *testing.T) {
+// TestApplyDoesNotTrackTheRequester is what server-side apply is told.
+func TestApplyDoesNotTrackTheRequester(t *testing.T) {
 	reset := NewStrategy(runtime.NewScheme()).GetResetFields()
 	fields := reset[fieldpath.APIVersion("backup.kurator.dev/v1alpha1")]
 	if fields == nil || len(reset) != 1 {
@@ -105,9 +105,9 @@ func TestNobodyOwnsTheRequester(t *testing.T) {
 	}
 }
 
-// TestANewMigrateIsUnderWay by the rules of kstatus (sigs.k8s.io/cli-utils): Reconciling
+// TestCreateSetsInitialConditions by the rules of kstatus (sigs.k8s.io/cli-utils): Reconciling
 // is looked at first, then Stalled, then Ready; what has none of them is done.
-func TestANewMigrateIsUnderWay(t *testing.T) {
+func TestCreateSetsInitialConditions(t *testing.T) {
 	created := metav1.Unix(1700000000, 0)
 	m := newMigrate(nil)
 	m.CreationTimestamp = created
@@ -141,7 +141,7 @@ func TestKuratorsFinalizerIsDropped(t *testing.T) {
 			t.Errorf("%s: %v", name, m.Finalizers)
 		}
 	}
-	const want = `metadata.finalizers: "migrate.kurator.dev" was removed: it is of Kurator's controller, and a Migrate needs none here to be deleted`
+	const want = `metadata.finalizers: "migrate.kurator.dev" was removed: only Kurator's controller would remove it, and this server needs no finalizer`
 	if !slices.Equal(warnings.texts, []string{want, want}) {
 		t.Errorf("warnings: %q", warnings.texts)
 	}

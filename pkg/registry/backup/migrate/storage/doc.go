@@ -3,15 +3,13 @@
 
 // Package storage is the REST storage of Migrates.
 //
-// Migrates are kept in etcd and served from the watch cache by the generic
-// store: create, get, list, watch, update, patch and delete are its own, so one
-// resourceVersion has one content and no member is asked. The status is written
-// by the Recorder only, in process. The subresource status is read only; it is
-// computed on read by what Status is given (see package driver), over the
-// metadata of the recorded object.
+// The generic store keeps Migrates in etcd and serves them from the watch cache: create, get, list,
+// watch, update, patch and delete make no calls to members, and each resourceVersion has one
+// content. Only the Recorder writes the status, within the process. The subresource status is
+// read-only; the driver computes it on read from the recorded object.
 //
-// What the watch cache hands out is shared by all readers: it is copied before
-// anything in it is replaced.
+// Objects from the watch cache are shared between readers, so they are copied before they are
+// changed.
 //
 // It imports the API types and package migrate.
 package storage

@@ -12,19 +12,19 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// maxReads and maxReadsOfUser are how many live statuses are computed at a time, for all
-// and for one user. Each asks every cluster of a Migrate, which the host's flow control
-// does not know: to it a read is one request like another.
+// maxReads and maxReadsOfUser are the largest numbers of live statuses that are computed at the same
+// time, in all and for one user. Each calls every cluster of a Migrate, while it is a single request
+// to the host's API priority and fairness.
 const maxReads, maxReadsOfUser = 100, 20
 
-// readers bounds the live reads, so that no user takes them all.
+// readers bounds live reads in all and for each user.
 type readers struct {
 	mutex  sync.Mutex
 	all    int
 	byUser map[string]int
 }
 
-// admit lets a read through, whose end is to be told by done, or returns a 429.
+// admit admits a read, after which the caller calls done, or returns a 429.
 func (r *readers) admit(ctx context.Context) (done func(), err error) {
 	name := ""
 	if u, ok := genericapirequest.UserFrom(ctx); ok {
@@ -34,9 +34,9 @@ func (r *readers) admit(ctx context.Context) (done func(), err error) {
 	defer r.mutex.Unlock()
 	switch {
 	case r.byUser[name] >= maxReadsOfUser:
-		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("user %q reads %d live statuses at this moment, which is the most; try again, or read the recorded status of the Migrates", name, maxReadsOfUser), 1)
+		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("user %q is reading %d live statuses, which is the limit; retry, or read the recorded status of the Migrates", name, maxReadsOfUser), 1)
 	case r.all >= maxReads:
-		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("%d live statuses are read at this moment, which is the most; try again, or read the recorded status of the Migrates", maxReads), 1)
+		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("%d live statuses are being read, which is the limit; retry, or read the recorded status of the Migrates", maxReads), 1)
 	}
 	if r.byUser == nil {
 		r.byUser = map[string]int{}

@@ -16,17 +16,16 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Recorder writes statuses, in process: there is no verb of the API that does.
+// Recorder writes statuses within the process; no request can.
 type Recorder struct {
 	store *genericregistry.Store
 }
 
-// Record writes m's status over the recorded one and returns what is recorded
-// then. Metadata and spec stay as they are. It is a conflict if the Migrate is
-// not the one (UID) or has changed since (resourceVersion); both must be set. A
-// final phase can't be changed.
+// Record replaces the recorded status by that of m and returns the recorded Migrate. Metadata and
+// spec are kept. It returns a conflict if the Migrate has another UID or resourceVersion, both of
+// which must be set, and an error if the recorded phase is terminal and would change.
 //
-// A status that is recorded already makes no new resourceVersion.
+// Recording an equal status does not change the resourceVersion.
 func (r *Recorder) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	if m.UID == "" || m.ResourceVersion == "" {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("record status of Migrate %s/%s: uid and resourceVersion must be set", m.Namespace, m.Name))

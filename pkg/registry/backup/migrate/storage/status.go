@@ -22,8 +22,7 @@ type LiveStatus interface {
 	LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error)
 }
 
-// StatusREST serves migrates/status: GET only, so that the server answers every
-// other verb with 405.
+// StatusREST serves GET of migrates/status. The server answers other verbs with 405.
 type StatusREST struct {
 	migrates *REST
 	live     LiveStatus
@@ -36,12 +35,12 @@ var (
 	_ rest.TableConvertor = &StatusREST{}
 )
 
-// NewStatusREST returns the subresource of migrates, computed by live.
+// NewStatusREST returns the storage of the subresource, whose status live computes.
 func NewStatusREST(migrates *REST, live LiveStatus) *StatusREST {
 	return &StatusREST{migrates: migrates, live: live}
 }
 
-// Get returns the recorded Migrate with the live status in it.
+// Get returns the recorded Migrate with its live status.
 func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	recorded, err := r.migrates.Get(ctx, name, options)
 	if err != nil {
@@ -74,18 +73,18 @@ func (r *StatusREST) statusError(name string, err error) error {
 	return apierrors.NewInternalError(fmt.Errorf("status of %s %q: %w", r.migrates.DefaultQualifiedResource, name, err))
 }
 
-// New returns what the subresource answers with.
+// New returns an empty Migrate.
 func (r *StatusREST) New() runtime.Object { return &backup.Migrate{} }
 
-// Destroy leaves the store to the resource that owns it.
+// Destroy does nothing: the store belongs to the resource.
 func (r *StatusREST) Destroy() {}
 
-// ConvertToTable is that of the resource.
+// ConvertToTable returns the same table as the resource.
 func (r *StatusREST) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	return r.migrates.ConvertToTable(ctx, obj, options)
 }
 
-// toV1alpha1 returns a copy: generated conversion shares what it points to.
+// toV1alpha1 converts a copy of obj, because generated conversions share pointers.
 func toV1alpha1(obj runtime.Object) (*v1alpha1.Migrate, error) {
 	internal, ok := obj.(*backup.Migrate)
 	if !ok {
@@ -98,7 +97,7 @@ func toV1alpha1(obj runtime.Object) (*v1alpha1.Migrate, error) {
 	return m, nil
 }
 
-// fromV1alpha1 returns a copy too.
+// fromV1alpha1 converts a copy of m.
 func fromV1alpha1(m *v1alpha1.Migrate) (*backup.Migrate, error) {
 	internal := &backup.Migrate{}
 	if err := v1alpha1.Convert_v1alpha1_Migrate_To_backup_Migrate(m.DeepCopy(), internal, nil); err != nil {

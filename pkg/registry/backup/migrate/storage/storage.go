@@ -15,11 +15,11 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate"
 )
 
-// Storage is all there is for Migrates over one etcd.
+// Storage has the storage of Migrates.
 type Storage struct {
 	// Migrate serves the resource.
 	Migrate *REST
-	// Recorder writes the status, in process.
+	// Recorder writes the status within the process.
 	Recorder *Recorder
 }
 
@@ -59,5 +59,5 @@ var (
 	_ rest.ResetFieldsStrategy  = &REST{}
 )
 
-// Categories puts Migrates beside Kurator's own kinds in kubectl get kurator-dev.
+// Categories returns the category of Kurator's kinds, for kubectl get kurator-dev.
 func (*REST) Categories() []string { return []string{"kurator-dev"} }

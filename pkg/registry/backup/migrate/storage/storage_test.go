@@ -278,7 +278,7 @@ func TestSelectByField(t *testing.T) {
 	}
 }
 
-func TestWatchTellsEveryRecord(t *testing.T) {
+func TestWatchReportsEveryRecord(t *testing.T) {
 	s := newStorage(t)
 	created := create(t, s, newMigrate())
 	w, err := s.Migrate.Watch(testContext(), &internalversion.ListOptions{ResourceVersion: created.ResourceVersion})

@@ -18,7 +18,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 )
 
-// tableConvertor makes what kubectl get shows.
+// tableConvertor returns the columns of kubectl get.
 type tableConvertor struct{}
 
 var _ rest.TableConvertor = tableConvertor{}
@@ -55,13 +55,13 @@ func (tableConvertor) ConvertToTable(_ context.Context, obj, options runtime.Obj
 func columns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		{Name: "Name", Type: "string", Format: "name", Description: "Name of the Migrate."},
-		{Name: "Phase", Type: "string", Description: "Where the migration stands."},
-		{Name: "Source", Type: "string", Description: "The cluster the resources come from."},
-		{Name: "Targets", Type: "string", Description: "How many of the target clusters have everything, of how many."},
-		{Name: "Items", Type: "string", Description: "How many items are in the backup; while it is made, how many of how many."},
-		{Name: "Age", Type: "string", Description: "How long ago the Migrate was created."},
+		{Name: "Phase", Type: "string", Description: "Phase of the migration."},
+		{Name: "Source", Type: "string", Description: "Source cluster."},
+		{Name: "Targets", Type: "string", Description: "Number of target clusters that are Completed, of all target clusters."},
+		{Name: "Items", Type: "string", Description: "Number of items in the backup; while it is in progress, of how many."},
+		{Name: "Age", Type: "string", Description: "Time since the Migrate was created."},
 		{Name: "Backup", Type: "string", Priority: 1, Description: "Name of the Velero Backup."},
-		{Name: "Message", Type: "string", Priority: 1, Description: "What the migration waits for, or why it ended as it did."},
+		{Name: "Message", Type: "string", Priority: 1, Description: "What the migration is waiting for, or why it ended."},
 	}
 }
 
@@ -77,8 +77,8 @@ func source(m *backup.Migrate) string {
 	return unknown
 }
 
-// targets counts as done what is Completed, and until the targets are resolved
-// those that the spec names.
+// targets returns the number of Completed targets and of all, which are those of the spec until
+// they are resolved.
 func targets(m *backup.Migrate) string {
 	done, all := 0, len(m.Status.TargetClusterStatus)
 	for i := range m.Status.TargetClusterStatus {
@@ -116,11 +116,11 @@ func backupName(m *backup.Migrate) string {
 	return unknown
 }
 
-// message is the one that tells most: what is wrong, then what goes on.
+// message returns the most important message: an error before the progress.
 func message(m *backup.Migrate) string {
 	for _, find := range []func(*backup.MigrateStatus) string{
 		inCondition(backup.ConditionStalled, metav1.ConditionTrue),
-		inFailedPart,
+		inFailedCluster,
 		inCondition(backup.ConditionMembersReachable, metav1.ConditionFalse),
 		inCondition(backup.ConditionItemsFound, metav1.ConditionFalse),
 		inCondition(backup.ConditionReconciling, metav1.ConditionTrue),
@@ -133,7 +133,8 @@ func message(m *backup.Migrate) string {
 	return unknown
 }
 
-// inCondition finds the message of a condition with a status, or with any.
+// inCondition returns a function that returns the message of a condition with a status; with any
+// if it is empty.
 func inCondition(kind string, status metav1.ConditionStatus) func(*backup.MigrateStatus) string {
 	return func(s *backup.MigrateStatus) string {
 		c := apimeta.FindStatusCondition(s.Conditions, kind)
@@ -144,8 +145,8 @@ func inCondition(kind string, status metav1.ConditionStatus) func(*backup.Migrat
 	}
 }
 
-// inFailedPart finds the message of the first cluster whose part failed.
-func inFailedPart(s *backup.MigrateStatus) string {
+// inFailedCluster returns the message of the first cluster that failed.
+func inFailedCluster(s *backup.MigrateStatus) string {
 	if s.SourceClusterStatus != nil && failed(&s.SourceClusterStatus.ClusterPart) {
 		return s.SourceClusterStatus.Message
 	}

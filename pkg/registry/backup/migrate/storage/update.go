@@ -17,32 +17,31 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Create is that of the store, where a resourceVersion would be a fault of the server.
+// Create creates a Migrate. It refuses a resourceVersion, to which the store answers with a 500.
 func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	if version := versionOf(obj); version != "" && version != "0" {
-		return nil, apierrors.NewBadRequest("metadata.resourceVersion can't be set on a new object: leave it out")
+		return nil, apierrors.NewBadRequest("metadata.resourceVersion must not be set on a new object: remove it")
 	}
 	return r.Store.Create(ctx, obj, validate, options)
 }
 
-// Update is that of the store, where what a user sent wrong would be a fault of the
-// server.
+// Update updates a Migrate. It refuses invalid input to which the store answers with a 500.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, allowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.Store.Update(ctx, name, sent{info}, create, update, allowCreate, options)
+	return r.Store.Update(ctx, name, checkedUpdate{info}, create, update, allowCreate, options)
 }
 
-// sent is what a user sent.
-type sent struct{ rest.UpdatedObjectInfo }
+// checkedUpdate checks the object of an update.
+type checkedUpdate struct{ rest.UpdatedObjectInfo }
 
-// UpdatedObject returns the object that results.
-func (s sent) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
+// UpdatedObject returns the updated object, or a bad request.
+func (s checkedUpdate) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
 	obj, err := s.UpdatedObjectInfo.UpdatedObject(ctx, old)
 	if err != nil {
 		return nil, errorOfPatch(ctx, err)
 	}
 	if version := versionOf(obj); version != "" {
 		if _, err := strconv.ParseUint(version, 10, 64); err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion is %q, which is none: leave it out, or take the one that was read", version))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion %q is not valid: remove it, or use the one that was read", version))
 		}
 	}
 	return obj, nil
@@ -51,7 +50,7 @@ func (s sent) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Ob
 // errorOfPatch returns the error of a patch that can't be applied as a bad request. A
 // server-side apply that does not fit the schema fails with an error without a status
 // (managedfields of k8s.io/apimachinery v0.37), which would be answered with a 500. The
-// stored object fits the schema, so the fault is in what was sent.
+// stored object fits the schema, so the patch is wrong.
 func errorOfPatch(ctx context.Context, err error) error {
 	request, ok := genericapirequest.RequestInfoFrom(ctx)
 	isPatch := ok && request.Verb == "patch"
@@ -64,7 +63,7 @@ func errorOfPatch(ctx context.Context, err error) error {
 func versionOf(obj runtime.Object) string {
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
-		return "" // every object of ours has one
+		return "" // all our types have it
 	}
 	return accessor.GetResourceVersion()
 }
