@@ -10,8 +10,8 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// BenchmarkStatus computes the status of a migration that is restoring in many
-// targets, as every turn of the driver and every read of the subresource does.
+// BenchmarkStatus computes the status of a Migrate with many running Restores, as every sync of
+// the driver and every read of the subresource status does.
 func BenchmarkStatus(b *testing.B) {
 	for _, targets := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("targets=%d", targets), func(b *testing.B) {

@@ -50,9 +50,9 @@ func TestShorten(t *testing.T) {
 
 const hostile = "\x1b[2J\x00\r\n\u202e\u2066\u200b\u2028\U000e0041\xff bad"
 
-// TestNoHostileTextInAStatus fills everything that members and the host say with such
-// text, in every phase that a Velero object can have.
-func TestNoHostileTextInAStatus(t *testing.T) {
+// TestStatusHasNoHostileText fills every text that is read from members and the host with hostile
+// text, in every phase of a Velero object.
+func TestStatusHasNoHostileText(t *testing.T) {
 	for _, phase := range []string{
 		"", "New", "Queued", "InProgress", "WaitingForPluginOperations", "Finalizing", "Completed", "PartiallyFailed", "Failed", "FailedValidation", "Deleting", hostile,
 	} {
@@ -75,7 +75,7 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 					m.Results = &Results{Err: errors.New(hostile)}
 				})
 			},
-			"another object": func(s *fixture) {
+			"an unexpected object": func(s *fixture) {
 				s.with(m1, func(m *Member) { m.Unexpected = []string{"Backup " + hostile} })
 			},
 			"the locations": func(s *fixture) {
@@ -106,7 +106,7 @@ func TestNoHostileTextInAStatus(t *testing.T) {
 	}
 }
 
-// fill puts hostile text into every string of a value.
+// fill sets every string of a value to hostile text.
 func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -132,7 +132,7 @@ func fill(v reflect.Value) {
 	}
 }
 
-// wantClean looks at every string of a value.
+// wantClean checks every string of a value.
 func wantClean(t *testing.T, what string, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {

@@ -17,7 +17,7 @@ import (
 
 const restoreName = "m2-migrate-default-app-c948154d"
 
-// after records once more, so much later, with a diagnosis of a cluster.
+// after advances the time by d and records the status with a diagnosis of cluster c.
 func (s *fixture) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *fixture {
 	s.now = s.now.Add(d)
 	s.with(c, func(m *Member) { m.Diagnosis = diagnosis })
@@ -28,13 +28,13 @@ func (s *fixture) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *fixtu
 func (s *fixture) wantState(cs v1alpha1.ClusterPart, reason, message string) {
 	s.t.Helper()
 	if cs.Reason != reason || cs.Message != message {
-		s.t.Errorf("the part of %s says\n%s: %q, want\n%s: %q", cs.ClusterName, cs.Reason, cs.Message, reason, message)
+		s.t.Errorf("the status of %s is\n%s: %q, want\n%s: %q", cs.ClusterName, cs.Reason, cs.Message, reason, message)
 	}
 }
 
 func (s *fixture) target() v1alpha1.ClusterPart { return s.m.Status.TargetClusterStatus[0].ClusterPart }
 
-func TestWhyNothingMoves(t *testing.T) {
+func TestDiagnosisExplainsMissingProgress(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		phase     velerov1.RestorePhase
@@ -44,14 +44,14 @@ func TestWhyNothingMoves(t *testing.T) {
 		clockRuns bool
 	}{
 		{
-			"Velero is silent", velerov1.RestorePhaseNew,
+			"Velero does not answer", velerov1.RestorePhaseNew,
 			Diagnosis{Server: ServerSilent},
 			"VeleroNotAnswering",
 			"Velero in m2 does not answer a ServerStatusRequest; check whether its server runs. " +
 				"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time.", true,
 		},
 		{
-			"Velero is silent under way", velerov1.RestorePhaseInProgress,
+			"Velero does not answer during the Restore", velerov1.RestorePhaseInProgress,
 			Diagnosis{Server: ServerSilent, Terminating: []string{"app"}},
 			"VeleroNotAnswering",
 			"Velero in m2 does not answer a ServerStatusRequest; check whether its server runs. Restore m2-migrate-default-app-c948154d is running.", true,
@@ -77,7 +77,7 @@ func TestWhyNothingMoves(t *testing.T) {
 			"Restore m2-migrate-default-app-c948154d is running, 512 B of 3.0 GiB of volume data.", true,
 		},
 		{
-			"nothing found out", velerov1.RestorePhaseNew,
+			"nothing is diagnosed", velerov1.RestorePhaseNew,
 			Diagnosis{},
 			"RestoreNew",
 			"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time.", true,
@@ -91,20 +91,20 @@ func TestWhyNothingMoves(t *testing.T) {
 			if runs := s.target().LastProgressTime != nil; runs != tt.clockRuns {
 				t.Errorf("the progress clock runs: %v, want %v", runs, tt.clockRuns)
 			}
-			// Whoever has not looked into it keeps what is recorded.
+			// Without a new diagnosis the recorded status stays.
 			was := s.m.Status.DeepCopy()
 			s.after(time.Second, m2, nil)
 			if tt.diagnosis.Volumes == nil && cmp.Diff(was, &s.m.Status) != "" {
 				t.Errorf("without a diagnosis the status changes: %s", cmp.Diff(was, &s.m.Status))
 			}
-			// And when the object moves it is another story.
+			// Progress of the object overrides the diagnosis.
 			s.restore(m2, velerov1.RestorePhaseFinalizing)
 			s.wantState(s.target(), "RestoreFinalizing", "Restore "+restoreName+" is being finalized.")
 		})
 	}
 }
 
-func TestBackupOfASilentVelero(t *testing.T) {
+func TestDiagnosisOfAQueuedBackup(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	if s.m.Status.SourceClusterStatus.LastProgressTime != nil {
 		t.Error("the progress clock runs in a queue")
@@ -114,27 +114,26 @@ func TestBackupOfASilentVelero(t *testing.T) {
 	s.wantState(cs, "VeleroNotAnswering", "Velero in m1 does not answer a ServerStatusRequest; check whether its server runs. "+
 		"Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0.")
 	if cs.LastProgressTime == nil {
-		t.Error("the progress clock does not run while Velero is silent")
+		t.Error("the progress clock does not run while Velero does not answer")
 	}
 	s.wantCondition("Ready", "False", "VeleroNotAnswering")
 }
 
-// TestSince tells since when a part is as it is.
-func TestSince(t *testing.T) {
+func TestReadyMessageHasTheTimeOfTheLastTransition(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.after(6*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
 	s.after(20*time.Second, m2, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
 	if since := s.target().LastTransitionTime; since == nil || !since.Equal(&metav1.Time{Time: start.Add(6 * time.Second)}) {
-		t.Errorf("queued since %v", since)
+		t.Errorf("lastTransitionTime %v", since)
 	}
 	want := "0 of 1 target done. m2, since 2023-10-28T15:55:19Z: Restore m2-migrate-default-app-c948154d is created; " +
 		"waiting for Velero, which processes one Restore at a time. Velero in m2 is processing Restore nightly."
 	if got := s.condition("Ready").Message; got != want {
-		t.Errorf("Ready says %q", got)
+		t.Errorf("the message of Ready is %q, want %q", got, want)
 	}
 }
 
-func TestUnreachableTellsTheNextTry(t *testing.T) {
+func TestUnreachableMessageHasTheNextAttempt(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
 		m.Err, m.Since, m.NextTry = errDown, start, start.Add(8*time.Second)
@@ -142,8 +141,7 @@ func TestUnreachableTellsTheNextTry(t *testing.T) {
 	s.wantState(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z")
 }
 
-// TestVolumesAreProgress keeps a part from stalling as long as bytes move.
-func TestVolumesAreProgress(t *testing.T) {
+func TestVolumeProgressPreventsStalled(t *testing.T) {
 	s := newFixture(t, m2).restoring().restore(m2, velerov1.RestorePhaseInProgress)
 	for n := range 5 {
 		s.after(400*time.Second, m2, &Diagnosis{Server: ServerAnswers, Volumes: &v1alpha1.VolumeProgress{BytesDone: int64(n + 1), TotalBytes: 100}})
@@ -153,9 +151,9 @@ func TestVolumesAreProgress(t *testing.T) {
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 }
 
-// TestAQueueHasNoDeadline: time in it is no lack of progress; time after it is, for
-// Velero starts a Backup at once then.
-func TestAQueueHasNoDeadline(t *testing.T) {
+// TestQueuedBackupHasNoProgressDeadline also checks that the deadline runs after the queue, from
+// which Velero starts a Backup at once.
+func TestQueuedBackupHasNoProgressDeadline(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	s.now = s.now.Add(time.Hour)
 	s.record()
@@ -168,22 +166,21 @@ func TestAQueueHasNoDeadline(t *testing.T) {
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 }
 
-// TestADiagnosisIsOlderThanAMove believes the object where the two differ, and an
-// answer that says nothing changes nothing.
-func TestADiagnosisIsOlderThanAMove(t *testing.T) {
+// TestProgressOverridesADiagnosis also checks that an empty diagnosis changes nothing.
+func TestProgressOverridesADiagnosis(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.after(6*time.Second, m2, &Diagnosis{Server: ServerSilent})
 	s.after(time.Second, m2, &Diagnosis{})
 	if s.target().Reason != "VeleroNotAnswering" {
-		t.Errorf("without an answer the reason is %s", s.target().Reason)
+		t.Errorf("with an empty diagnosis the reason is %s", s.target().Reason)
 	}
 	s.with(m2, func(m *Member) { m.Diagnosis = &Diagnosis{Server: ServerSilent} })
 	s.restore(m2, velerov1.RestorePhaseInProgress)
 	s.wantState(s.target(), "RestoreInProgress", "Restore "+restoreName+" is running.")
 }
 
-// TestRoundsAreNoProgress makes and withdraws a Restore again and again.
-func TestRoundsAreNoProgress(t *testing.T) {
+// TestRecreatedRestoresAreNoProgress creates and deletes a Restore repeatedly.
+func TestRecreatedRestoresAreNoProgress(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	for range 4 {
 		s.now = s.now.Add(200 * time.Second)
@@ -198,20 +195,20 @@ func TestRoundsAreNoProgress(t *testing.T) {
 		s.record()
 	}
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
-	// And while it can't be made again, that is what is told.
+	// If the Restore can't be created again, the reason says why.
 	s.with(m2, func(m *Member) {
 		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
 		m.Restore.Status.Phase = velerov1.RestorePhaseFailedValidation
 	}).record()
 	s.with(m2, func(m *Member) { m.Err, m.Since = errDown, start }).record()
 	if s.target().Reason != "MemberUnreachable" || s.target().Phase != "Pending" {
-		t.Errorf("a member that is away: %s, %s", s.target().Phase, s.target().Reason)
+		t.Errorf("an unreachable member: %s, %s", s.target().Phase, s.target().Reason)
 	}
 }
 
-// TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew: while the Restore was recorded
-// nobody asked whether its cluster may be used, so that is not known when it is gone.
-func TestARestoreIsRefusedBeforeItsClusterIsAuthorizedAnew(t *testing.T) {
+// TestRefusedRestoreWithUnknownAccess: access is not checked while a Restore is recorded, so it
+// is unknown when Velero rejects it.
+func TestRefusedRestoreWithUnknownAccess(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.access[m2] = Access{}
 	s.with(m2, func(m *Member) {
@@ -233,8 +230,8 @@ func TestNeedsDiagnosis(t *testing.T) {
 	}{
 		{2 * time.Second, m2, 3 * time.Second, false},
 		{5 * time.Second, m2, 0, true},
-		{time.Hour, m1, 0, false}, // its Backup has ended
-		{time.Hour, m3, 0, false}, // is no part
+		{time.Hour, m1, 0, false}, // its Backup is finished
+		{time.Hour, m3, 0, false}, // not a cluster of the Migrate
 	} {
 		wait, needed := NeedsDiagnosis(s.m, tt.c, s.seen.Members[tt.c], start.Add(tt.after))
 		if wait != tt.wait || needed != tt.needed {
@@ -243,11 +240,11 @@ func TestNeedsDiagnosis(t *testing.T) {
 	}
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	if _, needed := NeedsDiagnosis(s.m, m2, s.seen.Members[m2], start.Add(time.Hour)); needed {
-		t.Error("what has ended is looked into")
+		t.Error("a finished cluster needs a diagnosis")
 	}
 }
 
-func TestErrorsOfARestore(t *testing.T) {
+func TestMessageHasTheErrorsOfTheRestore(t *testing.T) {
 	const logError = "error uploading log file to backup storage: rpc error: connection refused"
 	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Fix the error and recreate the Migrate."
 	for _, tt := range []struct {
@@ -257,8 +254,8 @@ func TestErrorsOfARestore(t *testing.T) {
 		reason  string
 		message string
 	}{
-		{"unknown", 2, nil, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning." + next},
-		{"known", 2, &Results{Errors: []string{"a", "b"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning: a; b." + next},
+		{"not read", 2, nil, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning." + next},
+		{"read", 2, &Results{Errors: []string{"a", "b"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 2 errors and 1 warning: a; b." + next},
 		{"many", 5, &Results{Errors: []string{"a", "b", "c", "d", "e"}}, "RestorePartiallyFailed", "ended PartiallyFailed with 5 errors and 1 warning: a; b; c; and 2 more." + next},
 		{
 			"can't be read", 1, &Results{Err: errors.New("the storage answers 403 Forbidden")}, "RestorePartiallyFailed",
@@ -296,8 +293,8 @@ func TestErrorsOfARestore(t *testing.T) {
 	}
 }
 
-// TestGivenUp tells of a Velero that was restarted under way: there is no log.
-func TestGivenUp(t *testing.T) {
+// TestMessageOfAFailedRestoreHasNoHint: after a restart Velero fails the Restore without a log.
+func TestMessageOfAFailedRestoreHasNoHint(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
@@ -322,7 +319,7 @@ func TestNeedsResults(t *testing.T) {
 	}
 	s.record()
 	if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed {
-		t.Error("the errors of what has ended are asked for")
+		t.Error("the results of a finished cluster are needed")
 	}
 
 	s = newFixture(t, m2).started()
@@ -332,7 +329,7 @@ func TestNeedsResults(t *testing.T) {
 	}
 }
 
-func TestIntoNamespaces(t *testing.T) {
+func TestAffectedNamespaces(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		policy *v1alpha1.MigratePolicy

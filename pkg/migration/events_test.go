@@ -13,8 +13,8 @@ import (
 
 func TestEvents(t *testing.T) {
 	s := newFixture(t, m2)
-	var told []string
-	tell := func(do func()) {
+	var got []string
+	collect := func(do func()) {
 		before := s.m.Status.DeepCopy()
 		do()
 		for _, e := range Events(before, &s.m.Status) {
@@ -22,22 +22,22 @@ func TestEvents(t *testing.T) {
 			if e.Cluster != nil {
 				cluster = e.Cluster.Name
 			}
-			told = append(told, e.Type+" "+cluster+" "+e.Reason)
+			got = append(got, e.Type+" "+cluster+" "+e.Reason)
 		}
 	}
 	s.host.SourceFleet.Found = false
-	tell(func() { s.record() })
+	collect(func() { s.record() })
 	s.host.SourceFleet.Found = true
-	tell(func() { s.record() })
+	collect(func() { s.record() })
 	s.next()
-	tell(func() { s.record() })
-	tell(func() { s.backup(velerov1.BackupPhaseInProgress, 1) })
-	tell(func() { s.backup(velerov1.BackupPhaseInProgress, 2) })
-	tell(func() { s.backup(velerov1.BackupPhaseCompleted, 2) })
+	collect(func() { s.record() })
+	collect(func() { s.backup(velerov1.BackupPhaseInProgress, 1) })
+	collect(func() { s.backup(velerov1.BackupPhaseInProgress, 2) })
+	collect(func() { s.backup(velerov1.BackupPhaseCompleted, 2) })
 	s.next()
-	tell(func() { s.record() })
-	tell(func() { s.restore(m2, velerov1.RestorePhaseFailed) })
-	tell(func() { s.record() })
+	collect(func() { s.record() })
+	collect(func() { s.restore(m2, velerov1.RestorePhaseFailed) })
+	collect(func() { s.record() })
 
 	want := []string{
 		"Warning - FleetNotFound",
@@ -51,7 +51,7 @@ func TestEvents(t *testing.T) {
 		"Warning m2 RestoreFailed",
 		"Warning - Failed",
 	}
-	if diff := cmp.Diff(want, told); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -60,7 +60,7 @@ func TestCompare(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 1)
 	before := s.m.Status.DeepCopy()
 	if got := Compare(before, before.DeepCopy()); got != Unchanged {
-		t.Errorf("the same: %v", got)
+		t.Errorf("equal statuses: %v", got)
 	}
 	s.backup(velerov1.BackupPhaseInProgress, 2)
 	if got := Compare(before, &s.m.Status); got != ProgressOnly {
@@ -68,12 +68,11 @@ func TestCompare(t *testing.T) {
 	}
 	s.backup(velerov1.BackupPhaseFinalizing, 2)
 	if got := Compare(before, &s.m.Status); got != Transition {
-		t.Errorf("another phase: %v", got)
+		t.Errorf("a new phase: %v", got)
 	}
 }
 
-// FuzzStatus looks for panics and for broken promises in any order of
-// observations.
+// FuzzStatus checks the invariants of Status and Next for random sequences of observations.
 func FuzzStatus(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed)
@@ -111,16 +110,16 @@ func FuzzStatus(f *testing.F) {
 			default:
 				for _, action := range s.next() {
 					if _, ok := action.(StartRestore); ok && s.m.Status.SourceClusterStatus.Phase != "Completed" {
-						t.Fatalf("a Restore before its Backup has finished: %+v", s.m.Status)
+						t.Fatalf("a Restore is started before its Backup is complete: %+v", s.m.Status)
 					}
 				}
 			}
 			s.record()
 			if IsTerminal(before.Phase) && Compare(before, &s.m.Status) != Unchanged {
-				t.Fatalf("the end has changed: %+v to %+v", before, s.m.Status)
+				t.Fatalf("the final status changed from %+v to %+v", before, s.m.Status)
 			}
 			if again := Status(s.m, s.observed(), s.now); Compare(&s.m.Status, &again) != Unchanged {
-				t.Fatalf("the same observation gives two statuses:\n%s", cmp.Diff(s.m.Status, again))
+				t.Fatalf("the same observation results in two statuses:\n%s", cmp.Diff(s.m.Status, again))
 			}
 		}
 	})

@@ -29,14 +29,13 @@ var (
 	m3 = Cluster{KindAttachedCluster, "m3"}
 )
 
-// scene is a Migrate and the world around it. It starts with a fleet of three
-// ready clusters that share a storage, and a Migrate from m1 to the given
-// targets.
+// fixture holds a Migrate and what is observed of its host and members. It starts with a fleet of
+// three ready clusters that share a storage, and a Migrate from m1 to the given targets.
 type fixture struct {
 	t    *testing.T
 	m    *v1alpha1.Migrate
 	host Inventory
-	// access is to the clusters in it; to all others it is granted.
+	// access has the access to some clusters; access to all others is allowed.
 	access map[Cluster]Access
 	seen   Observation
 	now    time.Time
@@ -89,7 +88,7 @@ func bucket(name string) velerov1.BackupStorageLocation {
 	}
 }
 
-// with changes what one member says.
+// with changes what is read from one member.
 func (s *fixture) with(c Cluster, change func(*Member)) *fixture {
 	member := s.seen.Members[c]
 	change(&member)
@@ -107,19 +106,19 @@ func (s *fixture) plan() Plan {
 	return Resolve(s.m, s.host).WithAccess(access)
 }
 
-// observed returns what is seen, with the plan of the Migrate.
+// observed returns the observation with the plan of the Migrate.
 func (s *fixture) observed() Observation {
 	s.seen.Plan = s.plan()
 	return s.seen
 }
 
-// record records the status as it is computed now and returns it.
+// record computes the status, records it and returns it.
 func (s *fixture) record() v1alpha1.MigrateStatus {
 	s.m.Status = Status(s.m, s.observed(), s.now)
 	return s.m.Status
 }
 
-// next is what is to be done now; each action is done at once in the scene.
+// next returns the actions that are due and executes them.
 func (s *fixture) next() []Action {
 	actions := Next(s.m, s.observed())
 	for _, action := range actions {
@@ -137,7 +136,7 @@ func (s *fixture) next() []Action {
 	return actions
 }
 
-// begun is the scene once the Backup is made.
+// started advances to the time after the creation of the Backup.
 func (s *fixture) started() *fixture {
 	s.record()
 	s.next()
@@ -155,8 +154,8 @@ func (s *fixture) backup(phase velerov1.BackupPhase, items int) *fixture {
 	return s
 }
 
-// restoring is the scene once the Backup is finished and every target that can
-// has its Restore.
+// restoring advances to the time after the completion of the Backup and the creation of the
+// Restore in every target that is ready.
 func (s *fixture) restoring() *fixture {
 	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.next()
@@ -197,9 +196,9 @@ func (s *fixture) condition(kind string) metav1.Condition {
 	return *meta.FindStatusCondition(s.m.Status.Conditions, kind)
 }
 
-func (s *fixture) wantNothingToDo() {
+func (s *fixture) wantNoActions() {
 	s.t.Helper()
 	if actions := Next(s.m, s.observed()); len(actions) > 0 {
-		s.t.Errorf("wants to do %+v, want nothing", actions)
+		s.t.Errorf("actions %+v, want none", actions)
 	}
 }

@@ -20,13 +20,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// maxStatus is what a status may have: what etcd takes less what metadata and spec
-// may have.
+// maxStatus is the limit for the size of a status: that of etcd less those of metadata and spec.
 const maxStatus = 1 << 20
 
-// FuzzStatusOfAnything has members say anything at all, several times in a row, of a Migrate
-// whose spec may be anything too.
-func FuzzStatusOfAnything(f *testing.F) {
+// FuzzStatusIsBounded computes the status for arbitrary observations, several times in a row,
+// of a Migrate with a valid or an arbitrary spec.
+func FuzzStatusIsBounded(f *testing.F) {
 	for n := range 64 {
 		f.Add([]byte(strings.Repeat(string(rune(n*7)), 200+n*50)), uint8(n))
 	}
@@ -58,20 +57,20 @@ func FuzzStatusOfAnything(f *testing.F) {
 				fill.Fill(&s.host.SourceFleet)
 			}
 			for c := range s.seen.Members {
-				var said Member
-				fill.Fill(&said)
-				s.seen.Members[c] = said
+				var member Member
+				fill.Fill(&member)
+				s.seen.Members[c] = member
 			}
 			before := *s.m.Status.DeepCopy()
 			after := Status(s.m, s.observed(), s.now)
 			if IsTerminal(before.Phase) {
 				if diff := cmp.Diff(before, after); diff != "" {
-					t.Fatalf("an end that changed (-before +after)\n%s", diff)
+					t.Fatalf("a final status changed (-before +after)\n%s", diff)
 				}
 			}
 			wantBounded(t, after)
 			if actions := Next(s.m, s.observed()); IsTerminal(before.Phase) && len(actions) > 0 {
-				t.Fatalf("something to do after the end: %v", actions)
+				t.Fatalf("actions after the end: %v", actions)
 			}
 			s.plan().Veleros()
 			s.m.Status = after
@@ -91,7 +90,7 @@ var (
 	}
 )
 
-// anyOf is one of several, or a new one.
+// anyOf returns one of known, or an unknown value.
 func anyOf[T ~string](c randfill.Continue, unknown T, known ...T) T {
 	if i := c.Intn(len(known) + 1); i < len(known) {
 		return known[i]
@@ -110,11 +109,11 @@ func wantBounded(t *testing.T, status v1alpha1.MigrateStatus) {
 	}
 }
 
-// TestTheLargestStatus has as many targets as there may be, each with the longest
-// name, which say as much as they can.
-func TestTheLargestStatus(t *testing.T) {
+// TestLargestStatusIsBounded has the maximal number of targets, each with the longest name and
+// messages.
+func TestLargestStatusIsBounded(t *testing.T) {
 	for name, text := range map[string]string{
-		"words": "much ", "what JSON escapes": "<", "other scripts": "多",
+		"ASCII": "much ", "escaped by JSON": "<", "multi-byte runes": "多",
 	} {
 		t.Run(name, func(t *testing.T) { largestStatus(t, strings.Repeat(text, 10<<10/len(text))) })
 	}
@@ -160,7 +159,7 @@ func TestTooManyTargets(t *testing.T) {
 	s.wantPhase("Pending")
 	s.wantCondition("Ready", "False", "TooManyTargets")
 
-	s.host.TargetFleet.Members = s.host.TargetFleet.Members[1:] // m1, the source, may be in it or not
+	s.host.TargetFleet.Members = s.host.TargetFleet.Members[1:] // without m1; the source is not required to be in the target fleet
 	s.host.TargetFleet.Members = s.host.TargetFleet.Members[1:]
 	if status := s.record(); len(status.TargetClusterStatus) != backup.MaxClusters {
 		t.Errorf("got %d targets", len(status.TargetClusterStatus))

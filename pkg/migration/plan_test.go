@@ -12,7 +12,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// halfBegun is a scene in which one target is restoring and the other one refused.
+// oneRestoring returns a fixture in which one target is restoring and access to the other is
+// denied.
 func oneRestoring(t *testing.T) *fixture {
 	s := newFixture(t, m2, m3)
 	s.access[m3] = Access{Denial: "no"}
@@ -20,7 +21,7 @@ func oneRestoring(t *testing.T) *fixture {
 	return s
 }
 
-func TestUnbegun(t *testing.T) {
+func TestPlanNotStarted(t *testing.T) {
 	type named struct {
 		Cluster     Cluster
 		Destination v1alpha1.Destination
@@ -38,15 +39,15 @@ func TestUnbegun(t *testing.T) {
 			s.host.SourceFleet = Fleet{}
 			return s
 		}, nil},
-		{"before the start", func() *fixture { return newFixture(t, m2) }, []named{source, target}},
-		{"recorded and not made", func() *fixture {
+		{"nothing is recorded", func() *fixture { return newFixture(t, m2) }, []named{source, target}},
+		{"the clusters are recorded", func() *fixture {
 			s := newFixture(t, m2)
 			s.record()
 			return s
 		}, []named{source, target}},
-		{"the Backup is made", func() *fixture { return newFixture(t, m2).started() }, []named{target}},
-		{"one Restore is made", func() *fixture { return oneRestoring(t) }, []named{{m3, oneRestoring(t).m.Spec.TargetCluster, false}}},
-		{"the end", func() *fixture {
+		{"the Backup exists", func() *fixture { return newFixture(t, m2).started() }, []named{target}},
+		{"one Restore exists", func() *fixture { return oneRestoring(t) }, []named{{m3, oneRestoring(t).m.Spec.TargetCluster, false}}},
+		{"the migration is finished", func() *fixture {
 			s := newFixture(t, m2)
 			s.restoring()
 			return s.restore(m2, "Completed")
@@ -64,20 +65,20 @@ func TestUnbegun(t *testing.T) {
 	}
 }
 
-// TestAccess gives a target every access, and sees that nothing is begun without one
-// that is granted, and what is told.
-func TestAccess(t *testing.T) {
+// TestAccessIsNeededToStart checks the state of a target for each access, and that nothing is
+// started unless it is allowed.
+func TestAccessIsNeededToStart(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
 		access          Access
 		reason, message string
 		usable          bool
 	}{
-		{"granted", Access{Allowed: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
-		{"refused", Access{Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
-		{"refused, though granted", Access{Allowed: true, Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
-		{"an error", Access{Err: errDown}, "AccessReviewFailed", "Checking access to AttachedCluster m2 failed, trying again: connection refused", false},
-		{"not known, and known to be waited for before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
+		{"allowed", Access{Allowed: true}, "RestoreStarting", "Creating Restore m2-migrate-default-app-c948154d in m2.", true},
+		{"denied", Access{Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
+		{"denied and allowed", Access{Allowed: true, Denial: "jane may not"}, "ClusterNotAuthorized", "Access to AttachedCluster m2 is denied, waiting for permission: jane may not.", false},
+		{"the check fails", Access{Err: errDown}, "AccessReviewFailed", "Checking access to AttachedCluster m2 failed, trying again: connection refused", false},
+		{"not checked, and usable before", Access{}, "WaitingForBackup", "Waiting for the Backup in m1.", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFixture(t, m2).started()
@@ -85,13 +86,13 @@ func TestAccess(t *testing.T) {
 			s.backup("Completed", 5)
 			cs := s.m.Status.TargetClusterStatus[0].ClusterPart
 			if cs.Reason != tt.reason || cs.Message != tt.message {
-				t.Errorf("told is %s: %s", cs.Reason, cs.Message)
+				t.Errorf("the status is %s: %s", cs.Reason, cs.Message)
 			}
 			if actions := Next(s.m, s.observed()); (len(actions) == 1) != tt.usable {
-				t.Errorf("wants to do %+v", actions)
+				t.Errorf("actions %+v", actions)
 			}
 			if got := slices.Contains(s.plan().Veleros(), Velero{m2, "velero"}); got != tt.usable {
-				t.Errorf("watches the target: %v", got)
+				t.Errorf("the target is observed: %v", got)
 			}
 		})
 	}
@@ -111,6 +112,6 @@ func TestWasUsable(t *testing.T) {
 		}
 	}
 	if newFixture(t, m2).plan().Of(m2).WasUsable {
-		t.Error("nothing is recorded")
+		t.Error("a cluster without a recorded status was usable")
 	}
 }

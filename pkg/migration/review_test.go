@@ -16,22 +16,22 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-func TestReviewOf(t *testing.T) {
+func TestNewReview(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		filter  *v1alpha1.ResourceFilter
 		mapping map[string]string
-		// source and target are the namespaces that are asked about.
+		// source and target are the reviewed namespaces.
 		source, target string
 	}{
 		{"everything", nil, nil, "", ""},
 		{"everything, mapped", nil, map[string]string{"a": "z"}, "", ""},
 		{"namespaces", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}}, nil, "a b", "a b"},
 		{"mapped namespaces", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}}, map[string]string{"a": "z", "c": "y"}, "a b", "z b"},
-		{"all by a star", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}, nil, "", ""},
-		{"some by a pattern", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b-*"}}, nil, "", ""},
-		{"one by a pattern", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a?"}}, nil, "", ""},
-		{"all but some", &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}}, nil, "", ""},
+		{"a wildcard", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}, nil, "", ""},
+		{"a pattern", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b-*"}}, nil, "", ""},
+		{"a pattern for one character", &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a?"}}, nil, "", ""},
+		{"excluded namespaces", &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}}, nil, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newFixture(t, m2).m
@@ -50,7 +50,7 @@ func TestReviewOf(t *testing.T) {
 		})
 	}
 	if got := NewReview(newFixture(t, m2).m, ClusterPlan{}); got.Requester.Username != "" {
-		t.Errorf("nobody is recorded, and the review is about %s", got.Requester.Username)
+		t.Errorf("without a recorded requester the review is about %s", got.Requester.Username)
 	}
 }
 
@@ -71,48 +71,48 @@ var resources = map[string]velero.Resource{
 func TestSelect(t *testing.T) {
 	const (
 		everything   = "*.* namespaces"
-		ofTheCluster = "all of the cluster"
+		wholeCluster = "the whole cluster"
 	)
 	in := []string{"a"}
 	for _, tt := range []struct {
 		name   string
 		filter v1alpha1.ResourceFilter
-		// want are the resources that are asked about in the source; in a target these
-		// without events and nodes.
+		// want are the reviewed resources in the source; in a target it is these without
+		// events and nodes.
 		want string
 	}{
-		{"everything", v1alpha1.ResourceFilter{}, ofTheCluster},
-		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, ofTheCluster},
-		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, ofTheCluster},
+		{"everything", v1alpha1.ResourceFilter{}, wholeCluster},
+		{"a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in}, wholeCluster},
+		{"a namespace and the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(true)}, wholeCluster},
 		{"a namespace without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludeClusterResources: new(false)}, everything},
-		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-?"}, IncludeClusterResources: new(false)}, ofTheCluster},
-		{"all namespaces without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, ofTheCluster},
+		{"a namespace by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-?"}, IncludeClusterResources: new(false)}, wholeCluster},
+		{"all namespaces without the cluster", v1alpha1.ResourceFilter{IncludeClusterResources: new(false)}, wholeCluster},
 
 		{"by name", v1alpha1.ResourceFilter{IncludedResources: []string{"secrets"}}, "namespaces secrets"},
 		{"by name, of any group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments"}}, "deployments.apps deployments.example.com namespaces"},
 		{"by group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.apps"}}, "deployments.apps namespaces"},
 		{"by the beginning of a group", v1alpha1.ResourceFilter{IncludedResources: []string{"roles.rbac"}}, "namespaces roles.rbac.authorization.k8s.io"},
-		{"in short", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy.apps", "Secret", "pv"}}, ofTheCluster},
-		{"in short, as Velero knows them", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "deploy", "Secret", "pv"}}, "configmaps deployments.apps deployments.example.com namespaces persistentvolumes secrets"},
+		{"short names with a group", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "Deploy.apps", "Secret", "pv"}}, wholeCluster},
+		{"short names", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "deploy", "Secret", "pv"}}, "configmaps deployments.apps deployments.example.com namespaces persistentvolumes secrets"},
 		{"of the cluster", v1alpha1.ResourceFilter{IncludedResources: []string{"nodes", "pv"}}, "nodes persistentvolumes"},
 		{"namespaces", v1alpha1.ResourceFilter{IncludedResources: []string{"ns", "cm"}}, "configmaps namespaces"},
-		{"what is never restored", v1alpha1.ResourceFilter{IncludedResources: []string{"nodes"}}, "nodes"},
+		{"a resource that is never restored", v1alpha1.ResourceFilter{IncludedResources: []string{"nodes"}}, "nodes"},
 		{"of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps namespaces persistentvolumes"},
-		{"but one", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "secrets"}, ExcludedResources: []string{"secret"}}, "configmaps namespaces secrets"},
+		{"by name, with an excluded one", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "secrets"}, ExcludedResources: []string{"secret"}}, "configmaps namespaces secrets"},
 
-		{"a name that is unknown", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}}, ofTheCluster},
+		{"a name that is unknown", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}}, wholeCluster},
 		{"a name that is unknown, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}, IncludeClusterResources: new(false)}, everything},
-		{"a name in another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, ofTheCluster},
+		{"a name in another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, wholeCluster},
 		{"by a pattern", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"secret?"}, IncludeClusterResources: new(false)}, everything},
-		{"all by a star", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, ofTheCluster},
-		{"what a claim needs of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, ofTheCluster},
-		{"all but one", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}}, ofTheCluster},
+		{"a wildcard", v1alpha1.ResourceFilter{IncludedResources: []string{"*"}}, wholeCluster},
+		{"what a claim needs of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, wholeCluster},
+		{"all but one", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}}, wholeCluster},
 		{"all but one, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedResources: []string{"secrets"}, IncludeClusterResources: new(false)}, everything},
 
-		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}}, ofTheCluster},
+		{"scoped", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}}, wholeCluster},
 		{"scoped, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"cm"}, ExcludedClusterScopedResources: []string{"*"}}, everything},
 		{"scoped, in the list of the other scope", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedNamespaceScopedResources: []string{"nodes"}, ExcludedClusterScopedResources: []string{"*"}}, everything},
-		{"scoped, but some of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"nodes"}}, ofTheCluster},
+		{"scoped, but some of the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, ExcludedClusterScopedResources: []string{"nodes"}}, wholeCluster},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newFixture(t, m2).m
@@ -122,7 +122,7 @@ func TestSelect(t *testing.T) {
 				if !source {
 					want = slices.DeleteFunc(want, func(name string) bool { return name == "events" || name == "nodes" })
 				}
-				got := strings.Fields(ofTheCluster)
+				got := strings.Fields(wholeCluster)
 				if selected, less := NewReview(m, ClusterPlan{Source: source}).Select(slices.Collect(maps.Values(resources))); less {
 					got = namesOf(selected)
 				}
@@ -134,7 +134,6 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// TestSelectStatus selects of what is restored the resources whose status is written.
 func TestSelectStatus(t *testing.T) {
 	list := v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "deployments.apps"}}
 	namespace := v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)}

@@ -18,28 +18,28 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-func TestTheWholeWay(t *testing.T) {
+func TestStatusOfACompleteMigration(t *testing.T) {
 	s := newFixture(t, m2, m3)
 
 	s.record()
 	s.wantPhase("Pending")
 	s.wantCondition("Ready", "False", "BackupStarting")
 	if got := s.m.Status.SourceClusterStatus.BackupNameInCluster; got != "m1-migrate-default-app-c948154d" {
-		t.Errorf("Backup is to be called %q", got)
+		t.Errorf("the name of the Backup is %q", got)
 	}
 
 	actions := s.next()
 	if len(actions) != 1 || actions[0].(CreateBackup).Source != m1 {
-		t.Fatalf("wants to do %+v, want one Backup in m1", actions)
+		t.Fatalf("actions %+v, want one Backup in m1", actions)
 	}
 	s.record()
 	s.wantPhase("BackupInProgress")
 	s.wantCondition("sourceReady", "False", "BackupNew")
-	s.wantNothingToDo()
+	s.wantNoActions()
 
 	s.backup(velerov1.BackupPhaseInProgress, 5)
 	s.wantPhase("BackupInProgress")
-	s.wantNothingToDo()
+	s.wantNoActions()
 
 	s.backup(velerov1.BackupPhaseCompleted, 5)
 	s.wantPhase("RestoreInProgress")
@@ -47,10 +47,10 @@ func TestTheWholeWay(t *testing.T) {
 	s.wantCondition("ItemsFound", "True", "ItemsFound")
 
 	if actions = s.next(); len(actions) != 2 || actions[0].Cluster() != m2 || actions[1].Cluster() != m3 {
-		t.Fatalf("wants to do %+v, want a Restore in m2 and one in m3", actions)
+		t.Fatalf("actions %+v, want a Restore in m2 and one in m3", actions)
 	}
 	s.record()
-	s.wantNothingToDo()
+	s.wantNoActions()
 
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.wantPhase("RestoreInProgress")
@@ -62,36 +62,36 @@ func TestTheWholeWay(t *testing.T) {
 	s.wantCondition("Reconciling", "False", "Completed")
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.wantCondition("MembersReachable", "True", "AllReachable")
-	s.wantNothingToDo()
+	s.wantNoActions()
 }
 
-func TestNothingIsWrittenBeforeTheClustersAreRecorded(t *testing.T) {
+func TestNextReturnsNothingBeforeTheClustersAreRecorded(t *testing.T) {
 	s := newFixture(t, m2)
-	s.wantNothingToDo()
+	s.wantNoActions()
 }
 
-func TestWaitingToBegin(t *testing.T) {
+func TestPendingReasons(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		targets []Cluster
 		change  func(*fixture)
 		reason  string
 	}{
-		{"host can't be asked", []Cluster{m2}, func(s *fixture) { s.host.Err = errDown }, "HostUnreachable"},
+		{"host unreachable", []Cluster{m2}, func(s *fixture) { s.host.Err = errDown }, "HostUnreachable"},
 		{"source fleet missing", []Cluster{m2}, func(s *fixture) { s.host.SourceFleet = Fleet{} }, "FleetNotFound"},
 		{"target fleet missing", []Cluster{m2}, func(s *fixture) { s.host.TargetFleet = Fleet{} }, "FleetNotFound"},
 		{"source not in fleet", []Cluster{m2}, func(s *fixture) { s.host.SourceFleet.Members = []Cluster{m2} }, "ClusterNotInFleet"},
 		{"source missing", []Cluster{m2}, func(s *fixture) { delete(s.host.Clusters, m1) }, "ClusterNotFound"},
 		{"source not ready", []Cluster{m2}, func(s *fixture) { s.host.Clusters[m1] = ClusterState{} }, "ClusterNotReady"},
-		{"source not asked", []Cluster{m2}, func(s *fixture) { delete(s.seen.Members, m1) }, "Connecting"},
-		{"source down", []Cluster{m2}, func(s *fixture) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
+		{"source not read yet", []Cluster{m2}, func(s *fixture) { delete(s.seen.Members, m1) }, "Connecting"},
+		{"source unreachable", []Cluster{m2}, func(s *fixture) { s.with(m1, func(m *Member) { m.Err = errDown }) }, "MemberUnreachable"},
 		{"source's kubeconfig not accepted", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: exec is not allowed", ErrKubeconfigNotAccepted) })
 		}, "KubeconfigNotAccepted"},
-		{"source at an address of the host", []Cluster{m2}, func(s *fixture) {
+		{"source at an address that is not allowed", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: it is a loopback address", ErrAddressNotAllowed) })
 		}, "MemberAddressNotAllowed"},
-		{"source sends too much", []Cluster{m2}, func(s *fixture) {
+		{"source exceeds a limit", []Cluster{m2}, func(s *fixture) {
 			s.with(m1, func(m *Member) { m.Err = fmt.Errorf("%w: an event takes more than 8 MiB", ErrLimitExceeded) })
 		}, "MemberLimitExceeded"},
 		{"source without storage", []Cluster{m2}, func(s *fixture) { s.with(m1, func(m *Member) { m.Locations = nil }) }, "StorageNotConfigured"},
@@ -109,14 +109,14 @@ func TestWaitingToBegin(t *testing.T) {
 				m.Locations = []velerov1.BackupStorageLocation{l}
 			})
 		}, "StorageReadOnly"},
-		{"the only target down", []Cluster{m2}, func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) }, "NoTargetReady"},
+		{"the only target unreachable", []Cluster{m2}, func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) }, "NoTargetReady"},
 		{"no target shares the storage", []Cluster{m2, m3}, func(s *fixture) {
 			for _, c := range []Cluster{m2, m3} {
 				s.with(c, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{bucket("other")} })
 			}
 		}, "NoTargetReady"},
-		{"a fleet of the source alone", nil, func(s *fixture) { s.host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
-		{"several sources", []Cluster{m2}, func(s *fixture) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
+		{"no target in the fleet", nil, func(s *fixture) { s.host.TargetFleet.Members = []Cluster{m1} }, "NoTargets"},
+		{"several sources in the fleet", []Cluster{m2}, func(s *fixture) { s.m.Spec.SourceCluster.Clusters = nil }, "SourceAmbiguous"},
 		{"the source resolves to a target", []Cluster{m2}, func(s *fixture) {
 			s.m.Spec.SourceCluster.Clusters = nil
 			s.host.SourceFleet.Members = []Cluster{m2}
@@ -130,12 +130,12 @@ func TestWaitingToBegin(t *testing.T) {
 			s.wantCondition("Ready", "False", tt.reason)
 			s.wantCondition("Finished", "False", "Pending")
 			s.wantCondition("Reconciling", "True", "Pending")
-			s.wantNothingToDo()
+			s.wantNoActions()
 		})
 	}
 }
 
-func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
+func TestOneReadyTargetIsEnoughToStart(t *testing.T) {
 	s := newFixture(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.wantPhase("RestoreInProgress")
@@ -145,25 +145,25 @@ func TestOneTargetThatCanIsEnoughToBegin(t *testing.T) {
 	s.with(m2, func(m *Member) { m.Err = nil })
 	s.record()
 	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m2 {
-		t.Fatalf("wants to do %+v, want the Restore in m2 that is back", actions)
+		t.Fatalf("actions %+v, want the Restore in m2, which is reachable again", actions)
 	}
 	s.record()
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.wantPhase("Completed")
 }
 
-// A member that takes connections and stays silent has not been asked for as long
-// as a call may take.
-func TestATargetThatIsBeingConnectedToDelaysNobody(t *testing.T) {
+// TestTargetThatWasNotReadDoesNotDelayTheBackup: the first read of a member that accepts
+// connections but does not answer takes as long as the timeout of a call.
+func TestTargetThatWasNotReadDoesNotDelayTheBackup(t *testing.T) {
 	s := newFixture(t, m2, m3)
 	delete(s.seen.Members, m2)
 	s.record()
 	if actions := s.next(); len(actions) != 1 {
-		t.Errorf("got actions %+v, want the Backup to be made", actions)
+		t.Errorf("actions %+v, want the Backup", actions)
 	}
 }
 
-func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
+func TestAllMembersAreTargetsIfNoneIsNamed(t *testing.T) {
 	s := newFixture(t)
 	s.host.TargetFleet.Members = []Cluster{m3, m1, m2}
 	s.record()
@@ -174,7 +174,7 @@ func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 		}
 	}
 
-	// What joins after the start is no target.
+	// A cluster that joins after the start is not a target.
 	s.started()
 	s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, Cluster{KindAttachedCluster, "m4"})
 	if n := len(s.record().TargetClusterStatus); n != 2 {
@@ -182,7 +182,7 @@ func TestEveryMemberIsATargetWhereNoneIsNamed(t *testing.T) {
 	}
 }
 
-func TestEndsOfTheBackup(t *testing.T) {
+func TestFinalPhasesOfTheBackup(t *testing.T) {
 	for phase, want := range map[velerov1.BackupPhase]v1alpha1.MigratePhase{
 		velerov1.BackupPhaseFailed:           "Failed",
 		velerov1.BackupPhasePartiallyFailed:  "Failed",
@@ -197,14 +197,14 @@ func TestEndsOfTheBackup(t *testing.T) {
 			s.wantCondition("Reconciling", "False", string(want))
 			s.wantCondition("Stalled", "True", string(want))
 			if got := s.m.Status.TargetClusterStatus[0]; got.Phase != "Failed" || got.Reason != "BackupFailed" {
-				t.Errorf("the target's part is %s (%s)", got.Phase, got.Reason)
+				t.Errorf("the status of the target is %s (%s)", got.Phase, got.Reason)
 			}
-			s.wantNothingToDo()
+			s.wantNoActions()
 		})
 	}
 }
 
-func TestEndsOfTheRestores(t *testing.T) {
+func TestFinalPhasesOfTheRestores(t *testing.T) {
 	for _, tt := range []struct {
 		m2, m3 velerov1.RestorePhase
 		want   v1alpha1.MigratePhase
@@ -229,34 +229,34 @@ func TestEndsOfTheRestores(t *testing.T) {
 	}
 }
 
-func TestWarningsAreTold(t *testing.T) {
+func TestReadyMessageHasWarnings(t *testing.T) {
 	s := newFixture(t, m2, m3).restoring()
 	s.with(m2, func(m *Member) { m.Restore.Status.Warnings = 1 })
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	want := "2 of 2 targets done. m2: Restore m2-migrate-default-app-c948154d restored 0 items, with 1 warning."
 	if got := readyCondition(&s.m.Status); *got != (state{"Completed", want}) {
-		t.Errorf("Ready says %+v, want %q", got, want)
+		t.Errorf("Ready is %+v, want the message %q", got, want)
 	}
 }
 
-func TestNothingMatchedIsNotPlainSuccess(t *testing.T) {
+func TestNothingMatched(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 0)
 	s.wantPhase("Completed")
 	s.wantCondition("ItemsFound", "False", "NothingMatched")
 	s.wantCondition("Ready", "True", "NothingMatched")
-	s.wantNothingToDo()
+	s.wantNoActions()
 	if got := s.m.Status.TargetClusterStatus[0]; got.Phase != "Completed" || got.Reason != "NothingToRestore" {
-		t.Errorf("the target's part is %s (%s)", got.Phase, got.Reason)
+		t.Errorf("the status of the target is %s (%s)", got.Phase, got.Reason)
 	}
 }
 
-func TestTheEndIsTheEnd(t *testing.T) {
+func TestRecordedTerminalStatusIsFinal(t *testing.T) {
 	for name, change := range map[string]func(*fixture){
-		"objects gone":   func(s *fixture) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
-		"members down":   func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) },
-		"fleet gone":     func(s *fixture) { s.host = Inventory{} },
-		"restore failed": func(s *fixture) { s.restore(m2, velerov1.RestorePhaseFailed) },
+		"objects deleted":     func(s *fixture) { s.seen.Members[m1], s.seen.Members[m2] = Member{}, Member{} },
+		"members unreachable": func(s *fixture) { s.with(m2, func(m *Member) { m.Err = errDown }) },
+		"fleet deleted":       func(s *fixture) { s.host = Inventory{} },
+		"restore failed":      func(s *fixture) { s.restore(m2, velerov1.RestorePhaseFailed) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, m2).restoring().restore(m2, velerov1.RestorePhaseCompleted)
@@ -264,14 +264,14 @@ func TestTheEndIsTheEnd(t *testing.T) {
 			change(s)
 			s.now = s.now.Add(time.Hour)
 			if got := Status(s.m, s.observed(), s.now); Compare(end, &got) != Unchanged {
-				t.Errorf("the recorded end has changed: %+v", got)
+				t.Errorf("the recorded status changed: %+v", got)
 			}
-			s.wantNothingToDo()
+			s.wantNoActions()
 		})
 	}
 }
 
-func TestOnePartsEndIsItsEnd(t *testing.T) {
+func TestTerminalPhaseOfAClusterIsFinal(t *testing.T) {
 	s := newFixture(t, m2, m3).restoring()
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.with(m2, func(m *Member) { m.Restore = nil })
@@ -282,7 +282,7 @@ func TestOnePartsEndIsItsEnd(t *testing.T) {
 	s.wantPhase("Completed")
 }
 
-func TestDeletedUnderWay(t *testing.T) {
+func TestDeletedObjects(t *testing.T) {
 	t.Run("the Backup", func(t *testing.T) {
 		s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 5)
 		s.with(m1, func(m *Member) { m.Backup = nil })
@@ -297,20 +297,20 @@ func TestDeletedUnderWay(t *testing.T) {
 		s.wantPhase("Failed")
 		s.wantCondition("Ready", "False", "RestoreDeleted")
 	})
-	t.Run("a member that can't be asked says nothing", func(t *testing.T) {
+	t.Run("an unreachable member proves nothing", func(t *testing.T) {
 		s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 5)
 		s.with(m1, func(m *Member) { m.Backup, m.Err, m.Since = nil, errDown, start })
 		s.record()
 		s.wantPhase("BackupInProgress")
 		source := s.m.Status.SourceClusterStatus
 		if source.Reason != "MemberUnreachable" || source.Message != "Reading m1 has failed since 2023-10-28T15:55:13Z: connection refused; retrying within a minute" {
-			t.Errorf("the source's part says %s: %s", source.Reason, source.Message)
+			t.Errorf("the status of the source is %s: %s", source.Reason, source.Message)
 		}
 		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {
-			t.Error("what was recorded of the Backup is lost")
+			t.Error("the recorded status of the Backup is lost")
 		}
 	})
-	t.Run("a member that was not asked yet says nothing", func(t *testing.T) {
+	t.Run("a member that was not read yet proves nothing", func(t *testing.T) {
 		s := newFixture(t, m2).restoring()
 		delete(s.seen.Members, m2)
 		s.record()
@@ -318,7 +318,7 @@ func TestDeletedUnderWay(t *testing.T) {
 	})
 }
 
-func TestStorageOfOneTargetIsAnother(t *testing.T) {
+func TestTargetWithAnotherStorageDelaysOnlyItself(t *testing.T) {
 	s := newFixture(t, m2, m3).with(m2, func(m *Member) {
 		m.Locations = []velerov1.BackupStorageLocation{bucket("other")}
 	})
@@ -327,47 +327,47 @@ func TestStorageOfOneTargetIsAnother(t *testing.T) {
 	want := "m1 and m2 do not share a storage: default (aws, bucket velero) in m1, default (aws, bucket other) in m2. " +
 		"Add a BackupStorageLocation for the source's bucket to Velero in m2."
 	if got.Reason != "StorageNotShared" || got.Message != want {
-		t.Errorf("before the Backup m2 says %s: %s", got.Reason, got.Message)
+		t.Errorf("before the Backup the status of m2 is %s: %s", got.Reason, got.Message)
 	}
 	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m3 {
-		t.Fatalf("wants to do %+v, want the Restore in m3 alone", actions)
+		t.Fatalf("actions %+v, want only the Restore in m3", actions)
 	}
 }
 
-func TestSamenessUnprovenWaitsForVelerosSync(t *testing.T) {
+func TestUnprovenStorageWaitsForVelerosSync(t *testing.T) {
 	s := newFixture(t, m2).with(m2, func(m *Member) {
 		m.Locations[0].Spec.Config = map[string]string{"s3Url": "https://other.example.com"}
 	})
 	s.started().backup(velerov1.BackupPhaseCompleted, 5)
-	s.wantNothingToDo()
+	s.wantNoActions()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
 
 	synced := s.seen.Members[m1].Backup.DeepCopy()
 	synced.CreationTimestamp = metav1.NewTime(start)
 	s.with(m2, func(m *Member) { m.Backup = synced })
 	s.record()
-	s.wantNothingToDo()
+	s.wantNoActions()
 
-	// What Velero's sync has finished needs no source any more.
+	// After Velero's sync the source is not needed.
 	s.with(m1, func(m *Member) { m.Err = errDown })
 	s.with(m2, func(m *Member) { m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start} })
 	s.record()
 	actions := s.next()
 	if len(actions) != 1 || actions[0].(StartRestore).TargetBackup != synced || actions[0].(StartRestore).SourceBackup != nil {
-		t.Fatalf("wants to do %+v, want a Restore of the Backup that Velero found", actions)
+		t.Fatalf("actions %+v, want a Restore of the Backup that Velero synced", actions)
 	}
 }
 
-func TestTheSourceGoesAfterItsBackup(t *testing.T) {
+func TestSourceUnreachableAfterItsBackup(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) { m.Err = errDown })
 	s.record()
 	s.wantCondition("Ready", "False", "SourceUnreachable")
-	s.wantNothingToDo()
+	s.wantNoActions()
 }
 
-func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing.T) {
+func TestSyncedBackupIsHandedOverAfterItsSyncIsComplete(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) {
 		m.Backup = m.Backup.DeepCopy()
@@ -378,7 +378,7 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 	})
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
-	s.wantNothingToDo()
+	s.wantNoActions()
 	s.with(m1, func(m *Member) {
 		m.Locations[0].Status.LastSyncedTime = &metav1.Time{Time: start.Add(31 * time.Second)}
 	})
@@ -386,7 +386,7 @@ func TestABackupThatVeleroFoundAnewIsHandedOverWithAllThatBelongsToIt(t *testing
 	s.wantCondition("Ready", "False", "RestoreStarting")
 }
 
-func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
+func TestDeletingBackupIsNotHandedOver(t *testing.T) {
 	for name, where := range map[string]Cluster{"in the source": m1, "in the target": m2} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
@@ -395,29 +395,29 @@ func TestABackupThatIsBeingDeletedIsNotHandedOver(t *testing.T) {
 			s.with(where, func(m *Member) { m.Backup = deleting })
 			s.record()
 			s.wantCondition("Ready", "False", "WaitingForBackupSync")
-			s.wantNothingToDo()
+			s.wantNoActions()
 		})
 	}
 }
 
-func TestALocationThatIsGone(t *testing.T) {
+func TestDeletedLocation(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.with(m1, func(m *Member) { m.Locations = nil })
 	s.record()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
-	s.wantNothingToDo()
+	s.wantNoActions()
 }
 
-func TestANewLeaderKnowsNoBetter(t *testing.T) {
+func TestNewLeaderKeepsTheRecordedState(t *testing.T) {
 	s := newFixture(t, m2).with(m2, func(m *Member) { m.Err, m.Since = errDown, start })
 	before := s.record()
 	s.seen.Members = map[Cluster]Member{}
 	if after := s.record(); Compare(&before, &after) != Unchanged {
-		t.Errorf("before anybody was asked the status changed:\n%s", cmp.Diff(before, after))
+		t.Errorf("the status changed before a member was read:\n%s", cmp.Diff(before, after))
 	}
 }
 
-func TestNamespacesAreItemsToo(t *testing.T) {
+func TestItemsFoundWithNamespacesAsItems(t *testing.T) {
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mistyped"}}
 	for _, tt := range []struct {
 		name   string
@@ -428,11 +428,11 @@ func TestNamespacesAreItemsToo(t *testing.T) {
 		{"selector alone", v1alpha1.ResourceFilter{LabelSelector: selector}, 1, "True"},
 		{"namespaces alone", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}, 1, "True"},
 		{"as many items as namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 2, "Unknown"},
-		{"namespaces are no cluster resources taken", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludeClusterResources: new(false)}, 1, "True"},
-		{"namespaces are not among the resources", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludedResources: []string{"configmaps"}}, 1, "True"},
+		{"without cluster resources", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludeClusterResources: new(false)}, 1, "True"},
+		{"without the resource namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludedResources: []string{"configmaps"}}, 1, "True"},
 		{"more items than namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 3, "True"},
 		{"a pattern of namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a*"}, OrLabelSelectors: []*metav1.LabelSelector{selector}}, 9, "Unknown"},
-		{"all namespaces but some", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, LabelSelector: selector}, 9, "Unknown"},
+		{"excluded namespaces", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, LabelSelector: selector}, 9, "Unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFixture(t, m2)
@@ -444,7 +444,7 @@ func TestNamespacesAreItemsToo(t *testing.T) {
 	}
 }
 
-func TestWhatAMemberSendsIsBounded(t *testing.T) {
+func TestStatusOfAMemberIsBounded(t *testing.T) {
 	s := newFixture(t, m2).started()
 	s.with(m1, func(m *Member) {
 		m.Backup.Status.FailureReason = strings.Repeat("ä", 1<<20)
@@ -459,7 +459,7 @@ func TestWhatAMemberSendsIsBounded(t *testing.T) {
 	}
 }
 
-func TestExpiredBackup(t *testing.T) {
+func TestExpiredBackupFailsItsTargets(t *testing.T) {
 	s := newFixture(t, m2, m3).with(m2, func(m *Member) { m.Err = errDown }).restoring()
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.m.Status.SourceClusterStatus.BackupStatusInCluster.Expiration = &metav1.Time{Time: start.Add(720 * time.Hour)}
@@ -470,28 +470,28 @@ func TestExpiredBackup(t *testing.T) {
 	s.record()
 	s.wantPhase("PartiallyFailed")
 	if got := s.m.Status.TargetClusterStatus[0].Reason; got != "BackupExpired" {
-		t.Errorf("m2 says %s", got)
+		t.Errorf("the reason of m2 is %s", got)
 	}
 }
 
-func TestRefusedWritesAreTold(t *testing.T) {
+func TestWriteErrorIsReported(t *testing.T) {
 	s := newFixture(t, m2)
 	s.record()
 	s.with(m1, func(m *Member) { m.WriteErr = errDown })
 	s.record()
 	s.wantCondition("Ready", "False", "BackupCreateFailed")
 	if actions := s.next(); len(actions) != 1 {
-		t.Errorf("wants to do %+v, want to try again", actions)
+		t.Errorf("actions %+v, want another attempt", actions)
 	}
 }
 
-func TestNothingIsDoneForAMigrateThatIsBeingDeleted(t *testing.T) {
+func TestNextReturnsNothingForADeletedMigrate(t *testing.T) {
 	s := newFixture(t, m2)
 	s.record()
 	s.m.DeletionTimestamp = &metav1.Time{Time: start}
 	s.record()
 	s.wantCondition("Ready", "False", "BeingDeleted")
-	s.wantNothingToDo()
+	s.wantNoActions()
 }
 
 func TestProgressDeadline(t *testing.T) {
@@ -510,14 +510,14 @@ func TestProgressDeadline(t *testing.T) {
 	s.wantCondition("Reconciling", "False", "ProgressDeadlineExceeded")
 	s.wantPhase("BackupInProgress")
 	if _, ok := NextDeadline(s.m, s.now); ok {
-		t.Error("a deadline that has passed is still ahead")
+		t.Error("a deadline that has passed is returned")
 	}
 
 	s.backup(velerov1.BackupPhaseInProgress, 6)
 	s.wantCondition("Stalled", "False", "Progressing")
 }
 
-func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
+func TestProgressDeadlineStartsAfterTheQueue(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseQueued, 0)
 	if _, ok := NextDeadline(s.m, s.now); ok {
 		t.Error("the clock runs while the Backup is queued")
@@ -531,7 +531,7 @@ func TestTimeInAQueueIsNotLackOfProgress(t *testing.T) {
 	}
 }
 
-func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
+func TestWaitingForAFleetIsStalledAfterTheDeadline(t *testing.T) {
 	s := newFixture(t, m2)
 	s.host.SourceFleet = Fleet{}
 	s.m.Spec.ProgressDeadlineSeconds = new(int32(60))
@@ -542,8 +542,8 @@ func TestWaitingForAFleetIsStalledInTheEnd(t *testing.T) {
 	s.wantPhase("Pending")
 }
 
-// TestALiveStatusHasNoEndThatIsNotRecorded reads live before and after each end is recorded.
-func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
+// TestLiveStatusHasNoUnrecordedEnd computes the live status before and after an end is recorded.
+func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 	for name, test := range map[string]struct {
 		end               func(*fixture)
 		cs                func(*v1alpha1.MigrateStatus) v1alpha1.ClusterPart
@@ -589,7 +589,7 @@ func TestALiveStatusHasNoEndThatIsNotRecorded(t *testing.T) {
 			test.end(s)
 			live := LiveStatus(s.m, s.observed(), s.now)
 			if cs := test.cs(&live); live.Phase != test.before || cs.Phase != test.of || !strings.HasPrefix(cs.Message, test.message) {
-				t.Errorf("before: the whole is %s, the part %s: %q", live.Phase, cs.Phase, cs.Message)
+				t.Errorf("before: the phase is %s, that of the cluster %s: %q", live.Phase, cs.Phase, cs.Message)
 			}
 			s.record()
 			if live = LiveStatus(s.m, s.observed(), s.now); live.Phase != test.after {

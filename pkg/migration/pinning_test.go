@@ -10,10 +10,11 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// TestAPartStaysWithTheVeleroThatItBeganWith: before that the host may name another one.
-func TestAPartStaysWithTheVeleroThatItBeganWith(t *testing.T) {
+// TestVeleroIsPinnedAtTheStart changes the annotation of the clusters, which has an effect only
+// before something is started in them.
+func TestVeleroIsPinnedAtTheStart(t *testing.T) {
 	s := newFixture(t, m2)
-	names := func(namespace string) {
+	annotate := func(namespace string) {
 		for _, c := range []Cluster{m1, m2} {
 			state := s.host.Clusters[c]
 			state.VeleroNamespace = namespace
@@ -29,16 +30,16 @@ func TestAPartStaysWithTheVeleroThatItBeganWith(t *testing.T) {
 	}
 	want("at first", "velero", "velero")
 	s.with(m1, func(m *Member) { m.Locations = nil }).record()
-	names("backups")
-	want("before the Backup can be made", "backups", "backups")
+	annotate("backups")
+	want("before the Backup can be created", "backups", "backups")
 	s.with(m1, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{bucket("velero")} }).record()
-	names("elsewhere")
-	want("when the Backup is begun", "backups", "elsewhere")
+	annotate("elsewhere")
+	want("after the start of the Backup", "backups", "elsewhere")
 	s.next()
 	s.backup(velerov1.BackupPhaseCompleted, 3)
-	names("nowhere")
-	want("when the Restore is begun", "backups", "elsewhere")
+	annotate("nowhere")
+	want("after the start of the Restore", "backups", "elsewhere")
 	if got := Resolve(s.m, Inventory{}).Of(m2).Velero(); got != (Velero{m2, "elsewhere"}) {
-		t.Errorf("while the host can't be asked: %v", got)
+		t.Errorf("while the host can't be read: %v", got)
 	}
 }
