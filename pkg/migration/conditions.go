@@ -33,8 +33,8 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 	return next, ok
 }
 
-// InitialConditions returns the conditions of a new Migrate. Without conditions kstatus would
-// report it as done.
+// InitialConditions returns the conditions of a Migrate that was created at the given time and
+// for which no cluster was checked yet. Without conditions kstatus would report it as done.
 func InitialConditions(generation int64, created metav1.Time) []metav1.Condition {
 	const pending = string(v1alpha1.MigratePhasePending)
 	const accepted = "The Migrate is accepted; no cluster is checked yet."
@@ -54,6 +54,8 @@ func InitialConditions(generation int64, created metav1.Time) []metav1.Condition
 // notStalled is the message of the condition Stalled while it is False.
 const notStalled = "No cluster is past its progress deadline."
 
+// setConditions sets all conditions of status, whose phase and clusters must be up to date. The
+// condition ItemsFound is set once the Backup is complete.
 func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Observation, now time.Time) {
 	set := func(kind string, value metav1.ConditionStatus, s state) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
@@ -161,6 +163,8 @@ func clusterMessage(cs v1alpha1.ClusterPart) string {
 	return fmt.Sprintf("%s, since %s: %s", cs.ClusterName, clockTime(cs.LastTransitionTime.Time), cs.Message)
 }
 
+// stalled returns the condition Stalled: True if the migration failed, or if a cluster is past
+// its progress deadline.
 func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, summary state, now time.Time) (metav1.ConditionStatus, state) {
 	if status.Phase != v1alpha1.MigratePhaseCompleted && IsTerminal(status.Phase) {
 		return metav1.ConditionTrue, state{string(status.Phase), summary.message}
@@ -241,6 +245,7 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed is reachable."}, true
 }
 
+// clusterStatuses returns pointers to the statuses of all clusters, the source first.
 func clusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {
 	var all []*v1alpha1.ClusterPart
 	if status.SourceClusterStatus != nil {

@@ -33,6 +33,7 @@ func fleetNotFound(namespace, name string) state {
 		"Fleet %s/%s does not exist; waiting for it to be created.", namespace, name)}
 }
 
+// unreachable returns the state of a cluster whose member was not read yet or can't be read.
 func unreachable(cluster string, member Member) state {
 	if member.Err == nil {
 		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Connecting to %s.", cluster)}

@@ -239,6 +239,7 @@ type progress struct {
 	bytes         int64
 }
 
+// progressOf returns the progress of a cluster; status is that of its Backup or Restore, or nil.
 func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](cs v1alpha1.ClusterPart, status *S) progress {
 	p := progress{phase: string(cs.Phase)}
 	if v := cs.VolumeProgress; v != nil {
