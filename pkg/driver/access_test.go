@@ -129,7 +129,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 		w.wantUntouched(m1)
 
 		w.deny()
-		time.Sleep(refusedInterval + aMomentPasses)
+		time.Sleep(deniedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
 }
@@ -152,7 +152,7 @@ func TestATargetThatMayNotBeUsedDelaysNoOther(t *testing.T) {
 		w.wantUntouched(m2)
 
 		w.deny()
-		time.Sleep(refusedInterval + aMomentPasses)
+		time.Sleep(deniedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
 	})
@@ -172,7 +172,7 @@ func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 		w.wantUntouched(m1, m2)
 
 		w.deny()
-		time.Sleep(refusedInterval + aMomentPasses)
+		time.Sleep(deniedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
 }
@@ -198,7 +198,7 @@ func TestAPermissionThatIsTakenAway(t *testing.T) {
 		w.wantCreates(m2)
 
 		w.deny()
-		time.Sleep(refusedInterval + aMomentPasses)
+		time.Sleep(deniedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
 }
@@ -243,7 +243,7 @@ func TestAMemberThatRefusesTheRequester(t *testing.T) {
 		w.wantUntouched(m1)
 
 		w.members[m1].review("")
-		time.Sleep(refusedInterval + aMomentPasses)
+		time.Sleep(deniedInterval + aMomentPasses)
 		w.wantPhase("Completed")
 	})
 }
@@ -346,10 +346,10 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(grantedInterval - time.Minute)
+		time.Sleep(allowedInterval - time.Minute)
 		before := w.members[m2].watchedEver()
 		asked := w.accessAskedOf(m2)
-		time.Sleep(3 * grantedInterval)
+		time.Sleep(3 * allowedInterval)
 		if now := w.accessAskedOf(m2); now < asked+2 {
 			t.Errorf("asked %d times, then %d: not asked again", asked, now)
 		}
@@ -357,7 +357,7 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 			t.Errorf("%d watches were opened, and %d more while the grant was asked for again", before, now-before)
 		}
 		w.deny(m2)
-		time.Sleep(grantedInterval + grantedPatience)
+		time.Sleep(allowedInterval + allowedGrace)
 		if target := w.migrate().Status.TargetClusterStatus[0]; target.Reason != "ClusterNotAuthorized" {
 			t.Errorf("a grant that was withdrawn is told as %s: %s", target.Reason, target.Message)
 		}

@@ -19,25 +19,24 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// begin does an action beside the loop, unless one is under way in that cluster
-// or the last one was refused a short while ago. The Migrate is turned again
-// when it is done.
-func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action) {
+// startAction performs an action in the background, unless another one is in progress in the
+// cluster, or the last one failed and is in backoff. The Migrate is synced again afterwards.
+func (l *loop) startAction(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action) {
 	cluster := action.Cluster()
 	id := retryID(cluster)
 	if now := l.Clock.Now(); t.retries.IsInBackOffSinceUpdate(id, now) {
 		l.queue.AddAfter(t.key, t.retries.Get(id))
 		return
 	}
-	if !t.startWriting(cluster) {
+	if !t.beginWrite(cluster) {
 		return
 	}
 	member := l.writable(m, plan.Of(cluster))
-	do := l.work(ctx, m, plan, action, member)
-	l.beside(t.key, func() {
+	do := l.actionFunc(ctx, m, plan, action, member)
+	l.async(t.key, func() {
 		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless do returns
-		defer func() { l.wrote(ctx, t, cluster, err) }()
-		if !l.isStillGranted(ctx, t, m, plan.Of(cluster), member) {
+		defer func() { l.finishAction(ctx, t, cluster, err) }()
+		if !l.isStillAllowed(ctx, t, m, plan.Of(cluster), member) {
 			err = nil
 			return
 		}
@@ -45,30 +44,30 @@ func (l *loop) begin(ctx context.Context, t *track, m *v1alpha1.Migrate, plan mi
 	})
 }
 
-// wrote notes how an action in a cluster went, and has its Migrate turned again.
-func (l *loop) wrote(ctx context.Context, t *track, cluster migration.Cluster, err error) {
+// finishAction records the outcome of an action in a cluster, and queues its Migrate.
+func (l *loop) finishAction(ctx context.Context, t *migrateState, cluster migration.Cluster, err error) {
 	logger := klog.FromContext(ctx)
-	if errors.Is(err, errUnwanted) {
-		logger.V(4).Info("Nothing more is written for the Migrate", "cluster", cluster.Name, "reason", err)
+	if errors.Is(err, errNotWritable) {
+		logger.V(4).Info("Not writing for the Migrate any more", "cluster", cluster.Name, "reason", err)
 		err = nil
 	}
 	if err != nil {
 		t.retries.Next(retryID(cluster), l.Clock.Now())
 	}
 	switch {
-	case errors.As(err, new(notNoticedError)):
-		logger.Info("Making a Restore again", "cluster", cluster.Name, "reason", err)
+	case errors.As(err, new(rejectedEarlyError)):
+		logger.Info("Recreating a Restore", "cluster", cluster.Name, "reason", err)
 	case err != nil:
 		memberWriteErrors.Inc()
-		logger.Error(err, "Writing into a member failed, trying again", "cluster", cluster.Name)
+		logger.Error(err, "Writing into a member failed, retrying", "cluster", cluster.Name)
 	}
-	t.stopWriting(cluster, err)
+	t.endWrite(cluster, err)
 	l.queue.Add(t.key)
 }
 
-// work is what an action has to do, in the Veleros that m goes on with now; in is that
-// of the action's cluster.
-func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, in Member) func() error {
+// actionFunc returns a function that performs an action, in the Veleros of the plan; in is that of
+// the action's cluster.
+func (l *loop) actionFunc(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, in Member) func() error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
 		return func() error { return l.createBackup(ctx, m, action, in) }
@@ -80,14 +79,14 @@ func (l *loop) work(ctx context.Context, m *v1alpha1.Migrate, plan migration.Pla
 	}
 }
 
-// member returns the way into the Velero of a cluster that m goes on with.
+// member returns the Velero of a cluster.
 func (l *loop) member(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return l.Members.Member(m.Namespace, c.Velero())
 }
 
-// writable returns the way into the Velero of a cluster that m goes on with, for an action.
+// writable returns the Velero of a cluster for the writes of an action.
 func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
-	return wantedMember{l.member(m, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}
+	return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}
 }
 
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
@@ -95,11 +94,11 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 	return err
 }
 
-// startRestore makes the finished Backup known in the target, with what belongs
-// to it, then makes the Restore. Each step may have been done before.
+// startRestore creates the finished Backup and its PodVolumeBackups in the target, and then the
+// Restore. It skips the steps that are already done.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) error {
 	if action.RejectedRestore != nil {
-		return withdraw(ctx, target, action.RejectedRestore)
+		return deleteRejected(ctx, target, action.RejectedRestore)
 	}
 	backup := action.TargetBackup
 	if backup == nil || velero.IsHandedOver(backup) {
@@ -111,35 +110,34 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 	if now, err := target.Backup(ctx, backup.Name); err != nil {
 		return err
 	} else if now.UID != backup.UID || now.Status.Phase != velerov1.BackupPhaseCompleted {
-		return fmt.Errorf("backup %s in %s has changed under way", backup.Name, action.Target.Name)
+		return fmt.Errorf("backup %s in %s was replaced or has changed", backup.Name, action.Target.Name)
 	}
 	_, err := ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
 	return err
 }
 
-// withdraw deletes a Restore that Velero refused too early. That it is to be made
-// again is an error, so that Velero is given time to notice its Backup.
-func withdraw(ctx context.Context, target Member, refused *velerov1.Restore) error {
+// deleteRejected deletes a Restore that Velero rejected because it had not noticed the Backup yet.
+// It always returns an error, so that the Restore is recreated after a backoff.
+func deleteRejected(ctx context.Context, target Member, refused *velerov1.Restore) error {
 	if refused.DeletionTimestamp == nil {
 		if err := target.DeleteRestore(ctx, refused); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
-	return notNoticedError{refused.Spec.BackupName}
+	return rejectedEarlyError{refused.Spec.BackupName}
 }
 
-// notNoticedError says that a Restore is made again after a pause, which is expected and
-// no failure of a write.
-type notNoticedError struct{ backup string }
+// rejectedEarlyError reports that a Restore will be recreated after a backoff. It is expected, not a
+// failed write.
+type rejectedEarlyError struct{ backup string }
 
-func (e notNoticedError) Error() string {
-	return fmt.Sprintf("Velero had not noticed Backup %s yet and refused it", e.backup)
+func (e rejectedEarlyError) Error() string {
+	return fmt.Sprintf("Velero had not noticed Backup %s yet and rejected the Restore", e.backup)
 }
 
-// handOver makes the source's Backup known in the target, and then every
-// PodVolumeBackup that belongs to it, and returns the target's Backup. Its
-// annotation tells how many there have to be, so a handoff that was broken off is
-// completed, without the source if only the end was missing.
+// handOver creates the source's Backup in the target, and then its PodVolumeBackups, and returns the
+// target's Backup. The annotation of that Backup has the number of PodVolumeBackups, by which an
+// interrupted handoff is completed; if none is missing, without the source.
 func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) (*velerov1.Backup, error) {
 	backup := action.TargetBackup
 	if backup != nil {
@@ -157,12 +155,12 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 		return nil, fmt.Errorf("%s: %w", action.Source.Name, err)
 	}
 	if backup == nil {
-		// PodVolumeBackups are collected with their Backup, so only while it is there are
-		// those all that were found.
+		// Garbage collection deletes PodVolumeBackups with their Backup, so the list is
+		// complete only if the Backup still exists.
 		if now, err := source.Backup(ctx, action.SourceBackup.Name); err != nil {
 			return nil, err
 		} else if now.UID != action.SourceBackup.UID || now.DeletionTimestamp != nil {
-			return nil, fmt.Errorf("backup %s in %s has changed under way", now.Name, action.Source.Name)
+			return nil, fmt.Errorf("backup %s in %s was replaced or is being deleted", now.Name, action.Source.Name)
 		}
 		backup, err = ensure(ctx, m.UID, velero.NewHandedOverBackup(m, action.Restore.Spec.BackupName, action.SourceBackup, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
@@ -179,81 +177,81 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	}
 	there, err := target.PodVolumeBackups(ctx, backup.Name)
 	if err == nil && velero.IsHandedOver(backup) && !velero.IsHandoffComplete(backup, there) {
-		err = fmt.Errorf("not all PodVolumeBackups of Backup %s are in %s: %s were to be handed over, the source has %d",
+		err = fmt.Errorf("PodVolumeBackups of Backup %s are missing in %s: %s were to be handed over, the source has %d",
 			backup.Name, action.Target.Name, backup.Annotations[velero.HandedOverAnnotation], len(volumes))
 	}
 	return backup, err
 }
 
-// errUnwanted says that a Migrate is gone, has ended or is being deleted. It is no
-// failure: nothing is to be done for such a Migrate.
-var errUnwanted = errors.New("the Migrate was deleted or has ended meanwhile")
+// errNotWritable reports that nothing may be written for a Migrate any more, because it is gone, has
+// ended or is being deleted. It is not a failure.
+var errNotWritable = errors.New("the Migrate was deleted or has ended meanwhile")
 
-// stillWanted confirms with a GET that something may be begun for m: that it is stored,
-// has not ended and is not being deleted. The error is errUnwanted if it may not be.
-func (l *loop) stillWanted(ctx context.Context, m *v1alpha1.Migrate) error {
-	fresh, err := l.stillLive(ctx, m)
+// confirmWritable confirms with a GET that m is stored, has not ended and is not being deleted, and
+// returns errNotWritable otherwise.
+func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
+	fresh, err := l.confirmLive(ctx, m)
 	if err == nil && fresh.DeletionTimestamp != nil {
-		err = unwanted(m)
+		err = notWritable(m)
 	}
 	return err
 }
 
-// stillLive confirms with a GET that m is stored and has not ended, and returns it. One
-// that is being deleted and waits for a finalizer is live: what runs for it is observed
-// until its end is recorded. The error is errUnwanted if it is not live.
-func (l *loop) stillLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
+// confirmLive confirms with a GET that m is stored and has not ended, and returns the stored one; it
+// returns errNotWritable otherwise. A Migrate that is being deleted but has a finalizer is live: it
+// is observed until its end is recorded.
+func (l *loop) confirmLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	fresh, err := l.read(ctx, m)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, unwanted(m)
+		return nil, notWritable(m)
 	case err != nil:
-		return nil, fmt.Errorf("reading migrate %s/%s again: %w", m.Namespace, m.Name, err)
+		return nil, fmt.Errorf("confirming Migrate %s/%s: %w", m.Namespace, m.Name, err)
 	case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):
-		return nil, unwanted(m)
+		return nil, notWritable(m)
 	}
 	return fresh, nil
 }
 
-func unwanted(m *v1alpha1.Migrate) error {
-	return fmt.Errorf("%s/%s: %w", m.Namespace, m.Name, errUnwanted)
+func notWritable(m *v1alpha1.Migrate) error {
+	return fmt.Errorf("%s/%s: %w", m.Namespace, m.Name, errNotWritable)
 }
 
-// wantedMember is a Member that asks wanted right before each write of an action, since
-// what comes before a write may have taken a while.
-type wantedMember struct {
+// confirmingMember is a Member that calls confirm right before each write of an action, because the
+// steps before a write may take a while.
+type confirmingMember struct {
 	Member
-	wanted func(context.Context) error
+	confirm func(context.Context) error
 }
 
-func (w wantedMember) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
-	return ifWanted(ctx, w.wanted, backup, w.Member.CreateBackup)
+func (w confirmingMember) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
+	return ifConfirmed(ctx, w.confirm, backup, w.Member.CreateBackup)
 }
 
-func (w wantedMember) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
-	return ifWanted(ctx, w.wanted, restore, w.Member.CreateRestore)
+func (w confirmingMember) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
+	return ifConfirmed(ctx, w.confirm, restore, w.Member.CreateRestore)
 }
 
-func (w wantedMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
-	return ifWanted(ctx, w.wanted, pvb, w.Member.CreatePodVolumeBackup)
+func (w confirmingMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
+	return ifConfirmed(ctx, w.confirm, pvb, w.Member.CreatePodVolumeBackup)
 }
 
-func (w wantedMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
-	if err := w.wanted(ctx); err != nil {
+func (w confirmingMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	if err := w.confirm(ctx); err != nil {
 		return err
 	}
 	return w.Member.DeleteRestore(ctx, restore)
 }
 
-func ifWanted[T any](ctx context.Context, wanted func(context.Context) error, object *T, create func(context.Context, *T) (*T, error)) (*T, error) {
+func ifConfirmed[T any](ctx context.Context, wanted func(context.Context) error, object *T, create func(context.Context, *T) (*T, error)) (*T, error) {
 	if err := wanted(ctx); err != nil {
 		return nil, err
 	}
 	return create(ctx, object)
 }
 
-// ensure creates an object, or returns the one that was created before. One of
-// the same name that was not made for this Migrate is an error.
+// ensure creates an object, or returns the existing one of its name; it is an error if that was not
+// created for this Migrate.
 func ensure[T interface {
 	*velerov1.Backup | *velerov1.Restore
 	metav1.Object
@@ -264,7 +262,7 @@ func ensure[T interface {
 	}
 	existing, err := get(ctx, object.GetName())
 	if err == nil && !velero.BelongsTo(existing.GetLabels(), uid) {
-		err = fmt.Errorf("an object named %s is there that was not made for this Migrate; rename or delete it", object.GetName())
+		err = fmt.Errorf("an object named %s exists that was not created for this Migrate; delete it", object.GetName())
 	}
 	return existing, err
 }

@@ -5,49 +5,42 @@
 // checks which of them its requester may use, observes the members, has package migration
 // compute the status and the next actions, records the one and does the other.
 //
-// It is driven by watches: of the Migrates, of the host's fleets and clusters,
-// and, in every member that a live Migrate needs, of our Velero objects. One
-// replica at a time runs the loop, the holder of the Lease; two at once do no
-// harm, since every object's name is bound to the Migrate's UID and every record
+// It is driven by watches: of the Migrates, of the host's fleets and clusters, and of our Velero
+// objects in every member that a live Migrate needs. The holder of the Lease runs the loop. Two
+// loops at the same time do no harm: each object's name contains the Migrate's UID, and each record
 // has a resourceVersion as its precondition.
 //
-// The order within one turn is what makes a crash harmless at any point: what is
-// observed is recorded first, and only what is recorded is acted upon. An object
-// that the record knows and a cache does not is asked for outright before it is
-// taken as gone.
+// The order within a sync makes a crash harmless at any point: the status is recorded first, and
+// only what is recorded is acted upon. A recorded object that a cache lacks is confirmed with a GET
+// before it counts as deleted.
 //
-// What a watch doesn't tell is asked for beside the loop (inquiry.go): whether an
-// object is really gone, why Velero makes no progress with one, and, before an end
-// is recorded, what its errors were.
+// Background reads (inquiry.go) determine what a watch can't: whether an object is really gone, why
+// Velero makes no progress with one, and, before an end is recorded, its errors.
 //
-// A live read never tells an end that is not recorded, be it of one cluster, since only
-// the record makes it final: before that the loop reads the errors, and what it sees then
-// may be another end.
+// A live read never reports an end that is not recorded, not even of one cluster, because only the
+// record makes it final: the loop reads the errors first, and the end may differ then.
 //
-// Each write of an action into a member confirms with a GET right before that the
-// Migrate is stored, has not ended and is not being deleted (wantedMember). For one that
-// is being deleted and waits for a finalizer nothing is begun, but what runs is observed
-// until its end is recorded.
+// Right before each write into a member, a GET confirms that the Migrate is stored, has not ended
+// and is not being deleted (confirmingMember). No action is started for a Migrate that is being
+// deleted but has a finalizer, but it is observed until its end is recorded.
 //
-// A leader that loses its Lease, or can't renew it for RenewDeadline, has the contexts of
-// all syncs and calls end at once, which is before the LeaseDuration is over and another
-// may lead. The Lease is given up only after all of them have returned. What has not
-// returned stopPatience after that is an error of Run: then the Lease runs out, and the
-// process must end.
+// When a leader loses its Lease, or can't renew it for RenewDeadline, the contexts of all syncs and
+// calls end at once, which is before LeaseDuration is over and another replica may lead. The Lease is
+// released after all of them have returned. If one has not returned after stopTimeout, Run returns
+// an error: then the Lease expires, and the process must end.
 //
-// Whether the loop goes on is checked by /livez (liveness.go): a sync that does not
-// return, a queue that is not served, and a leader that neither renews nor stops. What
-// only a member, the host or the storage can end fails none of these.
+// /livez checks the loop (liveness.go): it fails if a sync does not return, if the queue is not
+// served, or if a leader neither renews nor stops. Faults of a member, the host or the storage don't
+// fail it.
 //
-// Calls to a member run beside the loop, one at a time for each Migrate and
-// cluster, so a member that hangs delays nobody else.
+// Calls to members run in the background, one at a time for each Migrate and cluster, so that a
+// member that hangs delays no other.
 //
-// What a Migrate, or a member, says must not end the process: a panic in a sync, in a
-// call in the background or in a live read is logged with its stack, counted in
-// migrate_panics_total, and is an error of that one Migrate: a sync is tried again
-// after at most lastTurnRetry, a write after at most lastRetry, and the readers of a
-// live status get a 500. All others go on.
+// No content of a Migrate or a member must end the process: a panic in a sync, background call or
+// live read is logged with its stack, counted in migrate_panics_total, and an error of that Migrate
+// only. A sync is retried after at most lastSyncRetry, a write after at most lastRetry, and a live
+// read returns a 500.
 //
 // It imports packages member, migration, permission, recovery and velero, the API types and their
-// client; nothing of the API server. The host it knows by an interface.
+// client, and nothing of the API server. It uses the host by an interface.
 package driver

@@ -27,73 +27,71 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
-// releaseTimeout bounds giving the Lease up.
+// releaseTimeout bounds the release of the Lease.
 const releaseTimeout = 5 * time.Second
 
-// Host is the host's inventory of fleets and clusters; package fleet has the real
-// one.
+// Host is the host's inventory of fleets and clusters, implemented by package fleet.
 type Host interface {
-	// Run keeps the inventory until ctx ends. It may be run again.
+	// Run keeps the inventory up to date until ctx ends. It may run again.
 	Run(ctx context.Context)
-	// HasSynced says that Run has read all of it once.
+	// HasSynced reports whether Run has read all of it once.
 	HasSynced() bool
-	// OnChange has f called with each namespace in which something changed.
+	// OnChange registers a function that is called with a namespace after a change in it.
 	OnChange(f func(namespace string))
-	// Observe is what is known while Run runs.
+	// Observe returns the inventory from the caches of Run.
 	Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
-	// Ask is what the host says when asked now.
+	// Read returns the inventory by live calls.
 	Read(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 }
 
-// Members are the member clusters; package member has the real ones.
+// Members are the member clusters, implemented by package member.
 type Members interface {
-	// Watch begins to watch a Migrate's objects of a Velero, until Stop. onChange
-	// is called with the UID of the Migrate whose object changed, or with none if
-	// something changed for all. It never blocks.
+	// Watch watches the objects of a Migrate in a Velero until Stop. onChange is called with
+	// the UID after one of them changed, or without one after a change that concerns all
+	// Migrates. It never blocks.
 	Watch(namespace string, v migration.Velero, uid types.UID, onChange func(types.UID)) Watch
-	// Member is the way into a Velero and its cluster.
+	// Member returns a Velero and its cluster.
 	Member(namespace string, v migration.Velero) Member
 }
 
 // Watch is an open watch of one member.
 type Watch interface {
-	// Observe is what the member last said of a Migrate; not ok until it has been
-	// asked once.
+	// Observe returns what the watch has of a Migrate; not ok before it has synced.
 	Observe(of migration.Objects) (seen migration.Member, ok bool)
 	// Stop ends the watch.
 	Stop()
 }
 
-// Member is one member cluster's Velero. Every call has a deadline of its own.
+// Member is one Velero of a member cluster. Each call has a deadline.
 type Member interface {
 	permission.Member
 
-	// Ask is what the member has of a Migrate when it is asked now.
+	// Read returns the objects of a Migrate by live calls.
 	Read(ctx context.Context, of migration.Objects) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
-	// Diagnose is why Velero makes no progress with the object that Velero's label with
-	// the given key names; the request is for Velero's server.
+	// Diagnose determines why Velero makes no progress with the object that its label with
+	// the given key names; the request is one to Velero's server.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
-	// Results are the errors of an object, as Velero keeps them in the storage, or that
-	// its log is not there; cas are those by which the storage is known.
+	// Results returns the errors of an object from the storage, or reports that its log is
+	// missing; cas are the PEM certificates of the storage's CAs.
 	Results(ctx context.Context, results, log *velerov1.DownloadRequest, cas []byte) migration.Results
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)
-	// DeleteRestore deletes a Restore, if it is still this very one.
+	// DeleteRestore deletes a Restore if it has not changed.
 	DeleteRestore(ctx context.Context, restore *velerov1.Restore) error
 	CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error)
 }
 
-// Recorder keeps a Migrate's status.
+// Recorder records the status of Migrates.
 type Recorder interface {
-	// Record writes m's status, if what is stored has m's UID and
-	// resourceVersion, and returns what is stored then. It is a conflict if not.
+	// Record stores m's status and returns the stored Migrate. It returns a conflict if that
+	// has another UID or resourceVersion than m.
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
 }
 
-// Config is what a Driver needs. Every field but LeaderElection is required.
+// Config is the configuration of a Driver. All fields but LeaderElection are required.
 type Config struct {
 	// Client reads and watches the Migrates.
 	Client versioned.Interface
@@ -103,40 +101,39 @@ type Config struct {
 	Host Host
 	// Permission checks which clusters the requester of a Migrate may use.
 	Permission *permission.Checker
-	// Members are the ways into the member clusters.
+	// Members are the member clusters.
 	Members Members
-	// Events takes what a person is told.
+	// Events records Events.
 	Events events.EventRecorder
-	// Clock tells the time.
+	// Clock is the source of time.
 	Clock clock.Clock
-	// LeaderElection says how the one replica that drives is found. Nil: this one
-	// drives.
+	// LeaderElection elects the replica that drives migrations. Nil: this one does.
 	LeaderElection *LeaderElection
 }
 
-// LeaderElection is the Lease of the leader and its times.
+// LeaderElection is the Lease of the leader and its durations.
 type LeaderElection struct {
 	// Lock is the Lease on the host.
 	Lock resourcelock.Interface
-	// LeaseDuration is how long the Lease of a leader that is gone is waited for.
+	// LeaseDuration is the time after which another replica may take the Lease.
 	LeaseDuration time.Duration
-	// RenewDeadline is how long a leader goes on trying to renew it.
+	// RenewDeadline is the time for which a leader tries to renew it.
 	RenewDeadline time.Duration
-	// RetryPeriod is the time between two tries.
+	// RetryPeriod is the time between two attempts.
 	RetryPeriod time.Duration
 }
 
-// Driver drives migrations and tells their live status.
+// Driver drives migrations and computes their live status.
 type Driver struct {
 	Config
-	asking     singleflight.Group
+	liveReads  singleflight.Group
 	leadership *leaderelection.HealthzAdaptor
 
 	mutex   sync.Mutex
 	running *loop
 }
 
-// New makes a Driver. It does no I/O.
+// New returns a Driver. It does no I/O.
 func New(config Config) *Driver {
 	registerMetrics()
 	d := &Driver{Config: config, leadership: leaderelection.NewLeaderHealthzAdaptor(renewLimit)}
@@ -144,10 +141,9 @@ func New(config Config) *Driver {
 	return d
 }
 
-// Run drives migrations whenever this replica leads, until ctx ends and every call
-// that it began has returned. A call that the end cuts off is made again by the
-// next leader. It is an error if something goes on for stopPatience after the end, or
-// after the lead was lost; then the process must end, too.
+// Run drives migrations whenever this replica leads, until ctx ends and all its calls have returned.
+// The next leader repeats a call that was cut off. Run returns an error if a sync or call goes on for
+// stopTimeout after ctx ended or leadership was lost; then the process must end, too.
 func (d *Driver) Run(ctx context.Context) error {
 	if d.LeaderElection == nil {
 		return d.lead(ctx)
@@ -160,9 +156,9 @@ func (d *Driver) Run(ctx context.Context) error {
 	return nil
 }
 
-// campaign waits to lead, leads, and returns when the lead is lost. The Lease is renewed
-// until the loop has ended, and given up only then. It is not given up by the elector,
-// which does so before it says that the lead is lost.
+// campaign waits for the Lease, leads, and returns when leadership is lost. It renews the Lease until
+// the loop has ended, and then releases it. The elector can't do that, because it releases the Lease
+// before it reports that leadership is lost.
 func (d *Driver) campaign(ctx context.Context) error {
 	started := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
@@ -195,13 +191,13 @@ func (d *Driver) campaign(ctx context.Context) error {
 	stopElecting()
 	<-stopped
 	if err != nil {
-		return err // what goes on may write: the Lease runs out
+		return err // a call that goes on may write, so the Lease must expire
 	}
 	d.release(ctx)
 	return nil
 }
 
-// leadUntil leads until ctx ends, which is when the lead is lost, or stop is closed.
+// leadUntil leads until leadership is lost, which ends ctx, or stop is closed.
 func (d *Driver) leadUntil(ctx context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -215,8 +211,8 @@ func (d *Driver) leadUntil(ctx context.Context, stop <-chan struct{}) error {
 	return d.lead(ctx)
 }
 
-// release gives the Lease up if this replica holds it, so that the next leader need not
-// wait until it runs out.
+// release releases the Lease if this replica holds it, so that the next leader need not wait until
+// it expires.
 func (d *Driver) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
@@ -224,13 +220,13 @@ func (d *Driver) release(ctx context.Context) {
 	held, _, err := lock.Get(ctx)
 	if err == nil && held.HolderIdentity == lock.Identity() {
 		now := metav1.NewTime(d.Clock.Now())
-		// As the elector of client-go does it.
+		// As client-go's elector does.
 		err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
 			LeaderTransitions: held.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
 		})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		klog.FromContext(ctx).Error(err, "The Lease could not be released and runs out", "lock", lock.Describe())
+		klog.FromContext(ctx).Error(err, "Releasing the Lease failed, it expires", "lock", lock.Describe())
 	}
 }
 
@@ -251,7 +247,7 @@ func (d *Driver) setRunning(l *loop) {
 	d.running = l
 }
 
-// leads is the loop of this replica while it leads, nil otherwise.
+// leads returns the loop while this replica leads, nil otherwise.
 func (d *Driver) leads() *loop {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()

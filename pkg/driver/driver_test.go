@@ -180,7 +180,7 @@ func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
 		part := w.migrate().Status.TargetClusterStatus[0]
-		if want := "Creating the Restore in m2 failed, trying again: Velero had not noticed Backup " + backupName + " yet and refused it"; part.Reason != "RestoreCreateFailed" || part.Message != want {
+		if want := "Creating the Restore in m2 failed, trying again: Velero had not noticed Backup " + backupName + " yet and rejected the Restore"; part.Reason != "RestoreCreateFailed" || part.Message != want {
 			t.Errorf("m2 says %s: %q, want RestoreCreateFailed: %q", part.Reason, part.Message, want)
 		}
 
@@ -208,7 +208,7 @@ func TestAWriteThatFailsCounts(t *testing.T) {
 	})
 }
 
-// countWriteErrors returns the metric's value, which no test that runs beside changes:
+// countWriteErrors returns the metric's value, which no test that runs async changes:
 // parallel tests begin when those without have ended.
 func countWriteErrors(t *testing.T) float64 {
 	t.Helper()
@@ -333,7 +333,7 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		}})
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
-		track := l.track(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
+		track := l.stateOf(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
 		of := migration.Objects{UID: m.UID, Backup: backupName}
 		if _, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, of, migration.Member{}); ok {
 			t.Error("something is said of a member that has not answered yet")

@@ -61,7 +61,7 @@ func TestErrorsThatCantBeRead(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(resultsPatience + resultsInterval + aMomentPasses)
+		time.Sleep(resultsDeadline + resultsInterval + aMomentPasses)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "(reading the errors from the storage failed: connection refused)")
 	})
@@ -107,7 +107,7 @@ func TestAMigrateThatIsBeingDeletedRecordsItsEnd(t *testing.T) {
 		w.beginDeletion()
 		w.members[m2].change(func() { w.members[m2].running = false })
 		close(read)
-		time.Sleep(resultsPatience + resultsInterval)
+		time.Sleep(resultsDeadline + resultsInterval)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "quota exceeded; no such class")
 	})
@@ -132,16 +132,16 @@ func TestNothingIsBegunForAMigrateThatIsGone(t *testing.T) {
 				remove(w)
 				backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
 				err := l.createBackup(t.Context(), m, migration.CreateBackup{Source: m1, Backup: backup}, source)
-				if !errors.Is(err, errUnwanted) {
+				if !errors.Is(err, errNotWritable) {
 					t.Errorf("createBackup: %v", err)
 				}
-				if _, err := source.CreatePodVolumeBackup(t.Context(), &velerov1.PodVolumeBackup{}); !errors.Is(err, errUnwanted) {
+				if _, err := source.CreatePodVolumeBackup(t.Context(), &velerov1.PodVolumeBackup{}); !errors.Is(err, errNotWritable) {
 					t.Errorf("CreatePodVolumeBackup: %v", err)
 				}
-				if _, err := source.CreateRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errUnwanted) {
+				if _, err := source.CreateRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotWritable) {
 					t.Errorf("CreateRestore: %v", err)
 				}
-				if err := source.DeleteRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errUnwanted) {
+				if err := source.DeleteRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotWritable) {
 					t.Errorf("DeleteRestore: %v", err)
 				}
 				w.wantCreates(m1)

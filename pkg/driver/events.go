@@ -12,18 +12,17 @@ import (
 )
 
 const (
-	// eventAction is what we do, as events.k8s.io has it.
+	// eventAction is the action of all Events.
 	eventAction = "Migrate"
-	// maxNote is how long the note of an Event may be.
+	// maxNote is the largest note of an Event, in bytes.
 	maxNote = 1024
-	// clusterAPIVersion is that of AttachedCluster and Cluster.
+	// clusterAPIVersion is the apiVersion of AttachedCluster and Cluster.
 	clusterAPIVersion = "cluster.kurator.dev/v1alpha1"
 )
 
-// tell emits an Event on the Migrate for every step from one record to the next.
-// An Event of one cluster's part names that cluster as related, which also keeps
-// the Events of two clusters apart.
-func (l *loop) tell(before, after *v1alpha1.Migrate) {
+// sendEvents sends an Event about the Migrate for each change between two records. An Event about a
+// cluster has it as the related object, so that Events of two clusters are not aggregated.
+func (l *loop) sendEvents(before, after *v1alpha1.Migrate) {
 	regarding := &corev1.ObjectReference{
 		APIVersion: v1alpha1.SchemeGroupVersion.String(),
 		Kind:       "Migrate",

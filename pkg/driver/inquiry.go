@@ -10,64 +10,63 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// inquiries are the questions of one kind that members are asked for one Migrate,
-// and what each said last.
+// inquiries are the background reads of one kind for one Migrate, with the last answer of each
+// cluster.
 type inquiries[T any] struct {
 	mutex     sync.Mutex
 	byCluster map[migration.Cluster]*inquiry[T]
 }
 
 type inquiry[T any] struct {
-	asking bool
-	at     time.Time
-	said   *T
+	running bool
+	at      time.Time
+	answer  *T
 }
 
-// inquire is what a member said last, nil if that is nothing or older than it is good
-// for. Then the member is asked beside the loop, which gets what it said before, and
-// the Migrate is turned again with the answer. No answer, nil, is asked for again
-// after the same time.
-func inquire[T any](l *loop, t *track, q *inquiries[T], c migration.Cluster, goodFor time.Duration, ask func(before *T) *T) *T {
+// inquire returns the last answer for c while it is younger than ttl; otherwise it calls read in the
+// background, with the last answer, returns nil, and queues the Migrate when the answer is there. A
+// nil answer is also kept for ttl.
+func inquire[T any](l *loop, t *migrateState, q *inquiries[T], c migration.Cluster, ttl time.Duration, read func(last *T) *T) *T {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	if wait := i.at.Add(goodFor).Sub(l.Clock.Now()); wait > 0 {
+	if wait := i.at.Add(ttl).Sub(l.Clock.Now()); wait > 0 {
 		l.queue.AddAfter(t.key, wait)
-		return i.said
+		return i.answer
 	}
-	if i.asking {
+	if i.running {
 		return nil
 	}
-	i.asking = true
-	before := i.said
-	l.beside(t.key, func() {
-		var said *T
-		defer func() { // also if ask panics: it is asked again after the same time
-			q.note(c, said, l.Clock.Now())
+	i.running = true
+	last := i.answer
+	l.async(t.key, func() {
+		var answer *T
+		defer func() { // also if read panics
+			q.store(c, answer, l.Clock.Now())
 			l.queue.Add(t.key)
 		}()
-		said = ask(before)
+		answer = read(last)
 	})
 	return nil
 }
 
-// note keeps what a member said.
-func (q *inquiries[T]) note(c migration.Cluster, said *T, now time.Time) {
+// store stores the answer for c.
+func (q *inquiries[T]) store(c migration.Cluster, answer *T, now time.Time) {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	i.asking, i.at, i.said = false, now, said
+	i.running, i.at, i.answer = false, now, answer
 }
 
-// last is what a member said last, and when.
-func (q *inquiries[T]) last(c migration.Cluster) (said *T, at time.Time) {
+// last returns the last answer for c and its time.
+func (q *inquiries[T]) last(c migration.Cluster) (answer *T, at time.Time) {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	return i.said, i.at
+	return i.answer, i.at
 }
 
-// of is the question to a member.
+// of returns the inquiry for c.
 func (q *inquiries[T]) of(c migration.Cluster) *inquiry[T] {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -80,10 +79,10 @@ func (q *inquiries[T]) of(c migration.Cluster) *inquiry[T] {
 	return q.byCluster[c]
 }
 
-// forget drops what the member said.
+// forget drops the answer for c.
 func (q *inquiries[T]) forget(c migration.Cluster) {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	i.at, i.said = time.Time{}, nil
+	i.at, i.answer = time.Time{}, nil
 }

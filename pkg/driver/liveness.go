@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// syncLimit is how long a sync may run, or the queue wait with none begun, before the
-	// replica is not live. A sync waits for nothing but the storage, at most twice for
-	// storageTimeout, so after twice that it stands still. Calls to members don't count:
-	// they run in the background, with deadlines.
+	// syncLimit is the longest time that a sync may take, or the queue may wait without one,
+	// while the replica is live. A sync waits for the storage only, at most twice for
+	// storageTimeout, so after twice that it is stuck. Calls to members run in the
+	// background, with deadlines.
 	syncLimit = 4 * storageTimeout
-	// renewLimit is how long after its Lease ran out a leader that does not notice stays
-	// live: as in kube-controller-manager.
+	// renewLimit is the time for which a leader stays live after its Lease expired, as in
+	// kube-controller-manager.
 	renewLimit = 20 * time.Second
-	// shownActivities bounds how many activities an error names.
+	// shownActivities is the largest number of activities that an error names.
 	shownActivities = 10
 )
 
-// LivenessChecks are those that fail when only a restart helps: the loop stands still,
-// or the leader neither renews its Lease nor stops.
+// LivenessChecks returns checks that fail when only a restart helps: the loop is stuck, or the leader
+// neither renews its Lease nor stops.
 func (d *Driver) LivenessChecks() []healthz.HealthChecker {
 	return []healthz.HealthChecker{
 		healthz.NamedCheck("migrate-driver-loop", func(*http.Request) error {
@@ -45,21 +45,21 @@ func (d *Driver) LivenessChecks() []healthz.HealthChecker {
 	}
 }
 
-// checkLive fails when a sync has run for more than syncLimit, or the queue has waited
-// for as long between checks and no sync was begun.
+// checkLive fails if a sync takes longer than syncLimit, or if the queue was not empty for as long
+// without a new sync.
 func (l *loop) checkLive() error {
 	now := l.Clock.Now()
 	if oldest := l.syncs.list(); len(oldest) > 0 && now.Sub(oldest[0].since) > syncLimit {
-		return fmt.Errorf("the sync of Migrate %s, which takes milliseconds, has not returned for more than %s", oldest[0], syncLimit)
+		return fmt.Errorf("the sync of Migrate %s has not returned for more than %s; it takes milliseconds", oldest[0], syncLimit)
 	}
 	return l.service.check(l.queue.Len(), l.syncs.count(), now)
 }
 
-// service notices a queue that nothing is taken from. It is filled by the checks of it.
+// service detects a queue from which nothing is taken, by its checks.
 type service struct {
 	mutex sync.Mutex
-	// waiting is since when the checks have found the queue not empty and no sync begun,
-	// zero if the last did not; begun is how many syncs there had been then.
+	// waiting is the time of the first check in a row that found the queue not empty and no
+	// new sync; zero if the last one did not. begun is the number of syncs at that time.
 	waiting time.Time
 	begun   int
 }
@@ -78,7 +78,7 @@ func (s *service) check(queued, begun int, now time.Time) error {
 	return nil
 }
 
-// activity is something that runs for a Migrate, or for all.
+// activity is a sync or call for a Migrate.
 type activity struct {
 	key   types.NamespacedName
 	since time.Time
@@ -88,7 +88,7 @@ func (a activity) String() string {
 	return fmt.Sprintf("%s (since %s)", a.key, a.since.Format(time.RFC3339))
 }
 
-// activities are those of one kind that run now.
+// activities are the running ones of one kind.
 type activities struct {
 	clock clock.PassiveClock
 
@@ -101,7 +101,7 @@ func newActivities(c clock.PassiveClock) *activities {
 	return &activities{clock: c, running: map[int]activity{}}
 }
 
-// begin notes one, until end is called.
+// begin adds an activity until end is called.
 func (a *activities) begin(key types.NamespacedName) (end func()) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -115,14 +115,14 @@ func (a *activities) begin(key types.NamespacedName) (end func()) {
 	}
 }
 
-// count is how many have ever begun.
+// count returns the number of activities that have begun so far.
 func (a *activities) count() int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.begun
 }
 
-// list is those that run, the oldest first.
+// list returns the running activities, the oldest first.
 func (a *activities) list() []activity {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -131,7 +131,7 @@ func (a *activities) list() []activity {
 	})
 }
 
-// String names those that run, the oldest first and at most shownActivities.
+// String returns the number of running activities and names the oldest shownActivities.
 func (a *activities) String() string {
 	all := a.list()
 	var names []string

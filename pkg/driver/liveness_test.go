@@ -63,7 +63,7 @@ func TestAQueueThatIsNotServedIsNotLive(t *testing.T) {
 		w.wantLive(d, "")
 		time.Sleep(syncLimit + time.Second)
 		w.wantLive(d, "1 Migrates are queued, and none has been synced since 2000-01-01T00:04:00Z")
-		l.turnNext(t.Context())
+		l.syncNext(t.Context())
 		w.wantLive(d, "")
 	})
 }
@@ -94,11 +94,11 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 	}{
 		"a sync": {
 			func(w *world, stuck chan struct{}) { w.stuck = stuck },
-			"not all that runs has ended 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls in the background 0 []",
+			"syncs or calls have not ended 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls 0 []",
 		},
 		"a call": {
 			func(w *world, stuck chan struct{}) { w.members[m1].stuck = stuck },
-			"not all that runs has ended 10s after the stop: syncs 0 [], calls in the background 1 [default/app (since 2000-01-01T00:00:00Z)]",
+			"syncs or calls have not ended 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 				time.Sleep(aMomentPasses)
 				began := time.Now()
 				ended.want(test.want)
-				if took := time.Since(began); took > stopPatience {
+				if took := time.Since(began); took > stopTimeout {
 					t.Errorf("the stop took %s", took)
 				}
 				close(stuck)

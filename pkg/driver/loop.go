@@ -26,48 +26,47 @@ import (
 )
 
 const (
-	// workers is how many Migrates are turned at once. A turn waits for a member
-	// only where a cache has to be confirmed.
+	// workers is the number of Migrates that are synced at the same time. A sync does not
+	// wait for members.
 	workers = 16
-	// progressInterval is the least time between two records of one Migrate that
-	// differ in progress only.
+	// progressInterval is the shortest time between two records of a Migrate that differ in
+	// progress only.
 	progressInterval = time.Second
-	// askInterval is the time between two questions about what a watch lacks.
-	askInterval = time.Second
-	// diagnosisInterval is the time between two looks into why Velero makes no progress.
+	// confirmInterval is the time between two live reads of an object that a watch lacks.
+	confirmInterval = time.Second
+	// diagnosisInterval is the time between two diagnoses of a Velero without progress.
 	diagnosisInterval = 10 * time.Second
 	// diagnosisTimeout bounds one of them.
 	diagnosisTimeout = 8 * time.Second
-	// refusedInterval and grantedInterval are the times between two questions whether a
-	// cluster may be used in which nothing is begun yet.
-	refusedInterval, grantedInterval = 15 * time.Second, 5 * time.Minute
-	// grantedPatience is for how long a grant holds that is asked for again.
-	grantedPatience = time.Minute
-	// writeInterval is how long before a write that may have been asked last: as long as
-	// the host's answers are kept in any case.
+	// deniedInterval and allowedInterval are the times between two checks of the access to a
+	// cluster in which nothing has started yet.
+	deniedInterval, allowedInterval = 15 * time.Second, 5 * time.Minute
+	// allowedGrace is the time for which access stays allowed while it is checked again.
+	allowedGrace = time.Minute
+	// writeInterval is the longest time between a check of the access and a write: as long as
+	// the authorizer caches the host's answers.
 	writeInterval = 10 * time.Second
-	// resultsPatience is how long the errors of an object are tried to be read before
-	// its end is recorded without them, resultsTimeout bounds one try, and
-	// resultsInterval is the time between two.
-	resultsPatience, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
-	// firstTurnRetry and lastTurnRetry bound the time between two tries of a turn that failed, for
-	// our own storage does not tell when it works again.
-	firstTurnRetry, lastTurnRetry = 5 * time.Millisecond, 30 * time.Second
-	// storageTimeout bounds each read and each record of a Migrate. It is far more than a
-	// storage that works needs.
+	// resultsDeadline is the time after which the end of an object is recorded although
+	// reading its errors failed; resultsTimeout bounds one attempt, and resultsInterval is
+	// the time between two.
+	resultsDeadline, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
+	// firstSyncRetry and lastSyncRetry bound the time until a failed sync is retried, which
+	// is the only way to notice that our own storage works again.
+	firstSyncRetry, lastSyncRetry = 5 * time.Millisecond, 30 * time.Second
+	// storageTimeout bounds each read and record of a Migrate. It is far more than a working
+	// storage needs.
 	storageTimeout = 30 * time.Second
-	// stopPatience is how long what runs is waited for after the loop is told to stop. All
-	// that waits for another ends with its context, in milliseconds; what does not may
-	// never end. It is well below terminationGracePeriodSeconds of artifacts/deploy.
-	stopPatience = 10 * time.Second
-	// hostPatience is how long the first turns wait for the host to be read.
-	hostPatience = 5 * time.Second
-	// firstRetry and lastRetry bound the time between two tries of a write that a
-	// member refused.
+	// stopTimeout is the time for which the end of syncs and calls is awaited after the loop
+	// is stopped. They end with their context, in milliseconds, or possibly never. It is
+	// shorter than terminationGracePeriodSeconds in artifacts/deploy.
+	stopTimeout = 10 * time.Second
+	// hostSyncTimeout is the time for which the first syncs wait for the host's inventory.
+	hostSyncTimeout = 5 * time.Second
+	// firstRetry and lastRetry bound the time until a failed write is retried.
 	firstRetry, lastRetry = time.Second, time.Minute
 )
 
-// loop is the driver's work during one term of leadership.
+// loop syncs Migrates during one term of leadership.
 type loop struct {
 	Config
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
@@ -75,14 +74,14 @@ type loop struct {
 	informer cache.SharedIndexInformer
 	lister   backuplisters.MigrateLister
 	acting   sync.WaitGroup
-	// syncs and calls are those that run.
+	// syncs and calls are the running ones.
 	syncs, calls *activities
 	service      service
-	// beside runs a call for a Migrate in the background.
-	beside func(key types.NamespacedName, call func())
+	// async runs a call for a Migrate in the background.
+	async func(key types.NamespacedName, call func())
 
 	mutex  sync.Mutex
-	tracks map[types.NamespacedName]*track
+	states map[types.NamespacedName]*migrateState
 }
 
 func newLoop(config Config) *loop {
@@ -91,22 +90,22 @@ func newLoop(config Config) *loop {
 	l := &loop{
 		Config: config,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstTurnRetry, lastTurnRetry),
+			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSyncRetry, lastSyncRetry),
 			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: "migrates"}),
 		factory:  factory,
 		informer: migrates.Informer(),
 		lister:   migrates.Lister(),
 		syncs:    newActivities(config.Clock),
 		calls:    newActivities(config.Clock),
-		tracks:   map[types.NamespacedName]*track{},
+		states:   map[types.NamespacedName]*migrateState{},
 	}
-	l.beside = l.background
+	l.async = l.background
 	return l
 }
 
-// run turns every live Migrate whenever something that it depends on changes, until
-// ctx ends and all that it began has ended. What has not ended stopPatience after that
-// is an error: it goes on, and may still write.
+// run syncs each live Migrate after a change of anything it depends on, until ctx ends and all syncs
+// and calls have ended. It returns an error if one of them has not ended stopTimeout later: it may
+// still write.
 func (l *loop) run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -124,12 +123,12 @@ func (l *loop) run(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-l.Clock.After(stopPatience):
-		return fmt.Errorf("not all that runs has ended %s after the stop: syncs %v, calls in the background %v", stopPatience, l.syncs, l.calls)
+	case <-l.Clock.After(stopTimeout):
+		return fmt.Errorf("syncs or calls have not ended %s after the stop: syncs %v, calls %v", stopTimeout, l.syncs, l.calls)
 	}
 }
 
-// serve keeps the inventory of the host and turns Migrates until ctx ends.
+// serve keeps the inventory of the host up to date and syncs Migrates until ctx ends.
 func (l *loop) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -159,7 +158,7 @@ func (l *loop) serve(ctx context.Context) error {
 	})
 	for range workers {
 		wg.Go(func() {
-			for l.turnNext(ctx) {
+			for l.syncNext(ctx) {
 			}
 		})
 	}
@@ -167,29 +166,29 @@ func (l *loop) serve(ctx context.Context) error {
 	return nil
 }
 
-// awaitHost gives the host a moment to be read, so that no Migrate is told that
-// it can't be.
+// awaitHost waits up to hostSyncTimeout for the inventory of the host, so that Migrates don't report
+// at every start that it has not synced.
 func (l *loop) awaitHost(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, hostPatience)
+	ctx, cancel := context.WithTimeout(ctx, hostSyncTimeout)
 	defer cancel()
 	cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced)
 }
 
-// background runs a call for a Migrate until it returns. A panic ends the call alone.
+// background runs a call for a Migrate in a goroutine. A panic ends the call only.
 func (l *loop) background(key types.NamespacedName, call func()) {
 	l.acting.Go(func() {
 		defer l.calls.begin(key)()
 		ctx := withMigrate(context.Background(), key)
-		_ = recovery.Do(ctx, func() error { // what has panicked is logged
+		_ = recovery.Do(ctx, func() error { // a panic is logged
 			call()
 			return nil
 		})
 	})
 }
 
-// turnNext turns the next Migrate, and returns false when the queue is shut down. A
-// panic is an error of that Migrate alone.
-func (l *loop) turnNext(ctx context.Context) bool {
+// syncNext syncs the next Migrate of the queue; it returns false when the queue is shut down. A panic
+// is an error of that Migrate only.
+func (l *loop) syncNext(ctx context.Context) bool {
 	key, shutdown := l.queue.Get()
 	if shutdown {
 		return false
@@ -197,7 +196,7 @@ func (l *loop) turnNext(ctx context.Context) bool {
 	defer l.queue.Done(key)
 	defer l.syncs.begin(key)()
 	ctx = withMigrate(ctx, key)
-	l.settle(ctx, key, recovery.Do(ctx, func() error { return l.turn(ctx, key) }))
+	l.requeue(ctx, key, recovery.Do(ctx, func() error { return l.sync(ctx, key) }))
 	return true
 }
 
@@ -205,23 +204,23 @@ func withMigrate(ctx context.Context, key types.NamespacedName) context.Context 
 	return klog.NewContext(ctx, klog.LoggerWithValues(klog.FromContext(ctx), "migrate", key))
 }
 
-// settle has a Migrate turned again if turning it failed.
-func (l *loop) settle(ctx context.Context, key types.NamespacedName, err error) {
+// requeue queues a Migrate again if syncing it failed.
+func (l *loop) requeue(ctx context.Context, key types.NamespacedName, err error) {
 	logger := klog.FromContext(ctx)
 	switch {
 	case err == nil:
 		l.queue.Forget(key)
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err), ctx.Err() != nil:
-		logger.V(4).Info("The Migrate has changed meanwhile, turning it again", "err", err)
+		logger.V(4).Info("The Migrate has changed meanwhile, syncing it again", "err", err)
 		l.queue.AddRateLimited(key)
 	default:
-		logger.Error(err, "Turning the Migrate failed, trying again")
+		logger.Error(err, "Syncing the Migrate failed, retrying")
 		l.queue.AddRateLimited(key)
 	}
 }
 
-// turn brings one Migrate forward: observe, record, act.
-func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
+// sync observes a Migrate, records its status, and starts its next actions.
+func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 	m, err := l.lister.Migrates(key.Namespace).Get(key.Name)
 	if apierrors.IsNotFound(err) {
 		l.forget(key)
@@ -234,7 +233,7 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 		l.forget(key)
 		return nil
 	}
-	t := l.track(key, m.UID)
+	t := l.stateOf(key, m.UID)
 	plan := l.authorize(ctx, t, m, migration.Resolve(m, l.Host.Observe(m.Namespace, &m.Spec)))
 	t.watch(plan.Veleros(), func(v migration.Velero) Watch {
 		return l.Members.Watch(key.Namespace, v, t.uid, func(uid types.UID) {
@@ -257,9 +256,9 @@ func (l *loop) turn(ctx context.Context, key types.NamespacedName) error {
 	return l.act(ctx, t, m, seen)
 }
 
-// record records what is observed, if it differs from what is recorded, and
-// returns what is recorded then. Progress alone may have to wait for its time.
-func (l *loop) record(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
+// record records the status by an observation if it differs from the recorded one, and returns the
+// recorded Migrate. A difference in progress only may be recorded later.
+func (l *loop) record(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
 	now := l.Clock.Now()
 	status := migration.Status(m, seen, now)
 	switch migration.Compare(&m.Status, &status) {
@@ -280,32 +279,32 @@ func (l *loop) record(ctx context.Context, t *track, m *v1alpha1.Migrate, seen m
 		return nil, fmt.Errorf("recording the status: %w", err)
 	}
 	t.recorded = now
-	l.tell(m, recorded)
-	l.measure(recorded)
+	l.sendEvents(m, recorded)
+	l.countEnd(recorded)
 	return recorded, nil
 }
 
-// act begins what is next. What is recorded may be newer than the cache that m
-// came from, so the Migrate is read again before anything is written.
-func (l *loop) act(ctx context.Context, t *track, m *v1alpha1.Migrate, seen migration.Observation) error {
+// act starts the next actions. It first confirms with a GET that m, which comes from a cache, is the
+// stored one.
+func (l *loop) act(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, seen migration.Observation) error {
 	actions := migration.Next(m, seen)
 	if len(actions) == 0 {
 		return nil
 	}
 	fresh, err := l.read(ctx, m)
 	if err != nil {
-		return fmt.Errorf("reading the Migrate before acting: %w", err)
+		return fmt.Errorf("confirming the Migrate before acting: %w", err)
 	}
 	if fresh.UID != m.UID || fresh.ResourceVersion != m.ResourceVersion {
 		return apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("it has changed since it was observed"))
 	}
 	for _, action := range actions {
-		l.begin(ctx, t, m, seen.Plan, action)
+		l.startAction(ctx, t, m, seen.Plan, action)
 	}
 	return nil
 }
 
-// read confirms m with a GET.
+// read returns the stored Migrate by a GET.
 func (l *loop) read(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()

@@ -24,12 +24,11 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// askTimeout bounds a live observation of all members of one Migrate.
-const askTimeout = 8 * time.Second
+// liveReadTimeout bounds a live read of all members of one Migrate.
+const liveReadTimeout = 8 * time.Second
 
-// observe is what the open watches say of m, and what members were asked beside
-// them.
-func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, plan migration.Plan) migration.Observation {
+// observe returns the observation of m by its open watches and inquiries.
+func (l *loop) observe(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, plan migration.Plan) migration.Observation {
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
 		watch, objects := t.watches[cluster], plan.Of(cluster).Objects
@@ -50,24 +49,23 @@ func (l *loop) observe(ctx context.Context, t *track, m *v1alpha1.Migrate, plan 
 	return seen
 }
 
-// confirmation is what a member answered when it was asked for what was recorded then.
+// confirmation is a live read of a member, and the names of the objects recorded at that time.
 type confirmation struct {
 	recorded string
 	answer   migration.Member
 }
 
-// confirmed is seen, or what the member answered when it was asked because
-// something that is recorded is not in seen: the watch may be behind. It is asked
-// again while the two differ. Until there is an answer to what is recorded now nothing
-// is said of the member.
-func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
+// confirmed returns seen if it has all recorded objects. Otherwise the watch may be behind, so it
+// returns a live read of the member, which is repeated while an object is missing; false until there
+// is one for the recorded objects.
+func (l *loop) confirmed(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
 	if !migration.IsObjectMissing(m, v.Cluster, seen) {
 		t.confirmations.forget(v.Cluster)
 		return seen, true
 	}
 	recorded := cmp.Or(migration.RecordedNames(m, v.Cluster))
-	said := inquire(l, t, &t.confirmations, v.Cluster, askInterval, func(before *confirmation) *confirmation {
-		answer := askFor(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster, of)
+	confirmed := inquire(l, t, &t.confirmations, v.Cluster, confirmInterval, func(before *confirmation) *confirmation {
+		answer := readMember(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster, of)
 		if answer.Err != nil {
 			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
 				answer.Since = before.answer.Since
@@ -75,15 +73,15 @@ func (l *loop) confirmed(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 		}
 		return &confirmation{recorded, answer}
 	})
-	if said == nil || said.recorded != recorded {
+	if confirmed == nil || confirmed.recorded != recorded {
 		return migration.Member{}, false
 	}
-	return said.answer, true
+	return confirmed.answer, true
 }
 
-// diagnosis is why Velero makes no progress in a cluster, nil if it does or if that
-// is not known yet.
-func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Diagnosis {
+// diagnosis returns why Velero makes no progress in a cluster; nil if it does, or if that is unknown
+// yet.
+func (l *loop) diagnosis(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Diagnosis {
 	wait, needed := migration.NeedsDiagnosis(m, v.Cluster, seen, l.Clock.Now())
 	if wait > 0 {
 		l.queue.AddAfter(t.key, wait)
@@ -95,7 +93,7 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 	return inquire(l, t, &t.diagnoses, v.Cluster, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
 		ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
 		defer cancel()
-		if _, err := l.stillLive(ctx, m); err != nil {
+		if _, err := l.confirmLive(ctx, m); err != nil {
 			return nil
 		}
 		label := velerov1.BackupNameLabel
@@ -108,12 +106,11 @@ func (l *loop) diagnosis(ctx context.Context, t *track, m *v1alpha1.Migrate, v m
 	})
 }
 
-// ending is seen, or, where the object of the cluster has ended and its status only
-// counts its errors, what was seen then together with the errors, which are read
-// first. What comes after that end, be it that the member goes away or the object is
-// deleted, changes nothing of it. Until the errors are read, or have been tried to be
-// for resultsPatience, nothing is said of the member.
-func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
+// ending returns seen, unless the object of the cluster has ended with errors, of which its status
+// has the number only. Then it returns the member as first seen after the end, with the errors from
+// the storage: whatever happens later, such as a deletion of the object, does not change the end. It
+// returns false until the errors are read or reading them has failed for resultsDeadline.
+func (l *loop) ending(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
 	ended, begun := t.ended[v.Cluster]
 	if !begun {
 		request, needed := migration.NeedsResults(m, v.Cluster, seen)
@@ -129,7 +126,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 		}
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
 		defer cancel()
-		if _, err := l.stillLive(ctx, m); err != nil {
+		if _, err := l.confirmLive(ctx, m); err != nil {
 			return nil
 		}
 		found := l.Members.Member(m.Namespace, v).Results(ctx,
@@ -137,7 +134,7 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 			velero.NewDownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
 		return &found
 	})
-	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsPatience && !answer.LogMissing {
+	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsDeadline && !answer.LogMissing {
 		return migration.Member{}, false
 	}
 	member := ended.member
@@ -145,9 +142,9 @@ func (l *loop) ending(ctx context.Context, t *track, m *v1alpha1.Migrate, v migr
 	return member, true
 }
 
-// askFor asks a member for what it has of m. What is recorded and not found by its
-// label is looked for by its name: somebody may have taken the label off.
-func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
+// readMember reads the objects of m in a member. It gets a recorded object that is not found by its
+// label by its name, because the label may have been removed.
+func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
 	seen := member.Read(ctx, of)
 	if seen.Err != nil || !migration.IsObjectMissing(m, c, seen) {
 		return seen
@@ -165,20 +162,20 @@ func askFor(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration
 	return seen
 }
 
-// LiveStatus is m's status, computed from what the host and the members say when
-// they are asked now; it has no end that is not recorded. Simultaneous calls for one
-// Migrate share one round of questions, and its error; a panic is one.
+// LiveStatus returns m's status, computed by live reads of the host and the members. It has no
+// terminal phase that is not recorded. Concurrent calls for one Migrate share a read and its error; a
+// panic is an error, too.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	if migration.IsTerminal(m.Status.Phase) {
 		return m.Status.DeepCopy(), nil
 	}
-	answer := d.asking.DoChan(string(m.UID)+"/"+m.ResourceVersion, func() (any, error) {
-		ctx, cancel := context.WithTimeout(withMigrate(member.ForReader(context.WithoutCancel(ctx)), keyOf(m)), askTimeout)
+	answer := d.liveReads.DoChan(string(m.UID)+"/"+m.ResourceVersion, func() (any, error) {
+		ctx, cancel := context.WithTimeout(withMigrate(member.ForReader(context.WithoutCancel(ctx)), keyOf(m)), liveReadTimeout)
 		defer cancel()
 		var status v1alpha1.MigrateStatus
-		// A panic in a singleflight ends the process, whoever recovers.
+		// singleflight panics again with a panic of the function.
 		err := recovery.Do(ctx, func() error {
-			seen, err := d.ask(ctx, m)
+			seen, err := d.observeLive(ctx, m)
 			if err == nil {
 				status = migration.LiveStatus(m, seen, d.Clock.Now())
 			}
@@ -189,11 +186,11 @@ func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1
 	select {
 	case result := <-answer:
 		if result.Err != nil {
-			return nil, fmt.Errorf("asking the members of Migrate %s/%s: %w", m.Namespace, m.Name, result.Err)
+			return nil, fmt.Errorf("reading the members of Migrate %s/%s: %w", m.Namespace, m.Name, result.Err)
 		}
 		return result.Val.(*v1alpha1.MigrateStatus).DeepCopy(), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("asking the members of Migrate %s/%s: %w", m.Namespace, m.Name, context.Cause(ctx))
+		return nil, fmt.Errorf("reading the members of Migrate %s/%s: %w", m.Namespace, m.Name, context.Cause(ctx))
 	}
 }
 
@@ -201,8 +198,9 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 }
 
-// ask observes m by asking the host and then, all at once, the members.
-func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
+// observeLive returns the observation of m by live reads of the host and then, in parallel, of the
+// members.
+func (d *Driver) observeLive(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
 	plan := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec))
 	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.NotStarted()))
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
@@ -211,10 +209,10 @@ func (d *Driver) ask(ctx context.Context, m *v1alpha1.Migrate) (migration.Observ
 	for _, v := range plan.Veleros() {
 		group.Go(func() error {
 			return recovery.Do(ctx, func() error {
-				said := askFor(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, plan.Of(v.Cluster).Objects)
+				read := readMember(ctx, d.Members.Member(m.Namespace, v), m, v.Cluster, plan.Of(v.Cluster).Objects)
 				mutex.Lock()
 				defer mutex.Unlock()
-				seen.Members[v.Cluster] = said
+				seen.Members[v.Cluster] = read
 				return nil
 			})
 		})

@@ -25,7 +25,7 @@ func TestAPanicIsTriedAgain(t *testing.T) {
 				w.apply(m2)
 				time.Sleep(aMomentPasses)
 				w.members[m2].change(func() { w.members[m2].panics = "" })
-				time.Sleep(lastTurnRetry)
+				time.Sleep(lastSyncRetry)
 				w.wantPhase("Completed")
 			})
 		})

@@ -394,8 +394,8 @@ func (s *simulation) checkEnd(w ways) {
 		return
 	}
 	for _, d := range s.drivers {
-		if len(d.views) > 0 || len(d.loop.tracks) > 0 {
-			s.failf("driver %d holds %d watches and %d tracks after the end", d.number, len(d.views), len(d.loop.tracks))
+		if len(d.views) > 0 || len(d.loop.states) > 0 {
+			s.failf("driver %d holds %d watches and %d states after the end", d.number, len(d.views), len(d.loop.states))
 		}
 	}
 	m := s.stored

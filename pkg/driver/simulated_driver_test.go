@@ -52,7 +52,7 @@ type simulatedDriver struct {
 	views   map[migration.Cluster]*view
 }
 
-// besideCall is a call that a driver has decided to make beside its loop.
+// besideCall is a call that a driver has decided to make async its loop.
 type besideCall struct {
 	do      func()
 	decided int
@@ -75,10 +75,10 @@ func (s *simulation) startDriver() {
 		},
 		queue:  d.queue,
 		lister: simulatedLister{d: d},
-		beside: func(_ types.NamespacedName, call func()) {
+		async: func(_ types.NamespacedName, call func()) {
 			d.calls = append(d.calls, besideCall{call, len(s.versions)})
 		},
-		tracks: map[types.NamespacedName]*track{},
+		states: map[types.NamespacedName]*migrateState{},
 	}
 	s.drivers = append(s.drivers, d)
 	s.two = s.two || len(s.drivers) > 1
@@ -145,7 +145,7 @@ func (d *simulatedDriver) turn() {
 	d.guarded(func() {
 		ctx := klog.NewContext(context.Background(), logr.Discard())
 		key, _ := d.queue.Get()
-		d.loop.settle(ctx, key, d.loop.turn(ctx, key))
+		d.loop.requeue(ctx, key, d.loop.sync(ctx, key))
 	})
 }
 

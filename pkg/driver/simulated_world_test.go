@@ -278,7 +278,7 @@ func orError(err error) string {
 
 // patience is how long an undisturbed end may take: longer than the longest retry
 // and a sync, shorter than what wakes whoever was forgotten, which are the progress
-// deadline and grantedInterval.
+// deadline and allowedInterval.
 const patience = 4 * time.Minute
 
 // finish lets everything happen, undisturbed, for long enough; until says when it

@@ -31,13 +31,13 @@ var mutations = []mutation{
 	},
 	{
 		"a retry is forgotten", "pkg/driver/loop.go",
-		"logger.Error(err, \"Turning the Migrate failed, trying again\")\n\t\tl.queue.AddRateLimited(key)",
-		"logger.Error(err, \"Turning the Migrate failed, trying again\")",
+		"logger.Error(err, \"Syncing the Migrate failed, retrying\")\n\t\tl.queue.AddRateLimited(key)",
+		"logger.Error(err, \"Syncing the Migrate failed, retrying\")",
 	},
 	{
 		"a call does not wake its Migrate", "pkg/driver/act.go",
-		"t.stopWriting(cluster, err)\n\tl.queue.Add(t.key)",
-		"t.stopWriting(cluster, err)",
+		"t.endWrite(cluster, err)\n\tl.queue.Add(t.key)",
+		"t.endWrite(cluster, err)",
 	},
 	{
 		"a namesake is taken for the Migrate", "pkg/driver/act.go",
@@ -81,7 +81,7 @@ var mutations = []mutation{
 	},
 	{
 		"a write does not confirm its Migrate", "pkg/driver/act.go",
-		"return wantedMember{l.member(m, c), func(ctx context.Context) error { return l.stillWanted(ctx, m) }}",
+		"return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}",
 		"return l.member(m, c)",
 	},
 	{

@@ -14,26 +14,24 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// track is what the loop holds for one live Migrate. Only one worker at a time
-// turns a Migrate; what its writes share with it is behind the mutex.
-type track struct {
+// migrateState is the state of one live Migrate in the loop. Only one worker at a time syncs a
+// Migrate; the mutex protects the fields that background writes share with it.
+type migrateState struct {
 	key      types.NamespacedName
 	uid      types.UID
 	recorded time.Time
-	watches  map[migration.Cluster]watchOf
+	watches  map[migration.Cluster]openWatch
 
-	// What members are asked beside their watches: whether they have what a watch
-	// lacks, whether it may be used, why Velero makes no progress, and what the errors
-	// of an object are.
+	// The background reads: of objects that a watch lacks, of Velero's progress, of the
+	// access to a cluster, and of the errors of an object.
 	confirmations inquiries[confirmation]
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
 	results       inquiries[migration.Results]
-	// ended are the ends that are seen and not recorded yet, for the errors are read
-	// first.
+	// ended has the ends that are not recorded yet, because their errors are being read.
 	ended map[migration.Cluster]*end
 
-	// retries are the pauses of the writes into a cluster that failed, by its kind and name.
+	// retries are the backoffs of failed writes, by retryID.
 	retries *flowcontrol.Backoff
 
 	mutex   sync.Mutex
@@ -41,49 +39,49 @@ type track struct {
 	refused map[migration.Cluster]error
 }
 
-// watchOf is a watch, and of what it is.
-type watchOf struct {
+// openWatch is a watch of a Velero.
+type openWatch struct {
 	Watch
 	velero migration.Velero
 }
 
-// end is the end of a cluster's object as it was first seen.
+// end is the end of a cluster's object as first seen.
 type end struct {
 	request migration.ResultsRequest
 	member  migration.Member
 	since   time.Time
 }
 
-// track returns what is held for a Migrate. One that was created again under the
-// same name begins anew.
-func (l *loop) track(key types.NamespacedName, uid types.UID) *track {
+// stateOf returns the state of a Migrate. A Migrate that was recreated with the same name has a new
+// one.
+func (l *loop) stateOf(key types.NamespacedName, uid types.UID) *migrateState {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	t := l.tracks[key]
+	t := l.states[key]
 	if t != nil && t.uid == uid {
 		return t
 	}
 	if t != nil {
 		l.drop(t)
 	}
-	t = &track{
+	t = &migrateState{
 		key:     key,
 		uid:     uid,
-		watches: map[migration.Cluster]watchOf{},
+		watches: map[migration.Cluster]openWatch{},
 		writing: map[migration.Cluster]bool{},
 		refused: map[migration.Cluster]error{},
 		ended:   map[migration.Cluster]*end{},
 		retries: flowcontrol.NewBackOff(firstRetry, lastRetry),
 	}
 	t.retries.Clock = l.Clock
-	l.tracks[key] = t
+	l.states[key] = t
 	return t
 }
 
 func (l *loop) forget(key types.NamespacedName) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if t := l.tracks[key]; t != nil {
+	if t := l.states[key]; t != nil {
 		l.drop(t)
 	}
 }
@@ -91,22 +89,22 @@ func (l *loop) forget(key types.NamespacedName) {
 func (l *loop) forgetAll() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	for _, t := range l.tracks {
+	for _, t := range l.states {
 		l.drop(t)
 	}
 }
 
-// drop lets go of all that is held for a Migrate.
-func (l *loop) drop(t *track) {
+// drop closes the watches of a Migrate and deletes its state.
+func (l *loop) drop(t *migrateState) {
 	t.watch(nil, nil)
-	delete(l.tracks, t.key)
+	delete(l.states, t.key)
 }
 
-// retryID is what the retries of writes into a cluster are kept under.
+// retryID returns the ID of a cluster in retries.
 func retryID(c migration.Cluster) string { return c.Kind + "/" + c.Name }
 
-// watch has open watches of the given Veleros, and of no others.
-func (t *track) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {
+// watch opens watches of the given Veleros and closes all others.
+func (t *migrateState) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {
 	wanted := sets.New(veleros...)
 	for c, w := range t.watches {
 		if !wanted.Has(w.velero) {
@@ -116,13 +114,13 @@ func (t *track) watch(veleros []migration.Velero, open func(migration.Velero) Wa
 	}
 	for _, v := range veleros {
 		if _, is := t.watches[v.Cluster]; !is {
-			t.watches[v.Cluster] = watchOf{open(v), v}
+			t.watches[v.Cluster] = openWatch{open(v), v}
 		}
 	}
 }
 
-// startWriting says whether a write into a cluster may begin: none is under way.
-func (t *track) startWriting(c migration.Cluster) bool {
+// beginWrite begins a write into a cluster; it returns false if one is in progress.
+func (t *migrateState) beginWrite(c migration.Cluster) bool {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	if t.writing[c] {
@@ -132,14 +130,14 @@ func (t *track) startWriting(c migration.Cluster) bool {
 	return true
 }
 
-func (t *track) stopWriting(c migration.Cluster, err error) {
+func (t *migrateState) endWrite(c migration.Cluster, err error) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	delete(t.writing, c)
 	t.refused[c] = err
 }
 
-func (t *track) writeErr(c migration.Cluster) error {
+func (t *migrateState) writeErr(c migration.Cluster) error {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.refused[c]
