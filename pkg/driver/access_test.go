@@ -95,7 +95,7 @@ func (w *world) wantUntouched(clusters ...migration.Cluster) {
 	}
 }
 
-func wantPart(t *testing.T, part v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, reason, message string) {
+func wantPart(t *testing.T, part v1alpha1.ClusterStatus, phase v1alpha1.MigratePhase, reason, message string) {
 	t.Helper()
 	got := []string{string(part.Phase), part.Reason, part.Message}
 	if diff := cmp.Diff([]string{string(phase), reason, message}, got); diff != "" {
@@ -115,7 +115,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 		w.wantPhase("Pending")
 		status := w.migrate().Status
 		told := mayNotUse(m1)
-		wantPart(t, status.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
+		wantPart(t, status.SourceClusterStatus.ClusterStatus, "Pending", "ClusterNotAuthorized", told)
 		if got := meta.FindStatusCondition(status.Conditions, "Ready"); got.Reason != "ClusterNotAuthorized" || got.Message != "m1, since 2000-01-01T00:00:00Z: "+told {
 			t.Errorf("Ready says %s: %s", got.Reason, got.Message)
 		}
@@ -125,7 +125,7 @@ func TestASourceThatMayNotBeUsed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantPart(t, live.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
+		wantPart(t, live.SourceClusterStatus.ClusterStatus, "Pending", "ClusterNotAuthorized", told)
 		w.wantUntouched(m1)
 
 		w.deny()
@@ -145,7 +145,7 @@ func TestATargetThatMayNotBeUsedDelaysNoOther(t *testing.T) {
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus
-		wantPart(t, targets[0].ClusterPart, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
+		wantPart(t, targets[0].ClusterStatus, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
 		if targets[1].Phase != v1alpha1.MigratePhaseCompleted {
 			t.Errorf("m3 is %s, though only m2 is refused", targets[1].Phase)
 		}
@@ -167,7 +167,7 @@ func TestAHostThatCantTellWhoMayUseWhat(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
 		w.wantPhase("Pending")
-		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "AccessReviewFailed",
+		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterStatus, "Pending", "AccessReviewFailed",
 			"Checking access to AttachedCluster m1 failed, trying again: checking on the host whether user \"jane\" may use AttachedCluster default/m1: connection refused ()")
 		w.wantUntouched(m1, m2)
 
@@ -194,7 +194,7 @@ func TestAPermissionThatIsTakenAway(t *testing.T) {
 		w.members[m1].change(func() { w.members[m1].unfinished = false })
 		time.Sleep(aMomentPasses)
 		w.wantPhase("RestoreInProgress")
-		wantPart(t, w.migrate().Status.TargetClusterStatus[0].ClusterPart, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
+		wantPart(t, w.migrate().Status.TargetClusterStatus[0].ClusterStatus, "Pending", "ClusterNotAuthorized", mayNotUse(m2))
 		w.wantCreates(m2)
 
 		w.deny()
@@ -234,12 +234,12 @@ func TestAMemberThatRefusesTheRequester(t *testing.T) {
 
 		const told = `Access to AttachedCluster m1 is denied, waiting for permission: user "jane" may not list secrets.`
 		w.wantPhase("Pending")
-		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
+		wantPart(t, w.migrate().Status.SourceClusterStatus.ClusterStatus, "Pending", "ClusterNotAuthorized", told)
 		live, err := w.driver().LiveStatus(t.Context(), w.migrate())
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantPart(t, live.SourceClusterStatus.ClusterPart, "Pending", "ClusterNotAuthorized", told)
+		wantPart(t, live.SourceClusterStatus.ClusterStatus, "Pending", "ClusterNotAuthorized", told)
 		w.wantUntouched(m1)
 
 		w.members[m1].review("")

@@ -120,7 +120,7 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 		return
 	}
 	if status := source.BackupStatusInCluster; status != nil {
-		states := s.statesOf(source.ClusterPart, "Backup", source.BackupNameInCluster, m.UID)
+		states := s.statesOf(source.ClusterStatus, "Backup", source.BackupNameInCluster, m.UID)
 		if _, last := statesWith(states, func(o modelvelero.Object) bool {
 			return equality.Semantic.DeepEqual(&o.(*velerov1.Backup).Status, status)
 		}); last < 0 {
@@ -144,7 +144,7 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) {
 	source := m.Status.SourceClusterStatus
 	if status := target.RestoreStatusInCluster; status != nil {
-		states := s.statesOf(target.ClusterPart, "Restore", target.RestoreNameInCluster, m.UID)
+		states := s.statesOf(target.ClusterStatus, "Restore", target.RestoreNameInCluster, m.UID)
 		if _, last := statesWith(states, func(o modelvelero.Object) bool {
 			return equality.Semantic.DeepEqual(&o.(*velerov1.Restore).Status, status)
 		}); last < 0 {
@@ -178,8 +178,8 @@ func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 		return
 	}
 	was, is := before.Status.SourceClusterStatus, after.Status.SourceClusterStatus
-	if was != nil && is != nil && was.BackupStatusInCluster != nil && is.BackupStatusInCluster != nil && !s.isTouched(is.ClusterPart, "Backup", is.BackupNameInCluster) {
-		states := s.statesOf(is.ClusterPart, "Backup", is.BackupNameInCluster, after.UID)
+	if was != nil && is != nil && was.BackupStatusInCluster != nil && is.BackupStatusInCluster != nil && !s.isTouched(is.ClusterStatus, "Backup", is.BackupNameInCluster) {
+		states := s.statesOf(is.ClusterStatus, "Backup", is.BackupNameInCluster, after.UID)
 		with := func(status *velerov1.BackupStatus) func(modelvelero.Object) bool {
 			return func(o modelvelero.Object) bool {
 				return equality.Semantic.DeepEqual(&o.(*velerov1.Backup).Status, status)
@@ -196,10 +196,10 @@ func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 		}
 		was, is := before.Status.TargetClusterStatus[i], after.Status.TargetClusterStatus[i]
 		if was.RestoreStatusInCluster == nil || is.RestoreStatusInCluster == nil || was.ClusterName != is.ClusterName ||
-			s.isTouched(is.ClusterPart, "Restore", is.RestoreNameInCluster) {
+			s.isTouched(is.ClusterStatus, "Restore", is.RestoreNameInCluster) {
 			continue
 		}
-		states := s.statesOf(is.ClusterPart, "Restore", is.RestoreNameInCluster, after.UID)
+		states := s.statesOf(is.ClusterStatus, "Restore", is.RestoreNameInCluster, after.UID)
 		with := func(status *velerov1.RestoreStatus) func(modelvelero.Object) bool {
 			return func(o modelvelero.Object) bool {
 				return equality.Semantic.DeepEqual(&o.(*velerov1.Restore).Status, status)
@@ -404,12 +404,12 @@ func (s *simulation) checkEnd(w ways) {
 	}
 	s.checkTruth(m)
 	source := m.Status.SourceClusterStatus
-	if b, ok := s.untouched(source.ClusterPart, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.excused && !s.waited && backupMeans[b.Status.Phase] != source.Phase {
+	if b, ok := s.untouched(source.ClusterStatus, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.excused && !s.waited && backupMeans[b.Status.Phase] != source.Phase {
 		s.failf("invariant 9: the Backup has ended %s, and the source %s", b.Status.Phase, source.Phase)
 	}
 	for _, target := range m.Status.TargetClusterStatus {
 		name := velero.ObjectName(target.ClusterName, m)
-		r, ok := s.untouched(target.ClusterPart, "Restore", name).(*velerov1.Restore)
+		r, ok := s.untouched(target.ClusterStatus, "Restore", name).(*velerov1.Restore)
 		if ok && restoreMeans[r.Status.Phase] != target.Phase {
 			s.failf("invariant 9: the Restore in %s has ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)
 		}
@@ -420,14 +420,14 @@ func (s *simulation) checkEnd(w ways) {
 }
 
 // untouched is an object as it is, if nobody else has changed it.
-func (s *simulation) untouched(part v1alpha1.ClusterPart, kind, name string) modelvelero.Object {
+func (s *simulation) untouched(part v1alpha1.ClusterStatus, kind, name string) modelvelero.Object {
 	if s.isTouched(part, kind, name) {
 		return nil
 	}
 	return s.members[migration.ClusterOf(part)].now(modelvelero.Key{Kind: kind, Name: name})
 }
 
-func (s *simulation) isTouched(part v1alpha1.ClusterPart, kind, name string) bool {
+func (s *simulation) isTouched(part v1alpha1.ClusterStatus, kind, name string) bool {
 	return s.touched[objectID{migration.ClusterOf(part), modelvelero.Key{Kind: kind, Name: name}}]
 }
 
@@ -444,7 +444,7 @@ func (w ways) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
 	}
 	well, partly := 0, 0
 	for _, target := range m.Status.TargetClusterStatus {
-		way := w.restores[migration.ClusterOf(target.ClusterPart)]
+		way := w.restores[migration.ClusterOf(target.ClusterStatus)]
 		switch way[len(way)-1] {
 		case velerov1.RestorePhaseCompleted:
 			well++
@@ -499,7 +499,7 @@ func meansAltogether(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 }
 
 // statesOf are all states of the objects of a name, if one was made for the Migrate.
-func (s *simulation) statesOf(part v1alpha1.ClusterPart, kind, name string, uid types.UID) []modelvelero.Object {
+func (s *simulation) statesOf(part v1alpha1.ClusterStatus, kind, name string, uid types.UID) []modelvelero.Object {
 	states := s.members[migration.ClusterOf(part)].history[modelvelero.Key{Kind: kind, Name: name}]
 	for i, state := range states {
 		if state != nil && velero.BelongsTo(state.GetLabels(), uid) {

@@ -119,7 +119,7 @@ func summarize(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting stat
 	case source == nil:
 		return state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
-		return state{source.Reason, clusterMessage(source.ClusterPart)}
+		return state{source.Reason, clusterMessage(source.ClusterStatus)}
 	case hasNoItems(source.BackupStatusInCluster):
 		return nothingMatched(source)
 	}
@@ -145,7 +145,7 @@ func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 		} else if reason == "" {
 			reason = t.Reason
 		}
-		messages = append(messages, clusterMessage(t.ClusterPart))
+		messages = append(messages, clusterMessage(t.ClusterStatus))
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
 	return state{
@@ -156,7 +156,7 @@ func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 
 // clusterMessage returns the message of a cluster with its name and, unless its phase is final,
 // the time since when it is in this state.
-func clusterMessage(cs v1alpha1.ClusterPart) string {
+func clusterMessage(cs v1alpha1.ClusterStatus) string {
 	if IsTerminal(cs.Phase) || cs.LastTransitionTime == nil {
 		return cs.ClusterName + ": " + cs.Message
 	}
@@ -198,14 +198,14 @@ func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
 		return []clock{{what: "The migration", at: m.CreationTimestamp.Time}}
 	}
 	var running []clock
-	add := func(cs v1alpha1.ClusterPart) {
+	add := func(cs v1alpha1.ClusterStatus) {
 		if !IsTerminal(cs.Phase) && cs.LastProgressTime != nil {
 			running = append(running, clock{what: cs.ClusterName, why: cs.Message, at: cs.LastProgressTime.Time})
 		}
 	}
-	add(status.SourceClusterStatus.ClusterPart)
+	add(status.SourceClusterStatus.ClusterStatus)
 	for _, t := range status.TargetClusterStatus {
-		add(t.ClusterPart)
+		add(t.ClusterStatus)
 	}
 	return running
 }
@@ -246,13 +246,13 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 }
 
 // clusterStatuses returns pointers to the statuses of all clusters, the source first.
-func clusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterPart {
-	var all []*v1alpha1.ClusterPart
+func clusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterStatus {
+	var all []*v1alpha1.ClusterStatus
 	if status.SourceClusterStatus != nil {
-		all = append(all, &status.SourceClusterStatus.ClusterPart)
+		all = append(all, &status.SourceClusterStatus.ClusterStatus)
 	}
 	for i := range status.TargetClusterStatus {
-		all = append(all, &status.TargetClusterStatus[i].ClusterPart)
+		all = append(all, &status.TargetClusterStatus[i].ClusterStatus)
 	}
 	return all
 }

@@ -119,7 +119,7 @@ func hasEnded[T *velerov1.Backup | *velerov1.Restore](object T) bool {
 }
 
 // waitsForVelero reports whether the object of a cluster exists and is not finished.
-func waitsForVelero(cs *v1alpha1.ClusterPart) bool {
+func waitsForVelero(cs *v1alpha1.ClusterStatus) bool {
 	return cs.Phase == v1alpha1.MigratePhaseBackupInProgress || cs.Phase == v1alpha1.MigratePhaseRestoreInProgress
 }
 
@@ -130,7 +130,7 @@ var diagnosisReasons = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.Reas
 // withDiagnosis returns the state of a cluster: basic, the state of its object, refined by the
 // diagnosis d, which may be nil. cs is the recorded status; moved is true if the object has made
 // progress since, which makes the diagnosis obsolete.
-func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterPart, basic state, moved bool, d *Diagnosis) state {
+func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, moved bool, d *Diagnosis) state {
 	if !waitsForVelero(&cs) {
 		return basic
 	}
@@ -194,7 +194,7 @@ func affectedNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string
 	return into, named
 }
 
-func clusterStatusOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterPart {
+func clusterStatusOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterStatus {
 	for _, cs := range clusterStatuses(status) {
 		if ClusterOf(*cs) == c {
 			return cs
@@ -203,9 +203,9 @@ func clusterStatusOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.Cluste
 	return nil
 }
 
-func sourceClusterStatus(status *v1alpha1.MigrateStatus) *v1alpha1.ClusterPart {
+func sourceClusterStatus(status *v1alpha1.MigrateStatus) *v1alpha1.ClusterStatus {
 	if status.SourceClusterStatus == nil {
 		return nil
 	}
-	return &status.SourceClusterStatus.ClusterPart
+	return &status.SourceClusterStatus.ClusterStatus
 }

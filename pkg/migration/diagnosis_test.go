@@ -25,14 +25,14 @@ func (s *fixture) after(d time.Duration, c Cluster, diagnosis *Diagnosis) *fixtu
 	return s
 }
 
-func (s *fixture) wantState(cs v1alpha1.ClusterPart, reason, message string) {
+func (s *fixture) wantState(cs v1alpha1.ClusterStatus, reason, message string) {
 	s.t.Helper()
 	if cs.Reason != reason || cs.Message != message {
 		s.t.Errorf("the status of %s is\n%s: %q, want\n%s: %q", cs.ClusterName, cs.Reason, cs.Message, reason, message)
 	}
 }
 
-func (s *fixture) target() v1alpha1.ClusterPart { return s.m.Status.TargetClusterStatus[0].ClusterPart }
+func (s *fixture) target() v1alpha1.ClusterStatus { return s.m.Status.TargetClusterStatus[0].ClusterStatus }
 
 func TestDiagnosisExplainsMissingProgress(t *testing.T) {
 	for _, tt := range []struct {
@@ -110,7 +110,7 @@ func TestDiagnosisOfAQueuedBackup(t *testing.T) {
 		t.Error("the progress clock runs in a queue")
 	}
 	s.after(6*time.Second, m1, &Diagnosis{Server: ServerSilent})
-	cs := s.m.Status.SourceClusterStatus.ClusterPart
+	cs := s.m.Status.SourceClusterStatus.ClusterStatus
 	s.wantState(cs, "VeleroNotAnswering", "Velero in m1 does not answer a ServerStatusRequest; check whether its server runs. "+
 		"Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0.")
 	if cs.LastProgressTime == nil {
@@ -159,7 +159,7 @@ func TestQueuedBackupHasNoProgressDeadline(t *testing.T) {
 	s.record()
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.backup(velerov1.BackupPhaseReadyToStart, 0)
-	s.wantState(s.m.Status.SourceClusterStatus.ClusterPart, "BackupReadyToStart", "Backup "+s.m.Status.SourceClusterStatus.BackupNameInCluster+" has left Velero's queue; waiting for Velero to start it.")
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupReadyToStart", "Backup "+s.m.Status.SourceClusterStatus.BackupNameInCluster+" has left Velero's queue; waiting for Velero to start it.")
 	s.wantCondition("Stalled", "False", "Progressing")
 	s.now = s.now.Add(time.Hour)
 	s.record()

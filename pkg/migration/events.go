@@ -28,7 +28,7 @@ func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	old := clusterStatuses(before)
 	for _, cs := range clusterStatuses(after) {
 		cluster := ClusterOf(*cs)
-		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterPart) bool { return ClusterOf(*p) == cluster })
+		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterStatus) bool { return ClusterOf(*p) == cluster })
 		if cs.Reason == "" || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
 			continue
 		}

@@ -39,6 +39,6 @@ func ClusterFor(ref corev1.ObjectReference) Cluster {
 }
 
 // ClusterOf returns the cluster of a cluster status.
-func ClusterOf(cs v1alpha1.ClusterPart) Cluster {
+func ClusterOf(cs v1alpha1.ClusterStatus) Cluster {
 	return Cluster{Kind: cs.ClusterKind, Name: cs.ClusterName}
 }

@@ -57,7 +57,7 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	if source.Phase == v1alpha1.MigratePhaseCompleted {
 		return nextRestores(m, seen)
 	}
-	member := seen.Members[ClusterOf(source.ClusterPart)]
+	member := seen.Members[ClusterOf(source.ClusterStatus)]
 	if member.Backup != nil || source.BackupStatusInCluster != nil {
 		return nil
 	}
@@ -66,18 +66,18 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	}
 	location := velero.DefaultLocation(member.Locations)
 	return []Action{CreateBackup{
-		Source: ClusterOf(source.ClusterPart),
+		Source: ClusterOf(source.ClusterStatus),
 		Backup: velero.NewBackup(m, source.ClusterName, location.Name),
 	}}
 }
 
 func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 	source := m.Status.SourceClusterStatus
-	from := seen.Members[ClusterOf(source.ClusterPart)]
+	from := seen.Members[ClusterOf(source.ClusterStatus)]
 	var actions []Action
 	for i := range m.Status.TargetClusterStatus {
 		target := &m.Status.TargetClusterStatus[i]
-		cluster := ClusterOf(target.ClusterPart)
+		cluster := ClusterOf(target.ClusterStatus)
 		member := seen.Members[cluster]
 		if IsTerminal(target.Phase) || target.RestoreStatusInCluster != nil || member.Restore != nil && !isRefusedEarly(member) {
 			continue
@@ -86,14 +86,14 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			continue
 		}
 		action := StartRestore{
-			Source:          ClusterOf(source.ClusterPart),
+			Source:          ClusterOf(source.ClusterStatus),
 			Target:          cluster,
 			TargetBackup:    member.Backup,
 			RejectedRestore: member.Restore,
 			Restore:         velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster),
 		}
 		if action.TargetBackup == nil {
-			location, _, _ := receivingLocation(target.ClusterPart, source, seen)
+			location, _, _ := receivingLocation(target.ClusterStatus, source, seen)
 			action.SourceBackup, action.Location = from.Backup, location.target.Name
 		}
 		actions = append(actions, action)

@@ -82,7 +82,7 @@ func noUnexpectedObjects(cluster string, member Member) (state, bool) {
 
 // appendUnexpected appends the message about unexpected objects to that of a cluster that has
 // started.
-func appendUnexpected(cs *v1alpha1.ClusterPart, member Member) {
+func appendUnexpected(cs *v1alpha1.ClusterStatus, member Member) {
 	if len(member.Unexpected) > 0 && cs.Phase != v1alpha1.MigratePhasePending && !strings.Contains(cs.Message, unexpectedMessage(cs.ClusterName, member)) {
 		cs.Message = Shorten(cs.Message+" "+unexpectedMessage(cs.ClusterName, member), maxMessageLength)
 	}

@@ -78,7 +78,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	if source == nil {
 		return p
 	}
-	add := func(c ClusterPlan, cs v1alpha1.ClusterPart, fleet Fleet) {
+	add := func(c ClusterPlan, cs v1alpha1.ClusterStatus, fleet Fleet) {
 		c.Cluster = ClusterOf(cs)
 		c.VeleroNamespace = orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
 		c.WasUsable = wasUsable(cs)
@@ -93,13 +93,13 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 		Source: true, Destination: m.Spec.SourceCluster,
 		Objects: Objects{UID: m.UID, Backup: backup},
 		started: source.BackupStatusInCluster != nil,
-	}, source.ClusterPart, host.SourceFleet)
+	}, source.ClusterStatus, host.SourceFleet)
 	for _, t := range status.TargetClusterStatus {
 		add(ClusterPlan{
 			Destination: m.Spec.TargetCluster,
 			Objects:     Objects{UID: m.UID, Backup: backup, Restore: orElse(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m))},
 			started:     t.RestoreStatusInCluster != nil,
-		}, t.ClusterPart, host.TargetFleet)
+		}, t.ClusterStatus, host.TargetFleet)
 	}
 	return p
 }

@@ -84,7 +84,7 @@ func TestAccessIsNeededToStart(t *testing.T) {
 			s := newFixture(t, m2).started()
 			s.access[m2] = tt.access
 			s.backup("Completed", 5)
-			cs := s.m.Status.TargetClusterStatus[0].ClusterPart
+			cs := s.m.Status.TargetClusterStatus[0].ClusterStatus
 			if cs.Reason != tt.reason || cs.Message != tt.message {
 				t.Errorf("the status is %s: %s", cs.Reason, cs.Message)
 			}

@@ -22,7 +22,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 	if m.DeletionTimestamp != nil {
 		return beingDeleted(), false
 	}
-	member, s, ok := usableMember(source.ClusterPart, seen)
+	member, s, ok := usableMember(source.ClusterStatus, seen)
 	if !ok {
 		return s, false
 	}
@@ -59,7 +59,7 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 	var waiting []string
 	var connecting state
 	for i := range targets {
-		_, s, ok := receivingLocation(targets[i].ClusterPart, source, seen)
+		_, s, ok := receivingLocation(targets[i].ClusterStatus, source, seen)
 		if ok {
 			return state{}, true
 		}
@@ -81,14 +81,14 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return beingDeleted(), false
 	}
 	name := target.ClusterName
-	location, s, ok := receivingLocation(target.ClusterPart, source, seen)
+	location, s, ok := receivingLocation(target.ClusterStatus, source, seen)
 	if !ok {
 		return s, false
 	}
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
-	member := seen.Members[ClusterOf(target.ClusterPart)]
+	member := seen.Members[ClusterOf(target.ClusterStatus)]
 	if s, ok := noUnexpectedObjects(name, member); !ok {
 		return s, false
 	}
@@ -136,7 +136,7 @@ func isSyncComplete(member Member) bool {
 // does not have it.
 func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedLocation, seen Observation) (state, bool) {
 	name := source.BackupNameInCluster
-	from, read := seen.Members[ClusterOf(source.ClusterPart)]
+	from, read := seen.Members[ClusterOf(source.ClusterStatus)]
 	switch {
 	case !read || from.Err != nil:
 		return state{v1alpha1.ReasonSourceUnreachable, fmt.Sprintf(
@@ -170,12 +170,12 @@ type sharedLocation struct {
 // receivingLocation returns the location in which a target finds the source's Backup. It returns
 // false and the state of the target if the target can't be used now or provably has no such
 // location.
-func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
+func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
 	member, s, ok := usableMember(target, seen)
 	if !ok {
 		return sharedLocation{}, s, false
 	}
-	from := sourceLocation(seen.Members[ClusterOf(source.ClusterPart)])
+	from := sourceLocation(seen.Members[ClusterOf(source.ClusterStatus)])
 	to, sameness := matchLocation(from, member.Locations)
 	if sameness == velero.Different {
 		return sharedLocation{}, state{v1alpha1.ReasonStorageNotShared, fmt.Sprintf(
@@ -192,7 +192,7 @@ func receivingLocation(target v1alpha1.ClusterPart, source *v1alpha1.BackupDetai
 
 // usableMember returns the member of a cluster. It returns false and the state of the cluster
 // if it may not be used or can't be read.
-func usableMember(cs v1alpha1.ClusterPart, seen Observation) (Member, state, bool) {
+func usableMember(cs v1alpha1.ClusterStatus, seen Observation) (Member, state, bool) {
 	cluster := ClusterOf(cs)
 	if s, ok := seen.Plan.Of(cluster).usable(); !ok {
 		return Member{}, s, false

@@ -124,7 +124,7 @@ func unready(c Cluster, f Fleet, host Inventory) state {
 
 // wasUsable reports whether the reason of a recorded cluster status is one that is only
 // determined in a usable cluster.
-func wasUsable(cs v1alpha1.ClusterPart) bool {
+func wasUsable(cs v1alpha1.ClusterStatus) bool {
 	return !slices.Contains([]string{
 		"", v1alpha1.ReasonConnecting, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonFleetNotFound, v1alpha1.ReasonClusterNotInFleet,
 		v1alpha1.ReasonClusterNotFound, v1alpha1.ReasonClusterNotReady, v1alpha1.ReasonClusterNotAuthorized,
@@ -143,14 +143,14 @@ func named(d v1alpha1.Destination) []Cluster {
 // setClusters sets the clusters of status, in this order, and keeps the recorded statuses of
 // those that are already there.
 func setClusters(status *v1alpha1.MigrateStatus, source Cluster, targets []Cluster) {
-	if status.SourceClusterStatus == nil || ClusterOf(status.SourceClusterStatus.ClusterPart) != source {
-		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterPart: newClusterStatus(source)}
+	if status.SourceClusterStatus == nil || ClusterOf(status.SourceClusterStatus.ClusterStatus) != source {
+		status.SourceClusterStatus = &v1alpha1.BackupDetails{ClusterStatus: newClusterStatus(source)}
 	}
 	statuses := make([]v1alpha1.RestoreDetails, 0, len(targets))
 	for _, target := range targets {
-		details := v1alpha1.RestoreDetails{ClusterPart: newClusterStatus(target)}
+		details := v1alpha1.RestoreDetails{ClusterStatus: newClusterStatus(target)}
 		if i := slices.IndexFunc(status.TargetClusterStatus, func(r v1alpha1.RestoreDetails) bool {
-			return ClusterOf(r.ClusterPart) == target
+			return ClusterOf(r.ClusterStatus) == target
 		}); i >= 0 {
 			details = status.TargetClusterStatus[i]
 		}
@@ -159,18 +159,18 @@ func setClusters(status *v1alpha1.MigrateStatus, source Cluster, targets []Clust
 	status.TargetClusterStatus = statuses
 }
 
-func newClusterStatus(c Cluster) v1alpha1.ClusterPart {
-	return v1alpha1.ClusterPart{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
+func newClusterStatus(c Cluster) v1alpha1.ClusterStatus {
+	return v1alpha1.ClusterStatus{ClusterKind: c.Kind, ClusterName: c.Name, Phase: v1alpha1.MigratePhasePending}
 }
 
 // RecordedNames returns the name of the object that IsObjectMissing checks in cluster c: of the
 // Backup in the source, of the Restore in a target. The other one is empty.
 func RecordedNames(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
-	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterStatus) == c {
 		return source.BackupNameInCluster, ""
 	}
 	for _, t := range m.Status.TargetClusterStatus {
-		if ClusterOf(t.ClusterPart) == c {
+		if ClusterOf(t.ClusterStatus) == c {
 			return "", t.RestoreNameInCluster
 		}
 	}
@@ -180,11 +180,11 @@ func RecordedNames(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
 // IsObjectMissing reports whether an object of m in cluster c is recorded but not observed, and c
 // is not finished. The observation may be stale: the caller confirms it with a GET.
 func IsObjectMissing(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
-	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterPart) == c {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterStatus) == c {
 		return !IsTerminal(source.Phase) && source.BackupStatusInCluster != nil && seen.Backup == nil
 	}
 	for _, t := range m.Status.TargetClusterStatus {
-		if ClusterOf(t.ClusterPart) == c && !IsTerminal(t.Phase) {
+		if ClusterOf(t.ClusterStatus) == c && !IsTerminal(t.Phase) {
 			// The Backup that Velero did not find may exist, but the watch is behind.
 			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsBackupNotFound(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown

@@ -41,16 +41,16 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 	if source := status.SourceClusterStatus; source != nil {
 		recorded := *source
 		observeSource(m, source, status.TargetClusterStatus, seen, now)
-		if withholdEnds && isNewEnd(recorded.ClusterPart, source.ClusterPart) {
-			recorded.ClusterPart = withUnrecordedEnd(recorded.ClusterPart, source.ClusterPart)
+		if withholdEnds && isNewEnd(recorded.ClusterStatus, source.ClusterStatus) {
+			recorded.ClusterStatus = withUnrecordedEnd(recorded.ClusterStatus, source.ClusterStatus)
 			*source = recorded
 		}
 		for i := range status.TargetClusterStatus {
 			target := &status.TargetClusterStatus[i]
 			recorded := *target
 			observeTarget(m, target, source, seen, now)
-			if withholdEnds && isNewEnd(recorded.ClusterPart, target.ClusterPart) {
-				recorded.ClusterPart = withUnrecordedEnd(recorded.ClusterPart, target.ClusterPart)
+			if withholdEnds && isNewEnd(recorded.ClusterStatus, target.ClusterStatus) {
+				recorded.ClusterStatus = withUnrecordedEnd(recorded.ClusterStatus, target.ClusterStatus)
 				*target = recorded
 			}
 		}
@@ -62,13 +62,13 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 }
 
 // isNewEnd reports whether the phase of a cluster became final since it was recorded.
-func isNewEnd(recorded, observed v1alpha1.ClusterPart) bool {
+func isNewEnd(recorded, observed v1alpha1.ClusterStatus) bool {
 	return IsTerminal(observed.Phase) && !IsTerminal(recorded.Phase)
 }
 
 // withUnrecordedEnd returns the recorded status of a cluster with the message of its observed
 // end.
-func withUnrecordedEnd(recorded, ended v1alpha1.ClusterPart) v1alpha1.ClusterPart {
+func withUnrecordedEnd(recorded, ended v1alpha1.ClusterStatus) v1alpha1.ClusterStatus {
 	recorded.Phase = cmp.Or(recorded.Phase, v1alpha1.MigratePhasePending)
 	recorded.Reason = cmp.Or(recorded.Reason, v1alpha1.ReasonConnecting)
 	recorded.Message = Shorten("Not recorded yet: "+ended.Message, maxMessageLength)
@@ -89,7 +89,7 @@ func IsPinned(status *v1alpha1.MigrateStatus) bool {
 // observeSource updates the status of the source. When the source is ready, and at least one
 // target, it sets the name of the Backup, which pins the clusters.
 func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation, now time.Time) {
-	cs := &source.ClusterPart
+	cs := &source.ClusterStatus
 	if IsTerminal(cs.Phase) {
 		return
 	}
@@ -123,7 +123,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 
 // observeTarget updates the status of one target; that of the source must be up to date.
 func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation, now time.Time) {
-	cs := &target.ClusterPart
+	cs := &target.ClusterStatus
 	if IsTerminal(cs.Phase) {
 		return
 	}
@@ -206,7 +206,7 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 }
 
 // pinVelero records which Velero of its cluster a Migrate uses, unless one is recorded.
-func pinVelero(cs *v1alpha1.ClusterPart, plan Plan) {
+func pinVelero(cs *v1alpha1.ClusterStatus, plan Plan) {
 	if cs.VeleroNamespace == "" {
 		cs.VeleroNamespace = plan.Of(ClusterOf(*cs)).VeleroNamespace
 	}
@@ -214,18 +214,18 @@ func pinVelero(cs *v1alpha1.ClusterPart, plan Plan) {
 
 // setPending sets the state of a cluster that waits. While its member was not read yet, it
 // keeps the recorded state, which a new leader must not overwrite.
-func setPending(cs *v1alpha1.ClusterPart, s state) {
+func setPending(cs *v1alpha1.ClusterStatus, s state) {
 	if s.reason != v1alpha1.ReasonConnecting || cs.Reason == "" {
 		setState(cs, v1alpha1.MigratePhasePending, s)
 	}
 }
 
-func setState(cs *v1alpha1.ClusterPart, phase v1alpha1.MigratePhase, s state) {
+func setState(cs *v1alpha1.ClusterStatus, phase v1alpha1.MigratePhase, s state) {
 	cs.Phase, cs.Reason, cs.Message = phase, s.reason, Shorten(s.message, maxMessageLength)
 }
 
 // setUnreachable sets the state of a cluster whose member can't be read, and keeps its phase.
-func setUnreachable(cs *v1alpha1.ClusterPart, member Member) {
+func setUnreachable(cs *v1alpha1.ClusterStatus, member Member) {
 	if member.Err != nil {
 		setState(cs, cs.Phase, unreachable(cs.ClusterName, member))
 	}
@@ -240,7 +240,7 @@ type progress struct {
 }
 
 // progressOf returns the progress of a cluster; status is that of its Backup or Restore, or nil.
-func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](cs v1alpha1.ClusterPart, status *S) progress {
+func progressOf[S velerov1.BackupStatus | velerov1.RestoreStatus](cs v1alpha1.ClusterStatus, status *S) progress {
 	p := progress{phase: string(cs.Phase)}
 	if v := cs.VolumeProgress; v != nil {
 		p.bytes = v.BytesDone
@@ -279,14 +279,14 @@ func (p *progress) setVeleroPhase(phase string) {
 }
 
 // setTransitionTime sets the time of the last transition if the phase or the reason changed.
-func setTransitionTime(cs *v1alpha1.ClusterPart, was v1alpha1.ClusterPart, now time.Time) {
+func setTransitionTime(cs *v1alpha1.ClusterStatus, was v1alpha1.ClusterStatus, now time.Time) {
 	if cs.LastTransitionTime == nil || cs.Phase != was.Phase || cs.Reason != was.Reason {
 		cs.LastTransitionTime = &metav1.Time{Time: now.Truncate(time.Second)}
 	}
 }
 
 // setVolumeProgress sets the progress of the volumes if the diagnosis has a higher one.
-func setVolumeProgress(cs *v1alpha1.ClusterPart, d *Diagnosis) {
+func setVolumeProgress(cs *v1alpha1.ClusterStatus, d *Diagnosis) {
 	if d != nil && d.Volumes != nil && (cs.VolumeProgress == nil || d.Volumes.BytesDone > cs.VolumeProgress.BytesDone) {
 		cs.VolumeProgress = d.Volumes
 	}
@@ -294,7 +294,7 @@ func setVolumeProgress(cs *v1alpha1.ClusterPart, d *Diagnosis) {
 
 // setProgressTime sets the time of the last progress if there was any. A cluster that waits for
 // another one, or in a queue, has none: no progress deadline runs for it.
-func setProgressTime(cs *v1alpha1.ClusterPart, before, after progress, now time.Time) {
+func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now time.Time) {
 	switch {
 	case waitsForOthers(cs.Reason):
 		cs.LastProgressTime = nil

@@ -546,7 +546,7 @@ func TestWaitingForAFleetIsStalledAfterTheDeadline(t *testing.T) {
 func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 	for name, test := range map[string]struct {
 		end               func(*fixture)
-		cs                func(*v1alpha1.MigrateStatus) v1alpha1.ClusterPart
+		cs                func(*v1alpha1.MigrateStatus) v1alpha1.ClusterStatus
 		before, of, after v1alpha1.MigratePhase
 		message           string
 	}{
@@ -554,8 +554,8 @@ func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 			func(s *fixture) {
 				s.with(m1, func(m *Member) { m.Backup = m.Backup.DeepCopy(); m.Backup.Status.Phase = "Failed" })
 			},
-			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
-				return status.SourceClusterStatus.ClusterPart
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterStatus {
+				return status.SourceClusterStatus.ClusterStatus
 			},
 			"BackupInProgress", "BackupInProgress", "Failed", "Not recorded yet: Backup m1-migrate-default-app-c948154d ended Failed",
 		},
@@ -566,8 +566,8 @@ func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 				s.record()
 				s.with(m2, func(m *Member) { m.Restore = m.Restore.DeepCopy(); m.Restore.Status.Phase = "PartiallyFailed" })
 			},
-			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
-				return status.TargetClusterStatus[0].ClusterPart
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterStatus {
+				return status.TargetClusterStatus[0].ClusterStatus
 			},
 			"RestoreInProgress", "RestoreInProgress", "PartiallyFailed", "Not recorded yet: Restore m2-migrate-default-app-c948154d ended PartiallyFailed",
 		},
@@ -578,8 +578,8 @@ func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 				s.record()
 				s.with(m2, func(m *Member) { m.Restore = nil })
 			},
-			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterPart {
-				return status.TargetClusterStatus[0].ClusterPart
+			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterStatus {
+				return status.TargetClusterStatus[0].ClusterStatus
 			},
 			"RestoreInProgress", "RestoreInProgress", "Failed", "Not recorded yet: Restore m2-migrate-default-app-c948154d was deleted",
 		},

@@ -239,7 +239,7 @@ func (r *run) checkObjects(t *testing.T, m *v1alpha1.Migrate) {
 // differences are what a status does not tell as it should.
 func (want says) differences(m *v1alpha1.Migrate) []string {
 	found := map[int]state{0: {condition(m, v1alpha1.ConditionReady).Reason, []string{condition(m, v1alpha1.ConditionReady).Message}}}
-	add := func(part v1alpha1.ClusterPart) {
+	add := func(part v1alpha1.ClusterStatus) {
 		for n := 1; n < len(members); n++ {
 			if part.ClusterName == localfleet.MemberName(n) {
 				found[n] = state{part.Reason, []string{part.Message}}
@@ -247,10 +247,10 @@ func (want says) differences(m *v1alpha1.Migrate) []string {
 		}
 	}
 	if m.Status.SourceClusterStatus != nil {
-		add(m.Status.SourceClusterStatus.ClusterPart)
+		add(m.Status.SourceClusterStatus.ClusterStatus)
 	}
 	for _, target := range m.Status.TargetClusterStatus {
-		add(target.ClusterPart)
+		add(target.ClusterStatus)
 	}
 	var differences []string
 	for n, s := range want {

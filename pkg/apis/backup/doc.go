@@ -4,7 +4,6 @@
 // +k8s:deepcopy-gen=package
 // +groupName=backup.kurator.dev
 
-// Package backup holds the internal types of the API group
-// backup.kurator.dev: what registry, admission and validation work with.
-// The wire types are in v1alpha1.
+// Package backup has the internal types of the API group backup.kurator.dev, which
+// the registry, admission and validation use. The wire types are in v1alpha1.
 package backup

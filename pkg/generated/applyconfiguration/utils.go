@@ -21,8 +21,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=backup.kurator.dev, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupDetails"):
 		return &backupv1alpha1.BackupDetailsApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ClusterPart"):
-		return &backupv1alpha1.ClusterPartApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterStatus"):
+		return &backupv1alpha1.ClusterStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Destination"):
 		return &backupv1alpha1.DestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Migrate"):

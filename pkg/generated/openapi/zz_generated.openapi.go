@@ -81,7 +81,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
-		v1alpha1.ClusterPart{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_ClusterPart(ref),
+		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
@@ -3133,7 +3133,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BackupDetails tells of the Backup in the source cluster.",
+				Description: "BackupDetails is the state of the Backup in the source cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clusterName": {
@@ -3152,47 +3152,47 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
+							Description: "veleroNamespace is the namespace of the Velero that is used in the cluster, by the cluster's annotation when the first object was created there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where this cluster's part stands, in the same words as the migration's phase.",
+							Description: "phase is the phase of the migration in this cluster, with the same values as status.phase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reason says in one CamelCase word why the part is in its phase, or what it waits for.",
+							Description: "reason is why the cluster is in its phase, or what it waits for, as one word in CamelCase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "message says the same for a person.",
+							Description: "message is a human-readable explanation of the reason.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"lastTransitionTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Description: "lastTransitionTime is when the phase or reason last changed.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
@@ -3205,7 +3205,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"backupStatusInCluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "backupStatusInCluster is the status of the Velero Backup, whole.",
+							Description: "backupStatusInCluster is the complete status of the Velero Backup.",
 							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus"),
 						},
 					},
@@ -3217,11 +3217,11 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 	}
 }
 
-func schema_pkg_apis_backup_v1alpha1_ClusterPart(ref common.ReferenceCallback) common.OpenAPIDefinition {
+func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ClusterPart is how one cluster's part of the migration stands.",
+				Description: "ClusterStatus is the state of the migration in one cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clusterName": {
@@ -3240,47 +3240,47 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPart(ref common.ReferenceCallback) c
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
+							Description: "veleroNamespace is the namespace of the Velero that is used in the cluster, by the cluster's annotation when the first object was created there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where this cluster's part stands, in the same words as the migration's phase.",
+							Description: "phase is the phase of the migration in this cluster, with the same values as status.phase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reason says in one CamelCase word why the part is in its phase, or what it waits for.",
+							Description: "reason is why the cluster is in its phase, or what it waits for, as one word in CamelCase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "message says the same for a person.",
+							Description: "message is a human-readable explanation of the reason.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"lastTransitionTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Description: "lastTransitionTime is when the phase or reason last changed.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
@@ -3314,7 +3314,7 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose Velero is not in namespace velero has an annotation that says where it is: backup.kurator.dev/velero-namespace.",
+							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose Velero is not in namespace velero needs the annotation backup.kurator.dev/velero-namespace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3338,7 +3338,7 @@ func schema_pkg_apis_backup_v1alpha1_Migrate(ref common.ReferenceCallback) commo
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Migrate moves the resources of an application from one cluster to one or many others: it has Velero back them up in the source cluster and restore them in every target cluster, and tells how each part goes.",
+				Description: "Migrate moves the resources of an application from one cluster to one or many others: Velero backs them up in the source cluster and restores them in each target cluster, and the status reports the progress in each cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -3364,14 +3364,14 @@ func schema_pkg_apis_backup_v1alpha1_Migrate(ref common.ReferenceCallback) commo
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says what is migrated, from where, and to where. It can't be changed after creation.",
+							Description: "spec defines what is migrated, from where, and to where. It is immutable.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.MigrateSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status tells how the migration goes. It is kept by the server; what a user sends is dropped. GET of the object shows what was last recorded, GET of the subresource status asks the member clusters.",
+							Description: "status is the state of the migration. Only the server writes it. A GET of the object returns the last recorded status, a GET of the subresource status reads the member clusters.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.MigrateStatus{}.OpenAPIModelName()),
 						},
@@ -3439,7 +3439,7 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MigratePolicy says which resources are migrated and how.",
+				Description: "MigratePolicy defines which resources are migrated and how.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"resourceFilter": {
@@ -3450,7 +3450,7 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 					},
 					"orderedResources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "orderedResources gives, by resource name, the order in which objects of that resource are backed up: a comma-separated list of namespace/name, or of name for a cluster-scoped resource.",
+							Description: "orderedResources maps the name of a resource to the order in which its objects are backed up: a comma-separated list of namespace/name, or of name for a cluster-scoped resource.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -3465,7 +3465,7 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 					},
 					"namespaceMapping": {
 						SchemaProps: spec.SchemaProps{
-							Description: "namespaceMapping maps a namespace of the source to the namespace it gets in the targets. Namespaces that are not in it keep their name.",
+							Description: "namespaceMapping maps a namespace of the source to its name in the targets. Other namespaces keep their name.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -3480,13 +3480,13 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 					},
 					"migrateStatus": {
 						SchemaProps: spec.SchemaProps{
-							Description: "migrateStatus selects the resources whose status is restored too. Absent: of none.",
+							Description: "migrateStatus selects the resources whose status is also restored. Absent: none.",
 							Ref:         ref(v1alpha1.PreserveStatus{}.OpenAPIModelName()),
 						},
 					},
 					"preserveNodePorts": {
 						SchemaProps: spec.SchemaProps{
-							Description: "preserveNodePorts keeps the node ports of Services. Absent: Velero's default, which is to drop those that were assigned automatically.",
+							Description: "preserveNodePorts keeps the node ports of Services. Absent: Velero's default, which drops the ones that were assigned automatically.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -3503,32 +3503,32 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MigrateSpec says what is migrated, from where, and to where.",
+				Description: "MigrateSpec defines what is migrated, from where, and to where.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"sourceCluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "sourceCluster is where the resources are now. It must come to exactly one cluster: name it, or leave clusters empty in a fleet of one.",
+							Description: "sourceCluster is the cluster that has the resources. It must resolve to exactly one cluster: name it, or leave clusters empty if the fleet has only one.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.Destination{}.OpenAPIModelName()),
 						},
 					},
 					"targetCluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "targetCluster is where the resources go: one or many clusters. With clusters empty it is every cluster that is in the fleet when the migration starts, except the source.",
+							Description: "targetCluster has the clusters that the resources are migrated to. If clusters is empty, these are all members of the fleet when the migration starts, except the source.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.Destination{}.OpenAPIModelName()),
 						},
 					},
 					"policy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "policy says which resources are migrated and how. Absent: everything that Velero backs up by default.",
+							Description: "policy defines which resources are migrated and how. If it is absent, everything that Velero backs up by default is migrated.",
 							Ref:         ref(v1alpha1.MigratePolicy{}.OpenAPIModelName()),
 						},
 					},
 					"progressDeadlineSeconds": {
 						SchemaProps: spec.SchemaProps{
-							Description: "progressDeadlineSeconds is how long a cluster's part may go without any progress before the condition Stalled is True with reason ProgressDeadlineExceeded. Nothing is given up then, and progress clears it. Time in one of Velero's queues does not count. Defaults to 600.",
+							Description: "progressDeadlineSeconds is the time in seconds without progress in a cluster after which the condition Stalled is True with reason ProgressDeadlineExceeded. The migration is not aborted, and progress clears the condition. Time in Velero's queues does not count. Defaults to 600.",
 							Default:     600,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -3536,7 +3536,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 					},
 					"requester": {
 						SchemaProps: spec.SchemaProps{
-							Description: "requester is who created the Migrate, as the server knew them. The server sets it, whatever is sent, and nobody can change it. The migration can do no more than the requester may.",
+							Description: "requester is the authenticated user who created the Migrate. The server sets it, and it is immutable. The migration is limited to the requester's permissions.",
 							Ref:         ref(v1alpha1.Requester{}.OpenAPIModelName()),
 						},
 					},
@@ -3553,12 +3553,12 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "MigrateStatus tells how the migration goes.",
+				Description: "MigrateStatus is the state of a migration.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"observedGeneration": {
 						SchemaProps: spec.SchemaProps{
-							Description: "observedGeneration is the generation of the spec that this status is of.",
+							Description: "observedGeneration is the generation of the spec that the status belongs to.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -3588,14 +3588,14 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where the migration stands: Pending, FailedValidation, BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed. Completed, PartiallyFailed, Failed and FailedValidation are final.",
+							Description: "phase is the phase of the migration: Pending, FailedValidation, BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed. Completed, PartiallyFailed, Failed and FailedValidation are terminal.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"sourceClusterStatus": {
 						SchemaProps: spec.SchemaProps{
-							Description: "sourceClusterStatus tells of the Backup in the source cluster. It is set when the migration starts and the source is found.",
+							Description: "sourceClusterStatus is the state of the Backup in the source cluster. It is set when the migration starts and the source is resolved.",
 							Ref:         ref(v1alpha1.BackupDetails{}.OpenAPIModelName()),
 						},
 					},
@@ -3606,7 +3606,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "targetClusterStatus tells of the Restore in every target cluster. The targets are resolved once, when the migration starts.",
+							Description: "targetClusterStatus is the state of the Restore in each target cluster. The targets are resolved once, when the migration starts.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3629,7 +3629,7 @@ func schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "PreserveStatus selects the resources whose status is restored too.",
+				Description: "PreserveStatus selects the resources whose status is also restored.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"includedResources": {
@@ -3680,7 +3680,7 @@ func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Requester is a user, as authentication found them.",
+				Description: "Requester is an authenticated user.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"username": {
@@ -3692,7 +3692,7 @@ func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) com
 					},
 					"uid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "uid tells users of the same name apart over time, where authentication knows it.",
+							Description: "uid distinguishes users that have the same name at different times, if the authenticator provides it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3704,7 +3704,7 @@ func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) com
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "groups are the groups that the user was in.",
+							Description: "groups are the groups of the user.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3718,7 +3718,7 @@ func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) com
 					},
 					"extra": {
 						SchemaProps: spec.SchemaProps{
-							Description: "extra is what else authentication knew of the user.",
+							Description: "extra has the additional attributes of the user, without credentials.",
 							Type:        []string{"object"},
 							AdditionalProperties: &spec.SchemaOrBool{
 								Allows: true,
@@ -3748,7 +3748,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ResourceFilter selects resources as a Velero Backup does. The old filters (includedResources, excludedResources, includeClusterResources) can't be mixed with those that are split by scope.",
+				Description: "ResourceFilter selects resources as a Velero Backup does. The old filters (includedResources, excludedResources, includeClusterResources) can't be combined with those for one scope.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"includedNamespaces": {
@@ -3758,7 +3758,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "includedNamespaces are the namespaces to take objects from. Empty: all.",
+							Description: "includedNamespaces are the namespaces whose objects are selected. Empty: all.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3777,7 +3777,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "excludedNamespaces are the namespaces to take no objects from.",
+							Description: "excludedNamespaces are the namespaces whose objects are not selected.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3796,7 +3796,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "includedResources are the resources to take, as in kubectl (\"deployments\", \"deployments.apps\"). Empty: all.",
+							Description: "includedResources are the selected resources, as in kubectl (\"deployments\", \"deployments.apps\"). Empty: all.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3815,7 +3815,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "excludedResources are the resources to leave out.",
+							Description: "excludedResources are the resources that are not selected.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3829,7 +3829,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 					},
 					"includeClusterResources": {
 						SchemaProps: spec.SchemaProps{
-							Description: "includeClusterResources says whether cluster-scoped resources are taken: true all, false none, absent those that the namespaced ones need.",
+							Description: "includeClusterResources selects cluster-scoped resources: true all, false none, absent those that the selected namespaced ones need.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -3841,7 +3841,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "includedClusterScopedResources are the cluster-scoped resources to take; \"*\" is all of them. Empty: those that the namespaced ones need.",
+							Description: "includedClusterScopedResources are the selected cluster-scoped resources; \"*\" is all of them. Empty: those that the selected namespaced ones need.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3860,7 +3860,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "excludedClusterScopedResources are the cluster-scoped resources to leave out; \"*\" is all of them.",
+							Description: "excludedClusterScopedResources are the cluster-scoped resources that are not selected; \"*\" is all of them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3879,7 +3879,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "includedNamespaceScopedResources are the namespaced resources to take. Empty: all.",
+							Description: "includedNamespaceScopedResources are the selected namespaced resources. Empty: all.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3898,7 +3898,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "excludedNamespaceScopedResources are the namespaced resources to leave out; \"*\" is all of them.",
+							Description: "excludedNamespaceScopedResources are the namespaced resources that are not selected; \"*\" is all of them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3912,7 +3912,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 					},
 					"labelSelector": {
 						SchemaProps: spec.SchemaProps{
-							Description: "labelSelector selects objects by their labels. Absent: all. It can't be used together with orLabelSelectors.",
+							Description: "labelSelector selects objects by their labels. Absent: all. It can't be combined with orLabelSelectors.",
 							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
 						},
 					},
@@ -3923,7 +3923,7 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "orLabelSelectors select objects that match any one of them.",
+							Description: "orLabelSelectors selects objects that match at least one of them.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3946,7 +3946,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "RestoreDetails tells of the Restore in one target cluster.",
+				Description: "RestoreDetails is the state of the Restore in one target cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"clusterName": {
@@ -3965,47 +3965,47 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					},
 					"veleroNamespace": {
 						SchemaProps: spec.SchemaProps{
-							Description: "veleroNamespace is the namespace of the Velero that this part is moved by: that which the cluster's annotation named when something was begun there. Absent until then.",
+							Description: "veleroNamespace is the namespace of the Velero that is used in the cluster, by the cluster's annotation when the first object was created there. Absent until then.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is where this cluster's part stands, in the same words as the migration's phase.",
+							Description: "phase is the phase of the migration in this cluster, with the same values as status.phase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
-							Description: "reason says in one CamelCase word why the part is in its phase, or what it waits for.",
+							Description: "reason is why the cluster is in its phase, or what it waits for, as one word in CamelCase.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"message": {
 						SchemaProps: spec.SchemaProps{
-							Description: "message says the same for a person.",
+							Description: "message is a human-readable explanation of the reason.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"lastTransitionTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastTransitionTime is when the part last got another phase or reason: since when it is in the one, or waits for the other.",
+							Description: "lastTransitionTime is when the phase or reason last changed.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when the part was last seen to make progress. Absent while it waits for others or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is how much of the data of volumes is moved. It is looked at only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
@@ -4018,7 +4018,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					},
 					"restoreStatusInCluster": {
 						SchemaProps: spec.SchemaProps{
-							Description: "restoreStatusInCluster is the status of the Velero Restore, whole.",
+							Description: "restoreStatusInCluster is the complete status of the Velero Restore.",
 							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus"),
 						},
 					},
@@ -4034,12 +4034,12 @@ func schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "VolumeProgress is how much of the data of volumes is moved, over all PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.",
+				Description: "VolumeProgress is the progress of moving volume data, as the sum over all PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"bytesDone": {
 						SchemaProps: spec.SchemaProps{
-							Description: "bytesDone is how many bytes are moved.",
+							Description: "bytesDone is the number of bytes that have been moved.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -4047,7 +4047,7 @@ func schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref common.ReferenceCallback
 					},
 					"totalBytes": {
 						SchemaProps: spec.SchemaProps{
-							Description: "totalBytes is how many there are, as far as is known.",
+							Description: "totalBytes is the number of bytes to move, as far as known.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",

@@ -11,11 +11,10 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 )
 
-// Funcs are the fuzzer functions of the group.
+// Funcs returns the fuzzer functions of the group.
 var Funcs fuzzer.FuzzerFuncs = func(serializer.CodecFactory) []any {
 	return []any{
-		// Decoding sets the default, so an object without a value does not come
-		// back as it was.
+		// Decoding sets the default, so an object without a value does not round-trip.
 		func(s *backup.MigrateSpec, c randfill.Continue) {
 			c.FillNoCustom(s)
 			if s.ProgressDeadlineSeconds == nil {

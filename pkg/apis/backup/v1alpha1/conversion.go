@@ -9,14 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Fields by which Migrates can be selected, beside metadata.name and
+// Fields by which Migrates can be selected, besides metadata.name and
 // metadata.namespace.
 const (
 	FieldSourceFleet = "spec.sourceCluster.fleet"
 	FieldTargetFleet = "spec.targetCluster.fleet"
 )
 
-// addFieldLabels makes the selectable fields known; every other is refused.
+// addFieldLabels registers the selectable fields; others are refused.
 func addFieldLabels(scheme *runtime.Scheme) error {
 	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("Migrate"),
 		func(label, value string) (string, string, error) {

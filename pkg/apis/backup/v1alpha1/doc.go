@@ -8,8 +8,7 @@
 // +k8s:openapi-model-package=dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1
 // +groupName=backup.kurator.dev
 
-// Package v1alpha1 is the version v1alpha1 of the API group
-// backup.kurator.dev, as users write it. Spec and status keep Kurator's JSON
-// names, so a Kurator manifest applies unchanged; every field that Kurator does
-// not have is optional.
+// Package v1alpha1 has the types of version v1alpha1 of the API group
+// backup.kurator.dev. Spec and status have Kurator's JSON names, so that a manifest for
+// Kurator applies unchanged; all fields that Kurator does not have are optional.
 package v1alpha1

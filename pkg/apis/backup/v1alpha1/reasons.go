@@ -35,7 +35,7 @@ const (
 // Reasons for which the clusters of a Migrate aren't resolved.
 const (
 	// ReasonHostUnreachable means that reading the fleets and clusters of the host failed;
-	// it is tried again.
+	// it is retried.
 	ReasonHostUnreachable = "HostUnreachable"
 	// ReasonFleetNotFound means that a Fleet in the spec does not exist.
 	ReasonFleetNotFound = "FleetNotFound"
@@ -64,11 +64,11 @@ const (
 	// ReasonClusterNotAuthorized means that the requester may not use the cluster.
 	ReasonClusterNotAuthorized = "ClusterNotAuthorized"
 	// ReasonAccessReviewFailed means that checking the requester's access failed; it is
-	// tried again.
+	// retried.
 	ReasonAccessReviewFailed = "AccessReviewFailed"
 	// ReasonConnecting means that the cluster was not read yet.
 	ReasonConnecting = "Connecting"
-	// ReasonMemberUnreachable means that the cluster does not answer; it is tried again.
+	// ReasonMemberUnreachable means that the cluster does not answer; it is retried.
 	ReasonMemberUnreachable = "MemberUnreachable"
 	// ReasonKubeconfigNotAccepted means that the cluster's kubeconfig is invalid or has
 	// something that is not allowed, such as a command to execute.
@@ -102,7 +102,7 @@ const (
 	ReasonNoTargetReady = "NoTargetReady"
 	// ReasonBackupStarting means that the Backup is being created.
 	ReasonBackupStarting = "BackupStarting"
-	// ReasonBackupCreateFailed means that creating the Backup failed; it is tried again.
+	// ReasonBackupCreateFailed means that creating the Backup failed; it is retried.
 	ReasonBackupCreateFailed = "BackupCreateFailed"
 	// ReasonBackupNew means that Velero has not started to process the Backup.
 	ReasonBackupNew = "BackupNew"
@@ -154,7 +154,7 @@ const (
 	ReasonNothingToRestore = "NothingToRestore"
 	// ReasonRestoreStarting means that the Restore is being created.
 	ReasonRestoreStarting = "RestoreStarting"
-	// ReasonRestoreCreateFailed means that creating the Restore failed; it is tried again.
+	// ReasonRestoreCreateFailed means that creating the Restore failed; it is retried.
 	ReasonRestoreCreateFailed = "RestoreCreateFailed"
 	// ReasonRestoreRefusedEarly means that Velero rejected the Restore before it had the
 	// Backup in its cache; the Restore is created again.

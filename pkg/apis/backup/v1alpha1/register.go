@@ -15,9 +15,9 @@ const GroupName = "backup.kurator.dev"
 // SchemeGroupVersion is this version of the group.
 var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1alpha1"}
 
-// The names the generated code and clients expect.
+// These names are used by generated code and clients.
 var (
-	// SchemeBuilder collects what registers this version.
+	// SchemeBuilder collects the functions that register this version.
 	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes, addDefaultingFuncs, addFieldLabels)
 	localSchemeBuilder = &SchemeBuilder
 	// AddToScheme registers the types, defaults, conversions and field labels of

@@ -18,8 +18,8 @@ const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Migrate moves the resources of an application from one cluster to one or many
-// others: it has Velero back them up in the source cluster and restore them in
-// every target cluster, and tells how each part goes.
+// others: Velero backs them up in the source cluster and restores them in each
+// target cluster, and the status reports the progress in each cluster.
 type Migrate struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object's metadata.
@@ -27,13 +27,12 @@ type Migrate struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says what is migrated, from where, and to where. It can't be changed
-	// after creation.
+	// spec defines what is migrated, from where, and to where. It is immutable.
 	Spec MigrateSpec `json:"spec"`
 
-	// status tells how the migration goes. It is kept by the server; what a user
-	// sends is dropped. GET of the object shows what was last recorded, GET of the
-	// subresource status asks the member clusters.
+	// status is the state of the migration. Only the server writes it. A GET of the
+	// object returns the last recorded status, a GET of the subresource status
+	// reads the member clusters.
 	// +optional
 	Status MigrateStatus `json:"status,omitempty"`
 }
@@ -50,54 +49,53 @@ type MigrateList struct {
 	Items []Migrate `json:"items"`
 }
 
-// MigrateSpec says what is migrated, from where, and to where.
+// MigrateSpec defines what is migrated, from where, and to where.
 type MigrateSpec struct {
-	// sourceCluster is where the resources are now. It must come to exactly one
-	// cluster: name it, or leave clusters empty in a fleet of one.
+	// sourceCluster is the cluster that has the resources. It must resolve to exactly
+	// one cluster: name it, or leave clusters empty if the fleet has only one.
 	SourceCluster Destination `json:"sourceCluster"`
 
-	// targetCluster is where the resources go: one or many clusters. With clusters
-	// empty it is every cluster that is in the fleet when the migration starts,
-	// except the source.
+	// targetCluster has the clusters that the resources are migrated to. If clusters
+	// is empty, these are all members of the fleet when the migration starts, except
+	// the source.
 	TargetCluster Destination `json:"targetCluster"`
 
-	// policy says which resources are migrated and how. Absent: everything that
-	// Velero backs up by default.
+	// policy defines which resources are migrated and how. If it is absent,
+	// everything that Velero backs up by default is migrated.
 	// +optional
 	Policy *MigratePolicy `json:"policy,omitempty"`
 
-	// progressDeadlineSeconds is how long a cluster's part may go without any
-	// progress before the condition Stalled is True with reason
-	// ProgressDeadlineExceeded. Nothing is given up then, and progress clears it.
-	// Time in one of Velero's queues does not count. Defaults to 600.
+	// progressDeadlineSeconds is the time in seconds without progress in a cluster
+	// after which the condition Stalled is True with reason
+	// ProgressDeadlineExceeded. The migration is not aborted, and progress clears
+	// the condition. Time in Velero's queues does not count. Defaults to 600.
 	// +optional
 	// +default=600
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
 
-	// requester is who created the Migrate, as the server knew them. The server sets
-	// it, whatever is sent, and nobody can change it. The migration can do no more
-	// than the requester may.
+	// requester is the authenticated user who created the Migrate. The server sets it,
+	// and it is immutable. The migration is limited to the requester's permissions.
 	// +optional
 	Requester *Requester `json:"requester,omitempty"`
 }
 
-// Requester is a user, as authentication found them.
+// Requester is an authenticated user.
 type Requester struct {
 	// username is the name that is unique among all active users.
 	// +optional
 	Username string `json:"username,omitempty"`
 
-	// uid tells users of the same name apart over time, where authentication knows
-	// it.
+	// uid distinguishes users that have the same name at different times, if the
+	// authenticator provides it.
 	// +optional
 	UID string `json:"uid,omitempty"`
 
-	// groups are the groups that the user was in.
+	// groups are the groups of the user.
 	// +optional
 	// +listType=atomic
 	Groups []string `json:"groups,omitempty"`
 
-	// extra is what else authentication knew of the user.
+	// extra has the additional attributes of the user, without credentials.
 	// +optional
 	Extra map[string][]string `json:"extra,omitempty"`
 }
@@ -109,107 +107,107 @@ type Destination struct {
 
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
 	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
-	// Velero is not in namespace velero has an annotation that says where it is:
+	// Velero is not in namespace velero needs the annotation
 	// backup.kurator.dev/velero-namespace.
 	// +optional
 	// +listType=atomic
 	Clusters []corev1.ObjectReference `json:"clusters,omitempty"`
 }
 
-// MigratePolicy says which resources are migrated and how.
+// MigratePolicy defines which resources are migrated and how.
 type MigratePolicy struct {
 	// resourceFilter selects the resources that are migrated. Absent: everything.
 	// +optional
 	ResourceFilter *ResourceFilter `json:"resourceFilter,omitempty"`
 
-	// orderedResources gives, by resource name, the order in which objects of that
-	// resource are backed up: a comma-separated list of namespace/name, or of name
-	// for a cluster-scoped resource.
+	// orderedResources maps the name of a resource to the order in which its objects
+	// are backed up: a comma-separated list of namespace/name, or of name for a
+	// cluster-scoped resource.
 	// +optional
 	OrderedResources map[string]string `json:"orderedResources,omitempty"`
 
-	// namespaceMapping maps a namespace of the source to the namespace it gets in
-	// the targets. Namespaces that are not in it keep their name.
+	// namespaceMapping maps a namespace of the source to its name in the targets.
+	// Other namespaces keep their name.
 	// +optional
 	NamespaceMapping map[string]string `json:"namespaceMapping,omitempty"`
 
-	// migrateStatus selects the resources whose status is restored too. Absent: of
+	// migrateStatus selects the resources whose status is also restored. Absent:
 	// none.
 	// +optional
 	MigrateStatus *PreserveStatus `json:"migrateStatus,omitempty"`
 
 	// preserveNodePorts keeps the node ports of Services. Absent: Velero's default,
-	// which is to drop those that were assigned automatically.
+	// which drops the ones that were assigned automatically.
 	// +optional
 	PreserveNodePorts *bool `json:"preserveNodePorts,omitempty"`
 }
 
 // ResourceFilter selects resources as a Velero Backup does. The old filters
-// (includedResources, excludedResources, includeClusterResources) can't be mixed
-// with those that are split by scope.
+// (includedResources, excludedResources, includeClusterResources) can't be combined
+// with those for one scope.
 type ResourceFilter struct {
-	// includedNamespaces are the namespaces to take objects from. Empty: all.
+	// includedNamespaces are the namespaces whose objects are selected. Empty: all.
 	// +optional
 	// +listType=atomic
 	IncludedNamespaces []string `json:"includedNamespaces,omitempty"`
 
-	// excludedNamespaces are the namespaces to take no objects from.
+	// excludedNamespaces are the namespaces whose objects are not selected.
 	// +optional
 	// +listType=atomic
 	ExcludedNamespaces []string `json:"excludedNamespaces,omitempty"`
 
-	// includedResources are the resources to take, as in kubectl ("deployments",
+	// includedResources are the selected resources, as in kubectl ("deployments",
 	// "deployments.apps"). Empty: all.
 	// +optional
 	// +listType=atomic
 	IncludedResources []string `json:"includedResources,omitempty"`
 
-	// excludedResources are the resources to leave out.
+	// excludedResources are the resources that are not selected.
 	// +optional
 	// +listType=atomic
 	ExcludedResources []string `json:"excludedResources,omitempty"`
 
-	// includeClusterResources says whether cluster-scoped resources are taken:
-	// true all, false none, absent those that the namespaced ones need.
+	// includeClusterResources selects cluster-scoped resources: true all, false
+	// none, absent those that the selected namespaced ones need.
 	// +optional
 	IncludeClusterResources *bool `json:"includeClusterResources,omitempty"`
 
-	// includedClusterScopedResources are the cluster-scoped resources to take; "*"
-	// is all of them. Empty: those that the namespaced ones need.
+	// includedClusterScopedResources are the selected cluster-scoped resources; "*"
+	// is all of them. Empty: those that the selected namespaced ones need.
 	// +optional
 	// +listType=atomic
 	IncludedClusterScopedResources []string `json:"includedClusterScopedResources,omitempty"`
 
-	// excludedClusterScopedResources are the cluster-scoped resources to leave out;
-	// "*" is all of them.
+	// excludedClusterScopedResources are the cluster-scoped resources that are not
+	// selected; "*" is all of them.
 	// +optional
 	// +listType=atomic
 	ExcludedClusterScopedResources []string `json:"excludedClusterScopedResources,omitempty"`
 
-	// includedNamespaceScopedResources are the namespaced resources to take. Empty:
+	// includedNamespaceScopedResources are the selected namespaced resources. Empty:
 	// all.
 	// +optional
 	// +listType=atomic
 	IncludedNamespaceScopedResources []string `json:"includedNamespaceScopedResources,omitempty"`
 
-	// excludedNamespaceScopedResources are the namespaced resources to leave out;
-	// "*" is all of them.
+	// excludedNamespaceScopedResources are the namespaced resources that are not
+	// selected; "*" is all of them.
 	// +optional
 	// +listType=atomic
 	ExcludedNamespaceScopedResources []string `json:"excludedNamespaceScopedResources,omitempty"`
 
-	// labelSelector selects objects by their labels. Absent: all. It can't be used
-	// together with orLabelSelectors.
+	// labelSelector selects objects by their labels. Absent: all. It can't be combined
+	// with orLabelSelectors.
 	// +optional
 	LabelSelector *metav1.LabelSelector `json:"labelSelector,omitempty"`
 
-	// orLabelSelectors select objects that match any one of them.
+	// orLabelSelectors selects objects that match at least one of them.
 	// +optional
 	// +listType=atomic
 	OrLabelSelectors []*metav1.LabelSelector `json:"orLabelSelectors,omitempty"`
 }
 
-// PreserveStatus selects the resources whose status is restored too.
+// PreserveStatus selects the resources whose status is also restored.
 type PreserveStatus struct {
 	// includedResources are the resources whose status is restored; "*" is all.
 	// +optional
@@ -222,26 +220,26 @@ type PreserveStatus struct {
 	ExcludedResources []string `json:"excludedResources,omitempty"`
 }
 
-// MigratePhase is where a migration, or one cluster's part of it, stands.
+// MigratePhase is the phase of a migration, or of one of its clusters.
 type MigratePhase string
 
 const (
-	// MigratePhasePending means that nothing has begun; the reason says what is
-	// waited for.
+	// MigratePhasePending means that nothing has started; the reason is what it waits
+	// for.
 	MigratePhasePending MigratePhase = "Pending"
-	// MigratePhaseFailedValidation means that Velero refused the Backup.
+	// MigratePhaseFailedValidation means that Velero rejected the Backup.
 	MigratePhaseFailedValidation MigratePhase = "FailedValidation"
-	// MigratePhaseBackupInProgress means that the Backup in the source is made and
-	// not finished.
+	// MigratePhaseBackupInProgress means that the Backup in the source is created and
+	// not complete.
 	MigratePhaseBackupInProgress MigratePhase = "BackupInProgress"
-	// MigratePhaseRestoreInProgress means that the Backup is finished and some
+	// MigratePhaseRestoreInProgress means that the Backup is complete and at least one
 	// target is not.
 	MigratePhaseRestoreInProgress MigratePhase = "RestoreInProgress"
-	// MigratePhaseCompleted means that every target has everything, or that there
-	// was nothing to migrate (condition ItemsFound is False then).
+	// MigratePhaseCompleted means that all targets are Completed, or that there was
+	// nothing to migrate; the condition ItemsFound is False then.
 	MigratePhaseCompleted MigratePhase = "Completed"
-	// MigratePhasePartiallyFailed means that all has ended, and in some targets
-	// not everything arrived.
+	// MigratePhasePartiallyFailed means that the migration has ended, and not everything
+	// was restored in all targets.
 	MigratePhasePartiallyFailed MigratePhase = "PartiallyFailed"
 	// MigratePhaseFailed means that the Backup, or the Restore in every target,
 	// failed.
@@ -254,25 +252,25 @@ const (
 	ConditionSourceReady = "sourceReady"
 	// ConditionReady is True when the migration is Completed.
 	ConditionReady = "Ready"
-	// ConditionFinished is True when the migration has ended, well or not; its reason
-	// is the phase that it ended in.
+	// ConditionFinished is True when the migration has ended, successfully or not; its
+	// reason is the phase.
 	ConditionFinished = "Finished"
-	// ConditionReconciling is True while the migration is under way and not stalled
+	// ConditionReconciling is True while the migration is in progress and not stalled
 	// (kstatus).
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True when a cluster's part makes no progress, or the
-	// migration has failed (kstatus).
+	// ConditionStalled is True when a cluster makes no progress, or the migration has
+	// failed (kstatus).
 	ConditionStalled = "Stalled"
 	// ConditionItemsFound is False when the filter matched nothing in the source.
 	ConditionItemsFound = "ItemsFound"
-	// ConditionMembersReachable is False when a cluster of the migration can't be
-	// asked.
+	// ConditionMembersReachable is False when a cluster of the migration is
+	// unreachable.
 	ConditionMembersReachable = "MembersReachable"
 )
 
-// MigrateStatus tells how the migration goes.
+// MigrateStatus is the state of a migration.
 type MigrateStatus struct {
-	// observedGeneration is the generation of the spec that this status is of.
+	// observedGeneration is the generation of the spec that the status belongs to.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
@@ -285,26 +283,26 @@ type MigrateStatus struct {
 	// +patchStrategy=merge
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// phase is where the migration stands: Pending, FailedValidation,
+	// phase is the phase of the migration: Pending, FailedValidation,
 	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
-	// Completed, PartiallyFailed, Failed and FailedValidation are final.
+	// Completed, PartiallyFailed, Failed and FailedValidation are terminal.
 	// +optional
 	Phase MigratePhase `json:"phase,omitempty"`
 
-	// sourceClusterStatus tells of the Backup in the source cluster. It is set when
-	// the migration starts and the source is found.
+	// sourceClusterStatus is the state of the Backup in the source cluster. It is set
+	// when the migration starts and the source is resolved.
 	// +optional
 	SourceClusterStatus *BackupDetails `json:"sourceClusterStatus,omitempty"`
 
-	// targetClusterStatus tells of the Restore in every target cluster. The targets
-	// are resolved once, when the migration starts.
+	// targetClusterStatus is the state of the Restore in each target cluster. The
+	// targets are resolved once, when the migration starts.
 	// +optional
 	// +listType=atomic
 	TargetClusterStatus []RestoreDetails `json:"targetClusterStatus,omitempty"`
 }
 
-// ClusterPart is how one cluster's part of the migration stands.
-type ClusterPart struct {
+// ClusterStatus is the state of the migration in one cluster.
+type ClusterStatus struct {
 	// clusterName is the name of the cluster.
 	// +optional
 	ClusterName string `json:"clusterName,omitempty"`
@@ -313,74 +311,73 @@ type ClusterPart struct {
 	// +optional
 	ClusterKind string `json:"clusterKind,omitempty"`
 
-	// veleroNamespace is the namespace of the Velero that this part is moved by: that
-	// which the cluster's annotation named when something was begun there. Absent until
+	// veleroNamespace is the namespace of the Velero that is used in the cluster, by
+	// the cluster's annotation when the first object was created there. Absent until
 	// then.
 	// +optional
 	VeleroNamespace string `json:"veleroNamespace,omitempty"`
 
-	// phase is where this cluster's part stands, in the same words as the
-	// migration's phase.
+	// phase is the phase of the migration in this cluster, with the same values as
+	// status.phase.
 	// +optional
 	Phase MigratePhase `json:"phase,omitempty"`
 
-	// reason says in one CamelCase word why the part is in its phase, or what it
-	// waits for.
+	// reason is why the cluster is in its phase, or what it waits for, as one word in
+	// CamelCase.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 
-	// message says the same for a person.
+	// message is a human-readable explanation of the reason.
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// lastTransitionTime is when the part last got another phase or reason: since
-	// when it is in the one, or waits for the other.
+	// lastTransitionTime is when the phase or reason last changed.
 	// +optional
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 
-	// lastProgressTime is when the part was last seen to make progress. Absent
-	// while it waits for others or in a queue, which is not lack of progress.
+	// lastProgressTime is when progress in the cluster was last observed. Absent while
+	// the cluster waits for another one or in a queue, which is not lack of progress.
 	// +optional
 	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
 
-	// volumeProgress is how much of the data of volumes is moved. It is looked at
-	// only while nothing else makes progress.
+	// volumeProgress is the progress of moving volume data. It is read only while
+	// nothing else makes progress.
 	// +optional
 	VolumeProgress *VolumeProgress `json:"volumeProgress,omitempty"`
 }
 
-// VolumeProgress is how much of the data of volumes is moved, over all
+// VolumeProgress is the progress of moving volume data, as the sum over all
 // PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.
 type VolumeProgress struct {
-	// bytesDone is how many bytes are moved.
+	// bytesDone is the number of bytes that have been moved.
 	BytesDone int64 `json:"bytesDone"`
 
-	// totalBytes is how many there are, as far as is known.
+	// totalBytes is the number of bytes to move, as far as known.
 	TotalBytes int64 `json:"totalBytes"`
 }
 
-// BackupDetails tells of the Backup in the source cluster.
+// BackupDetails is the state of the Backup in the source cluster.
 type BackupDetails struct {
-	ClusterPart `json:",inline"`
+	ClusterStatus `json:",inline"`
 
 	// backupNameInCluster is the name of the Velero Backup.
 	// +optional
 	BackupNameInCluster string `json:"backupNameInCluster,omitempty"`
 
-	// backupStatusInCluster is the status of the Velero Backup, whole.
+	// backupStatusInCluster is the complete status of the Velero Backup.
 	// +optional
 	BackupStatusInCluster *velerov1.BackupStatus `json:"backupStatusInCluster,omitempty"`
 }
 
-// RestoreDetails tells of the Restore in one target cluster.
+// RestoreDetails is the state of the Restore in one target cluster.
 type RestoreDetails struct {
-	ClusterPart `json:",inline"`
+	ClusterStatus `json:",inline"`
 
 	// restoreNameInCluster is the name of the Velero Restore.
 	// +optional
 	RestoreNameInCluster string `json:"restoreNameInCluster,omitempty"`
 
-	// restoreStatusInCluster is the status of the Velero Restore, whole.
+	// restoreStatusInCluster is the complete status of the Velero Restore.
 	// +optional
 	RestoreStatusInCluster *velerov1.RestoreStatus `json:"restoreStatusInCluster,omitempty"`
 }

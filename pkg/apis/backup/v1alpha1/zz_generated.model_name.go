@@ -14,8 +14,8 @@ func (in BackupDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
-func (in ClusterPart) OpenAPIModelName() string {
-	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterPart"
+func (in ClusterStatus) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxBytes is what metadata and spec may have together. The status needs the rest
-	// of what etcd takes for one object, which is 1.5 MiB.
+	// maxBytes is the largest size of metadata and spec together, in bytes. The rest of
+	// etcd's limit of 1.5 MiB is for the status.
 	maxBytes = 512 << 10
-	// maxErrors is how many errors are told.
+	// maxErrors is the largest number of errors in a response.
 	maxErrors = 100
 )
 
@@ -27,8 +27,8 @@ func validateBytes(m *backup.Migrate) field.ErrorList {
 	return field.ErrorList{tooLarge("spec")}
 }
 
-// validateBytesUpdate lets what is too large already, by an older rule, be changed but
-// not grow.
+// validateBytesUpdate allows updates of an object that is too large, because it was stored
+// under an older rule, if they don't enlarge it.
 func validateBytesUpdate(m, old *backup.Migrate) field.ErrorList {
 	if now := bytesOf(m); now <= maxBytes || now <= bytesOf(old) {
 		return nil
@@ -41,20 +41,20 @@ func tooLarge(at string) *field.Error {
 		"select by labels instead of naming everything, or split it into several Migrates", maxBytes>>10))
 }
 
-// bytesOf is about what metadata and spec of m are in JSON.
+// bytesOf returns the approximate size of metadata and spec in JSON, in bytes.
 func bytesOf(m *backup.Migrate) int {
 	encoded, err := json.Marshal(struct{ Metadata, Spec any }{&m.ObjectMeta, &m.Spec})
 	if err != nil {
-		return 0 // what was decoded from JSON can be encoded
+		return 0 // an object decoded from JSON can be encoded
 	}
 	return len(encoded)
 }
 
-// firstOf keeps the first errors of a list that nobody would read.
+// firstOf returns the first maxErrors errors, and the number of the others.
 func firstOf(errs field.ErrorList) field.ErrorList {
 	if len(errs) <= maxErrors {
 		return errs
 	}
-	more := fmt.Sprintf("and %d errors more", len(errs)-maxErrors)
+	more := fmt.Sprintf("and %d more errors", len(errs)-maxErrors)
 	return append(errs[:maxErrors:maxErrors], field.Forbidden(field.NewPath("spec"), more))
 }

@@ -1,14 +1,13 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package validation refuses a Migrate that can't be what its author meant: one
-// that names no cluster, that would write into its own source, or whose policy
-// Velero would refuse or silently take for something else.
+// Package validation validates Migrates: the references to clusters, and a policy that
+// Velero would reject or silently interpret differently.
 //
-// Velero's rules (v1.18) are carried over, so that its FailedValidation, which
-// comes minutes later and from another cluster, is a 422 at once. Every message
-// says what to write instead.
+// It applies Velero's rules (v1.18), so that a mistake is a 422 at once and not a
+// FailedValidation minutes later in another cluster. Each message says what to write
+// instead.
 //
-// It needs no other object than the Migrate; what needs one is admission's. It
+// It uses the Migrate only; a rule that needs another object belongs to admission. It
 // imports nothing of ours but the API types.
 package validation

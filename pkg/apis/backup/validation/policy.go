@@ -94,17 +94,17 @@ func validateSelector(s *metav1.LabelSelector, path *field.Path) field.ErrorList
 	return metav1validation.ValidateLabelSelector(s, metav1validation.LabelSelectorValidationOptions{}, path)
 }
 
-// list is one of a pair of lists that include and exclude.
+// list is a list of included or excluded names.
 type list struct {
 	name  string
 	items []string
 }
 
-// rules are those of one kind of list.
+// rules are the rules for the entries of a list.
 type rules struct {
-	// validate says what is wrong with one entry that is not "*".
+	// validate returns what is wrong with an entry other than "*".
 	validate func(string) []string
-	// excludeAll allows "*" to be excluded, if nothing is included then.
+	// excludeAll allows to exclude "*" if nothing is included.
 	excludeAll bool
 }
 
@@ -168,8 +168,8 @@ func validateEntries(path *field.Path, r rules, items []string) field.ErrorList 
 	return errs
 }
 
-// isNamespacePattern takes what Velero does: a namespace's name with the
-// wildcards *, ? and [abc] in it.
+// isNamespacePattern accepts the name of a namespace with the wildcards *, ? and [abc], as
+// Velero does.
 func isNamespacePattern(pattern string) []string {
 	if strings.Contains(pattern, "**") {
 		return []string{`is not the name of a namespace: write one "*" instead of several`}
@@ -184,9 +184,9 @@ func isNamespacePattern(pattern string) []string {
 	return prefixed("is not the name of a namespace: ", apivalidation.ValidateNamespaceName(name, false))
 }
 
-// isResourcePattern takes a resource as kubectl does, "deployments" or
-// "deployments.apps" in any case, with wildcards in it. A pattern that Velero
-// can't compile would silently switch its whole list off.
+// isResourcePattern accepts a resource as in kubectl, "deployments" or "deployments.apps" in
+// upper or lower case, with wildcards. Velero silently ignores the whole list if it can't
+// compile a pattern.
 func isResourcePattern(pattern string) []string {
 	if msg := hasTooManyWildcards(pattern); msg != "" {
 		return []string{msg}
@@ -201,19 +201,19 @@ func isResourcePattern(pattern string) []string {
 	return nil
 }
 
-// maxWildcards is how many "*" a pattern may have: the library by which Velero compares
-// them takes twice the time for each more, from about ten on a noticeable one.
+// maxWildcards is the largest number of "*" in a pattern. In the library that Velero uses,
+// each further one doubles the time to match, which is noticeable from about ten.
 const maxWildcards = 5
 
 func hasTooManyWildcards(pattern string) string {
 	if n := strings.Count(pattern, "*"); n > maxWildcards {
-		return fmt.Sprintf(`has %d "*", and comparing with it takes too long: write at most %d, or several entries`, n, maxWildcards)
+		return fmt.Sprintf(`has %d "*", and matching it takes too long: write at most %d, or several entries`, n, maxWildcards)
 	}
 	return ""
 }
 
-// withoutWildcards puts a letter in the place of every wildcard, as Velero does,
-// so that what is left can be checked as a name.
+// withoutWildcards replaces each wildcard by a letter, as Velero does, so that the result
+// can be validated as a name.
 func withoutWildcards(pattern string) (string, error) {
 	var name strings.Builder
 	for rest := pattern; rest != ""; {
@@ -244,8 +244,7 @@ func withoutWildcards(pattern string) (string, error) {
 	return name.String(), nil
 }
 
-// validateOrderedResources is stricter than Velero, which silently passes over
-// an entry that it can't find.
+// validateOrderedResources is stricter than Velero, which silently ignores an invalid entry.
 func validateOrderedResources(ordered map[string]string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, resource := range slices.Sorted(maps.Keys(ordered)) {
@@ -256,7 +255,7 @@ func validateOrderedResources(ordered map[string]string, path *field.Path) field
 		}
 		for entry := range strings.SplitSeq(ordered[resource], ",") {
 			if msg := orderedEntry(entry); msg != "" {
-				// The first is enough: each tells the whole value.
+				// One error is enough: it contains the whole value.
 				errs = append(errs, field.Invalid(at, ordered[resource], msg))
 				break
 			}
@@ -290,7 +289,7 @@ func validateNamespaceMapping(mapping map[string]string, path *field.Path) field
 			errs = append(errs, field.Invalid(at, source, "is not the name of a namespace: "+msg))
 		}
 		if target == "" {
-			errs = append(errs, field.Required(at, "write the namespace it gets in the targets, or remove the entry"))
+			errs = append(errs, field.Required(at, "write its name in the targets, or remove the entry"))
 			continue
 		}
 		for _, msg := range apivalidation.ValidateNamespaceName(target, false) {
@@ -298,7 +297,7 @@ func validateNamespaceMapping(mapping map[string]string, path *field.Path) field
 		}
 		if first, taken := from[target]; taken {
 			errs = append(errs, field.Invalid(at, target,
-				fmt.Sprintf("namespace %q is mapped to it already: give every namespace a name of its own", first)))
+				fmt.Sprintf("namespace %q is already mapped to it: use a different name for each namespace", first)))
 			continue
 		}
 		from[target] = source
@@ -306,9 +305,9 @@ func validateNamespaceMapping(mapping map[string]string, path *field.Path) field
 	return errs
 }
 
-// validateNoMerge refuses a namespace that is mapped onto one which is migrated too and
-// keeps its name: of two objects of one name Velero would restore the first. Where the
-// included namespaces are not named it can't be told from the spec whether there is one.
+// validateNoMerge refuses to map a namespace to the name of another included one, because
+// Velero would restore only the first of two objects with the same name. It can't check this
+// if the filter does not name the included namespaces.
 func validateNoMerge(policy *backup.MigratePolicy, path *field.Path) field.ErrorList {
 	if policy.ResourceFilter == nil {
 		return nil

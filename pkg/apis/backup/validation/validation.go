@@ -26,9 +26,9 @@ func ValidateMigrate(m *backup.Migrate) field.ErrorList {
 	return firstOf(append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...))
 }
 
-// ValidateMigrateUpdate validates a change of a Migrate. The spec can't change,
-// so it is not validated again: an object that was accepted before a rule was
-// added can still be labelled.
+// ValidateMigrateUpdate validates an update of a Migrate. The spec is immutable and not
+// validated again, so that an object that was stored before a rule was added can still be
+// labelled.
 func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 	if errs := validateBytesUpdate(m, old); len(errs) > 0 {
 		return errs
@@ -37,8 +37,8 @@ func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 	return firstOf(append(errs, validateUnchanged(&m.Spec, &old.Spec, field.NewPath("spec"))...))
 }
 
-// validateUnchanged refuses each field of the spec that differs, whichever fields
-// there are: one that is added to the type is immutable too.
+// validateUnchanged refuses a change of any field of the spec, including fields that are added
+// to the type later.
 func validateUnchanged(now, was *backup.MigrateSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	n, w := reflect.ValueOf(now).Elem(), reflect.ValueOf(was).Elem()
@@ -51,16 +51,14 @@ func validateUnchanged(now, was *backup.MigrateSpec, path *field.Path) field.Err
 	return errs
 }
 
-// jsonName returns the name on the wire of a field of the spec, whose internal type
-// has no tags.
+// jsonName returns the JSON name of a field of the spec, whose internal type has no tags.
 func jsonName(name string) string { return strings.ToLower(name[:1]) + name[1:] }
 
-// ValidateMigrateRecord validates a record of what was observed: a final phase
-// stays.
+// ValidateMigrateRecord validates a record of the status: a terminal phase can't change.
 func ValidateMigrateRecord(m, old *backup.Migrate) field.ErrorList {
 	if was := old.Status.Phase; was.IsTerminal() && m.Status.Phase != was {
 		return field.ErrorList{field.Forbidden(field.NewPath("status", "phase"),
-			fmt.Sprintf("is %s, which is final: it can't become %q", was, m.Status.Phase))}
+			fmt.Sprintf("is %s, which is terminal: it can't change to %q", was, m.Status.Phase))}
 	}
 	return nil
 }
@@ -128,24 +126,24 @@ func validateReference(ref *corev1.ObjectReference, namespace string, path *fiel
 	}
 	if group, _, versioned := strings.Cut(ref.APIVersion, "/"); ref.APIVersion != "" && (!versioned || group != clusterGroup) {
 		errs = append(errs, field.Invalid(path.Child("apiVersion"), ref.APIVersion,
-			"clusters are of the API group "+clusterGroup+": leave apiVersion out"))
+			"clusters have the API group "+clusterGroup+": remove apiVersion"))
 	}
 	for _, f := range []struct{ name, value string }{
 		{"uid", string(ref.UID)}, {"resourceVersion", ref.ResourceVersion}, {"fieldPath", ref.FieldPath},
 	} {
 		if f.value != "" {
-			errs = append(errs, field.Forbidden(path.Child(f.name), "a cluster is found by kind and name: leave "+f.name+" out"))
+			errs = append(errs, field.Forbidden(path.Child(f.name), "a cluster is identified by kind and name: remove "+f.name))
 		}
 	}
 	if ref.Namespace != "" && ref.Namespace != namespace {
 		errs = append(errs, field.Invalid(path.Child("namespace"), ref.Namespace,
-			"clusters are those of the Migrate's own namespace: leave namespace out"))
+			"clusters are in the Migrate's namespace: remove namespace"))
 	}
 	return errs
 }
 
-// validateNotItsOwnTarget compares clusters, not references: two fleets of one
-// namespace can list the same cluster.
+// validateNotItsOwnTarget refuses the source as a target. It compares clusters, not
+// references, because two fleets of a namespace can have the same cluster.
 func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.ErrorList {
 	sources := sets.New[string]()
 	for i := range spec.SourceCluster.Clusters {
@@ -162,7 +160,7 @@ func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.E
 	return errs
 }
 
-// clusterGroup is the API group of clusters.
+// clusterGroup is the API group of AttachedCluster and Cluster.
 const clusterGroup = "cluster.kurator.dev"
 
 // clusterKey returns kind and name of the cluster that ref refers to.

@@ -68,11 +68,11 @@ func TestClusters(t *testing.T) {
 				corev1.ObjectReference{Kind: "Cluster", Name: "c", APIVersion: "v1"},
 				corev1.ObjectReference{Kind: "Cluster", Name: "d", UID: "u", ResourceVersion: "1", FieldPath: "spec"}),
 			want: []string{
-				`spec.targetCluster.clusters[0].apiVersion: Invalid value: "cluster.x-k8s.io/v1beta1": clusters are of the API group cluster.kurator.dev: leave apiVersion out`,
-				`spec.targetCluster.clusters[1].apiVersion: Invalid value: "v1": clusters are of the API group cluster.kurator.dev: leave apiVersion out`,
-				`spec.targetCluster.clusters[2].uid: Forbidden: a cluster is found by kind and name: leave uid out`,
-				`spec.targetCluster.clusters[2].resourceVersion: Forbidden: a cluster is found by kind and name: leave resourceVersion out`,
-				`spec.targetCluster.clusters[2].fieldPath: Forbidden: a cluster is found by kind and name: leave fieldPath out`,
+				`spec.targetCluster.clusters[0].apiVersion: Invalid value: "cluster.x-k8s.io/v1beta1": clusters have the API group cluster.kurator.dev: remove apiVersion`,
+				`spec.targetCluster.clusters[1].apiVersion: Invalid value: "v1": clusters have the API group cluster.kurator.dev: remove apiVersion`,
+				`spec.targetCluster.clusters[2].uid: Forbidden: a cluster is identified by kind and name: remove uid`,
+				`spec.targetCluster.clusters[2].resourceVersion: Forbidden: a cluster is identified by kind and name: remove resourceVersion`,
+				`spec.targetCluster.clusters[2].fieldPath: Forbidden: a cluster is identified by kind and name: remove fieldPath`,
 			},
 		},
 		"references without a name": {
@@ -101,7 +101,7 @@ func TestClusters(t *testing.T) {
 			source: fleet("quickstart", corev1.ObjectReference{Kind: "Cluster", Name: "a", Namespace: "theirs"}),
 			target: fleet("quickstart", corev1.ObjectReference{Kind: "Cluster", Name: "b", Namespace: "default"}),
 			want: []string{
-				`spec.sourceCluster.clusters[0].namespace: Invalid value: "theirs": clusters are those of the Migrate's own namespace: leave namespace out`,
+				`spec.sourceCluster.clusters[0].namespace: Invalid value: "theirs": clusters are in the Migrate's namespace: remove namespace`,
 			},
 		},
 		"duplicates, an empty kind among them": {
@@ -275,8 +275,8 @@ func TestPolicy(t *testing.T) {
 				IncludedNamespaces: []string{"a*a*a*a*a*a", "a*a*a*a*a*a*a"}, ExcludedResources: []string{"*x*x*x*x*x*"},
 			}},
 			want: []string{
-				`spec.policy.resourceFilter.includedNamespaces[1]: Invalid value: "a*a*a*a*a*a*a": has 6 "*", and comparing with it takes too long: write at most 5, or several entries`,
-				`spec.policy.resourceFilter.excludedResources[0]: Invalid value: "*x*x*x*x*x*": has 6 "*", and comparing with it takes too long: write at most 5, or several entries`,
+				`spec.policy.resourceFilter.includedNamespaces[1]: Invalid value: "a*a*a*a*a*a*a": has 6 "*", and matching it takes too long: write at most 5, or several entries`,
+				`spec.policy.resourceFilter.excludedResources[0]: Invalid value: "*x*x*x*x*x*": has 6 "*", and matching it takes too long: write at most 5, or several entries`,
 			},
 		},
 		"only namespaceMapping": {policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"a": "b", "b": "a"}}},
@@ -304,14 +304,14 @@ func TestPolicy(t *testing.T) {
 		"two namespaces onto one": {
 			policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"a": "c", "b": "c"}},
 			want: []string{
-				`spec.policy.namespaceMapping[b]: Invalid value: "c": namespace "a" is mapped to it already: give every namespace a name of its own`,
+				`spec.policy.namespaceMapping[b]: Invalid value: "c": namespace "a" is already mapped to it: use a different name for each namespace`,
 			},
 		},
 		"namespaces that aren't": {
 			policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"*": "b", "c": "", "d": "E"}},
 			want: []string{
 				`spec.policy.namespaceMapping[*]: Invalid value: "*": is not the name of a namespace: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
-				`spec.policy.namespaceMapping[c]: Required value: write the namespace it gets in the targets, or remove the entry`,
+				`spec.policy.namespaceMapping[c]: Required value: write its name in the targets, or remove the entry`,
 				`spec.policy.namespaceMapping[d]: Invalid value: "E": is not the name of a namespace: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
 			},
 		},
@@ -419,10 +419,10 @@ func TestRecord(t *testing.T) {
 		"goes on":   {was: "BackupInProgress", is: "RestoreInProgress"},
 		"ends":      {was: "RestoreInProgress", is: "Completed"},
 		"stays":     {was: "Completed", is: "Completed"},
-		"completed": {was: "Completed", is: "Failed", want: []string{`status.phase: Forbidden: is Completed, which is final: it can't become "Failed"`}},
-		"failed":    {was: "Failed", is: "RestoreInProgress", want: []string{`status.phase: Forbidden: is Failed, which is final: it can't become "RestoreInProgress"`}},
-		"partially": {was: "PartiallyFailed", is: "Completed", want: []string{`status.phase: Forbidden: is PartiallyFailed, which is final: it can't become "Completed"`}},
-		"refused":   {was: "FailedValidation", is: "", want: []string{`status.phase: Forbidden: is FailedValidation, which is final: it can't become ""`}},
+		"completed": {was: "Completed", is: "Failed", want: []string{`status.phase: Forbidden: is Completed, which is terminal: it can't change to "Failed"`}},
+		"failed":    {was: "Failed", is: "RestoreInProgress", want: []string{`status.phase: Forbidden: is Failed, which is terminal: it can't change to "RestoreInProgress"`}},
+		"partially": {was: "PartiallyFailed", is: "Completed", want: []string{`status.phase: Forbidden: is PartiallyFailed, which is terminal: it can't change to "Completed"`}},
+		"refused":   {was: "FailedValidation", is: "", want: []string{`status.phase: Forbidden: is FailedValidation, which is terminal: it can't change to ""`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -476,14 +476,14 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestOnlySoManyErrorsAreTold(t *testing.T) {
+func TestErrorsAreBounded(t *testing.T) {
 	m := migrate()
 	m.Spec.Policy = &backup.MigratePolicy{ResourceFilter: &backup.ResourceFilter{IncludedNamespaces: make([]string, 10_000)}}
 	errs := validation.ValidateMigrate(m)
 	if len(errs) != 101 {
 		t.Fatalf("got %d errors, want 101", len(errs))
 	}
-	expect(t, errs[100:], []string{`spec: Forbidden: and 9900 errors more`})
+	expect(t, errs[100:], []string{`spec: Forbidden: and 9900 more errors`})
 }
 
 // TestGrowth changes an object that is larger than it could be made today.

@@ -14,12 +14,12 @@ import (
 // BackupDetailsApplyConfiguration represents a declarative configuration of the BackupDetails type for use
 // with apply.
 //
-// BackupDetails tells of the Backup in the source cluster.
+// BackupDetails is the state of the Backup in the source cluster.
 type BackupDetailsApplyConfiguration struct {
-	ClusterPartApplyConfiguration `json:""`
+	ClusterStatusApplyConfiguration `json:""`
 	// backupNameInCluster is the name of the Velero Backup.
 	BackupNameInCluster *string `json:"backupNameInCluster,omitempty"`
-	// backupStatusInCluster is the status of the Velero Backup, whole.
+	// backupStatusInCluster is the complete status of the Velero Backup.
 	BackupStatusInCluster *v1.BackupStatus `json:"backupStatusInCluster,omitempty"`
 }
 
@@ -33,7 +33,7 @@ func BackupDetails() *BackupDetailsApplyConfiguration {
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterName field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithClusterName(value string) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.ClusterName = &value
+	b.ClusterStatusApplyConfiguration.ClusterName = &value
 	return b
 }
 
@@ -41,7 +41,7 @@ func (b *BackupDetailsApplyConfiguration) WithClusterName(value string) *BackupD
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterKind field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithClusterKind(value string) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.ClusterKind = &value
+	b.ClusterStatusApplyConfiguration.ClusterKind = &value
 	return b
 }
 
@@ -49,7 +49,7 @@ func (b *BackupDetailsApplyConfiguration) WithClusterKind(value string) *BackupD
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VeleroNamespace field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithVeleroNamespace(value string) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.VeleroNamespace = &value
+	b.ClusterStatusApplyConfiguration.VeleroNamespace = &value
 	return b
 }
 
@@ -57,7 +57,7 @@ func (b *BackupDetailsApplyConfiguration) WithVeleroNamespace(value string) *Bac
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Phase field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithPhase(value backupv1alpha1.MigratePhase) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Phase = &value
+	b.ClusterStatusApplyConfiguration.Phase = &value
 	return b
 }
 
@@ -65,7 +65,7 @@ func (b *BackupDetailsApplyConfiguration) WithPhase(value backupv1alpha1.Migrate
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithReason(value string) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Reason = &value
+	b.ClusterStatusApplyConfiguration.Reason = &value
 	return b
 }
 
@@ -73,7 +73,7 @@ func (b *BackupDetailsApplyConfiguration) WithReason(value string) *BackupDetail
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Message field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithMessage(value string) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Message = &value
+	b.ClusterStatusApplyConfiguration.Message = &value
 	return b
 }
 
@@ -81,7 +81,7 @@ func (b *BackupDetailsApplyConfiguration) WithMessage(value string) *BackupDetai
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastTransitionTime field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithLastTransitionTime(value metav1.Time) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.LastTransitionTime = &value
+	b.ClusterStatusApplyConfiguration.LastTransitionTime = &value
 	return b
 }
 
@@ -89,7 +89,7 @@ func (b *BackupDetailsApplyConfiguration) WithLastTransitionTime(value metav1.Ti
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithLastProgressTime(value metav1.Time) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.LastProgressTime = &value
+	b.ClusterStatusApplyConfiguration.LastProgressTime = &value
 	return b
 }
 
@@ -97,7 +97,7 @@ func (b *BackupDetailsApplyConfiguration) WithLastProgressTime(value metav1.Time
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VolumeProgress field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *BackupDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.VolumeProgress = value
+	b.ClusterStatusApplyConfiguration.VolumeProgress = value
 	return b
 }
 

@@ -18,7 +18,7 @@ type DestinationApplyConfiguration struct {
 	Fleet *string `json:"fleet,omitempty"`
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
 	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
-	// Velero is not in namespace velero has an annotation that says where it is:
+	// Velero is not in namespace velero needs the annotation
 	// backup.kurator.dev/velero-namespace.
 	Clusters []v1.ObjectReference `json:"clusters,omitempty"`
 }

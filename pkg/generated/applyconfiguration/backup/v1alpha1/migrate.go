@@ -18,19 +18,18 @@ import (
 // with apply.
 //
 // Migrate moves the resources of an application from one cluster to one or many
-// others: it has Velero back them up in the source cluster and restore them in
-// every target cluster, and tells how each part goes.
+// others: Velero backs them up in the source cluster and restores them in each
+// target cluster, and the status reports the progress in each cluster.
 type MigrateApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// Standard object's metadata.
 	// More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says what is migrated, from where, and to where. It can't be changed
-	// after creation.
+	// spec defines what is migrated, from where, and to where. It is immutable.
 	Spec *MigrateSpecApplyConfiguration `json:"spec,omitempty"`
-	// status tells how the migration goes. It is kept by the server; what a user
-	// sends is dropped. GET of the object shows what was last recorded, GET of the
-	// subresource status asks the member clusters.
+	// status is the state of the migration. Only the server writes it. A GET of the
+	// object returns the last recorded status, a GET of the subresource status
+	// reads the member clusters.
 	Status *MigrateStatusApplyConfiguration `json:"status,omitempty"`
 }
 

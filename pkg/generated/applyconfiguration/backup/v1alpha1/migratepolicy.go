@@ -8,22 +8,22 @@ package v1alpha1
 // MigratePolicyApplyConfiguration represents a declarative configuration of the MigratePolicy type for use
 // with apply.
 //
-// MigratePolicy says which resources are migrated and how.
+// MigratePolicy defines which resources are migrated and how.
 type MigratePolicyApplyConfiguration struct {
 	// resourceFilter selects the resources that are migrated. Absent: everything.
 	ResourceFilter *ResourceFilterApplyConfiguration `json:"resourceFilter,omitempty"`
-	// orderedResources gives, by resource name, the order in which objects of that
-	// resource are backed up: a comma-separated list of namespace/name, or of name
-	// for a cluster-scoped resource.
+	// orderedResources maps the name of a resource to the order in which its objects
+	// are backed up: a comma-separated list of namespace/name, or of name for a
+	// cluster-scoped resource.
 	OrderedResources map[string]string `json:"orderedResources,omitempty"`
-	// namespaceMapping maps a namespace of the source to the namespace it gets in
-	// the targets. Namespaces that are not in it keep their name.
+	// namespaceMapping maps a namespace of the source to its name in the targets.
+	// Other namespaces keep their name.
 	NamespaceMapping map[string]string `json:"namespaceMapping,omitempty"`
-	// migrateStatus selects the resources whose status is restored too. Absent: of
+	// migrateStatus selects the resources whose status is also restored. Absent:
 	// none.
 	MigrateStatus *PreserveStatusApplyConfiguration `json:"migrateStatus,omitempty"`
 	// preserveNodePorts keeps the node ports of Services. Absent: Velero's default,
-	// which is to drop those that were assigned automatically.
+	// which drops the ones that were assigned automatically.
 	PreserveNodePorts *bool `json:"preserveNodePorts,omitempty"`
 }
 

@@ -8,26 +8,25 @@ package v1alpha1
 // MigrateSpecApplyConfiguration represents a declarative configuration of the MigrateSpec type for use
 // with apply.
 //
-// MigrateSpec says what is migrated, from where, and to where.
+// MigrateSpec defines what is migrated, from where, and to where.
 type MigrateSpecApplyConfiguration struct {
-	// sourceCluster is where the resources are now. It must come to exactly one
-	// cluster: name it, or leave clusters empty in a fleet of one.
+	// sourceCluster is the cluster that has the resources. It must resolve to exactly
+	// one cluster: name it, or leave clusters empty if the fleet has only one.
 	SourceCluster *DestinationApplyConfiguration `json:"sourceCluster,omitempty"`
-	// targetCluster is where the resources go: one or many clusters. With clusters
-	// empty it is every cluster that is in the fleet when the migration starts,
-	// except the source.
+	// targetCluster has the clusters that the resources are migrated to. If clusters
+	// is empty, these are all members of the fleet when the migration starts, except
+	// the source.
 	TargetCluster *DestinationApplyConfiguration `json:"targetCluster,omitempty"`
-	// policy says which resources are migrated and how. Absent: everything that
-	// Velero backs up by default.
+	// policy defines which resources are migrated and how. If it is absent,
+	// everything that Velero backs up by default is migrated.
 	Policy *MigratePolicyApplyConfiguration `json:"policy,omitempty"`
-	// progressDeadlineSeconds is how long a cluster's part may go without any
-	// progress before the condition Stalled is True with reason
-	// ProgressDeadlineExceeded. Nothing is given up then, and progress clears it.
-	// Time in one of Velero's queues does not count. Defaults to 600.
+	// progressDeadlineSeconds is the time in seconds without progress in a cluster
+	// after which the condition Stalled is True with reason
+	// ProgressDeadlineExceeded. The migration is not aborted, and progress clears
+	// the condition. Time in Velero's queues does not count. Defaults to 600.
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
-	// requester is who created the Migrate, as the server knew them. The server sets
-	// it, whatever is sent, and nobody can change it. The migration can do no more
-	// than the requester may.
+	// requester is the authenticated user who created the Migrate. The server sets it,
+	// and it is immutable. The migration is limited to the requester's permissions.
 	Requester *RequesterApplyConfiguration `json:"requester,omitempty"`
 }
 

@@ -13,22 +13,22 @@ import (
 // MigrateStatusApplyConfiguration represents a declarative configuration of the MigrateStatus type for use
 // with apply.
 //
-// MigrateStatus tells how the migration goes.
+// MigrateStatus is the state of a migration.
 type MigrateStatusApplyConfiguration struct {
-	// observedGeneration is the generation of the spec that this status is of.
+	// observedGeneration is the generation of the spec that the status belongs to.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions are the latest observations of the migration's state: sourceReady,
 	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// phase is where the migration stands: Pending, FailedValidation,
+	// phase is the phase of the migration: Pending, FailedValidation,
 	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
-	// Completed, PartiallyFailed, Failed and FailedValidation are final.
+	// Completed, PartiallyFailed, Failed and FailedValidation are terminal.
 	Phase *backupv1alpha1.MigratePhase `json:"phase,omitempty"`
-	// sourceClusterStatus tells of the Backup in the source cluster. It is set when
-	// the migration starts and the source is found.
+	// sourceClusterStatus is the state of the Backup in the source cluster. It is set
+	// when the migration starts and the source is resolved.
 	SourceClusterStatus *BackupDetailsApplyConfiguration `json:"sourceClusterStatus,omitempty"`
-	// targetClusterStatus tells of the Restore in every target cluster. The targets
-	// are resolved once, when the migration starts.
+	// targetClusterStatus is the state of the Restore in each target cluster. The
+	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetailsApplyConfiguration `json:"targetClusterStatus,omitempty"`
 }
 

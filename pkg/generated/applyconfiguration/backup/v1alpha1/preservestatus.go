@@ -8,7 +8,7 @@ package v1alpha1
 // PreserveStatusApplyConfiguration represents a declarative configuration of the PreserveStatus type for use
 // with apply.
 //
-// PreserveStatus selects the resources whose status is restored too.
+// PreserveStatus selects the resources whose status is also restored.
 type PreserveStatusApplyConfiguration struct {
 	// includedResources are the resources whose status is restored; "*" is all.
 	IncludedResources []string `json:"includedResources,omitempty"`

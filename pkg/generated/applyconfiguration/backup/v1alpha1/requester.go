@@ -8,16 +8,16 @@ package v1alpha1
 // RequesterApplyConfiguration represents a declarative configuration of the Requester type for use
 // with apply.
 //
-// Requester is a user, as authentication found them.
+// Requester is an authenticated user.
 type RequesterApplyConfiguration struct {
 	// username is the name that is unique among all active users.
 	Username *string `json:"username,omitempty"`
-	// uid tells users of the same name apart over time, where authentication knows
-	// it.
+	// uid distinguishes users that have the same name at different times, if the
+	// authenticator provides it.
 	UID *string `json:"uid,omitempty"`
-	// groups are the groups that the user was in.
+	// groups are the groups of the user.
 	Groups []string `json:"groups,omitempty"`
-	// extra is what else authentication knew of the user.
+	// extra has the additional attributes of the user, without credentials.
 	Extra map[string][]string `json:"extra,omitempty"`
 }
 

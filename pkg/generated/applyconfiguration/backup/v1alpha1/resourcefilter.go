@@ -14,37 +14,37 @@ import (
 // with apply.
 //
 // ResourceFilter selects resources as a Velero Backup does. The old filters
-// (includedResources, excludedResources, includeClusterResources) can't be mixed
-// with those that are split by scope.
+// (includedResources, excludedResources, includeClusterResources) can't be combined
+// with those for one scope.
 type ResourceFilterApplyConfiguration struct {
-	// includedNamespaces are the namespaces to take objects from. Empty: all.
+	// includedNamespaces are the namespaces whose objects are selected. Empty: all.
 	IncludedNamespaces []string `json:"includedNamespaces,omitempty"`
-	// excludedNamespaces are the namespaces to take no objects from.
+	// excludedNamespaces are the namespaces whose objects are not selected.
 	ExcludedNamespaces []string `json:"excludedNamespaces,omitempty"`
-	// includedResources are the resources to take, as in kubectl ("deployments",
+	// includedResources are the selected resources, as in kubectl ("deployments",
 	// "deployments.apps"). Empty: all.
 	IncludedResources []string `json:"includedResources,omitempty"`
-	// excludedResources are the resources to leave out.
+	// excludedResources are the resources that are not selected.
 	ExcludedResources []string `json:"excludedResources,omitempty"`
-	// includeClusterResources says whether cluster-scoped resources are taken:
-	// true all, false none, absent those that the namespaced ones need.
+	// includeClusterResources selects cluster-scoped resources: true all, false
+	// none, absent those that the selected namespaced ones need.
 	IncludeClusterResources *bool `json:"includeClusterResources,omitempty"`
-	// includedClusterScopedResources are the cluster-scoped resources to take; "*"
-	// is all of them. Empty: those that the namespaced ones need.
+	// includedClusterScopedResources are the selected cluster-scoped resources; "*"
+	// is all of them. Empty: those that the selected namespaced ones need.
 	IncludedClusterScopedResources []string `json:"includedClusterScopedResources,omitempty"`
-	// excludedClusterScopedResources are the cluster-scoped resources to leave out;
-	// "*" is all of them.
+	// excludedClusterScopedResources are the cluster-scoped resources that are not
+	// selected; "*" is all of them.
 	ExcludedClusterScopedResources []string `json:"excludedClusterScopedResources,omitempty"`
-	// includedNamespaceScopedResources are the namespaced resources to take. Empty:
+	// includedNamespaceScopedResources are the selected namespaced resources. Empty:
 	// all.
 	IncludedNamespaceScopedResources []string `json:"includedNamespaceScopedResources,omitempty"`
-	// excludedNamespaceScopedResources are the namespaced resources to leave out;
-	// "*" is all of them.
+	// excludedNamespaceScopedResources are the namespaced resources that are not
+	// selected; "*" is all of them.
 	ExcludedNamespaceScopedResources []string `json:"excludedNamespaceScopedResources,omitempty"`
-	// labelSelector selects objects by their labels. Absent: all. It can't be used
-	// together with orLabelSelectors.
+	// labelSelector selects objects by their labels. Absent: all. It can't be combined
+	// with orLabelSelectors.
 	LabelSelector *v1.LabelSelectorApplyConfiguration `json:"labelSelector,omitempty"`
-	// orLabelSelectors select objects that match any one of them.
+	// orLabelSelectors selects objects that match at least one of them.
 	OrLabelSelectors []*metav1.LabelSelector `json:"orLabelSelectors,omitempty"`
 }
 

@@ -14,12 +14,12 @@ import (
 // RestoreDetailsApplyConfiguration represents a declarative configuration of the RestoreDetails type for use
 // with apply.
 //
-// RestoreDetails tells of the Restore in one target cluster.
+// RestoreDetails is the state of the Restore in one target cluster.
 type RestoreDetailsApplyConfiguration struct {
-	ClusterPartApplyConfiguration `json:""`
+	ClusterStatusApplyConfiguration `json:""`
 	// restoreNameInCluster is the name of the Velero Restore.
 	RestoreNameInCluster *string `json:"restoreNameInCluster,omitempty"`
-	// restoreStatusInCluster is the status of the Velero Restore, whole.
+	// restoreStatusInCluster is the complete status of the Velero Restore.
 	RestoreStatusInCluster *v1.RestoreStatus `json:"restoreStatusInCluster,omitempty"`
 }
 
@@ -33,7 +33,7 @@ func RestoreDetails() *RestoreDetailsApplyConfiguration {
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterName field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithClusterName(value string) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.ClusterName = &value
+	b.ClusterStatusApplyConfiguration.ClusterName = &value
 	return b
 }
 
@@ -41,7 +41,7 @@ func (b *RestoreDetailsApplyConfiguration) WithClusterName(value string) *Restor
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterKind field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithClusterKind(value string) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.ClusterKind = &value
+	b.ClusterStatusApplyConfiguration.ClusterKind = &value
 	return b
 }
 
@@ -49,7 +49,7 @@ func (b *RestoreDetailsApplyConfiguration) WithClusterKind(value string) *Restor
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VeleroNamespace field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithVeleroNamespace(value string) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.VeleroNamespace = &value
+	b.ClusterStatusApplyConfiguration.VeleroNamespace = &value
 	return b
 }
 
@@ -57,7 +57,7 @@ func (b *RestoreDetailsApplyConfiguration) WithVeleroNamespace(value string) *Re
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Phase field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithPhase(value backupv1alpha1.MigratePhase) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Phase = &value
+	b.ClusterStatusApplyConfiguration.Phase = &value
 	return b
 }
 
@@ -65,7 +65,7 @@ func (b *RestoreDetailsApplyConfiguration) WithPhase(value backupv1alpha1.Migrat
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithReason(value string) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Reason = &value
+	b.ClusterStatusApplyConfiguration.Reason = &value
 	return b
 }
 
@@ -73,7 +73,7 @@ func (b *RestoreDetailsApplyConfiguration) WithReason(value string) *RestoreDeta
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Message field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithMessage(value string) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.Message = &value
+	b.ClusterStatusApplyConfiguration.Message = &value
 	return b
 }
 
@@ -81,7 +81,7 @@ func (b *RestoreDetailsApplyConfiguration) WithMessage(value string) *RestoreDet
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastTransitionTime field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithLastTransitionTime(value metav1.Time) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.LastTransitionTime = &value
+	b.ClusterStatusApplyConfiguration.LastTransitionTime = &value
 	return b
 }
 
@@ -89,7 +89,7 @@ func (b *RestoreDetailsApplyConfiguration) WithLastTransitionTime(value metav1.T
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithLastProgressTime(value metav1.Time) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.LastProgressTime = &value
+	b.ClusterStatusApplyConfiguration.LastProgressTime = &value
 	return b
 }
 
@@ -97,7 +97,7 @@ func (b *RestoreDetailsApplyConfiguration) WithLastProgressTime(value metav1.Tim
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VolumeProgress field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *RestoreDetailsApplyConfiguration {
-	b.ClusterPartApplyConfiguration.VolumeProgress = value
+	b.ClusterStatusApplyConfiguration.VolumeProgress = value
 	return b
 }
 

@@ -8,12 +8,12 @@ package v1alpha1
 // VolumeProgressApplyConfiguration represents a declarative configuration of the VolumeProgress type for use
 // with apply.
 //
-// VolumeProgress is how much of the data of volumes is moved, over all
+// VolumeProgress is the progress of moving volume data, as the sum over all
 // PodVolumeBackups or PodVolumeRestores and DataUploads or DataDownloads.
 type VolumeProgressApplyConfiguration struct {
-	// bytesDone is how many bytes are moved.
+	// bytesDone is the number of bytes that have been moved.
 	BytesDone *int64 `json:"bytesDone,omitempty"`
-	// totalBytes is how many there are, as far as is known.
+	// totalBytes is the number of bytes to move, as far as known.
 	TotalBytes *int64 `json:"totalBytes,omitempty"`
 }
 

@@ -177,7 +177,7 @@ func TestRecordDoesNotChangeAFinalPhase(t *testing.T) {
 	m := record(t, s, create(t, s, newMigrate()), v1alpha1.MigratePhaseCompleted)
 	m.Status.Phase = v1alpha1.MigratePhaseFailed
 	_, err := s.Recorder.Record(context.Background(), m)
-	want := `Migrate.backup.kurator.dev "select-labels" is invalid: status.phase: Forbidden: is Completed, which is final: it can't become "Failed"`
+	want := `Migrate.backup.kurator.dev "select-labels" is invalid: status.phase: Forbidden: is Completed, which is terminal: it can't change to "Failed"`
 	if !apierrors.IsInvalid(err) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -419,7 +419,7 @@ func record(t *testing.T, s *storage.Storage, recorded *backup.Migrate, phase v1
 	m.Status = v1alpha1.MigrateStatus{
 		Phase: phase,
 		SourceClusterStatus: &v1alpha1.BackupDetails{
-			ClusterPart:           v1alpha1.ClusterPart{ClusterName: "kurator-member1", ClusterKind: "AttachedCluster", Message: "recorded"},
+			ClusterStatus:           v1alpha1.ClusterStatus{ClusterName: "kurator-member1", ClusterKind: "AttachedCluster", Message: "recorded"},
 			BackupStatusInCluster: &velerov1.BackupStatus{Phase: velerov1.BackupPhaseInProgress},
 		},
 	}

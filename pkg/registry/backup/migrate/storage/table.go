@@ -147,18 +147,18 @@ func inCondition(kind string, status metav1.ConditionStatus) func(*backup.Migrat
 
 // inFailedCluster returns the message of the first cluster that failed.
 func inFailedCluster(s *backup.MigrateStatus) string {
-	if s.SourceClusterStatus != nil && failed(&s.SourceClusterStatus.ClusterPart) {
+	if s.SourceClusterStatus != nil && failed(&s.SourceClusterStatus.ClusterStatus) {
 		return s.SourceClusterStatus.Message
 	}
 	for i := range s.TargetClusterStatus {
-		if part := &s.TargetClusterStatus[i].ClusterPart; failed(part) {
+		if part := &s.TargetClusterStatus[i].ClusterStatus; failed(part) {
 			return part.ClusterName + ": " + part.Message
 		}
 	}
 	return ""
 }
 
-func failed(part *backup.ClusterPart) bool {
+func failed(part *backup.ClusterStatus) bool {
 	switch part.Phase {
 	case backup.MigratePhaseFailed, backup.MigratePhasePartiallyFailed, backup.MigratePhaseFailedValidation:
 		return part.Message != ""

@@ -19,13 +19,13 @@ import (
 func TestTable(t *testing.T) {
 	source := func(phase backup.MigratePhase, message string, velero *velerov1.BackupStatus) *backup.BackupDetails {
 		return &backup.BackupDetails{
-			ClusterPart:           backup.ClusterPart{ClusterName: "member1", Phase: phase, Message: message},
+			ClusterStatus:           backup.ClusterStatus{ClusterName: "member1", Phase: phase, Message: message},
 			BackupNameInCluster:   "member1-migrate-default-a-x",
 			BackupStatusInCluster: velero,
 		}
 	}
 	target := func(name string, phase backup.MigratePhase, message string) backup.RestoreDetails {
-		return backup.RestoreDetails{ClusterPart: backup.ClusterPart{ClusterName: name, Phase: phase, Message: message}}
+		return backup.RestoreDetails{ClusterStatus: backup.ClusterStatus{ClusterName: name, Phase: phase, Message: message}}
 	}
 	condition := func(kind string, status metav1.ConditionStatus, message string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: status, Message: message}

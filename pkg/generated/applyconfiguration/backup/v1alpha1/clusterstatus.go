@@ -10,48 +10,47 @@ import (
 	backupv1alpha1 "kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// ClusterPartApplyConfiguration represents a declarative configuration of the ClusterPart type for use
+// ClusterStatusApplyConfiguration represents a declarative configuration of the ClusterStatus type for use
 // with apply.
 //
-// ClusterPart is how one cluster's part of the migration stands.
-type ClusterPartApplyConfiguration struct {
+// ClusterStatus is the state of the migration in one cluster.
+type ClusterStatusApplyConfiguration struct {
 	// clusterName is the name of the cluster.
 	ClusterName *string `json:"clusterName,omitempty"`
 	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
 	ClusterKind *string `json:"clusterKind,omitempty"`
-	// veleroNamespace is the namespace of the Velero that this part is moved by: that
-	// which the cluster's annotation named when something was begun there. Absent until
+	// veleroNamespace is the namespace of the Velero that is used in the cluster, by
+	// the cluster's annotation when the first object was created there. Absent until
 	// then.
 	VeleroNamespace *string `json:"veleroNamespace,omitempty"`
-	// phase is where this cluster's part stands, in the same words as the
-	// migration's phase.
+	// phase is the phase of the migration in this cluster, with the same values as
+	// status.phase.
 	Phase *backupv1alpha1.MigratePhase `json:"phase,omitempty"`
-	// reason says in one CamelCase word why the part is in its phase, or what it
-	// waits for.
+	// reason is why the cluster is in its phase, or what it waits for, as one word in
+	// CamelCase.
 	Reason *string `json:"reason,omitempty"`
-	// message says the same for a person.
+	// message is a human-readable explanation of the reason.
 	Message *string `json:"message,omitempty"`
-	// lastTransitionTime is when the part last got another phase or reason: since
-	// when it is in the one, or waits for the other.
+	// lastTransitionTime is when the phase or reason last changed.
 	LastTransitionTime *v1.Time `json:"lastTransitionTime,omitempty"`
-	// lastProgressTime is when the part was last seen to make progress. Absent
-	// while it waits for others or in a queue, which is not lack of progress.
+	// lastProgressTime is when progress in the cluster was last observed. Absent while
+	// the cluster waits for another one or in a queue, which is not lack of progress.
 	LastProgressTime *v1.Time `json:"lastProgressTime,omitempty"`
-	// volumeProgress is how much of the data of volumes is moved. It is looked at
-	// only while nothing else makes progress.
+	// volumeProgress is the progress of moving volume data. It is read only while
+	// nothing else makes progress.
 	VolumeProgress *VolumeProgressApplyConfiguration `json:"volumeProgress,omitempty"`
 }
 
-// ClusterPartApplyConfiguration constructs a declarative configuration of the ClusterPart type for use with
+// ClusterStatusApplyConfiguration constructs a declarative configuration of the ClusterStatus type for use with
 // apply.
-func ClusterPart() *ClusterPartApplyConfiguration {
-	return &ClusterPartApplyConfiguration{}
+func ClusterStatus() *ClusterStatusApplyConfiguration {
+	return &ClusterStatusApplyConfiguration{}
 }
 
 // WithClusterName sets the ClusterName field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterName field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithClusterName(value string) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithClusterName(value string) *ClusterStatusApplyConfiguration {
 	b.ClusterName = &value
 	return b
 }
@@ -59,7 +58,7 @@ func (b *ClusterPartApplyConfiguration) WithClusterName(value string) *ClusterPa
 // WithClusterKind sets the ClusterKind field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the ClusterKind field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithClusterKind(value string) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithClusterKind(value string) *ClusterStatusApplyConfiguration {
 	b.ClusterKind = &value
 	return b
 }
@@ -67,7 +66,7 @@ func (b *ClusterPartApplyConfiguration) WithClusterKind(value string) *ClusterPa
 // WithVeleroNamespace sets the VeleroNamespace field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VeleroNamespace field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithVeleroNamespace(value string) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithVeleroNamespace(value string) *ClusterStatusApplyConfiguration {
 	b.VeleroNamespace = &value
 	return b
 }
@@ -75,7 +74,7 @@ func (b *ClusterPartApplyConfiguration) WithVeleroNamespace(value string) *Clust
 // WithPhase sets the Phase field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Phase field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithPhase(value backupv1alpha1.MigratePhase) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithPhase(value backupv1alpha1.MigratePhase) *ClusterStatusApplyConfiguration {
 	b.Phase = &value
 	return b
 }
@@ -83,7 +82,7 @@ func (b *ClusterPartApplyConfiguration) WithPhase(value backupv1alpha1.MigratePh
 // WithReason sets the Reason field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Reason field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithReason(value string) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithReason(value string) *ClusterStatusApplyConfiguration {
 	b.Reason = &value
 	return b
 }
@@ -91,7 +90,7 @@ func (b *ClusterPartApplyConfiguration) WithReason(value string) *ClusterPartApp
 // WithMessage sets the Message field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Message field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithMessage(value string) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithMessage(value string) *ClusterStatusApplyConfiguration {
 	b.Message = &value
 	return b
 }
@@ -99,7 +98,7 @@ func (b *ClusterPartApplyConfiguration) WithMessage(value string) *ClusterPartAp
 // WithLastTransitionTime sets the LastTransitionTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastTransitionTime field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithLastTransitionTime(value v1.Time) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithLastTransitionTime(value v1.Time) *ClusterStatusApplyConfiguration {
 	b.LastTransitionTime = &value
 	return b
 }
@@ -107,7 +106,7 @@ func (b *ClusterPartApplyConfiguration) WithLastTransitionTime(value v1.Time) *C
 // WithLastProgressTime sets the LastProgressTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastProgressTime field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithLastProgressTime(value v1.Time) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithLastProgressTime(value v1.Time) *ClusterStatusApplyConfiguration {
 	b.LastProgressTime = &value
 	return b
 }
@@ -115,7 +114,7 @@ func (b *ClusterPartApplyConfiguration) WithLastProgressTime(value v1.Time) *Clu
 // WithVolumeProgress sets the VolumeProgress field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the VolumeProgress field is set to the value of the last call.
-func (b *ClusterPartApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *ClusterPartApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *ClusterStatusApplyConfiguration {
 	b.VolumeProgress = value
 	return b
 }
