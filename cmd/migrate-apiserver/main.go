@@ -1,8 +1,8 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command migrate-apiserver serves Migrates (migrates.backup.kurator.dev) to a
-// Kurator fleet's host cluster and has Velero carry them out in the members.
+// Command migrate-apiserver serves Migrates (migrates.backup.kurator.dev) in the host cluster of a
+// Kurator fleet and carries them out by Velero in the member clusters.
 package main
 
 import (

@@ -85,7 +85,7 @@ spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: Attache
 	attach(t, "early", 2)
 	waiting = waits("ClusterNotReady")
 	if got, want := waiting.Status.SourceClusterStatus.Message, "AttachedCluster kurator-member1 is not ready; waiting for it. See its status."; got != want {
-		t.Errorf("the source's part says %q, want %q", got, want)
+		t.Errorf("the source's status says %q, want %q", got, want)
 	}
 	ready(t, "early", 1)
 	waits("NoTargetReady")

@@ -26,12 +26,12 @@ import (
 )
 
 const (
-	// deadline is many times what anything here takes on an idle machine.
+	// deadline is many times longer than any wait on an idle machine.
 	deadline     = 2 * time.Minute
 	pollInterval = 50 * time.Millisecond
 )
 
-// cluster is the host or a member, as its administrator reaches it.
+// cluster is the host or a member, with the credentials of its administrator.
 type cluster struct {
 	name, kubeconfig string
 	kube             kubernetes.Interface
@@ -52,7 +52,7 @@ func newCluster(name, kubeconfig string, config *rest.Config) (*cluster, error) 
 	return c, err
 }
 
-// kubectl runs the real kubectl and returns what it printed.
+// kubectl runs kubectl and returns its output.
 func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	output, err := fleet.Kubectl(t.Context(), c.kubeconfig, args...)
@@ -77,9 +77,9 @@ func manifestFile(t *testing.T, manifest string) string {
 	return path
 }
 
-// restored lists what a Restore created in the cluster, as Kind/namespace/name,
-// sorted. Velero marks all of it, except namespaces. What every namespace has by
-// itself is left out.
+// restored lists the objects that a Restore created in the cluster, as Kind/namespace/name,
+// sorted. Velero labels all of them except namespaces. It leaves out the objects that every
+// namespace has.
 func (c *cluster) restored(t *testing.T, restore string) []string {
 	t.Helper()
 	output := c.kubectl(t, "get", "--all-namespaces", "--selector=velero.io/restore-name="+restore,
@@ -96,7 +96,7 @@ func (c *cluster) restored(t *testing.T, restore string) []string {
 	return found
 }
 
-// configMap is a ConfigMap's data, nil if it does not exist.
+// configMap returns the data of a ConfigMap; nil if it does not exist.
 func (c *cluster) configMap(t *testing.T, namespace, name string) map[string]string {
 	t.Helper()
 	found, err := c.kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -109,8 +109,8 @@ func (c *cluster) configMap(t *testing.T, namespace, name string) map[string]str
 	return found.Data
 }
 
-// absent removes namespaces from all clusters, as an earlier run on this fleet
-// may have left them, and returns when they are gone.
+// absent deletes namespaces, which an earlier run may have left, from all clusters and waits
+// until they are gone.
 func absent(t *testing.T, namespaces ...string) {
 	t.Helper()
 	clusters := append([]*cluster{host}, members[1:]...)
@@ -143,7 +143,7 @@ func (c *cluster) deleteNamespaces(ctx context.Context, names []string) error {
 	return nil
 }
 
-// eventually polls until something holds; last tells what is so instead.
+// eventually polls until a condition holds; last describes the state otherwise.
 func eventually(t *testing.T, what string, holds func() (last string, ok bool)) {
 	t.Helper()
 	last := ""

@@ -13,8 +13,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// steps are the Events on a Migrate, as "Type cluster Reason"; the cluster is
-// "-" where the Event is of the whole.
+// steps returns the Events of a Migrate as "Type cluster Reason"; the cluster is "-" for an
+// Event about no cluster.
 func steps(t *testing.T, m *v1alpha1.Migrate) []string {
 	t.Helper()
 	events, err := host.kube.EventsV1().Events(m.Namespace).List(t.Context(), metav1.ListOptions{})
@@ -36,8 +36,7 @@ func steps(t *testing.T, m *v1alpha1.Migrate) []string {
 	return found
 }
 
-// awaitSteps waits until the Events on a Migrate have all of these; they are
-// sent beside what they tell of.
+// awaitSteps waits until a Migrate has all of these Events, which are sent asynchronously.
 func awaitSteps(t *testing.T, m *v1alpha1.Migrate, want ...string) {
 	t.Helper()
 	eventually(t, "there are the events "+strings.Join(want, ", "), func() (string, bool) {
@@ -46,9 +45,8 @@ func awaitSteps(t *testing.T, m *v1alpha1.Migrate, want ...string) {
 	})
 }
 
-// checkEvents checks the Events of a migration to kurator-member2 that went
-// well. A step that is over too soon to be seen, as Velero's InProgress may be,
-// has none.
+// checkEvents checks the Events of a successful migration to kurator-member2. A phase that is
+// too short to be observed, as Velero's InProgress may be, has none.
 func checkEvents(t *testing.T, m *v1alpha1.Migrate) {
 	awaitSteps(t, m,
 		"Normal kurator-member1 BackupStarting",

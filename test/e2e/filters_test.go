@@ -60,7 +60,7 @@ metadata: {name: cache, namespace: filter-b, labels: {filter-tier: cache}}
 
 // TestFilters restores what each field of policy.resourceFilter selects, and
 // looks at what came. Every case has a pair of namespaces of its own in the
-// target, told as a and b.
+// target, written as a and b.
 func TestFilters(t *testing.T) {
 	needsFleet(t)
 	absent(t, "filter-a", "filter-b")
@@ -135,12 +135,12 @@ func TestNothingMatched(t *testing.T) {
 	m := migrateToEnd(t, manifest("nothing", `{resourceFilter: {labelSelector: {matchLabels: {app: nobody-has-this}}}}`, 2))
 	checkCondition(t, m, "Ready", "True", "NothingMatched")
 	checkCondition(t, m, "ItemsFound", "False", "NothingMatched")
-	const told = "Nothing in kurator-member1 matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source."
-	if message := condition(m, "Ready").Message; message != told {
+	const want = "Nothing in kurator-member1 matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source."
+	if message := condition(m, "Ready").Message; message != want {
 		t.Errorf("Ready says %q", message)
 	}
-	if part := m.Status.TargetClusterStatus[0]; part.Reason != "NothingToRestore" || part.RestoreNameInCluster != "" {
-		t.Errorf("the target's part has reason %s and Restore %q", part.Reason, part.RestoreNameInCluster)
+	if status := m.Status.TargetClusterStatus[0]; status.Reason != "NothingToRestore" || status.RestoreNameInCluster != "" {
+		t.Errorf("the target's status has reason %s and Restore %q", status.Reason, status.RestoreNameInCluster)
 	}
 	checkOnce(t, m)
 	awaitSteps(t, m, "Normal kurator-member2 NothingToRestore")

@@ -18,7 +18,7 @@ const (
 	kubernetesVariable = "KUBERNETES_DIR"
 )
 
-// The fleet of all cases, and its clusters: members[0] is nobody, so that
+// The fleet of all cases, and its clusters: members[0] is unused, so that
 // members are counted from 1 as their names are.
 var (
 	fleet   *localfleet.Fleet

@@ -34,9 +34,8 @@ var (
 	podVolumeBackupResource = velerov1.SchemeGroupVersion.WithResource("podvolumebackups")
 )
 
-// manifest is that of a Migrate in namespace default, of the fleet that lists
-// all members, from the source to the given members: none leaves the targets to
-// the fleet.
+// manifest returns a Migrate in namespace default of the fleet with all members, from the
+// source to the given members; none means all of the fleet.
 func manifest(name, policy string, targets ...int) string {
 	return manifestIn(metav1.NamespaceDefault, name, policy, targets...)
 }
@@ -66,13 +65,13 @@ spec:
 `, namespace, name, localfleet.MemberName(source), to.String(), policy)
 }
 
-// migration is a Migrate that a case has applied.
+// migration is a Migrate of a case.
 type migration struct {
 	namespace, name string
 }
 
-// migrate applies the manifest of a Migrate that is not there yet. Where the
-// test fails, what is known of the Migrate is shown.
+// migrate creates a Migrate from a manifest. If the test fails, the state of the Migrate is
+// printed.
 func migrate(t *testing.T, manifest string) migration {
 	t.Helper()
 	var applied v1alpha1.Migrate
@@ -105,18 +104,17 @@ func (m migration) get(ctx context.Context) (*v1alpha1.Migrate, error) {
 	return host.migrates.BackupV1alpha1().Migrates(m.namespace).Get(ctx, m.name, metav1.GetOptions{})
 }
 
-// await returns the Migrate as it is when its record first tells what is waited
-// for.
-func (m migration) await(t *testing.T, what string, told func(*v1alpha1.Migrate) bool) *v1alpha1.Migrate {
+// await waits until the recorded Migrate meets a condition, and returns it.
+func (m migration) await(t *testing.T, what string, met func(*v1alpha1.Migrate) bool) *v1alpha1.Migrate {
 	t.Helper()
 	var found *v1alpha1.Migrate
-	eventually(t, fmt.Sprintf("Migrate %s/%s tells %s", m.namespace, m.name, what), func() (string, bool) {
+	eventually(t, fmt.Sprintf("Migrate %s/%s reports %s", m.namespace, m.name, what), func() (string, bool) {
 		live, err := m.get(t.Context())
 		if err != nil {
 			return err.Error(), false
 		}
 		found = live
-		return string(live.Status.Phase) + " " + condition(live, v1alpha1.ConditionReady).Message, told(live)
+		return string(live.Status.Phase) + " " + condition(live, v1alpha1.ConditionReady).Message, met(live)
 	})
 	return found
 }
@@ -126,8 +124,7 @@ func (m migration) awaitPhase(t *testing.T, phase v1alpha1.MigratePhase) *v1alph
 	return m.await(t, "phase "+string(phase), func(m *v1alpha1.Migrate) bool { return m.Status.Phase == phase })
 }
 
-// ended returns the Migrate when it has come to an end, which must be the given
-// one.
+// ended waits until the Migrate has ended, and returns it. The phase must be the given one.
 func (m migration) ended(t *testing.T, phase v1alpha1.MigratePhase) *v1alpha1.Migrate {
 	t.Helper()
 	live := m.await(t, "an end", func(m *v1alpha1.Migrate) bool {
@@ -144,14 +141,14 @@ func (m migration) completed(t *testing.T) *v1alpha1.Migrate {
 	return m.ended(t, v1alpha1.MigratePhaseCompleted)
 }
 
-// story is all that a person would look at to see what went wrong.
+// story returns everything that helps to find out what went wrong.
 func (m migration) story() string {
-	var told strings.Builder
+	var text strings.Builder
 	show := func(c *cluster, args ...string) {
 		output, err := fleet.Kubectl(context.Background(), c.kubeconfig, args...)
-		fmt.Fprintf(&told, "--- %s: kubectl %s\n%s", c.name, strings.Join(args, " "), output)
+		fmt.Fprintf(&text, "--- %s: kubectl %s\n%s", c.name, strings.Join(args, " "), output)
 		if err != nil {
-			fmt.Fprintln(&told, err)
+			fmt.Fprintln(&text, err)
 		}
 	}
 	show(host, "get", "migrate", m.name, "--namespace="+m.namespace, "--output=yaml")
@@ -162,8 +159,8 @@ func (m migration) story() string {
 				"--selector="+uidLabel+"="+string(live.UID), "--output=yaml", "--show-managed-fields=false")
 		}
 	}
-	fmt.Fprintf(&told, "--- logs are in %s\n", filepath.Join(fleet.Dir(), "logs"))
-	return told.String()
+	fmt.Fprintf(&text, "--- logs are in %s\n", filepath.Join(fleet.Dir(), "logs"))
+	return text.String()
 }
 
 func condition(m *v1alpha1.Migrate, kind string) metav1.Condition {
@@ -181,13 +178,13 @@ func checkCondition(t *testing.T, m *v1alpha1.Migrate, kind string, status metav
 	}
 }
 
-// backups are the Backups that a member has for a Migrate.
+// backups returns the Backups of a Migrate in a member.
 func (c *cluster) backups(t *testing.T, uid types.UID) []velerov1.Backup {
 	t.Helper()
 	return list[velerov1.Backup](t, c, backupResource, uidLabel+"="+string(uid))
 }
 
-// restores are the Restores that a member has for a Migrate.
+// restores returns the Restores of a Migrate in a member.
 func (c *cluster) restores(t *testing.T, uid types.UID) []velerov1.Restore {
 	t.Helper()
 	return list[velerov1.Restore](t, c, restoreResource, uidLabel+"="+string(uid))
@@ -208,8 +205,8 @@ func list[T any](t *testing.T, c *cluster, resource schema.GroupVersionResource,
 	return objects
 }
 
-// checkOnce checks invariant 2: one Backup in the source, and one Restore in
-// each of the targets.
+// checkOnce checks invariant 2: exactly one Backup in the source, and one Restore in each
+// target.
 func checkOnce(t *testing.T, m *v1alpha1.Migrate, targets ...int) {
 	t.Helper()
 	if found := members[source].backups(t, m.UID); len(found) != 1 || found[0].Name != m.Status.SourceClusterStatus.BackupNameInCluster {

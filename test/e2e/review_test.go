@@ -104,15 +104,15 @@ func TestMemberAccessReview(t *testing.T) {
 	const policy = "{resourceFilter: {includedNamespaces: [reviewed], includedResources: [configmaps, secrets]}}"
 
 	mistrusted := migrateAs(t, "mistrusted", manifest("mistrusted", policy, 2))
-	const told = `Access to AttachedCluster kurator-member1 is denied, waiting for permission: user "mistrusted" may not get namespaces ` +
+	const want = `Access to AttachedCluster kurator-member1 is denied, waiting for permission: user "mistrusted" may not get namespaces ` +
 		`reviewed in kurator-member1, which the migration would do for them.`
 	waits := mistrusted.await(t, "that the requester may not read the namespace", func(m *v1alpha1.Migrate) bool {
-		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Message == told
+		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Message == want
 	})
 	checkCondition(t, waits, v1alpha1.ConditionReady, metav1.ConditionFalse, "ClusterNotAuthorized")
 	live := host.kubectl(t, "get", "migrate", "mistrusted", "--subresource=status", "--output=jsonpath={.status.sourceClusterStatus.message}")
-	if live != told {
-		t.Errorf("live the source's part says %q, want %q", live, told)
+	if live != want {
+		t.Errorf("live the source's status says %q, want %q", live, want)
 	}
 
 	trusted := migrateAs(t, "trusted", manifest("trusted", policy, 2)).completed(t)

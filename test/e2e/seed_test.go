@@ -133,7 +133,7 @@ func TestSeed(t *testing.T) {
 	ended := m.completed(t)
 
 	t.Run("the status is the seed's", func(t *testing.T) { checkSeedResult(t) })
-	t.Run("it tells more than the seed's", func(t *testing.T) { checkOurs(t, ended) })
+	t.Run("it reports more than the seed's", func(t *testing.T) { checkOurs(t, ended) })
 	t.Run("what is recorded is what is live", checkLiveAgrees)
 	t.Run("every step is an event", func(t *testing.T) { checkEvents(t, ended) })
 	t.Run("the application arrived", func(t *testing.T) {
@@ -200,7 +200,7 @@ var (
 	aSuffix = regexp.MustCompile(`-[0-9a-f]{8}$`)
 )
 
-// missing tells what of want is not in got, which may hold more.
+// missing reports what of want is not in got, which may hold more.
 func missing(path string, want, got any) (differences []string) {
 	different := []string{fmt.Sprintf("%s is %#v, want %#v", path, got, want)}
 	switch want := want.(type) {
@@ -249,11 +249,11 @@ func checkOurs(t *testing.T, m *v1alpha1.Migrate) {
 	if m.Status.ObservedGeneration != 1 {
 		t.Errorf("observedGeneration is %d, want 1", m.Status.ObservedGeneration)
 	}
-	if part := m.Status.SourceClusterStatus; part.Phase != "Completed" || part.Reason != "BackupCompleted" || part.Message == "" {
-		t.Errorf("the source's part is %q, reason %q, message %q", part.Phase, part.Reason, part.Message)
+	if status := m.Status.SourceClusterStatus; status.Phase != "Completed" || status.Reason != "BackupCompleted" || status.Message == "" {
+		t.Errorf("the source's status is %q, reason %q, message %q", status.Phase, status.Reason, status.Message)
 	}
-	if part := m.Status.TargetClusterStatus[0]; part.Phase != "Completed" || part.Reason != "RestoreCompleted" || part.Message == "" {
-		t.Errorf("the target's part is %q, reason %q, message %q", part.Phase, part.Reason, part.Message)
+	if status := m.Status.TargetClusterStatus[0]; status.Phase != "Completed" || status.Reason != "RestoreCompleted" || status.Message == "" {
+		t.Errorf("the target's status is %q, reason %q, message %q", status.Phase, status.Reason, status.Message)
 	}
 }
 
@@ -273,7 +273,7 @@ func checkLiveAgrees(t *testing.T) {
 	}
 }
 
-// inventory lists all that must outlive a Migrate, with what tells one object
+// inventory lists all that must outlive a Migrate, with what reports one object
 // from another of the same name.
 func inventory(t *testing.T, m *v1alpha1.Migrate) []string {
 	var found []string

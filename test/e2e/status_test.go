@@ -37,7 +37,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 			t.Errorf("live has resourceVersion %s, recorded %s", live.ResourceVersion, recorded.ResourceVersion)
 		}
 	})
-	t.Run("what Velero tells is live", func(t *testing.T) {
+	t.Run("what Velero reports is live", func(t *testing.T) {
 		backup := recorded.Status.SourceClusterStatus.BackupNameInCluster
 		members[source].kubectl(t, "patch", "backup.velero.io", backup, "--namespace="+veleroNamespace, "--type=merge",
 			`--patch={"status":{"progress":{"totalItems":7,"itemsBackedUp":3}}}`)
@@ -51,18 +51,18 @@ func TestStatusWhileItRuns(t *testing.T) {
 		})
 	})
 	t.Run("nobody writes it", func(t *testing.T) { checkReadOnly(t) })
-	t.Run("a source that hangs is told, and what was recorded of it", func(t *testing.T) {
+	t.Run("a source that hangs is reported, and what was recorded of it", func(t *testing.T) {
 		resume := hang(t, source)
 		defer resume()
 		began := time.Now()
 		live := liveStatus(t, metav1.NamespaceDefault, "live")
 		t.Logf("the live status took %v", time.Since(began))
-		part := live.Status.SourceClusterStatus
-		if live.Status.Phase != "BackupInProgress" || part.Reason != "MemberUnreachable" || part.BackupStatusInCluster == nil {
-			t.Errorf("live is %s, the source's part has reason %s", live.Status.Phase, part.Reason)
+		status := live.Status.SourceClusterStatus
+		if live.Status.Phase != "BackupInProgress" || status.Reason != "MemberUnreachable" || status.BackupStatusInCluster == nil {
+			t.Errorf("live is %s, the source's status has reason %s", live.Status.Phase, status.Reason)
 		}
-		if !strings.HasPrefix(part.Message, "Reading kurator-member1 has failed since ") {
-			t.Errorf("the source's part says %q", part.Message)
+		if !strings.HasPrefix(status.Message, "Reading kurator-member1 has failed since ") {
+			t.Errorf("the source's status says %q", status.Message)
 		}
 		checkCondition(t, live, v1alpha1.ConditionMembersReachable, metav1.ConditionFalse, "MemberUnreachable")
 	})
@@ -70,7 +70,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 	checkOnce(t, m.completed(t), 2)
 }
 
-// liveStatus is what a Migrate's status subresource tells now.
+// liveStatus is what a Migrate's status subresource reports now.
 func liveStatus(t *testing.T, namespace, name string) *v1alpha1.Migrate {
 	t.Helper()
 	var live v1alpha1.Migrate

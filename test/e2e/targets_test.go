@@ -46,15 +46,15 @@ func TestTargets(t *testing.T) {
 		namespace    string
 		want         []int
 	}{
-		// What is told is in the order of the spec.
+		// The targets are in the order of the spec.
 		{"named", only("wide"), []int{4, 2, 3}, "wide", []int{4, 2, 3}},
 		{"left to the fleet", "{namespaceMapping: {wide: wider}, " + strings.TrimPrefix(only("wide"), "{"), nil, "wider", []int{2, 3, 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := migrateToEnd(t, manifest("wide", c.policy, c.targets...))
-			var told, want []string
-			for _, part := range m.Status.TargetClusterStatus {
-				told = append(told, part.ClusterName+" "+string(part.Phase))
+			var got, want []string
+			for _, status := range m.Status.TargetClusterStatus {
+				got = append(got, status.ClusterName+" "+string(status.Phase))
 			}
 			for _, n := range c.want {
 				want = append(want, localfleet.MemberName(n)+" Completed")
@@ -62,8 +62,8 @@ func TestTargets(t *testing.T) {
 					t.Errorf("%s has the ConfigMap with %q", members[n].name, data)
 				}
 			}
-			if !slices.Equal(told, want) {
-				t.Errorf("the targets are told as %q, want %q", told, want)
+			if !slices.Equal(got, want) {
+				t.Errorf("the targets are reported as %q, want %q", got, want)
 			}
 			if message := condition(m, v1alpha1.ConditionReady).Message; message != "3 of 3 targets done." {
 				t.Errorf("Ready says %q", message)
@@ -140,12 +140,12 @@ spec: {hard: {count/configmaps: 0}}
 	if good.Phase != v1alpha1.MigratePhaseCompleted || bad.Phase != v1alpha1.MigratePhasePartiallyFailed {
 		t.Errorf("the parts are %s and %s", good.Phase, bad.Phase)
 	}
-	const told = "ended PartiallyFailed with 1 error and 0 warnings: namespace failing: error restoring configmaps/failing/settings: " +
+	const want = "ended PartiallyFailed with 1 error and 0 warnings: namespace failing: error restoring configmaps/failing/settings: " +
 		`configmaps "settings" is forbidden: exceeded quota: full`
-	if !strings.Contains(bad.Message, told) {
-		t.Errorf("the part that failed says %q", bad.Message)
+	if !strings.Contains(bad.Message, want) {
+		t.Errorf("the failed target's status says %q", bad.Message)
 	}
-	if described := host.kubectl(t, "describe", "migrate", "failing"); !strings.Contains(strings.Join(strings.Fields(described), " "), told) {
+	if described := host.kubectl(t, "describe", "migrate", "failing"); !strings.Contains(strings.Join(strings.Fields(described), " "), want) {
 		t.Errorf("describe does not tell the error:\n%s", described)
 	}
 	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionFalse, "RestorePartiallyFailed")

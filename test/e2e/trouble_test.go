@@ -75,10 +75,10 @@ func TestVeleroRefusesTheBackup(t *testing.T) {
 	checkCondition(t, refused, v1alpha1.ConditionStalled, metav1.ConditionTrue, "FailedValidation")
 	checkCondition(t, refused, v1alpha1.ConditionSourceReady, metav1.ConditionFalse, "BackupFailedValidation")
 	if message := refused.Status.SourceClusterStatus.Message; !strings.Contains(message, "was rejected by Velero: ") || !strings.Contains(message, "read-only mode") {
-		t.Errorf("the source's part says %q", message)
+		t.Errorf("the source's status says %q", message)
 	}
-	if part := refused.Status.TargetClusterStatus[0]; part.Phase != v1alpha1.MigratePhaseFailed || part.Reason != "BackupFailed" {
-		t.Errorf("the target's part is %s with reason %s", part.Phase, part.Reason)
+	if status := refused.Status.TargetClusterStatus[0]; status.Phase != v1alpha1.MigratePhaseFailed || status.Reason != "BackupFailed" {
+		t.Errorf("the target's status is %s with reason %s", status.Phase, status.Reason)
 	}
 	checkOnce(t, refused)
 	awaitSteps(t, refused, "Warning kurator-member1 BackupFailedValidation", "Warning - FailedValidation")
@@ -92,7 +92,7 @@ func TestBackupFails(t *testing.T) {
 	checkCondition(t, failed, v1alpha1.ConditionReady, metav1.ConditionFalse, "BackupPartiallyFailed")
 	checkCondition(t, failed, v1alpha1.ConditionStalled, metav1.ConditionTrue, "Failed")
 	if message := failed.Status.SourceClusterStatus.Message; !strings.Contains(message, "ended PartiallyFailed with 1 error") {
-		t.Errorf("the source's part says %q", message)
+		t.Errorf("the source's status says %q", message)
 	}
 	checkOnce(t, failed)
 	awaitSteps(t, failed, "Warning kurator-member1 BackupPartiallyFailed", "Warning - Failed")

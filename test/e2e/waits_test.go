@@ -32,12 +32,12 @@ func TestWaitsOfARestore(t *testing.T) {
 		}
 	}
 	first := held.await(t, "that a namespace is Terminating", reason("NamespaceTerminating"))
-	part := first.Status.TargetClusterStatus[0]
-	if !strings.Contains(part.Message, "Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: held. "+
+	status := first.Status.TargetClusterStatus[0]
+	if !strings.Contains(status.Message, "Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: held. "+
 		"See what blocks the deletion: kubectl get namespace held --output=yaml") {
-		t.Errorf("the part says %q", part.Message)
+		t.Errorf("the part says %q", status.Message)
 	}
-	if part.LastTransitionTime == nil {
+	if status.LastTransitionTime == nil {
 		t.Error("the part does not say since when")
 	}
 

@@ -14,7 +14,7 @@ import (
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
 )
 
-// NewCommand returns the command; its context says how long the server runs.
+// NewCommand returns the command, which runs the server until its context ends.
 func NewCommand() (*cobra.Command, error) {
 	o, err := options.New()
 	if err != nil {
@@ -55,7 +55,7 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 	return command, nil
 }
 
-// version is that of the module, as the Go command stamps it into the binary.
+// version returns the version of the module, which the go command records in the binary.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

@@ -31,15 +31,15 @@ import (
 )
 
 const (
-	// reporter is who Events and the Lease are from.
+	// reporter is the reporting controller of Events and the prefix of the Lease's holder.
 	reporter = "migrate-apiserver"
-	// hostQPS and hostBurst bound what the driver asks of the host: two small reads
-	// for each cluster of each live status.
+	// hostQPS and hostBurst bound the driver's requests to the host: two small reads for each
+	// cluster of each live status.
 	hostQPS, hostBurst = 200, 400
 )
 
-// driverFactory makes drivers that work through the host, whose authorizer says who
-// may use which cluster.
+// driverFactory returns a factory of drivers that read the host's inventory and check permissions
+// by its authorizer.
 func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *options.Options) apiserver.DriverFactory {
 	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		host := rest.CopyConfig(host)
@@ -100,7 +100,7 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 	}
 }
 
-// hosted is a driver with what has to run beside it.
+// hosted is a driver with the components that run with it.
 type hosted struct {
 	*driver.Driver
 	events   events.EventBroadcaster
@@ -108,7 +108,7 @@ type hosted struct {
 	services *fleet.Services
 }
 
-// Run runs the driver, and what it needs for as long.
+// Run runs the driver and its components until ctx ends.
 func (h *hosted) Run(ctx context.Context) error {
 	defer h.pool.Close()
 	if err := h.events.StartRecordingToSinkWithContext(ctx); err != nil {

@@ -14,9 +14,8 @@ import (
 	"k8s.io/klog/v2/textlogger"
 )
 
-// setUpLogging applies the options, and leaves the bodies of requests and answers out
-// of the log. From -v=8 on client-go logs them whole, and what is in them may be
-// Secrets, and in a TokenReview the token of a user.
+// setUpLogging applies the options and keeps the bodies of requests and responses out of the log.
+// From -v=8 on client-go logs them completely, including Secrets and the tokens in TokenReviews.
 func setUpLogging(o *logs.Options) error {
 	if err := logsapi.ValidateAndApply(o, nil); err != nil {
 		return err
@@ -30,7 +29,7 @@ func setUpLogging(o *logs.Options) error {
 	return nil
 }
 
-// withoutBodies is what a line of the log says, with the length of a body in its place.
+// withoutBodies returns the key-value pairs of a log line with each body replaced by its length.
 func withoutBodies(keysAndValues []any) []any {
 	for i := 0; i+1 < len(keysAndValues); i += 2 {
 		if body, ok := keysAndValues[i+1].(string); ok && keysAndValues[i] == "body" {
@@ -41,10 +40,10 @@ func withoutBodies(keysAndValues []any) []any {
 	return keysAndValues
 }
 
-// bodySink leaves bodies out of a log.
+// bodySink is a log sink that drops bodies.
 type bodySink struct{ logr.LogSink }
 
-// Init has the lines say where they come from, which is one call further up.
+// Init adds one call to the depth, so that log lines have the location of their caller.
 func (s bodySink) Init(info logr.RuntimeInfo) {
 	info.CallDepth++
 	s.LogSink.Init(info)

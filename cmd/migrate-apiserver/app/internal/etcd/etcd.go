@@ -17,15 +17,15 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Config says where an etcd keeps its data, and how much.
+// Config is the configuration of an etcd.
 type Config struct {
-	// Dir is the data directory. It is made if it is not there.
+	// Dir is the data directory. It is created if it does not exist.
 	Dir string
-	// QuotaBytes is the size at which the database takes no more writes.
+	// QuotaBytes is the size of the database at which it refuses writes, in bytes.
 	QuotaBytes int64
 }
 
-// Server is an etcd that runs.
+// Server is a running etcd.
 type Server struct {
 	etcd     *embed.Etcd
 	endpoint string
@@ -33,7 +33,7 @@ type Server struct {
 	cleanup  func() error
 }
 
-// Start starts an etcd and returns when it serves.
+// Start starts an etcd and waits until it serves.
 func Start(ctx context.Context, config Config) (*Server, error) {
 	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
@@ -57,13 +57,13 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	return s, nil
 }
 
-// Endpoint is where clients reach it.
+// Endpoint returns the URL for clients.
 func (s *Server) Endpoint() string { return s.endpoint }
 
-// Failed tells that it has ended without Stop.
+// Failed returns a channel that receives the error of an etcd that ended without Stop.
 func (s *Server) Failed() <-chan error { return s.etcd.Err() }
 
-// Stop ends it and returns when all is on disk.
+// Stop stops the etcd and waits until everything is on disk.
 func (s *Server) Stop() error {
 	s.stopping.Store(true)
 	s.etcd.Close()
@@ -98,13 +98,13 @@ func (s *Server) config(ctx context.Context, dir, socket string, quota int64) *e
 	config.EnableGRPCGateway = false
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(klog.FromContext(ctx).WithName("etcd"), &s.stopping))
 
-	// One member elects itself, so there is nobody to wait for.
+	// A single member elects itself without waiting.
 	config.TickMs, config.ElectionMs = 20, 100
 
 	client := url.URL{Scheme: "unix", Path: socket}
 	config.ListenClientUrls = []url.URL{client}
 	config.AdvertiseClientUrls = []url.URL{client}
-	// A member must have a peer address; nothing listens on it.
+	// etcd requires a peer address; nothing listens on it.
 	peer := url.URL{Scheme: "http", Host: "localhost:2380"}
 	config.ListenPeerUrls = nil
 	config.AdvertisePeerUrls = []url.URL{peer}
@@ -112,8 +112,8 @@ func (s *Server) config(ctx context.Context, dir, socket string, quota int64) *e
 	return config
 }
 
-// lock keeps a second process out: etcd itself would wait for the database
-// without end, after it had taken the socket.
+// lock locks the data directory against a second process. etcd itself would take the socket and
+// then wait for the database forever.
 func lock(dir string) (unlock func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -128,12 +128,12 @@ func lock(dir string) (unlock func() error, err error) {
 	return held.Close, nil
 }
 
-// maxSocketPath is what the address of a unix socket holds (sun_path, less its
-// closing zero), the shortest of the systems we build for.
+// maxSocketPath is the longest path of a unix socket (sun_path without its terminating zero) on
+// any system that we build for, in bytes.
 const maxSocketPath = 103
 
-// socketPath is in the data directory, or where that is too long for a socket's
-// address, in a temporary one that is as private.
+// socketPath returns a path in the data directory, or in a private temporary one if that is too
+// long for a unix socket.
 func socketPath(dir string) (path string, remove func() error, err error) {
 	const name = "etcd.sock"
 	if path := filepath.Join(dir, name); len(path) <= maxSocketPath {

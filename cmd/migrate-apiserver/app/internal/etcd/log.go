@@ -13,16 +13,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// verbose is the verbosity at which etcd tells what it does.
+// verbose is the verbosity from which etcd logs at level info.
 const verbose = 4
 
-// zapLogger has etcd log as all of the process does. While it stops, etcd calls
-// every listener that closes an error; those are not worth more than the rest.
+// zapLogger returns a logger for etcd that writes to klog. While stopping is set it does not log
+// errors as such, because etcd reports the close of each listener as one.
 func zapLogger(logger klog.Logger, stopping *atomic.Bool) *zap.Logger {
 	return zap.New(core{logger: logger, stopping: stopping})
 }
 
-// core writes to a klog logger.
+// core is a zapcore.Core that writes to a klog logger.
 type core struct {
 	logger   klog.Logger
 	stopping *atomic.Bool
@@ -31,7 +31,7 @@ type core struct {
 
 var _ zapcore.Core = core{}
 
-// Enabled says whether a level is logged at all.
+// Enabled reports whether a level is logged.
 func (c core) Enabled(level zapcore.Level) bool {
 	switch {
 	case level < zapcore.InfoLevel:
@@ -42,13 +42,13 @@ func (c core) Enabled(level zapcore.Level) bool {
 	return true
 }
 
-// With adds fields to all that follows.
+// With returns a core that adds fields to each entry.
 func (c core) With(fields []zapcore.Field) zapcore.Core {
 	c.fields = append(slices.Clip(c.fields), fields...)
 	return c
 }
 
-// Check lets an entry that is logged through.
+// Check adds the core to an entry that is logged.
 func (c core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if c.Enabled(entry.Level) {
 		return checked.AddCore(entry, c)
@@ -77,5 +77,5 @@ func (c core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return nil
 }
 
-// Sync has nothing to do: klog flushes itself.
+// Sync does nothing: klog flushes itself.
 func (c core) Sync() error { return nil }

@@ -19,42 +19,42 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// hurtAccess are the cases in which what the host says of the way into a member changes:
-// the credentials of a target are renewed, made invalid, and removed, and annotations
-// name other Veleros: of the source, where something is begun, and of the target. They are a ServiceAccount's token, which becomes invalid
-// when the ServiceAccount is deleted.
-func hurtAccess() []hurt {
-	return []hurt{{
+// accessFaults returns the cases in which the kubeconfig or the annotation of a member changes
+// on the host: the credentials of a target are renewed, revoked or removed, and annotations
+// name another Velero of the source, where objects exist already, and of the target. The
+// credentials are the token of a ServiceAccount, which deleting the ServiceAccount revokes.
+func accessFaults() []faultCase {
+	return []faultCase{{
 		name: "secret-renewed",
 		steps: []step{
-			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
+			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
 			{do(credentials(2, "second"), revoked(2, "first"), goOn(veleroOf(source))), nil},
 		},
 	}, {
 		name: "secret-invalid-and-removed",
 		steps: []step{
-			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), says{source: tells(backupNew), 2: tells("WaitingForBackup")}},
-			{do(revoked(2, "first"), goOn(veleroOf(source))), says{2: tells("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
-			{secret(2, []byte("garbage")), says{2: tells("KubeconfigNotAccepted", "kubeconfig not accepted")}},
-			{secretRemoved(2), says{2: tells("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "hurt"`)}},
+			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
+			{do(revoked(2, "first"), goOn(veleroOf(source))), expectation{2: reports("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
+			{secret(2, []byte("garbage")), expectation{2: reports("KubeconfigNotAccepted", "kubeconfig not accepted")}},
+			{secretRemoved(2), expectation{2: reports("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "faults"`)}},
 			{credentials(2, "second"), nil},
 		},
 	}, {
 		name: "velero-namespace-changed",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
-			{do(veleroIn(source, "elsewhere"), veleroIn(2, "elsewhere")), says{source: tells(backupNew), 2: tells("StorageNotConfigured")}},
+			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
+			{do(veleroIn(source, "elsewhere"), veleroIn(2, "elsewhere")), expectation{source: reports(backupNew), 2: reports("StorageNotConfigured")}},
 			{do(veleroIn(2, "velero"), goOn(veleroOf(source))), nil},
 		},
 	}}
 }
 
-// veleroIn says on the host where a member's Velero is.
+// veleroIn sets the annotation with the namespace of a member's Velero.
 func veleroIn(n int, namespace string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
 		annotate := func(value string) {
-			host.kubectl(t, "annotate", "attachedcluster", members[n].name, "--namespace="+hurtNamespace, "--overwrite",
+			host.kubectl(t, "annotate", "attachedcluster", members[n].name, "--namespace="+faultsNamespace, "--overwrite",
 				v1alpha1.VeleroNamespaceAnnotation+value)
 		}
 		annotate("=" + namespace)
@@ -62,12 +62,12 @@ func veleroIn(n int, namespace string) action {
 	}
 }
 
-// readAgain has our server read a member's kubeconfig now. A connection that works
-// is kept for up to a minute when the Secret changes.
+// readAgain makes our server read a member's kubeconfig now. It otherwise keeps a working
+// connection for up to a minute after the Secret has changed.
 func readAgain(n int) action { return do(clusterReady(false, n), clusterReady(true, n)) }
 
-// credentials gives the host a token of a new ServiceAccount of a member as its
-// way in, until the end of the case.
+// credentials makes the token of a new ServiceAccount of a member its kubeconfig on the host,
+// until the end of the case.
 func credentials(n int, account string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
@@ -97,8 +97,7 @@ subjects: [{kind: ServiceAccount, name: %[1]s, namespace: default}]
 	}
 }
 
-// revoked makes a token invalid, and returns when the member no longer accepts
-// it.
+// revoked revokes a token, and waits until the member no longer accepts it.
 func revoked(n int, account string) action {
 	return func(t *testing.T, r *run) {
 		name := r.name + "-" + account
@@ -122,7 +121,7 @@ func revoked(n int, account string) action {
 	}
 }
 
-// kubeconfigOf is a member's kubeconfig with a token as the only credentials.
+// kubeconfigOf returns a member's kubeconfig with a token as its only credentials.
 func kubeconfigOf(t *testing.T, r *run, n int, token string) []byte {
 	t.Helper()
 	config, err := clientcmd.Load(kubeconfigThrough(t, n, r.network.to[n]))
@@ -139,11 +138,11 @@ func kubeconfigOf(t *testing.T, r *run, n int, token string) []byte {
 	return kubeconfig
 }
 
-// secret is what the host's Secret of a member has from now on.
+// secret replaces the kubeconfig in the host's Secret of a member.
 func secret(n int, kubeconfig []byte) action {
 	return func(t *testing.T, _ *run) {
 		t.Helper()
-		secrets := host.kube.CoreV1().Secrets(hurtNamespace)
+		secrets := host.kube.CoreV1().Secrets(faultsNamespace)
 		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: members[n].name}, Data: map[string][]byte{"value": kubeconfig}}
 		_, err := secrets.Update(t.Context(), s, metav1.UpdateOptions{})
 		if apierrors.IsNotFound(err) {
@@ -158,7 +157,7 @@ func secret(n int, kubeconfig []byte) action {
 // secretRemoved removes a member's Secret.
 func secretRemoved(n int) action {
 	return func(t *testing.T, _ *run) {
-		if err := host.kube.CoreV1().Secrets(hurtNamespace).Delete(t.Context(), members[n].name, metav1.DeleteOptions{}); err != nil {
+		if err := host.kube.CoreV1().Secrets(faultsNamespace).Delete(t.Context(), members[n].name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

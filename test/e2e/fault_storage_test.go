@@ -20,70 +20,70 @@ import (
 
 var locationResource = velerov1.SchemeGroupVersion.WithResource("backupstoragelocations")
 
-// hurtStorage are the cases in which the bucket is unavailable, or not one.
-func hurtStorage() []hurt {
-	return []hurt{{
+// storageFaults returns the cases in which the bucket is unavailable or not shared.
+func storageFaults() []faultCase {
+	return []faultCase{{
 		name: "bucket-unavailable-before-the-backup",
 		steps: []step{
-			{do(killStorage, validated("Unavailable", source, 2), apply), says{
-				0:      tells("StorageUnavailable", "kurator-member1, since ", ": BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
-				source: tells("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
-				2:      tells("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
+			{do(killStorage, validated("Unavailable", source, 2), apply), expectation{
+				0:      reports("StorageUnavailable", "kurator-member1, since ", ": BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
+				source: reports("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
+				2:      reports("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
 			}},
 			{do(start(storage), validated("Available", source, 2)), nil},
 		},
 	}, {
 		name: "bucket-unavailable-during-the-backup",
 		steps: []step{
-			{do(stop(storage), apply), says{source: tells("BackupInProgress")}},
+			{do(stop(storage), apply), expectation{source: reports("BackupInProgress")}},
 			{killStorage, nil},
 		},
 		end: "Failed",
-		ended: says{
-			0:      tells("BackupFailed", "kurator-member1: Backup "),
-			source: tells("BackupFailed", "backup execution failed: error checking if backup already exists in object storage", "connection refused"),
-			2:      tells("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
+		ended: expectation{
+			0:      reports("BackupFailed", "kurator-member1: Backup "),
+			source: reports("BackupFailed", "backup execution failed: error checking if backup already exists in object storage", "connection refused"),
+			2:      reports("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
 		},
 		restored: none,
 	}, {
 		name: "bucket-unavailable-during-the-restore",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew)}},
-			{do(stop(storage), goOn(veleroOf(2))), says{2: tells("RestoreInProgress")}},
+			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew)}},
+			{do(stop(storage), goOn(veleroOf(2))), expectation{2: reports("RestoreInProgress")}},
 			{killStorage, nil},
 		},
 		end: "Failed",
-		ended: says{
-			0: tells("RestoreFailed", "0 of 1 target done. kurator-member2: Restore "),
-			2: tells("RestoreFailed", "restore execution failed: error downloading backup", "connection refused"),
+		ended: expectation{
+			0: reports("RestoreFailed", "0 of 1 target done. kurator-member2: Restore "),
+			2: reports("RestoreFailed", "restore execution failed: error downloading backup", "connection refused"),
 		},
 	}, {
 		name: "bucket-unavailable-for-the-log-of-the-restore",
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
-			{do(restoreBegun(2), killStorage, goOn(theNamespace)), says{2: tells("RestoreFinalizingPartiallyFailed")}},
+			{do(holdNamespace(2), apply), expectation{2: reports(restoreHeld)}},
+			{do(restoreBegun(2), killStorage, goOn(theNamespace)), expectation{2: reports("RestoreFinalizingPartiallyFailed")}},
 			{start(storage), nil},
 		},
 		end:     "PartiallyFailed",
-		ended:   says{2: tells("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
+		ended:   expectation{2: reports("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
 		arrived: []int{2},
 	}, {
 		// Velero runs one Restore at a time, so this one is still New when the
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",
 		steps: []step{
-			{do(busy(2), apply), says{2: tells("RestoreQueued", "Velero in kurator-member2 is processing Restore kurator-member2-migrate-hurt-")}},
+			{do(busy(2), apply), expectation{2: reports("RestoreQueued", "Velero in kurator-member2 is processing Restore kurator-member2-migrate-faults-")}},
 			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
 		},
 		end:   "Failed",
-		ended: says{2: tells("RestoreFailedValidation", "was rejected by Velero: The BSL default is unavailable, cannot retrieve the backup")},
+		ended: expectation{2: reports("RestoreFailedValidation", "was rejected by Velero: The BSL default is unavailable, cannot retrieve the backup")},
 	}, {
 		name: "buckets-differ",
 		steps: []step{
-			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), says{
-				0:      tells("NoTargetReady", "kurator-member1, since ", ": No target is ready for the Backup, so it is not created yet."),
-				source: tells("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
-				2: tells("StorageNotShared",
+			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), expectation{
+				0:      reports("NoTargetReady", "kurator-member1, since ", ": No target is ready for the Backup, so it is not created yet."),
+				source: reports("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
+				2: reports("StorageNotShared",
 					"do not share a storage: default (aws, bucket velero, https://127.0.0.1:", "in kurator-member1, default (aws, bucket elsewhere, https://127.0.0.1:",
 					"Add a BackupStorageLocation for the source's bucket to Velero in kurator-member2."),
 			}},
@@ -92,9 +92,8 @@ func hurtStorage() []hurt {
 	}}
 }
 
-// killStorage kills the S3 server. When the case is over it runs again, and every
-// Velero has found that out: those that look at their storage meanwhile, once a
-// minute, have found it gone.
+// killStorage kills the S3 server until the end of the case, which then waits until every
+// Velero has validated its storage again, because some found it unavailable.
 func killStorage(t *testing.T, r *run) {
 	kill(storage)(t, r)
 	r.later(func() {
@@ -105,8 +104,7 @@ func killStorage(t *testing.T, r *run) {
 	})
 }
 
-// restoreBegun waits until a member's Velero has read the Backup from the storage,
-// which only its log tells.
+// restoreBegun waits until a member's Velero has read the Backup from the storage, by its log.
 func restoreBegun(n int) action {
 	return func(t *testing.T, r *run) {
 		m, err := r.get(t.Context())
@@ -124,8 +122,7 @@ func restoreBegun(n int) action {
 	}
 }
 
-// validated has Veleros look at their storage now, and waits until each has found
-// it to be so.
+// validated makes Veleros validate their storage now, and waits until each has the phase.
 func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
 	return func(t *testing.T, _ *run) {
 		for _, n := range in {
@@ -134,8 +131,8 @@ func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
 	}
 }
 
-// validate changes how often Velero validates its storage, for it does so at once
-// then.
+// validate changes the validation frequency of a storage, upon which Velero validates it at
+// once.
 func validate(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
 	t.Helper()
 	often := time.Minute + time.Duration(time.Now().UnixNano()%1e9)
@@ -143,8 +140,7 @@ func validate(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
 	awaitLocation(t, n, want)
 }
 
-// bucketOf gives a member's Velero another bucket of the same storage, until it
-// is given back or the end of the case.
+// bucketOf sets the bucket of a member's Velero until the end of the case.
 func bucketOf(n int, bucket string) action {
 	set := func(t *testing.T, bucket string) {
 		t.Helper()

@@ -16,18 +16,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// What holds release by these names.
+// The names of holds.
 const (
 	theNamespace = "namespace"
 	theOther     = "other Migrate"
 )
 
-// hurtObjects are the cases in which objects in a member are in the way, or gone.
-func hurtObjects() []hurt {
-	return []hurt{{
+// objectFaults returns the cases in which objects in a member block the migration, or are
+// deleted.
+func objectFaults() []faultCase {
+	return []faultCase{{
 		name: "namespace-stuck-terminating",
 		steps: []step{
-			{do(stuckNamespace(2), apply), says{2: tells("NamespaceTerminating",
+			{do(stuckNamespace(2), apply), expectation{2: reports("NamespaceTerminating",
 				"Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: namespace-stuck-terminating.",
 				"See what blocks the deletion: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
 			{goOn(theNamespace), nil},
@@ -35,14 +36,14 @@ func hurtObjects() []hurt {
 	}, {
 		name: "backup-deleted",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
 			{deleted(source, backupResource), nil},
 		},
 		end: "Failed",
-		ended: says{
-			0:      tells("BackupDeleted", "kurator-member1: Backup "),
-			source: tells("BackupDeleted", "was deleted before it completed, so nothing can be restored from it."),
-			2:      tells("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
+		ended: expectation{
+			0:      reports("BackupDeleted", "kurator-member1: Backup "),
+			source: reports("BackupDeleted", "was deleted before it completed, so nothing can be restored from it."),
+			2:      reports("BackupFailed", "Nothing was restored because kurator-member1 has no completed Backup."),
 		},
 		restored: none,
 		backups:  noBackup,
@@ -50,15 +51,15 @@ func hurtObjects() []hurt {
 		name:    "restore-deleted",
 		targets: []int{2, 3},
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew), 3: tells("RestoreCompleted")}},
+			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew), 3: reports("RestoreCompleted")}},
 			{deleted(2, restoreResource), nil},
 		},
 		end: "PartiallyFailed",
-		ended: says{
-			0:      tells("RestoreDeleted", "1 of 2 targets done. kurator-member2: Restore "),
-			source: tells("BackupCompleted"),
-			2:      tells("RestoreDeleted", "was deleted before its result was read, so it is unknown what it restored."),
-			3:      tells("RestoreCompleted"),
+		ended: expectation{
+			0:      reports("RestoreDeleted", "1 of 2 targets done. kurator-member2: Restore "),
+			source: reports("BackupCompleted"),
+			2:      reports("RestoreDeleted", "was deleted before its result was read, so it is unknown what it restored."),
+			3:      reports("RestoreCompleted"),
 		},
 		arrived:  []int{3},
 		restored: []int{3},
@@ -73,7 +74,7 @@ func hurtObjects() []hurt {
 	}}
 }
 
-// deleted deletes the Migrate's object of a kind in a member, as a person would.
+// deleted deletes the Migrate's object of a kind in a member, as an administrator would.
 func deleted(n int, resource schema.GroupVersionResource) action {
 	return func(t *testing.T, r *run) {
 		client := members[n].dynamic.Resource(resource).Namespace(veleroNamespace)
@@ -83,10 +84,9 @@ func deleted(n int, resource schema.GroupVersionResource) action {
 	}
 }
 
-// expired makes the Backup one that has had its time, in the source and the
-// target.
+// expired makes the Backup expire, in the source and the target.
 func expired(t *testing.T, r *run) {
-	m := r.ended(t, r.hurt.end)
+	m := r.ended(t, r.faultCase.end)
 	patch := fmt.Sprintf(`{"status":{"expiration":%q}}`, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
 	for _, n := range []int{source, 2} {
 		client := members[n].dynamic.Resource(backupResource).Namespace(veleroNamespace)
@@ -96,7 +96,7 @@ func expired(t *testing.T, r *run) {
 	}
 }
 
-// collected waits until Velero has removed all of a Migrate.
+// collected waits until Velero has deleted all objects of a Migrate.
 func collected(t *testing.T, r *run) {
 	for _, n := range []int{source, 2} {
 		eventually(t, members[n].name+" has removed all that has expired", func() (string, bool) {
@@ -106,8 +106,8 @@ func collected(t *testing.T, r *run) {
 	}
 }
 
-// objectsOf are the Velero objects of a Migrate that a member has from us. Those
-// that Velero makes itself, of each Backup that it finds in the storage, are not.
+// objectsOf returns the Velero objects that we created in a member for a Migrate, without
+// those that Velero creates for each Backup that it syncs from the storage.
 func (c *cluster) objectsOf(t *testing.T, uid types.UID) []string {
 	t.Helper()
 	var found []string
@@ -123,8 +123,8 @@ func (c *cluster) objectsOf(t *testing.T, uid types.UID) []string {
 	return found
 }
 
-// holdNamespace has the namespace that is moved Terminating in a target, so that
-// Velero waits in the middle of the Restore, until it is let go.
+// holdNamespace makes the migrated namespace Terminating in a target until it is released, so
+// that Velero waits in the middle of the Restore.
 func holdNamespace(n int) action {
 	return func(t *testing.T, r *run) {
 		members[n].apply(t, fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: %s, finalizers: [test.kurator.dev/hold]}}`, r.name))
@@ -135,8 +135,8 @@ func holdNamespace(n int) action {
 	}
 }
 
-// stuckNamespace is holdNamespace by an object in the namespace, as it happens:
-// whoever has to remove its finalizer is gone.
+// stuckNamespace is holdNamespace by an object in the namespace with a finalizer that no
+// controller removes.
 func stuckNamespace(n int) action {
 	return func(t *testing.T, r *run) {
 		members[n].apply(t, fmt.Sprintf(`
@@ -151,7 +151,7 @@ func stuckNamespace(n int) action {
 	}
 }
 
-// terminate deletes a namespace that something holds, which let removes.
+// terminate deletes a namespace whose deletion is blocked until let is called.
 func terminate(t *testing.T, r *run, n int, let func(context.Context) error) {
 	t.Helper()
 	if err := members[n].kube.CoreV1().Namespaces().Delete(t.Context(), r.name, metav1.DeleteOptions{}); err != nil {
@@ -165,15 +165,15 @@ func terminate(t *testing.T, r *run, n int, let func(context.Context) error) {
 	r.later(r.release[theNamespace])
 }
 
-// busy has another Migrate's Restore hold the Velero of a member.
+// busy makes the Velero of a member process another Migrate's Restore until it is released.
 func busy(n int) action {
 	return func(t *testing.T, r *run) {
-		other := newRun(hurt{name: r.name + "-other", targets: []int{n}}, r.network)
+		other := newRun(faultCase{name: r.name + "-other", targets: []int{n}}, r.network)
 		r.later(other.undo)
 		absent(t, other.name)
 		members[source].apply(t, settings(other.name))
 		do(holdNamespace(n), apply)(t, other)
-		other.awaitTold(t, "in its Restore", says{n: tells(restoreHeld)})
+		other.awaitReport(t, "in its Restore", expectation{n: reports(restoreHeld)})
 		r.release[theOther] = other.release[theNamespace]
 	}
 }

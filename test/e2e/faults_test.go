@@ -15,83 +15,78 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// hurt is one way to hurt a migration, and what becomes of it. The Migrate and
-// the namespace that it moves have the name of the case; the source is
-// kurator-member1.
-type hurt struct {
+// faultCase is a fault that is injected into a migration, and its outcome. The Migrate and
+// the namespace that it moves have the name of the case; the source is kurator-member1.
+type faultCase struct {
 	name string
-	// targets is kurator-member2 alone where it says nothing.
+	// targets defaults to kurator-member2.
 	targets []int
-	// steps are taken one after the other; one of them applies the Migrate.
+	// steps are performed in order; one of them applies the Migrate.
 	steps []step
-	// end is the phase that the Migrate ends in: Completed where it says nothing.
+	// end is the terminal phase. Default: Completed.
 	end v1alpha1.MigratePhase
-	// ended is what the status tells at the end.
-	ended says
-	// arrived are the members to which what is moved has come: all targets where
-	// it says nothing and the end is Completed.
+	// ended is the status at the end.
+	ended expectation
+	// arrived are the members that have the migrated objects. Default: all targets if the
+	// end is Completed.
 	arrived []int
-	// restored are the members that have a Restore at the end, all targets where
-	// it says nothing; backups is how many Backups the source has, 1 likewise.
+	// restored are the members that have a Restore at the end. Default: all targets.
+	// backups is the number of Backups in the source. Default: 1.
 	restored []int
 	backups  int
 }
 
-// step is one thing that is done to the fleet, and what the status tells some
-// time after it.
+// step is an action on the fleet, and the status that is reported some time after it.
 type step struct {
-	do   action
-	told says
+	do       action
+	reported expectation
 }
 
-// action does something to the fleet.
+// action changes something in the fleet.
 type action func(t *testing.T, r *run)
 
-// says is what a status tells, by member: the reason of its part, and words that
-// are in the message. Member 0 is the whole, as its condition Ready tells.
-type says map[int]state
+// expectation is an expected status, by member: the reason of the cluster, and parts of its
+// message. Member 0 is the condition Ready of the Migrate.
+type expectation map[int]state
 
-// state has one reason, or several with "|" between them where it depends on the
-// time which of them it is.
+// state has one reason, or several separated by "|" if it depends on timing.
 type state struct {
 	reason string
 	words  []string
 }
 
-// Reasons of a part that is held in some moment. What it is held by is told when it
-// has lasted for some seconds.
+// Reasons of a cluster that is held in a phase. The cause is reported after some seconds.
 const (
 	backupNew   = "BackupNew|VeleroNotAnswering"
 	restoreNew  = "RestoreNew|VeleroNotAnswering"
 	restoreHeld = "RestoreInProgress|NamespaceTerminating"
 )
 
-// tells is a state with a reason and words of its message.
-func tells(reason string, words ...string) state { return state{reason, words} }
+// reports returns a state with a reason and parts of its message.
+func reports(reason string, words ...string) state { return state{reason, words} }
 
-// none stands for no member and for no Backup, where that has to be said.
+// none and noBackup override the defaults of faultCase with none.
 var none = []int{0}
 
 const noBackup = -1
 
-// run is one case as it runs.
+// run is a running case.
 type run struct {
 	migration
 
-	hurt hurt
-	// uid is the Migrate's.
+	faultCase faultCase
+	// uid is the UID of the Migrate.
 	uid     types.UID
 	network *network
-	// release lets what a step holds go, by its name.
+	// release has the functions that end the holds of steps, by name.
 	release map[string]func()
-	// tokens are the credentials of a member that there have been, by
-	// ServiceAccount.
+	// tokens has the tokens of a member, by ServiceAccount.
 	tokens map[string]string
-	// undone is what puts the fleet right again, in reverse order.
+	// undone has the functions that restore the fleet, in reverse order.
 	undone []func()
 }
 
-// later has something done when the case is over, however it ends.
+// later registers a function that runs at the end of the case, whatever its outcome.
 func (r *run) later(undo func()) { r.undone = append(r.undone, undo) }
 
 func (r *run) undo() {
@@ -100,17 +95,17 @@ func (r *run) undo() {
 	}
 }
 
-func newRun(h hurt, network *network) *run {
+func newRun(h faultCase, network *network) *run {
 	return &run{
-		migration: migration{hurtNamespace, h.name},
-		hurt:      h.withDefaults(),
+		migration: migration{faultsNamespace, h.name},
+		faultCase: h.withDefaults(),
 		network:   network,
 		release:   map[string]func(){},
 		tokens:    map[string]string{},
 	}
 }
 
-func (h hurt) withDefaults() hurt {
+func (h faultCase) withDefaults() faultCase {
 	if h.targets == nil {
 		h.targets = []int{2}
 	}
@@ -132,14 +127,14 @@ func (h hurt) withDefaults() hurt {
 	return h
 }
 
-// TestHurt is the table of what may go wrong around a migration. The files
-// hurt_*_test.go have its rows, by what is hurt. When all of them have run, each
-// finished Migrate and its Velero objects are still what they were at its end.
-func TestHurt(t *testing.T) {
+// TestFaults injects faults into migrations. The files fault_*_test.go have the cases, by the
+// component at fault. After all of them, each Migrate and its Velero objects must be as they
+// were at its end.
+func TestFaults(t *testing.T) {
 	needsFleet(t)
-	network := hurtFleet(t)
+	network := faultsFleet(t)
 	var ends []end
-	for _, h := range slices.Concat(hurtServers(), hurtMembers(), hurtVeleros(), hurtStorage(), hurtObjects(), hurtAccess()) {
+	for _, h := range slices.Concat(serverFaults(), memberFaults(), veleroFaults(), storageFaults(), objectFaults(), accessFaults()) {
 		t.Run(h.name, func(t *testing.T) {
 			ends = append(ends, newRun(h, network).toEnd(t))
 		})
@@ -151,24 +146,24 @@ func TestHurt(t *testing.T) {
 	})
 }
 
-// toEnd takes all steps of a case, waits for the end and checks it.
+// toEnd performs the steps of a case, waits for the end and checks it.
 func (r *run) toEnd(t *testing.T) end {
 	defer r.undo()
 	absent(t, r.name)
 	members[source].apply(t, settings(r.name))
-	for i, s := range r.hurt.steps {
+	for i, s := range r.faultCase.steps {
 		s.do(t, r)
-		r.awaitTold(t, fmt.Sprintf("after step %d", i+1), s.told)
+		r.awaitReport(t, fmt.Sprintf("after step %d", i+1), s.reported)
 	}
-	m := r.ended(t, r.hurt.end)
-	r.checkTold(t, m)
+	m := r.ended(t, r.faultCase.end)
+	r.checkReport(t, m)
 	r.checkArrived(t)
 	r.checkObjects(t, m)
 	return endOf(t, m)
 }
 
-// awaitTold waits until the record tells all of it at once.
-func (r *run) awaitTold(t *testing.T, when string, want says) {
+// awaitReport waits until the recorded status meets the whole expectation.
+func (r *run) awaitReport(t *testing.T, when string, want expectation) {
 	t.Helper()
 	if len(want) == 0 {
 		return
@@ -176,26 +171,26 @@ func (r *run) awaitTold(t *testing.T, when string, want says) {
 	last := ""
 	defer func() {
 		if t.Failed() {
-			t.Logf("%s it told instead: %s", when, last)
+			t.Logf("%s the status was instead: %s", when, last)
 		}
 	}()
-	r.await(t, when+" what is wanted", func(m *v1alpha1.Migrate) bool {
+	r.await(t, when+" the expected status", func(m *v1alpha1.Migrate) bool {
 		differences := want.differences(m)
 		last = strings.Join(differences, "; ")
 		return len(differences) == 0
 	})
 }
 
-func (r *run) checkTold(t *testing.T, m *v1alpha1.Migrate) {
+func (r *run) checkReport(t *testing.T, m *v1alpha1.Migrate) {
 	t.Helper()
-	want := says{}
-	if r.hurt.end == v1alpha1.MigratePhaseCompleted {
-		want[0], want[source] = tells("Completed"), tells("BackupCompleted")
-		for _, n := range r.hurt.targets {
-			want[n] = tells("RestoreCompleted")
+	want := expectation{}
+	if r.faultCase.end == v1alpha1.MigratePhaseCompleted {
+		want[0], want[source] = reports("Completed"), reports("BackupCompleted")
+		for _, n := range r.faultCase.targets {
+			want[n] = reports("RestoreCompleted")
 		}
 	}
-	for n, s := range r.hurt.ended {
+	for n, s := range r.faultCase.ended {
 		want[n] = s
 	}
 	for _, difference := range want.differences(m) {
@@ -205,9 +200,9 @@ func (r *run) checkTold(t *testing.T, m *v1alpha1.Migrate) {
 
 func (r *run) checkArrived(t *testing.T) {
 	t.Helper()
-	for _, n := range r.hurt.targets {
+	for _, n := range r.faultCase.targets {
 		want := ""
-		if slices.Contains(r.hurt.arrived, n) {
+		if slices.Contains(r.faultCase.arrived, n) {
 			want = "hello"
 		}
 		if got := members[n].configMap(t, r.name, "settings")["greeting"]; got != want {
@@ -219,9 +214,9 @@ func (r *run) checkArrived(t *testing.T) {
 // checkObjects checks invariant 2, as checkOnce does.
 func (r *run) checkObjects(t *testing.T, m *v1alpha1.Migrate) {
 	t.Helper()
-	if r.hurt.backups == 1 {
+	if r.faultCase.backups == 1 {
 		var restored []int
-		for _, n := range r.hurt.restored {
+		for _, n := range r.faultCase.restored {
 			if n > 0 {
 				restored = append(restored, n)
 			}
@@ -237,12 +232,12 @@ func (r *run) checkObjects(t *testing.T, m *v1alpha1.Migrate) {
 }
 
 // differences are what a status does not tell as it should.
-func (want says) differences(m *v1alpha1.Migrate) []string {
+func (want expectation) differences(m *v1alpha1.Migrate) []string {
 	found := map[int]state{0: {condition(m, v1alpha1.ConditionReady).Reason, []string{condition(m, v1alpha1.ConditionReady).Message}}}
-	add := func(part v1alpha1.ClusterStatus) {
+	add := func(status v1alpha1.ClusterStatus) {
 		for n := 1; n < len(members); n++ {
-			if part.ClusterName == localfleet.MemberName(n) {
-				found[n] = state{part.Reason, []string{part.Message}}
+			if status.ClusterName == localfleet.MemberName(n) {
+				found[n] = state{status.Reason, []string{status.Message}}
 			}
 		}
 	}
@@ -255,7 +250,7 @@ func (want says) differences(m *v1alpha1.Migrate) []string {
 	var differences []string
 	for n, s := range want {
 		if got, ok := found[n]; !ok || !s.matches(got) {
-			differences = append(differences, fmt.Sprintf("member %d is told as %q, want %q", n, got, s))
+			differences = append(differences, fmt.Sprintf("member %d is reported as %q, want %q", n, got, s))
 		}
 	}
 	slices.Sort(differences)
@@ -310,7 +305,7 @@ func do(actions ...action) action {
 
 // apply applies the Migrate.
 func apply(t *testing.T, r *run) {
-	migrate(t, manifestIn(hurtNamespace, r.name, only(r.name), r.hurt.targets...))
+	migrate(t, manifestIn(faultsNamespace, r.name, only(r.name), r.faultCase.targets...))
 	m, err := r.get(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -320,10 +315,10 @@ func apply(t *testing.T, r *run) {
 
 // finish waits for the end, where a step comes after it.
 func finish(t *testing.T, r *run) {
-	r.ended(t, r.hurt.end)
+	r.ended(t, r.faultCase.end)
 }
 
-// checkLive checks that a reader of migrates/status is told the recorded end.
+// checkLive checks that a reader of migrates/status gets the recorded end.
 func checkLive(t *testing.T, r *run) {
-	r.checkTold(t, liveStatus(t, hurtNamespace, r.name))
+	r.checkReport(t, liveStatus(t, faultsNamespace, r.name))
 }

@@ -12,52 +12,51 @@ import (
 	"kurator.dev/migrate-apiserver/test/netproxy"
 )
 
-// hurtServers are the cases in which our server, the host or its etcd is hurt.
-// The etcd of our server is in its process, so to kill the one is to kill the
-// other.
-func hurtServers() []hurt {
-	return []hurt{{
+// serverFaults returns the cases with faults of our server, of the host and of its etcd. The
+// etcd of our server runs in its process, so both are killed together.
+func serverFaults() []faultCase {
+	return []faultCase{{
 		name: "server-killed-before-the-backup",
 		steps: []step{
-			{do(clusterReady(false, source), apply), says{source: tells("ClusterNotReady")}},
+			{do(clusterReady(false, source), apply), expectation{source: reports("ClusterNotReady")}},
 			{do(kill(ourServer), clusterReady(true, source), start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-during-the-backup",
 		steps: []step{
-			{do(stop(storage), apply), says{source: tells("BackupInProgress"), 2: tells("WaitingForBackup")}},
+			{do(stop(storage), apply), expectation{source: reports("BackupInProgress"), 2: reports("WaitingForBackup")}},
 			{do(kill(ourServer), goOn(storage), backupFinished, start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-before-the-handoff",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
-			{do(link(netproxy.Refuse, 2), goOn(veleroOf(source))), says{source: tells("BackupCompleted"), 2: tells("MemberUnreachable", "connection refused")}},
+			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
+			{do(link(netproxy.Refuse, 2), goOn(veleroOf(source))), expectation{source: reports("BackupCompleted"), 2: reports("MemberUnreachable", "connection refused")}},
 			{do(kill(ourServer), link(netproxy.Pass, 2), start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-during-the-restore",
 		steps: []step{
-			{do(holdNamespace(2), apply), says{2: tells(restoreHeld)}},
-			{do(kill(ourServer), start(ourServer)), says{2: tells("NamespaceTerminating")}},
+			{do(holdNamespace(2), apply), expectation{2: reports(restoreHeld)}},
+			{do(kill(ourServer), start(ourServer)), expectation{2: reports("NamespaceTerminating")}},
 			{goOn(theNamespace), nil},
 		},
 	}, {
 		name: "server-killed-at-the-end",
 		steps: []step{
-			{do(stop(veleroOf(2)), apply), says{2: tells(restoreNew)}},
+			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew)}},
 			{do(kill(ourServer), goOn(veleroOf(2)), restoreFinished(2), start(ourServer)), nil},
 		},
 	}, {
 		name: "host-down",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
 			{do(kill(hostAPIServer), goOn(veleroOf(source)), backupFinished, start(hostAPIServer)), nil},
 		},
 	}, {
 		name: "etcd-of-all-clusters-down-for-30-s",
 		steps: []step{
-			{do(stop(veleroOf(source)), apply), says{source: tells(backupNew)}},
+			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
 			{do(kill(etcd), goOn(veleroOf(source)), lasts(30*time.Second), start(etcd)), nil},
 		},
 	}}
@@ -66,8 +65,8 @@ func hurtServers() []hurt {
 // clusterReady says on the host whether a member may be used.
 func clusterReady(is bool, n int) action {
 	return func(t *testing.T, r *run) {
-		setReady(t, hurtNamespace, n, is)
-		r.later(func() { setReady(t, hurtNamespace, n, true) })
+		setReady(t, faultsNamespace, n, is)
+		r.later(func() { setReady(t, faultsNamespace, n, true) })
 	}
 }
 

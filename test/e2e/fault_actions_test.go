@@ -15,24 +15,24 @@ import (
 	"kurator.dev/migrate-apiserver/test/netproxy"
 )
 
-// hurtNamespace is the namespace of the host that the Migrates of TestHurt are
-// in, with a fleet whose clusters are reached through a bad network.
-const hurtNamespace = "hurt"
+// faultsNamespace is the namespace of the Migrates of TestFaults, with a fleet whose clusters
+// are behind proxies.
+const faultsNamespace = "faults"
 
-// hurtLease are the times of the Lease while TestHurt runs: who takes over from a
-// server that was killed waits for the end of its Lease.
-var hurtLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"}
+// faultsLease are the durations of the Lease during TestFaults: the successor of a killed
+// server waits until its Lease expires.
+var faultsLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"}
 
 // network is the one between our server and the members.
 type network struct {
 	to [len(members)]*netproxy.Proxy
 }
 
-// hurtFleet makes the members known to hurtNamespace through proxies, and gives
-// our server a short Lease, until the end of the test.
-func hurtFleet(t *testing.T) *network {
+// faultsFleet attaches the members to faultsNamespace through proxies, and sets a short Lease
+// of our server, until the end of the test.
+func faultsFleet(t *testing.T) *network {
 	t.Helper()
-	absent(t, hurtNamespace)
+	absent(t, faultsNamespace)
 	host.apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
@@ -47,14 +47,14 @@ spec:
   - {kind: AttachedCluster, name: kurator-member2}
   - {kind: AttachedCluster, name: kurator-member3}
   - {kind: AttachedCluster, name: kurator-member4}
-`, hurtNamespace))
+`, faultsNamespace))
 	n := &network{}
 	for i := 1; i < len(members); i++ {
 		n.to[i] = newProxy(t, i)
-		attachBy(t, hurtNamespace, i, kubeconfigThrough(t, i, n.to[i]))
-		ready(t, hurtNamespace, i)
+		attachBy(t, faultsNamespace, i, kubeconfigThrough(t, i, n.to[i]))
+		ready(t, faultsNamespace, i)
 	}
-	serve(t, hurtLease...)
+	serve(t, faultsLease...)
 	t.Cleanup(func() { serve(t) })
 	return n
 }
@@ -77,7 +77,7 @@ func newProxy(t *testing.T, n int) *netproxy.Proxy {
 	return p
 }
 
-// kubeconfigThrough is a member's kubeconfig that leads through a proxy.
+// kubeconfigThrough returns a member's kubeconfig with the address of a proxy.
 func kubeconfigThrough(t *testing.T, n int, p *netproxy.Proxy) []byte {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(members[n].kubeconfig)
@@ -94,8 +94,8 @@ func kubeconfigThrough(t *testing.T, n int, p *netproxy.Proxy) []byte {
 	return kubeconfig
 }
 
-// link puts the network to members into a mode, and ends the connections that
-// are open if nothing new gets through.
+// link sets the mode of the network to members, and closes the open connections if the mode
+// blocks new ones.
 func link(mode netproxy.Mode, to ...int) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
@@ -136,7 +136,7 @@ func stop(processes ...string) action {
 	}
 }
 
-// goOn lets go what stop or a hold of that name holds.
+// goOn releases a stop or hold by its name.
 func goOn(names ...string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
@@ -146,8 +146,7 @@ func goOn(names ...string) action {
 	}
 }
 
-// kill kills processes; they are started again by start or at the end of the
-// case.
+// kill kills processes, which start or the end of the case starts again.
 func kill(processes ...string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
@@ -161,7 +160,7 @@ func kill(processes ...string) action {
 	}
 }
 
-// start starts processes again and returns when they are ready.
+// start starts processes and waits until they are ready.
 func start(processes ...string) action {
 	return func(t *testing.T, _ *run) {
 		t.Helper()
@@ -180,7 +179,7 @@ func process(t *testing.T, name string) *localfleet.Process {
 	return p
 }
 
-// startProcess also lets it go on: a process that is stopped is never ready.
+// startProcess also continues the process, because a stopped one never becomes ready.
 func startProcess(t *testing.T, p *localfleet.Process) {
 	t.Helper()
 	if p.Running() {
@@ -193,7 +192,7 @@ func startProcess(t *testing.T, p *localfleet.Process) {
 	}
 }
 
-// lasts lets a fault last.
+// lasts waits while a fault lasts.
 func lasts(d time.Duration) action {
 	return func(t *testing.T, _ *run) {
 		select {
