@@ -31,17 +31,17 @@ type permissions struct {
 	accessMutex sync.Mutex
 	denied      []migration.Cluster
 	accessErr   error
-	// accessAsked is how many times the host was asked about a cluster, by its name.
-	accessAsked map[string]int
+	// accessReviews counts the access reviews of the host, by the name of the cluster.
+	accessReviews map[string]int
 }
 
 func (p *permissions) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	p.accessMutex.Lock()
 	defer p.accessMutex.Unlock()
-	if p.accessAsked == nil {
-		p.accessAsked = map[string]int{}
+	if p.accessReviews == nil {
+		p.accessReviews = map[string]int{}
 	}
-	p.accessAsked[a.GetName()]++
+	p.accessReviews[a.GetName()]++
 	if p.accessErr != nil || slices.ContainsFunc(p.denied, func(c migration.Cluster) bool { return c.Name == a.GetName() }) {
 		return authorizer.DecisionNoOpinion, "", p.accessErr
 	}
@@ -82,7 +82,7 @@ func (m *promptMember) review(refusal string) {
 	m.reviewRefusal = refusal
 }
 
-// wantUntouched checks that nothing was ever asked of a member, let alone written.
+// wantUntouched checks that a member got no call.
 func (w *world) wantUntouched(clusters ...migration.Cluster) {
 	w.t.Helper()
 	for _, c := range clusters {
@@ -249,7 +249,7 @@ func TestAMemberThatRefusesTheRequester(t *testing.T) {
 }
 
 // TestAReaderAsksNoMemberBeforeItsReview reads a status live before the driver has
-// had the members asked.
+// checked the access.
 func TestAReaderAsksNoMemberBeforeItsReview(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -348,9 +348,9 @@ func TestAGrantHoldsWhileItIsAskedForAgain(t *testing.T) {
 		w.apply(m2)
 		time.Sleep(allowedInterval - time.Minute)
 		before := w.members[m2].watchedEver()
-		asked := w.accessAskedOf(m2)
+		asked := w.accessReviewsOf(m2)
 		time.Sleep(3 * allowedInterval)
-		if now := w.accessAskedOf(m2); now < asked+2 {
+		if now := w.accessReviewsOf(m2); now < asked+2 {
 			t.Errorf("asked %d times, then %d: not asked again", asked, now)
 		}
 		if now := w.members[m2].watchedEver(); now != before {
@@ -370,8 +370,8 @@ func (m *promptMember) watchedEver() int {
 	return m.watched
 }
 
-func (p *permissions) accessAskedOf(c migration.Cluster) int {
+func (p *permissions) accessReviewsOf(c migration.Cluster) int {
 	p.accessMutex.Lock()
 	defer p.accessMutex.Unlock()
-	return p.accessAsked[c.Name]
+	return p.accessReviews[c.Name]
 }

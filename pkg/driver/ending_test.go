@@ -54,7 +54,7 @@ func TestAnEndIsToldWithItsErrors(t *testing.T) {
 	})
 }
 
-// TestErrorsThatCantBeRead holds an end up for no longer than is said.
+// TestErrorsThatCantBeRead delays an end by no more than resultsDeadline.
 func TestErrorsThatCantBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := partial(t, func() migration.Results { return migration.Results{Err: errors.New("connection refused")} })

@@ -23,7 +23,7 @@ type lease struct {
 	mutex  sync.Mutex
 	record *resourcelock.LeaderElectionRecord
 	// down has calls wait for their context, as if the host did not answer; stuck, until
-	// it is closed, whatever their context says.
+	// it is closed, whatever the state of their context.
 	down  bool
 	stuck chan struct{}
 }

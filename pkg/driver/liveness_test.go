@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// live is what the checks of d say, but those that pass.
+// live returns the errors of the liveness checks of d.
 func live(d *Driver) string {
 	var failures []string
 	for _, check := range d.LivenessChecks() {

@@ -42,7 +42,7 @@ func (m *modelledMember) addLocation(now time.Time) {
 	})
 }
 
-// observe returns what objects of a member say of a Migrate.
+// observe returns the observation of a Migrate by the objects of a member.
 func observe(objects []modelvelero.Object, of migration.Objects) migration.Member {
 	var seen migration.Member
 	var backups []*velerov1.Backup

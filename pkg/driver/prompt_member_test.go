@@ -33,19 +33,19 @@ type promptMember struct {
 	results func() migration.Results
 	// unfinished has Backups stay InProgress; running does so for Restores.
 	unfinished, running bool
-	// panics says where there is a bug: in "observe" or in "create".
+	// panics names the method that panics: "observe" or "create".
 	panics string
 	// refuse is what every create gets; hang has creates wait for their context.
 	refuse error
 	hang   bool
-	// stuck has creates wait until it is closed, whatever their context says.
+	// stuck makes creates wait until it is closed, whatever the state of their context.
 	stuck chan struct{}
 	// unaware is how many Restores are refused because Velero has not noticed their
 	// Backup.
 	unaware int
 	// hold makes Read wait until it is closed.
 	hold chan struct{}
-	// reviewRefusal is what a review finds; reviews are those that were asked for.
+	// reviewRefusal is the result of a review; reviews are the reviews so far.
 	reviewRefusal string
 	reviews       []migration.Review
 }
@@ -90,7 +90,7 @@ func (m *promptMember) work() {
 	}
 }
 
-// change changes the member, has its Velero work and tells its watches.
+// change changes the member, lets its Velero work, and notifies its watches.
 func (m *promptMember) change(f func()) {
 	m.mutex.Lock()
 	f()
@@ -105,12 +105,12 @@ func (m *promptMember) change(f func()) {
 	}
 }
 
-// put has somebody else create an object.
+// put creates an object as another client.
 func (m *promptMember) put(object modelvelero.Object) {
 	m.change(func() { _, _ = m.memory.Create(context.Background(), object) })
 }
 
-// remove has somebody else delete an object.
+// remove deletes an object as another client.
 func (m *promptMember) remove(kind, name string) {
 	m.change(func() {
 		if object, err := m.memory.Get(modelvelero.Key{Kind: kind, Name: name}); err == nil {
@@ -119,7 +119,7 @@ func (m *promptMember) remove(kind, name string) {
 	})
 }
 
-// edit has somebody else change an object.
+// edit changes an object as another client.
 func edit[T modelvelero.Object](m *promptMember, kind, name string, change func(T)) {
 	m.change(func() {
 		before, err := get[T](m.modelledMember, kind, name)

@@ -63,7 +63,7 @@ func (s *simulation) checkLive(recorded *v1alpha1.Migrate, live *v1alpha1.Migrat
 	s.checkConditions(live)
 }
 
-// checkNoNewEnd: no reader is told an end, of the whole or of a cluster, that is not
+// checkNoNewEnd: no live read returns an end, of the Migrate or of a cluster, that is not
 // recorded.
 func (s *simulation) checkNoNewEnd(recorded, live *v1alpha1.MigrateStatus) {
 	ends := func(status *v1alpha1.MigrateStatus) map[string]bool {
@@ -84,7 +84,7 @@ func (s *simulation) checkNoNewEnd(recorded, live *v1alpha1.MigrateStatus) {
 	}
 }
 
-// checkKept: no end is recorded over, of the whole or of a part, and the clusters
+// checkKept: no recorded end changes, of the Migrate or of a cluster, and the clusters
 // stay once the Backup has its name.
 func (s *simulation) checkKept(before, after *v1alpha1.MigrateStatus) {
 	if migration.IsTerminal(before.Phase) {
@@ -171,8 +171,8 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 }
 
 // checkForward: with one driver at a time, what is recorded of an object never goes
-// back to an earlier state of it. (Where somebody takes a label off and puts it back
-// on, a watch may tell less than an answer did before.)
+// back to an earlier state of it. (If another client removes a label and puts it back
+// on, a watch may have less than an earlier read.)
 func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 	if s.two {
 		return
@@ -290,7 +290,7 @@ func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key
 	}
 }
 
-// isRecorded says whether a Backup made in the source, or a Restore, was there by the
+// isRecorded reports whether a Backup made in the source, or a Restore, was there by the
 // record: one that is gone since is not made again.
 func (s *simulation) isRecorded(m *v1alpha1.Migrate, c migration.Cluster, kind string) bool {
 	if m == nil || m.Status.SourceClusterStatus == nil {
@@ -386,7 +386,7 @@ func (s *simulation) checkOthers(disturbed migration.Cluster) {
 	}
 }
 
-// checkEnd: the end is that of the objects in the members, where nobody else has
+// checkEnd: the end is that of the objects in the members, unless another client has
 // changed them; and that which the Veleros were meant to come to, where nothing
 // excuses another.
 func (s *simulation) checkEnd(w ways) {
@@ -419,7 +419,7 @@ func (s *simulation) checkEnd(w ways) {
 	}
 }
 
-// untouched is an object as it is, if nobody else has changed it.
+// untouched returns an object if no other client has changed it.
 func (s *simulation) untouched(part v1alpha1.ClusterStatus, kind, name string) modelvelero.Object {
 	if s.isTouched(part, kind, name) {
 		return nil

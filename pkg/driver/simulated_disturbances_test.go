@@ -18,7 +18,7 @@ import (
 )
 
 // disturbances are what may happen to a migration; each simulation has some of them.
-// The number says how rare it is.
+// The number is its rarity.
 var disturbances = []struct {
 	name string
 	rare int
@@ -118,7 +118,7 @@ func (s *simulation) heal(but migration.Cluster) {
 	}
 }
 
-// administer does what a person does who reads the status: takes away what somebody
+// administer does what an administrator does by the status: removes what another client
 // left in the way. It stands for the end of a disturbance.
 func (s *simulation) administer() {
 	for _, c := range s.clusters {
@@ -191,7 +191,7 @@ func (s *simulation) completeHandoffs() {
 }
 
 // waitForExpiry lets the time pass for which Velero keeps a Backup, where its data is
-// gone, or somebody wrote into its object that it is whole: nothing else can end a migration that has not been restored.
+// gone, or another client marked it as complete: nothing else can end a migration that has not been restored.
 func (s *simulation) waitForExpiry() {
 	if s.stored == nil || s.waited || !s.quiet() {
 		return
@@ -280,7 +280,7 @@ func (s *simulation) spuriousEvent() {
 	}
 }
 
-// readLive has somebody read the live status, and nothing else happen meanwhile: the
+// readLive reads the live status while nothing else happens: the
 // members are asked at once, so what would happen first would be left to luck.
 func (s *simulation) readLive() {
 	if s.stored == nil {
@@ -372,7 +372,7 @@ func makeAgain(s *simulation, id objectID, object modelvelero.Object) {
 	if err != nil {
 		return
 	}
-	// Nobody can tell what belonged to the Backup that the copy was made of.
+	// It is unknown what belonged to the Backup that was copied.
 	s.volumesLost = s.volumesLost || id.key.Kind == "Backup"
 	s.foreign[created.GetUID()] = s.foreign[object.GetUID()]
 	s.edited[created.GetUID()] = true
@@ -405,7 +405,7 @@ func (s *simulation) makeForeign() {
 		}
 	}
 	if len(s.members[c].history[modelvelero.KeyOf(object)]) > 0 {
-		// One that takes the place of ours can't be told from ours without its label.
+		// One that replaces ours can't be distinguished from ours without its label.
 		return
 	}
 	if created, err := s.members[c].memory.Create(context.Background(), object); err == nil {

@@ -39,14 +39,14 @@ type simulatedDriver struct {
 	loop    *loop
 	queue   *simulatedQueue
 	calls   []besideCall
-	// decided is how many versions the Migrate had when the call under way was decided on.
+	// decided is the number of versions of the Migrate when the current call was decided.
 	decided int
 	// confirmed is how many versions the Migrate had when the call under way read it, if
 	// that was the last request that it made; 0 if it was not.
 	confirmed atomic.Int64
 	// heard is up to where in its history the driver knows the Migrate.
 	heard int
-	// stalled says that it hears nothing of the Migrate for now.
+	// stalled is set while it gets no events of the Migrate.
 	stalled bool
 	host    simulatedHost
 	views   map[migration.Cluster]*view
@@ -159,7 +159,7 @@ func (d *simulatedDriver) call(i int) {
 	d.guarded(call.do)
 }
 
-// deliverMigrate tells of a later state of the Migrate; some are left out, as by a
+// deliverMigrate delivers a later state of the Migrate; some are left out, as by a
 // watch that was broken off.
 func (d *simulatedDriver) deliverMigrate() {
 	d.heard += 1 + d.s.random.IntN(len(d.s.versions)-d.heard)

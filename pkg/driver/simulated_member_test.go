@@ -23,7 +23,7 @@ import (
 
 var (
 	errDown = errors.New("connection refused")
-	// errCredentials is what a member says after the Secret was changed.
+	// errCredentials is the error of a member after the Secret was changed.
 	errCredentials error = apierrors.NewUnauthorized("the cluster does not accept the credentials")
 )
 
@@ -35,14 +35,14 @@ type simulatedMember struct {
 	cluster migration.Cluster
 	options modelvelero.Options
 	history map[modelvelero.Key][]modelvelero.Object
-	// stopped says that its Velero does not run, or is stuck; it runs on while the
+	// stopped is set while its Velero does not run, or is stuck; it runs while the
 	// cluster can't be reached from the host.
 	stopped bool
-	// fault is why it can't be asked.
+	// fault is why it is unreachable.
 	fault error
-	// healed says that it is no longer disturbed.
+	// healed is set when it has no more faults.
 	healed bool
-	// syncBroken says that its Velero may have left PodVolumeBackups out of a sync,
+	// syncBroken is set if its Velero may have left PodVolumeBackups out of a sync,
 	// which it does not make good.
 	syncBroken bool
 }
@@ -77,9 +77,9 @@ const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
 // view is what a driver's watch of a member has heard: of each object any state that
 // it has been in, and never an earlier one than before.
 type view struct {
-	// elsewhere says that it is of another namespace, in which there is nothing.
+	// elsewhere is set if it is of another namespace, which is empty.
 	listed, elsewhere bool
-	// stalled says that it hears nothing for now.
+	// stalled is set while it gets no events.
 	stalled  bool
 	heard    map[modelvelero.Key]int
 	err      error
@@ -109,7 +109,7 @@ func compareKeys(a, b modelvelero.Key) int {
 	return strings.Compare(a.Name+a.Kind, b.Name+b.Kind)
 }
 
-// deliverMember tells of a fault, or of its end, which comes with all that is there
+// deliverMember delivers a fault, or its end, which comes with all that is there
 // now; else of one object, and sometimes of that again.
 func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 	v, m := d.views[c], d.s.members[c]
@@ -139,7 +139,7 @@ func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 	}
 }
 
-// tell calls for the Migrate that an object of a certain state belongs to.
+// tell notifies the watch of the Migrate that an object belongs to.
 func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int) {
 	switch {
 	case key.Kind == "BackupStorageLocation":
@@ -196,7 +196,7 @@ func (w simulatedWatch) Stop() {
 type callTo struct {
 	d *simulatedDriver
 	c migration.Cluster
-	// elsewhere says that it is to another namespace, in which there is nothing.
+	// elsewhere is set if it is to another namespace, which is empty.
 	elsewhere bool
 }
 
@@ -280,7 +280,7 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 	return created.DeepCopyObject().(T), nil
 }
 
-// mayCreate says why an object can't be created; nil if it can.
+// mayCreate returns why an object can't be created; nil if it can.
 func (c callTo) mayCreate(object modelvelero.Object) error {
 	if c.elsewhere {
 		c.d.s.failf("D8: %s %s is to be created elsewhere in %s", modelvelero.KeyOf(object).Kind, object.GetName(), c.c.Name)
@@ -288,7 +288,7 @@ func (c callTo) mayCreate(object modelvelero.Object) error {
 	return c.member().fault
 }
 
-// find says after how many states an object came to be as it is given.
+// find returns the number of states before an object had the given one.
 func (m *simulatedMember) find(key modelvelero.Key, object modelvelero.Object) int {
 	return 1 + slices.Index(m.history[key], object)
 }
@@ -319,7 +319,7 @@ func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusReques
 	return d
 }
 
-// Results has the Velero tell of errors, by writes of its own.
+// Results returns errors of the Velero, with the writes that it causes.
 func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
 	r.Err = c.ask(results, func() error {
 		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {

@@ -29,10 +29,10 @@ const (
 	none        fault = iota
 	crashBefore       // the driver dies before the write is made
 	crashAfter        // the driver dies after it
-	refused           // the write is not made, and the driver is told
+	refused           // the write fails, and the driver gets the error
 	timedOut          // the write is not made, and the driver learns nothing for a while
-	answerLost        // the write is made, and the driver is told that it was not
-	late              // the driver is told that it timed out, and the write is made after that
+	answerLost        // the write succeeds, and the driver gets an error
+	late              // the driver gets a timeout, and the write succeeds after that
 )
 
 // faults are all of them; those of which the write is made come first.
@@ -45,7 +45,7 @@ func (f fault) String() string {
 // callTimeout is how long a call takes that is not answered.
 const callTimeout = 10 * time.Second
 
-// simulation is a world in which nothing happens by itself: the real loop's turns
+// simulation is a world in which nothing happens by itself: the real loop's syncs
 // and calls, the steps of the modelled Veleros and the deliveries of watches are
 // all taken one by one, so the same choices always lead to the same end. Between
 // any two requests of a driver the others may go on.
@@ -74,23 +74,23 @@ type simulation struct {
 	faultRate int
 	// late are writes that are yet to arrive.
 	late []func()
-	// interleave says that between two requests one of so many times something else
-	// happens; depth is how many requests are under way.
+	// interleave is the number of requests, on average, between which something else
+	// happens; depth is the number of requests in progress.
 	interleave, depth int
-	// calm says that nothing is disturbed any more.
+	// calm is set when no more faults are injected.
 	calm bool
-	// two says that there have been two drivers at once.
+	// two is set if two drivers ran at the same time.
 	two bool
-	// excused says that something was done for which a migration may end otherwise
+	// excused is set if something was done for which a migration may end otherwise
 	// than its Veleros were meant to let it end.
 	excused bool
-	// waited says that the data's time to live has passed.
+	// waited is set when the data's TTL has passed.
 	waited bool
-	// touched are the objects that somebody else changed, made or deleted.
+	// touched are the objects that another client changed, created or deleted.
 	touched map[objectID]bool
-	// volumesLost says that somebody made it unknowable what belongs to a Backup.
+	// volumesLost is set if it is unknown what belongs to a Backup.
 	volumesLost bool
-	// foreign are the objects, by UID, that somebody made of a name of ours.
+	// foreign are the objects, by UID, that another client created with our names.
 	// edited are those that have a phase which Velero did not give them.
 	foreign, edited map[types.UID]bool
 }
@@ -130,7 +130,7 @@ func newSimulation(random *rand.Rand, targets int, w ways) *simulation {
 	return s
 }
 
-// traced is a line of the trace, which is put into words when somebody reads it.
+// traced is a line of the trace, which is formatted when it is read.
 type traced struct {
 	format string
 	args   []any
@@ -254,7 +254,7 @@ func (s *simulation) veleroStep(c migration.Cluster) bool {
 	return true
 }
 
-// isRoutine says whether a step is one of those that a Velero does again and again,
+// isRoutine reports whether a step is one that a Velero repeats periodically,
 // and whose event wakes a driver that has forgotten something.
 func isRoutine(step modelvelero.Step) bool {
 	before, location := step.Before.(*velerov1.BackupStorageLocation)
@@ -262,7 +262,7 @@ func isRoutine(step modelvelero.Step) bool {
 		step.Before == nil && step.After == nil
 }
 
-// needsSync says whether somebody waits for what Velero does again and again.
+// needsSync reports whether something waits for what Velero does periodically.
 func (s *simulation) needsSync() bool {
 	return s.stored != nil && slices.ContainsFunc(s.stored.Status.TargetClusterStatus, func(target v1alpha1.RestoreDetails) bool {
 		return target.Reason == v1alpha1.ReasonWaitingForBackupSync
@@ -310,7 +310,7 @@ func (s *simulation) finish(until func() bool) {
 	}
 }
 
-// ended says that the Migrate has ended, or is gone, and that nothing more happens.
+// ended reports whether the Migrate has ended, or is gone, and nothing more happens.
 func (s *simulation) ended() bool {
 	return (s.stored == nil || migration.IsTerminal(s.stored.Status.Phase)) && s.quiet()
 }

@@ -65,7 +65,7 @@ func TestEveryFaultOfEveryWrite(t *testing.T) {
 }
 
 // TestEveryEditAtEveryStep runs a migration to one target once for each of its steps and
-// each thing that somebody may do to an object of it, or to itself, before that step;
+// each edit of its objects, or of itself, by another client before that step;
 // several times, for what comes after is in any order.
 func TestEveryEditAtEveryStep(t *testing.T) {
 	t.Parallel()

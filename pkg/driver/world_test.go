@@ -43,7 +43,7 @@ type world struct {
 	records int
 	// refuse is how many records are yet to be refused.
 	refuse int
-	// stuck has records wait until it is closed, whatever their context says.
+	// stuck makes records wait until it is closed, whatever the state of their context.
 	stuck chan struct{}
 
 	// policy and requester are those of the Migrate.

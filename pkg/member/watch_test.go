@@ -189,7 +189,7 @@ func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
 	s.await("that it is back", "u1", func(m migration.Member) bool { return m.Backup != nil && m.Err == nil && m.Since.IsZero() })
 }
 
-// TestTwoVelerosOfAMember have their objects told apart.
+// TestTwoVelerosOfAMember checks that the objects of two Veleros are distinguished.
 func TestTwoVelerosOfAMember(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	server.Put("backups", membertest.Object("b1", "u1"))

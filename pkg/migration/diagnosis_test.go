@@ -32,7 +32,9 @@ func (s *fixture) wantState(cs v1alpha1.ClusterStatus, reason, message string) {
 	}
 }
 
-func (s *fixture) target() v1alpha1.ClusterStatus { return s.m.Status.TargetClusterStatus[0].ClusterStatus }
+func (s *fixture) target() v1alpha1.ClusterStatus {
+	return s.m.Status.TargetClusterStatus[0].ClusterStatus
+}
 
 func TestDiagnosisExplainsMissingProgress(t *testing.T) {
 	for _, tt := range []struct {

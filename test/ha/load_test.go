@@ -27,7 +27,7 @@ import (
 const (
 	// namespace has the Migrates of a load. Their fleet does not exist.
 	namespace = "default"
-	// writers is how many clients there are, each with connections of its own.
+	// writers is the number of clients, each with its own connections.
 	writers = 4
 	// pause is between two rounds of one writer.
 	pause = 20 * time.Millisecond

@@ -30,7 +30,7 @@ const (
 	applyPatch = "application/apply-patch+yaml"
 )
 
-// hostile is a request that nobody should send, and the code that it gets.
+// hostile is a malicious request and its expected status code.
 type hostile struct {
 	name, method, path  string
 	contentType, accept string
@@ -492,7 +492,7 @@ func everyPlace(t *testing.T, manifest, value string) map[string]bool {
 	return bodies
 }
 
-// memory is what the kernel says of a process, in bytes.
+// memory is the memory of a process by the kernel, in bytes.
 func memory(t *testing.T, id int) map[string]int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", id))

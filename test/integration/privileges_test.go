@@ -151,13 +151,13 @@ func ended(ctx context.Context, s *spare, p permission) bool {
 	return logged(ctx, s, p) && !s.Running()
 }
 
-// recorded is a refusal that the status of a Migrate tells.
+// recorded is a refusal in the recorded status of a Migrate.
 func recorded(ctx context.Context, s *spare, p permission) bool {
 	s.giveWork(ctx)
 	return strings.Contains(s.read(ctx, "a"), p.refusal())
 }
 
-// live is a refusal that the live status of a Migrate tells.
+// live is a refusal in the live status of a Migrate.
 func live(ctx context.Context, s *spare, p permission) bool {
 	s.giveWork(ctx)
 	return strings.Contains(s.read(ctx, "a/status"), p.refusal())

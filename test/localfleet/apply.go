@@ -200,8 +200,8 @@ func newObject(apiVersion, kind, namespace, name string, content map[string]any)
 	return object
 }
 
-// since reports whether a time an object tells is not before the moment, in the
-// whole seconds that objects tell times in.
+// since reports whether a time in an object is not before a moment, with the precision of whole
+// seconds that objects have.
 func since(told string, moment time.Time) (bool, error) {
 	at, err := time.Parse(time.RFC3339, told)
 	if err != nil {

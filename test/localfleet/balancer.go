@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// probeInterval is how often a replica is asked whether it is ready.
+	// probeInterval is the time between two readiness probes of a replica.
 	probeInterval = 100 * time.Millisecond
 	// probeTimeout is how long it may take to say so, on a machine that does much
 	// else, too.

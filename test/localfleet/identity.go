@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// identity tells one run of one program from every other: an id alone is given
+// identity distinguishes a process from all others: a PID alone is given
 // to another program sooner or later.
 type identity struct {
 	PID int `json:"pid"`
@@ -67,7 +67,7 @@ func (i identity) signal(sig syscall.Signal) error {
 	return process.Signal(sig)
 }
 
-// processStat is what the kernel says of a process.
+// processStat is the state of a process by the kernel.
 type processStat struct {
 	state      byte
 	threads    int

@@ -16,7 +16,7 @@ import (
 // reassureAfter is how long a person may see nothing new.
 const reassureAfter = 10 * time.Second
 
-// progress tells a person what happens, one line a step.
+// progress prints the steps, one line each.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer

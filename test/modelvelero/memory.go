@@ -28,7 +28,7 @@ type Memory struct {
 	now     func() time.Time
 	objects map[Key]Object
 	version int
-	// Changed is told of every change: before is nil where an object was created,
+	// Changed is called after each change: before is nil if an object was created,
 	// after is nil where it is gone.
 	Changed func(key Key, before, after Object)
 }

@@ -28,7 +28,7 @@ type Trial struct {
 	Freeze func() (thaw func())
 	// Kill ends the Velero of the source, and returns what starts it again.
 	Kill func() (start func())
-	// Now tells the time.
+	// Now returns the time.
 	Now func() time.Time
 
 	// seen are the phases that each object of the source was seen in.

@@ -159,7 +159,7 @@ func isLater(version, than string) bool {
 	return err != nil || order > 0
 }
 
-// changes is where it is told that something changed in a namespace.
+// changes receives the namespaces in which something changed.
 func (v *view) changes(namespace string) chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()

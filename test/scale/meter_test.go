@@ -79,7 +79,7 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// scrape notes what the server says of its size.
+// scrape records the size of the server by its metrics.
 func (m *meter) scrape(ctx context.Context) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+"/metrics", nil)
 	if err != nil {

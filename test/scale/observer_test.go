@@ -94,7 +94,7 @@ func (o *observer) await(t *testing.T, patience time.Duration, ids map[string]ti
 	}
 }
 
-// look tells how long after the given time each took, or how it is instead.
+// look returns the time that each took since the given time, or its state.
 func (o *observer) look(ids map[string]time.Time) (took []time.Duration, missing []string, changed <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

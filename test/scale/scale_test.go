@@ -245,7 +245,7 @@ func (r *run) liveStatus(name string) {
 	}
 }
 
-// checkLog checks that the dead are told of, and not again and again.
+// checkLog checks that dead members are logged, and not repeatedly.
 func (r *run) checkLog(from int, during time.Duration) {
 	r.t.Helper()
 	lines, _ := r.meter.lines(r.t, from)

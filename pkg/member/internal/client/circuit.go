@@ -34,7 +34,7 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns why the member did not answer.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// accessRetry is the longest time until the host is asked again for a kubeconfig.
+// accessRetry is the longest time until a kubeconfig is read again from the host.
 const accessRetry = 10 * time.Second
 
 // ErrAbandoned is the outcome of an attempt that says nothing about the member.

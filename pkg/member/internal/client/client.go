@@ -132,7 +132,7 @@ func (c *Client) Connect(ctx context.Context) (*Connection, error) {
 }
 
 // accessError reports that there is no way to connect to a member: its kubeconfig is missing
-// or not accepted, or the host can't be asked for it.
+// or not accepted, or the host does not answer.
 type accessError struct{ error }
 
 func (e *accessError) Unwrap() error { return e.error }

@@ -17,6 +17,6 @@
 // attempt whose outcome is unknown; and neither keeps the error or wakes those who wait. What
 // they would replace is the forty lines of admit and record.
 //
-// It is used by package member and those beside it, and imports nothing of ours but
+// It is used by package member and its other internal packages, and imports nothing of ours but
 // kubeconfig, limits, metrics, transport, migration, recovery and the API.
 package client

@@ -13,7 +13,7 @@ import (
 
 // Options bound the calls to members. A zero field has its default.
 type Options struct {
-	// CallTimeout bounds a call, with the wait for its turn, and the start of a watch.
+	// CallTimeout bounds a call, with the wait for a slot, and the start of a watch.
 	// Default: 10 s.
 	CallTimeout time.Duration
 	// MaxCalls is the number of calls that are made to a member at the same time. Default: 8.

@@ -17,22 +17,20 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
-// maxSize is the size that a kubeconfig may have, which is that of a Secret, in bytes.
+// maxSize is the largest size of a kubeconfig, in bytes: that of a Secret.
 const maxSize = 1 << 20
 
-// Options are what the operator of this server allows a kubeconfig.
+// Options are the rules that the operator of this server can change.
 type Options struct {
 	// AllowInsecureTLS accepts insecure-skip-tls-verify.
 	AllowInsecureTLS bool
 }
 
-// ClientConfig returns the configuration of a client of the cluster that the current
-// context of a kubeconfig leads to.
+// ClientConfig returns a client configuration for the current context of a kubeconfig.
 //
-// Who wrote it may not be trusted, so only what is inline is accepted: nothing
-// that runs a program, reads a file, goes through a proxy of its own choice or
-// acts as another user. Errors are migration.ErrKubeconfigNotAccepted and never repeat
-// any content. The address of the cluster is not checked here.
+// Its author may not be trusted, so it must not run a program, read a file, name a proxy or
+// impersonate another user. Errors are migration.ErrKubeconfigNotAccepted and never repeat any
+// content. ClientConfig does not check the address of the cluster.
 func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
 	if len(kubeconfig) > maxSize {
 		return nil, refuse("it is larger than 1 MiB")
@@ -44,7 +42,7 @@ func ClientConfig(kubeconfig []byte, o Options) (*rest.Config, error) {
 	}
 	config, err := clientcmd.Load(kubeconfig)
 	if err != nil {
-		// What the parser says may repeat what it read.
+		// The parser's error may repeat the content.
 		return nil, refuse("it can't be parsed as the YAML or JSON of a kubeconfig")
 	}
 	context := config.Contexts[config.CurrentContext]

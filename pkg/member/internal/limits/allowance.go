@@ -12,12 +12,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ErrBusy reports that an answer is not read because so much else is being read. It says
-// nothing about the member.
+// ErrBusy reports that an answer is not read because the limit for all members is reached. It is
+// not a fault of the member.
 var ErrBusy = errors.New("too many large answers of clusters are being read at this moment")
 
-// Allowance is how much memory the answers of one call, or one event of a watch, may
-// take.
+// Allowance bounds the memory of the answers of one call, or of one event of a watch.
 type Allowance struct {
 	what    string
 	most    int64
@@ -27,28 +26,28 @@ type Allowance struct {
 
 	mu          sync.Mutex
 	used, taken int64
-	// err is why no more is read.
+	// err is why reading has stopped.
 	err error
 }
 
-// ForCall returns the Allowance of a call whose answers may take up to most bytes, which
-// are counted in reading while they are read. what names the answers for a person.
+// ForCall returns the Allowance of a call whose answers may take up to most bytes, which are
+// taken from reading. what describes the answers in an error.
 func ForCall(reading *Quota, what string, most int64) *Allowance {
 	return &Allowance{what: what, most: most, reading: reading}
 }
 
-// ForWatch returns the Allowance of a watch, each event of which may take MaxObject and
-// all of which r bounds. what names an event for a person.
+// ForWatch returns the Allowance of a watch. Each event may take MaxObject, and r bounds all of
+// them. what describes an event in an error.
 func ForWatch(reading *Quota, what string, r *rate.Limiter) *Allowance {
 	return &Allowance{what: what, most: MaxObject, reading: reading, rate: r}
 }
 
-// NewEventRate returns a limiter for the size of the events of one watch after the other.
+// NewEventRate returns a limiter of the size of events for consecutive watches.
 func NewEventRate() *rate.Limiter { return rate.NewLimiter(eventsPerSecond, eventsAtOnce) }
 
 type allowanceKey struct{}
 
-// With returns a context whose call has an Allowance.
+// With returns a context for a call with the Allowance.
 func (a *Allowance) With(ctx context.Context) context.Context {
 	return context.WithValue(ctx, allowanceKey{}, a)
 }
@@ -62,8 +61,7 @@ func AllowanceOf(ctx context.Context) *Allowance {
 // IsWatch reports whether the Allowance is for each event of a watch.
 func (a *Allowance) IsWatch() bool { return a.rate != nil }
 
-// Use notes that what is read takes n bytes more. An error is an Error or ErrBusy, and
-// stays.
+// Use adds n bytes to the use. Its error, an Error or ErrBusy, is final.
 func (a *Allowance) Use(n int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,7 +83,7 @@ func (a *Allowance) Use(n int64) error {
 	return a.err
 }
 
-// Fail has nothing more be read, because of err.
+// Fail stops reading with an error.
 func (a *Allowance) Fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,14 +92,14 @@ func (a *Allowance) Fail(err error) {
 	}
 }
 
-// Err returns why no more is read; nil while more may be read.
+// Err returns why reading has stopped; nil if it has not.
 func (a *Allowance) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.err
 }
 
-// Release begins anew: what was read is handed on, or dropped.
+// Release resets the use, because what was read is kept elsewhere or dropped.
 func (a *Allowance) Release() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -8,27 +8,26 @@ import (
 )
 
 const (
-	// valueSize is about what a value of JSON takes in memory beside its text.
+	// valueSize is the approximate memory of a JSON value in addition to its text, in bytes.
 	valueSize = 64
-	// itemSize is about what an item of a list takes beside its values, however short it
-	// is written: {} becomes a whole Backup.
+	// itemSize is the approximate memory of an item of a list in addition to its values: even
+	// {} is decoded to a complete Backup. In bytes.
 	itemSize = 2 << 10
 )
 
-// Meter estimates what JSON takes in memory when it is decoded, before it is: a small
-// text may decode to very much. It does not check whether it is JSON at all.
+// Meter estimates the memory of JSON after decoding, which may be much larger than the text. It
+// does not validate the JSON.
 type Meter struct {
 	depth int
-	// inString says that the text is within a string, and escaped that it is behind a
-	// backslash there.
+	// inString is set within a string, and escaped after a backslash in it.
 	inString, escaped bool
-	// inItems says that the text is within an array that is a field of the outermost
-	// object, which is where lists have their items.
+	// inItems is set within an array that is a field of the outermost object, such as the
+	// items of a list.
 	inItems bool
 }
 
-// Add meters a text up to the end of an outermost object or array, and returns how many
-// bytes of it that is, their size in memory and whether it ended there.
+// Add meters text up to the end of the outermost object or array. It returns the number of bytes
+// metered, their size in memory, and whether the object or array ended.
 func (m *Meter) Add(text []byte) (n int, size int64, ended bool) {
 	for i, c := range text {
 		size++
@@ -57,7 +56,7 @@ func (m *Meter) Add(text []byte) (n int, size int64, ended bool) {
 	return len(text), size, false
 }
 
-// Begun reports whether an object or array has begun and not ended.
+// Begun reports whether the text is within an object or array.
 func (m *Meter) Begun() bool { return m.depth > 0 }
 
 func (m *Meter) valueSize() int64 {
@@ -67,7 +66,7 @@ func (m *Meter) valueSize() int64 {
 	return valueSize
 }
 
-// SizeOf estimates what an object takes in memory, in bytes.
+// SizeOf estimates the memory of an object, in bytes.
 func SizeOf(object any) (int64, error) {
 	text, err := json.Marshal(object)
 	if err != nil {

@@ -12,18 +12,18 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/metrics"
 )
 
-// Total is how much of our memory all members may take for one purpose.
+// Total bounds the memory that all members take for one purpose.
 type Total struct {
 	what string
-	// max is for one member, maxAll for all. What a member has up to free is not counted
-	// in what all have, so that none can take it from another.
+	// max bounds one member, maxAll all of them. What a member takes up to free does not
+	// count in maxAll, so that no member can take it from another.
 	max, maxAll, free int64
 	all               *semaphore.Weighted
-	// gauge shows what is taken by all; may be nil.
+	// gauge is the metric of what all have taken; may be nil.
 	gauge *basemetrics.Gauge
 }
 
-// NewReading returns the Total of the answers that are being read.
+// NewReading returns the Total of answers that are being read.
 func NewReading() *Total {
 	return &Total{
 		what: "its answers that are being read", max: maxReading, maxAll: maxReadingOfAll, free: freeReading,
@@ -31,7 +31,7 @@ func NewReading() *Total {
 	}
 }
 
-// NewKept returns the Total of the objects that are kept, which metrics.CacheSize shows.
+// NewKept returns the Total of kept objects, whose metric is metrics.CacheSize.
 func NewKept() *Total {
 	return &Total{
 		what: "its objects that are kept", max: maxKept, maxAll: maxKeptOfAll, free: freeKept,
@@ -39,21 +39,20 @@ func NewKept() *Total {
 	}
 }
 
-// Quota returns the quota of another member.
+// Quota returns the quota of a new member.
 func (t *Total) Quota() *Quota { return &Quota{total: t} }
 
-// Quota is how much of our memory a member may take of a Total.
+// Quota is the part of a Total that one member may take.
 type Quota struct {
 	total *Total
 
 	mu    sync.Mutex
 	taken int64
-	// counted is how much of it is counted in what all have.
+	// counted is the part of taken that counts in maxAll.
 	counted int64
 }
 
-// Take takes n bytes. It returns an Error if that is more than the member, or all of
-// them, may have.
+// Take takes n bytes. It returns an Error if the member, or all of them, would exceed the limit.
 func (q *Quota) Take(n int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -71,7 +70,7 @@ func (q *Quota) Take(n int64) error {
 	return nil
 }
 
-// Give gives back n bytes.
+// Give returns n bytes.
 func (q *Quota) Give(n int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -41,7 +41,7 @@ type APIServer struct {
 	Answers map[string]string
 	// OnCreate changes a new object as Velero would; may be nil.
 	OnCreate func(resource string, obj *unstructured.Unstructured)
-	// asked counts the requests by verb and resource.
+	// asked has the number of requests, by verb and resource.
 	asked map[string]int
 	// changed is closed and replaced when a watch is opened or closed.
 	changed chan struct{}
@@ -310,7 +310,7 @@ var kindsByResource = map[string]string{
 	"serverstatusrequests": "ServerStatusRequest", "downloadrequests": "DownloadRequest",
 }
 
-// Put stores an object in namespace velero, as somebody in the member would.
+// Put stores an object in namespace velero, as another client.
 func (s *APIServer) Put(resource string, obj *unstructured.Unstructured) {
 	s.PutInto(path.Join("velero", resource), obj)
 }

@@ -10,7 +10,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// Host keeps one kubeconfig, which is that of every cluster.
+// Host has one kubeconfig for all clusters.
 type Host struct {
 	mu         sync.Mutex
 	kubeconfig string
@@ -24,7 +24,7 @@ func NewHost(kubeconfig string) *Host { return &Host{kubeconfig: kubeconfig} }
 // NewBrokenHost returns a Host that has no kubeconfig.
 func NewBrokenHost(err error) *Host { return &Host{err: err} }
 
-// Kubeconfig returns what was Set last.
+// Kubeconfig returns the kubeconfig and error of the last Set.
 func (h *Host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -32,14 +32,14 @@ func (h *Host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, e
 	return []byte(h.kubeconfig), h.err
 }
 
-// Set sets what Kubeconfig returns.
+// Set sets the results of Kubeconfig.
 func (h *Host) Set(kubeconfig string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.kubeconfig, h.err = kubeconfig, err
 }
 
-// Count returns how often a kubeconfig was read.
+// Count returns the number of calls of Kubeconfig.
 func (h *Host) Count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

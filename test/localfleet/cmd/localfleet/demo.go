@@ -297,7 +297,7 @@ func (d *demo) watchMigrate(ctx context.Context, uid types.UID) (run, error) {
 	return migration, watch.stopAfter(migration.phase)
 }
 
-// explain adds to a failure what the Migrate tells of it.
+// explain adds the status of the Migrate to an error.
 func (d *demo) explain(ctx context.Context, err error) error {
 	server, processErr := d.fleet.Process("migrate-apiserver")
 	if processErr != nil {

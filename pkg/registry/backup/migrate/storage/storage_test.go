@@ -419,7 +419,7 @@ func record(t *testing.T, s *storage.Storage, recorded *backup.Migrate, phase v1
 	m.Status = v1alpha1.MigrateStatus{
 		Phase: phase,
 		SourceClusterStatus: &v1alpha1.BackupDetails{
-			ClusterStatus:           v1alpha1.ClusterStatus{ClusterName: "kurator-member1", ClusterKind: "AttachedCluster", Message: "recorded"},
+			ClusterStatus:         v1alpha1.ClusterStatus{ClusterName: "kurator-member1", ClusterKind: "AttachedCluster", Message: "recorded"},
 			BackupStatusInCluster: &velerov1.BackupStatus{Phase: velerov1.BackupPhaseInProgress},
 		},
 	}

@@ -19,7 +19,7 @@ import (
 func TestTable(t *testing.T) {
 	source := func(phase backup.MigratePhase, message string, velero *velerov1.BackupStatus) *backup.BackupDetails {
 		return &backup.BackupDetails{
-			ClusterStatus:           backup.ClusterStatus{ClusterName: "member1", Phase: phase, Message: message},
+			ClusterStatus:         backup.ClusterStatus{ClusterName: "member1", Phase: phase, Message: message},
 			BackupNameInCluster:   "member1-migrate-default-a-x",
 			BackupStatusInCluster: velero,
 		}
