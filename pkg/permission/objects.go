@@ -62,9 +62,9 @@ func (o Object) allOfKind() Object { return Object{kind: o.kind, namespace: o.na
 // String returns the kind, namespace and name.
 func (o Object) String() string { return fmt.Sprintf("%s %s/%s", o.kind, o.namespace, o.name) }
 
-// Refusal returns the message for a user who may not use the object, with the permission that
+// Denial returns the message for a user who may not use the object, with the permission that
 // they need.
-func (o Object) Refusal(username string) string {
+func (o Object) Denial(username string) string {
 	resource := migration.ResourceFor(o.kind)
 	return fmt.Sprintf("user %q may not use %s: they need verb %q on resource %q in API group %q with that name and namespace; "+
 		"ask for a RoleBinding to ClusterRole %s, or to a Role with that rule", username, o, verbUse, resource.Resource, resource.Group, useRole)

@@ -149,7 +149,7 @@ func (c *Checker) checkHost(ctx context.Context, m *v1alpha1.Migrate, p migratio
 	if err != nil || allowed {
 		return accessOf("", err)
 	}
-	return accessOf(object.Refusal(requester.Username), nil)
+	return accessOf(object.Denial(requester.Username), nil)
 }
 
 func (c *Checker) mayUse(ctx context.Context, u user.Info, object Object) (bool, error) {

@@ -106,7 +106,7 @@ func refusal(username string, denied []permission.Object) error {
 			errs = append(errs, fmt.Errorf("and %d more", len(denied)-i))
 			break
 		}
-		errs = append(errs, errors.New(object.Refusal(username)))
+		errs = append(errs, errors.New(object.Denial(username)))
 	}
 	return errors.Join(errs...)
 }

@@ -9,5 +9,5 @@
 // members together; a small part of each Quota does not count in the Total, so that no member can
 // take it from another.
 //
-// It is used by the packages of member, and imports nothing of ours but migration.
+// It is used by the packages of member, and imports nothing of ours but metrics and migration.
 package limits
