@@ -1,12 +1,11 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mutations shows that the simulation of package driver finds bugs: it breaks
-// the product on purpose, each time in one way in which people break controllers, and
-// wants the simulation to fail.
+// Package mutations tests that the simulation of package driver finds bugs: it injects typical
+// bugs of controllers into the code, one at a time, and expects the simulation to fail.
 //
-// The product is not touched: go build's -overlay has a child `go test` see another
-// file in the place of the one that is broken. One mutation alone:
+// It changes no file of the repository: a child `go test` gets the changed file by -overlay. To
+// run a single mutation:
 //
-//	go test ./test/mutations -run 'TestMutations/the_pin' -v
+//	go test ./test/mutations -run 'TestMutations/clusters_are_not_pinned' -v
 package mutations

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// failed begins what the simulation prints when a check failed.
+// failed is the prefix of what the simulation prints when a check fails.
 const failed = "simulation failed: "
 
-// TestMutations runs the simulation on each broken product, one after the other: each
-// child compiles, which takes all the machine has.
+// TestMutations runs the simulation with each mutation, one after the other, because each child
+// compiles with all CPUs.
 func TestMutations(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -28,7 +28,7 @@ func TestMutations(t *testing.T) {
 			_, check, found := strings.Cut(output, failed)
 			switch {
 			case err == nil:
-				t.Errorf("nobody noticed")
+				t.Errorf("the simulation did not fail")
 			case !found:
 				t.Errorf("no check failed, but: %v\n%s", err, output)
 			default:
@@ -39,7 +39,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// simulate runs the simulations on the product as it is by an overlay.
+// simulate runs the simulations with an overlay.
 func simulate(t *testing.T, root, overlay string) (output string, err error) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-overlay", overlay,
@@ -50,8 +50,7 @@ func simulate(t *testing.T, root, overlay string) (output string, err error) {
 	return string(printed), err
 }
 
-// overlay writes a broken file, and what has go build see it, into a temporary
-// directory.
+// overlay writes the changed file and the overlay for go build into a temporary directory.
 func overlay(t *testing.T, root string, m mutation) string {
 	t.Helper()
 	path := filepath.Join(root, m.file)

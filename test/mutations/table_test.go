@@ -15,12 +15,12 @@ var mutations = []mutation{
 		"return update, nil",
 	},
 	{
-		"a missing object is a deleted one", "pkg/driver/observe.go",
+		"a missing object counts as deleted", "pkg/driver/observe.go",
 		"if !migration.IsObjectMissing(m, v.Cluster, seen) {\n\t\tt.confirmations.forget(v.Cluster)",
 		"if true {\n\t\tt.confirmations.forget(v.Cluster)",
 	},
 	{
-		"an unknown phase is success", "pkg/velero/phases.go",
+		"an unknown phase counts as success", "pkg/velero/phases.go",
 		"return v1alpha1.MigratePhaseRestoreInProgress",
 		"return v1alpha1.MigratePhaseCompleted",
 	},
@@ -30,22 +30,22 @@ var mutations = []mutation{
 		"if fresh.UID != m.UID {",
 	},
 	{
-		"a retry is forgotten", "pkg/driver/loop.go",
+		"a failed sync is not retried", "pkg/driver/loop.go",
 		"logger.Error(err, \"Syncing the Migrate failed, retrying\")\n\t\tl.queue.AddRateLimited(key)",
 		"logger.Error(err, \"Syncing the Migrate failed, retrying\")",
 	},
 	{
-		"a call does not wake its Migrate", "pkg/driver/act.go",
+		"a call does not queue its Migrate", "pkg/driver/act.go",
 		"t.endWrite(cluster, err)\n\tl.queue.Add(t.key)",
 		"t.endWrite(cluster, err)",
 	},
 	{
-		"a namesake is taken for the Migrate", "pkg/driver/act.go",
+		"a recreated Migrate counts as the same", "pkg/driver/act.go",
 		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
 		"case migration.IsTerminal(fresh.Status.Phase):",
 	},
 	{
-		"an object is adopted by its name", "pkg/driver/act.go",
+		"an object is adopted by name", "pkg/driver/act.go",
 		"if err == nil && !velero.BelongsTo(existing.GetLabels(), uid) {",
 		"if false {",
 	},
@@ -65,7 +65,7 @@ var mutations = []mutation{
 		"if true {",
 	},
 	{
-		"handing over before the source has all of it", "pkg/migration/readiness.go",
+		"handing over before the source has synced", "pkg/migration/readiness.go",
 		"case velero.IsSynced(from.Backup) && !isSyncComplete(from):",
 		"case false:",
 	},
@@ -75,7 +75,7 @@ var mutations = []mutation{
 		"case fresh.UID != m.UID:",
 	},
 	{
-		"a Migrate that is being deleted goes on", "pkg/driver/act.go",
+		"a Migrate that is being deleted continues", "pkg/driver/act.go",
 		"if err == nil && fresh.DeletionTimestamp != nil {",
 		"if err == nil && fresh == nil {",
 	},
@@ -85,27 +85,27 @@ var mutations = []mutation{
 		"return l.member(m, c)",
 	},
 	{
-		"the Velero is that which the host names now", "pkg/migration/plan.go",
+		"the Velero is not pinned", "pkg/migration/plan.go",
 		"orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
 		"orElse(host.Clusters[c.Cluster].VeleroNamespace, cs.VeleroNamespace)",
 	},
 	{
-		"the pin", "pkg/migration/resolve.go",
+		"clusters are not pinned", "pkg/migration/resolve.go",
 		"if IsTerminal(m.Status.Phase) || IsPinned(&m.Status) {",
 		"if IsTerminal(m.Status.Phase) {",
 	},
 	{
-		"one target holds up the others", "pkg/migration/next.go",
+		"one target delays the others", "pkg/migration/next.go",
 		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\tcontinue",
 		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\treturn actions",
 	},
 	{
-		"the end of a part is not kept", "pkg/migration/status.go",
+		"the end of a cluster is not kept", "pkg/migration/status.go",
 		"if IsTerminal(cs.Phase) {\n\t\treturn\n\t}\n\twas, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
 		"was, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
 	},
 	{
-		"a reader is told an end that is not recorded", "pkg/driver/observe.go",
+		"a live read returns an end that is not recorded", "pkg/driver/observe.go",
 		"status = migration.LiveStatus(",
 		"status = migration.Status(",
 	},
