@@ -10,44 +10,45 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// authorize returns the plan with the access to the clusters in which nothing has started yet. It
-// was checked when m was created, but the Fleet and the permissions may have changed.
-func (l *loop) authorize(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, plan migration.Plan) migration.Plan {
+// authorize returns the plan with the requester's access to the clusters in which nothing has started
+// yet. Admission checked the access when m was created, but the Fleet and the permissions may have
+// changed.
+func (l *loop) authorize(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, plan migration.Plan) migration.Plan {
 	access := map[migration.Cluster]migration.Access{}
 	for _, c := range plan.NotStarted() {
-		if known := l.accessTo(ctx, t, m, c); known != nil {
-			access[c.Cluster] = *known
+		if checked := l.accessTo(ctx, s, m, c); checked != nil {
+			access[c.Cluster] = *checked
 		}
 	}
 	return plan.WithAccess(access)
 }
 
-// accessTo returns the last access to a cluster while it is recent; otherwise it checks in the
-// background and returns nil.
-func (l *loop) accessTo(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Access {
-	last, at := t.accesses.last(c.Cluster)
+// accessTo returns the result of the last access check for a cluster while it is recent; otherwise
+// it checks again in the background and returns nil. During a repeated check it returns granted
+// access for up to allowedGrace, so that the watch is not closed.
+func (l *loop) accessTo(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Access {
+	last, at := s.accesses.last(c.Cluster)
 	if last != nil && last.Allowed && l.Clock.Since(at) < allowedInterval {
 		return last
 	}
 	member := l.member(m, c)
-	known := inquire(l, t, &t.accesses, c.Cluster, deniedInterval, func(*migration.Access) *migration.Access {
-		found := l.Permission.Check(ctx, m, c, member)
-		return &found
+	checked := inquire(l, s, &s.accesses, c.Cluster, deniedInterval, func(*migration.Access) *migration.Access {
+		access := l.Permission.Check(ctx, m, c, member)
+		return &access
 	})
-	// Access stays allowed during the check, so that the watch is not closed.
-	if known == nil && last != nil && last.Allowed && l.Clock.Since(at) < allowedInterval+allowedGrace {
+	if checked == nil && last != nil && last.Allowed && l.Clock.Since(at) < allowedInterval+allowedGrace {
 		return last
 	}
-	return known
+	return checked
 }
 
-// isStillAllowed reports whether the requester of m has access to a cluster for a write. It checks
-// again unless that was done within writeInterval; the next sync reports the result.
-func (l *loop) isStillAllowed(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan, member Member) bool {
-	if last, at := t.accesses.last(c.Cluster); last != nil && l.Clock.Since(at) < writeInterval {
+// isStillAllowed reports whether the requester of m has access to a cluster, right before a write. It
+// checks again if the last check is older than writeInterval; the next sync reports the result.
+func (l *loop) isStillAllowed(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan, member Member) bool {
+	if last, at := s.accesses.last(c.Cluster); last != nil && l.Clock.Since(at) < writeInterval {
 		return last.Allowed
 	}
-	found := l.Permission.Check(ctx, m, c, member)
-	t.accesses.store(c.Cluster, &found, l.Clock.Now())
-	return found.Allowed
+	access := l.Permission.Check(ctx, m, c, member)
+	s.accesses.store(c.Cluster, &access, l.Clock.Now())
+	return access.Allowed
 }

@@ -20,23 +20,23 @@ import (
 )
 
 // startAction performs an action in the background, unless another one is in progress in the
-// cluster, or the last one failed and is in backoff. The Migrate is synced again afterwards.
-func (l *loop) startAction(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action) {
+// cluster, or the last one failed and is in backoff. The Migrate is synced again after the action.
+func (l *loop) startAction(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action) {
 	cluster := action.Cluster()
 	id := retryID(cluster)
-	if now := l.Clock.Now(); t.retries.IsInBackOffSinceUpdate(id, now) {
-		l.queue.AddAfter(t.key, t.retries.Get(id))
+	if now := l.Clock.Now(); s.retries.IsInBackOffSinceUpdate(id, now) {
+		l.queue.AddAfter(s.key, s.retries.Get(id))
 		return
 	}
-	if !t.beginWrite(cluster) {
+	if !s.beginWrite(cluster) {
 		return
 	}
 	member := l.writable(m, plan.Of(cluster))
 	do := l.actionFunc(ctx, m, plan, action, member)
-	l.async(t.key, func() {
+	l.async(s.key, func() {
 		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless do returns
-		defer func() { l.finishAction(ctx, t, cluster, err) }()
-		if !l.isStillAllowed(ctx, t, m, plan.Of(cluster), member) {
+		defer func() { l.finishAction(ctx, s, cluster, err) }()
+		if !l.isStillAllowed(ctx, s, m, plan.Of(cluster), member) {
 			err = nil
 			return
 		}
@@ -44,15 +44,15 @@ func (l *loop) startAction(ctx context.Context, t *migrateState, m *v1alpha1.Mig
 	})
 }
 
-// finishAction records the outcome of an action in a cluster, and queues its Migrate.
-func (l *loop) finishAction(ctx context.Context, t *migrateState, cluster migration.Cluster, err error) {
+// finishAction logs and stores the result of an action in a cluster, and queues its Migrate.
+func (l *loop) finishAction(ctx context.Context, s *migrateState, cluster migration.Cluster, err error) {
 	logger := klog.FromContext(ctx)
 	if errors.Is(err, errNotWritable) {
-		logger.V(4).Info("Not writing for the Migrate any more", "cluster", cluster.Name, "reason", err)
+		logger.V(4).Info("Skipping the write", "cluster", cluster.Name, "reason", err)
 		err = nil
 	}
 	if err != nil {
-		t.retries.Next(retryID(cluster), l.Clock.Now())
+		s.retries.Next(retryID(cluster), l.Clock.Now())
 	}
 	switch {
 	case errors.As(err, new(rejectedEarlyError)):
@@ -61,19 +61,19 @@ func (l *loop) finishAction(ctx context.Context, t *migrateState, cluster migrat
 		memberWriteErrors.Inc()
 		logger.Error(err, "Writing into a member failed, retrying", "cluster", cluster.Name)
 	}
-	t.endWrite(cluster, err)
-	l.queue.Add(t.key)
+	s.endWrite(cluster, err)
+	l.queue.Add(s.key)
 }
 
-// actionFunc returns a function that performs an action, in the Veleros of the plan; in is that of
-// the action's cluster.
-func (l *loop) actionFunc(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, in Member) func() error {
+// actionFunc returns a function that performs an action in the Veleros of the plan. target is the
+// Velero of the action's cluster.
+func (l *loop) actionFunc(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, target Member) func() error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
-		return func() error { return l.createBackup(ctx, m, action, in) }
+		return func() error { return l.createBackup(ctx, m, action, target) }
 	case migration.StartRestore:
 		source := l.member(m, plan.Of(action.Source))
-		return func() error { return l.startRestore(ctx, m, action, source, in) }
+		return func() error { return l.startRestore(ctx, m, action, source, target) }
 	default:
 		return func() error { return fmt.Errorf("unknown action %T", action) }
 	}
@@ -84,18 +84,19 @@ func (l *loop) member(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return l.Members.Member(m.Namespace, c.Velero())
 }
 
-// writable returns the Velero of a cluster for the writes of an action.
+// writable returns the Velero of a cluster, which confirms m before each write.
 func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}
 }
 
+// createBackup creates the Backup in the source.
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
 	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
 	return err
 }
 
 // startRestore creates the finished Backup and its PodVolumeBackups in the target, and then the
-// Restore. It skips the steps that are already done.
+// Restore. It skips completed steps.
 func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) error {
 	if action.RejectedRestore != nil {
 		return deleteRejected(ctx, target, action.RejectedRestore)
@@ -107,42 +108,42 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 			return err
 		}
 	}
-	if now, err := target.Backup(ctx, backup.Name); err != nil {
+	if current, err := target.Backup(ctx, backup.Name); err != nil {
 		return err
-	} else if now.UID != backup.UID || now.Status.Phase != velerov1.BackupPhaseCompleted {
+	} else if current.UID != backup.UID || current.Status.Phase != velerov1.BackupPhaseCompleted {
 		return fmt.Errorf("backup %s in %s was replaced or has changed", backup.Name, action.Target.Name)
 	}
 	_, err := ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
 	return err
 }
 
-// deleteRejected deletes a Restore that Velero rejected because it had not noticed the Backup yet.
-// It always returns an error, so that the Restore is recreated after a backoff.
-func deleteRejected(ctx context.Context, target Member, refused *velerov1.Restore) error {
-	if refused.DeletionTimestamp == nil {
-		if err := target.DeleteRestore(ctx, refused); err != nil && !apierrors.IsNotFound(err) {
+// deleteRejected deletes a Restore that Velero rejected because its cache did not have the Backup
+// yet. It always returns an error, so that the Restore is recreated after a backoff.
+func deleteRejected(ctx context.Context, target Member, rejected *velerov1.Restore) error {
+	if rejected.DeletionTimestamp == nil {
+		if err := target.DeleteRestore(ctx, rejected); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
-	return rejectedEarlyError{refused.Spec.BackupName}
+	return rejectedEarlyError{rejected.Spec.BackupName}
 }
 
-// rejectedEarlyError reports that a Restore will be recreated after a backoff. It is expected, not a
-// failed write.
+// rejectedEarlyError reports that a Restore will be recreated after a backoff. It is expected and does
+// not count as a failed write.
 type rejectedEarlyError struct{ backup string }
 
 func (e rejectedEarlyError) Error() string {
 	return fmt.Sprintf("Velero had not noticed Backup %s yet and rejected the Restore", e.backup)
 }
 
-// handOver creates the source's Backup in the target, and then its PodVolumeBackups, and returns the
-// target's Backup. The annotation of that Backup has the number of PodVolumeBackups, by which an
-// interrupted handoff is completed; if none is missing, without the source.
+// handOver creates the source's Backup and then its PodVolumeBackups in the target, and returns the
+// target's Backup. An annotation of that Backup holds the number of PodVolumeBackups, so that an
+// interrupted handoff can be completed. If none is missing, the source is not read.
 func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migration.StartRestore, source, target Member) (*velerov1.Backup, error) {
 	backup := action.TargetBackup
 	if backup != nil {
-		there, err := target.PodVolumeBackups(ctx, backup.Name)
-		if err != nil || velero.IsHandoffComplete(backup, there) {
+		existing, err := target.PodVolumeBackups(ctx, backup.Name)
+		if err != nil || velero.IsHandoffComplete(backup, existing) {
 			return backup, err
 		}
 	}
@@ -157,10 +158,10 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	if backup == nil {
 		// Garbage collection deletes PodVolumeBackups with their Backup, so the list is
 		// complete only if the Backup still exists.
-		if now, err := source.Backup(ctx, action.SourceBackup.Name); err != nil {
+		if current, err := source.Backup(ctx, action.SourceBackup.Name); err != nil {
 			return nil, err
-		} else if now.UID != action.SourceBackup.UID || now.DeletionTimestamp != nil {
-			return nil, fmt.Errorf("backup %s in %s was replaced or is being deleted", now.Name, action.Source.Name)
+		} else if current.UID != action.SourceBackup.UID || current.DeletionTimestamp != nil {
+			return nil, fmt.Errorf("backup %s in %s was replaced or is being deleted", current.Name, action.Source.Name)
 		}
 		backup, err = ensure(ctx, m.UID, velero.NewHandedOverBackup(m, action.Restore.Spec.BackupName, action.SourceBackup, action.Location, len(volumes)), target.CreateBackup, target.Backup)
 		if err != nil {
@@ -175,19 +176,19 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	if len(volumes) == 0 && backup.Annotations[velero.HandedOverAnnotation] == "0" {
 		return backup, nil
 	}
-	there, err := target.PodVolumeBackups(ctx, backup.Name)
-	if err == nil && velero.IsHandedOver(backup) && !velero.IsHandoffComplete(backup, there) {
-		err = fmt.Errorf("PodVolumeBackups of Backup %s are missing in %s: %s were to be handed over, the source has %d",
+	existing, err := target.PodVolumeBackups(ctx, backup.Name)
+	if err == nil && velero.IsHandedOver(backup) && !velero.IsHandoffComplete(backup, existing) {
+		err = fmt.Errorf("PodVolumeBackups of Backup %s are missing in %s: expected %s, the source has %d",
 			backup.Name, action.Target.Name, backup.Annotations[velero.HandedOverAnnotation], len(volumes))
 	}
 	return backup, err
 }
 
-// errNotWritable reports that nothing may be written for a Migrate any more, because it is gone, has
-// ended or is being deleted. It is not a failure.
-var errNotWritable = errors.New("the Migrate was deleted or has ended meanwhile")
+// errNotWritable reports that a write was skipped because its Migrate is gone, has ended, or is being
+// deleted. It is not a failure.
+var errNotWritable = errors.New("the Migrate has been deleted or has ended")
 
-// confirmWritable confirms with a GET that m is stored, has not ended and is not being deleted, and
+// confirmWritable confirms with a GET that m is stored, has not ended, and is not being deleted. It
 // returns errNotWritable otherwise.
 func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	fresh, err := l.confirmLive(ctx, m)
@@ -197,9 +198,9 @@ func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	return err
 }
 
-// confirmLive confirms with a GET that m is stored and has not ended, and returns the stored one; it
-// returns errNotWritable otherwise. A Migrate that is being deleted but has a finalizer is live: it
-// is observed until its end is recorded.
+// confirmLive confirms with a GET that m is stored and has not ended, and returns the stored Migrate.
+// It returns errNotWritable otherwise. A Migrate that is being deleted but has a finalizer is live:
+// it is observed until its end is recorded.
 func (l *loop) confirmLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	fresh, err := l.read(ctx, m)
 	switch {
@@ -218,40 +219,41 @@ func notWritable(m *v1alpha1.Migrate) error {
 }
 
 // confirmingMember is a Member that calls confirm right before each write of an action, because the
-// steps before a write may take a while.
+// earlier steps of the action may take a while.
 type confirmingMember struct {
 	Member
 	confirm func(context.Context) error
 }
 
-func (w confirmingMember) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
-	return ifConfirmed(ctx, w.confirm, backup, w.Member.CreateBackup)
+func (c confirmingMember) CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error) {
+	return ifConfirmed(ctx, c.confirm, backup, c.Member.CreateBackup)
 }
 
-func (w confirmingMember) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
-	return ifConfirmed(ctx, w.confirm, restore, w.Member.CreateRestore)
+func (c confirmingMember) CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error) {
+	return ifConfirmed(ctx, c.confirm, restore, c.Member.CreateRestore)
 }
 
-func (w confirmingMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
-	return ifConfirmed(ctx, w.confirm, pvb, w.Member.CreatePodVolumeBackup)
+func (c confirmingMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
+	return ifConfirmed(ctx, c.confirm, pvb, c.Member.CreatePodVolumeBackup)
 }
 
-func (w confirmingMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
-	if err := w.confirm(ctx); err != nil {
+func (c confirmingMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {
+	if err := c.confirm(ctx); err != nil {
 		return err
 	}
-	return w.Member.DeleteRestore(ctx, restore)
+	return c.Member.DeleteRestore(ctx, restore)
 }
 
-func ifConfirmed[T any](ctx context.Context, wanted func(context.Context) error, object *T, create func(context.Context, *T) (*T, error)) (*T, error) {
-	if err := wanted(ctx); err != nil {
+// ifConfirmed creates an object if confirm returns no error.
+func ifConfirmed[T any](ctx context.Context, confirm func(context.Context) error, object *T, create func(context.Context, *T) (*T, error)) (*T, error) {
+	if err := confirm(ctx); err != nil {
 		return nil, err
 	}
 	return create(ctx, object)
 }
 
-// ensure creates an object, or returns the existing one of its name; it is an error if that was not
-// created for this Migrate.
+// ensure creates an object, or returns the existing object of that name. It returns an error if the
+// existing object was not created for this Migrate.
 func ensure[T interface {
 	*velerov1.Backup | *velerov1.Restore
 	metav1.Object

@@ -1,28 +1,28 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package driver makes migrations happen: it resolves a Migrate's clusters to a plan,
-// checks which of them its requester may use, observes the members, has package migration
-// compute the status and the next actions, records the one and does the other.
+// Package driver drives migrations: it resolves a Migrate's clusters to a plan, checks the
+// requester's access to them, observes the members, lets package migration compute the status and
+// the next actions, records the status, and performs the actions.
 //
-// It is driven by watches: of the Migrates, of the host's fleets and clusters, and of our Velero
-// objects in every member that a live Migrate needs. The holder of the Lease runs the loop. Two
-// loops at the same time do no harm: each object's name contains the Migrate's UID, and each record
-// has a resourceVersion as its precondition.
+// A sync is triggered by watches: of the Migrates, of the host's fleets and clusters, and of our
+// Velero objects in every member that a live Migrate needs. The holder of the Lease runs the loop.
+// Two loops at the same time do no harm: each object's name contains the Migrate's UID, and each
+// status update has a resourceVersion as its precondition.
 //
 // The order within a sync makes a crash harmless at any point: the status is recorded first, and
-// only what is recorded is acted upon. A recorded object that a cache lacks is confirmed with a GET
-// before it counts as deleted.
+// actions follow from the recorded status only. If a cache lacks a recorded object, a GET confirms
+// the deletion before it counts.
 //
-// Background reads (inquiry.go) determine what a watch can't: whether an object is really gone, why
-// Velero makes no progress with one, and, before an end is recorded, its errors.
+// Background reads (inquiry.go) check whether an object is really gone, determine why Velero makes
+// no progress with it, and read its errors before its end is recorded. A watch can't do these.
 //
-// A live read never reports an end that is not recorded, not even of one cluster, because only the
-// record makes it final: the loop reads the errors first, and the end may differ then.
+// A live read never reports a terminal phase that is not recorded, not even of one cluster, because
+// only the record makes it final: the loop reads the errors first, and the phase may differ then.
 //
 // Right before each write into a member, a GET confirms that the Migrate is stored, has not ended
 // and is not being deleted (confirmingMember). No action is started for a Migrate that is being
-// deleted but has a finalizer, but it is observed until its end is recorded.
+// deleted but has a finalizer; it is observed until its end is recorded.
 //
 // When a leader loses its Lease, or can't renew it for RenewDeadline, the contexts of all syncs and
 // calls end at once, which is before LeaseDuration is over and another replica may lead. The Lease is
@@ -30,17 +30,17 @@
 // an error: then the Lease expires, and the process must end.
 //
 // /livez checks the loop (liveness.go): it fails if a sync does not return, if the queue is not
-// served, or if a leader neither renews nor stops. Faults of a member, the host or the storage don't
-// fail it.
+// served, or if a leader neither renews nor stops. It ignores faults of members, the host and the
+// storage.
 //
 // Calls to members run in the background, one at a time for each Migrate and cluster, so that a
 // member that hangs delays no other.
 //
-// No content of a Migrate or a member must end the process: a panic in a sync, background call or
-// live read is logged with its stack, counted in migrate_panics_total, and an error of that Migrate
-// only. A sync is retried after at most lastSyncRetry, a write after at most lastRetry, and a live
-// read returns a 500.
+// No content of a Migrate or a member may end the process: a panic in a sync, background call or
+// live read is logged with its stack, counted in migrate_panics_total, and fails that Migrate only.
+// A sync is retried after at most lastSyncRetry, a write after at most lastRetry, and a live read
+// returns a 500.
 //
-// It imports packages member, migration, permission, recovery and velero, the API types and their
-// client, and nothing of the API server. It uses the host by an interface.
+// The package imports packages member, migration, permission, recovery and velero, the API types and
+// their client, and nothing of the API server. It uses the host through interface Host.
 package driver

@@ -30,13 +30,13 @@ import (
 // releaseTimeout bounds the release of the Lease.
 const releaseTimeout = 5 * time.Second
 
-// Host is the host's inventory of fleets and clusters, implemented by package fleet.
+// Host provides the host's inventory of fleets and clusters. Package fleet implements it.
 type Host interface {
-	// Run keeps the inventory up to date until ctx ends. It may run again.
+	// Run keeps the inventory up to date until ctx ends. It may be called again afterwards.
 	Run(ctx context.Context)
-	// HasSynced reports whether Run has read all of it once.
+	// HasSynced reports whether Run has read the whole inventory once.
 	HasSynced() bool
-	// OnChange registers a function that is called with a namespace after a change in it.
+	// OnChange registers f, which is called with a namespace after a change in it.
 	OnChange(f func(namespace string))
 	// Observe returns the inventory from the caches of Run.
 	Observe(namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
@@ -44,19 +44,20 @@ type Host interface {
 	Read(ctx context.Context, namespace string, spec *v1alpha1.MigrateSpec) migration.Inventory
 }
 
-// Members are the member clusters, implemented by package member.
+// Members provides the Veleros of the member clusters. Package member implements it.
 type Members interface {
-	// Watch watches the objects of a Migrate in a Velero until Stop. onChange is called with
-	// the UID after one of them changed, or without one after a change that concerns all
-	// Migrates. It never blocks.
+	// Watch watches the objects of a Migrate in a Velero until Stop. It calls onChange with the
+	// UID after one of them changed, and with an empty UID after a change that concerns all
+	// Migrates. onChange must not block.
 	Watch(namespace string, v migration.Velero, uid types.UID, onChange func(types.UID)) Watch
 	// Member returns a Velero and its cluster.
 	Member(namespace string, v migration.Velero) Member
 }
 
-// Watch is an open watch of one member.
+// Watch is an open watch of one Velero.
 type Watch interface {
-	// Observe returns what the watch has of a Migrate; not ok before it has synced.
+	// Observe returns the objects of a Migrate from the watch's cache; ok is false until the
+	// cache has synced.
 	Observe(of migration.Objects) (seen migration.Member, ok bool)
 	// Stop ends the watch.
 	Stop()
@@ -70,11 +71,12 @@ type Member interface {
 	Read(ctx context.Context, of migration.Objects) migration.Member
 	Backup(ctx context.Context, name string) (*velerov1.Backup, error)
 	Restore(ctx context.Context, name string) (*velerov1.Restore, error)
-	// Diagnose determines why Velero makes no progress with the object that its label with
-	// the given key names; the request is one to Velero's server.
+	// Diagnose determines why Velero makes no progress with the Backup or Restore of the given
+	// name. label is the key of Velero's label for that name. request checks whether the
+	// Velero server responds.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
-	// Results returns the errors of an object from the storage, or reports that its log is
-	// missing; cas are the PEM certificates of the storage's CAs.
+	// Results reads the errors of an object from the storage, or reports that its log is
+	// missing. cas are the PEM certificates of the storage's CAs.
 	Results(ctx context.Context, results, log *velerov1.DownloadRequest, cas []byte) migration.Results
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
@@ -86,8 +88,8 @@ type Member interface {
 
 // Recorder records the status of Migrates.
 type Recorder interface {
-	// Record stores m's status and returns the stored Migrate. It returns a conflict if that
-	// has another UID or resourceVersion than m.
+	// Record stores m's status and returns the stored Migrate. It returns a conflict if the
+	// stored Migrate has another UID or resourceVersion than m.
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
 }
 
@@ -99,7 +101,7 @@ type Config struct {
 	Recorder Recorder
 	// Host is the inventory of the host.
 	Host Host
-	// Permission checks which clusters the requester of a Migrate may use.
+	// Permission checks a requester's access to clusters.
 	Permission *permission.Checker
 	// Members are the member clusters.
 	Members Members
@@ -107,11 +109,11 @@ type Config struct {
 	Events events.EventRecorder
 	// Clock is the source of time.
 	Clock clock.Clock
-	// LeaderElection elects the replica that drives migrations. Nil: this one does.
+	// LeaderElection elects the replica that drives migrations. Nil means this replica.
 	LeaderElection *LeaderElection
 }
 
-// LeaderElection is the Lease of the leader and its durations.
+// LeaderElection configures leader election.
 type LeaderElection struct {
 	// Lock is the Lease on the host.
 	Lock resourcelock.Interface
@@ -142,8 +144,8 @@ func New(config Config) *Driver {
 }
 
 // Run drives migrations whenever this replica leads, until ctx ends and all its calls have returned.
-// The next leader repeats a call that was cut off. Run returns an error if a sync or call goes on for
-// stopTimeout after ctx ended or leadership was lost; then the process must end, too.
+// The next leader repeats a canceled call. Run returns an error if a sync or call is still running
+// stopTimeout after ctx ended or leadership was lost. The process must exit then.
 func (d *Driver) Run(ctx context.Context) error {
 	if d.LeaderElection == nil {
 		return d.lead(ctx)
@@ -157,8 +159,8 @@ func (d *Driver) Run(ctx context.Context) error {
 }
 
 // campaign waits for the Lease, leads, and returns when leadership is lost. It renews the Lease until
-// the loop has ended, and then releases it. The elector can't do that, because it releases the Lease
-// before it reports that leadership is lost.
+// the loop has ended, and then releases it. The elector's ReleaseOnCancel does not work here: it
+// releases the Lease before it reports that leadership is lost.
 func (d *Driver) campaign(ctx context.Context) error {
 	started := make(chan context.Context, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
@@ -191,7 +193,7 @@ func (d *Driver) campaign(ctx context.Context) error {
 	stopElecting()
 	<-stopped
 	if err != nil {
-		return err // a call that goes on may write, so the Lease must expire
+		return err // a running call may still write, so the Lease must expire
 	}
 	d.release(ctx)
 	return nil
@@ -211,8 +213,8 @@ func (d *Driver) leadUntil(ctx context.Context, stop <-chan struct{}) error {
 	return d.lead(ctx)
 }
 
-// release releases the Lease if this replica holds it, so that the next leader need not wait until
-// it expires.
+// release releases the Lease if this replica holds it, so that the next leader does not wait until
+// the Lease expires.
 func (d *Driver) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
@@ -220,21 +222,21 @@ func (d *Driver) release(ctx context.Context) {
 	held, _, err := lock.Get(ctx)
 	if err == nil && held.HolderIdentity == lock.Identity() {
 		now := metav1.NewTime(d.Clock.Now())
-		// As client-go's elector does.
+		// client-go's elector writes the same record.
 		err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
 			LeaderTransitions: held.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
 		})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		klog.FromContext(ctx).Error(err, "Releasing the Lease failed, it expires", "lock", lock.Describe())
+		klog.FromContext(ctx).Error(err, "Releasing the Lease failed; it will expire", "lock", lock.Describe())
 	}
 }
 
 // lead runs the loop until ctx ends.
 func (d *Driver) lead(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
-	logger.Info("Driving migrations")
-	defer logger.Info("No longer driving migrations")
+	logger.Info("Started driving migrations")
+	defer logger.Info("Stopped driving migrations")
 	l := newLoop(d.Config)
 	d.setRunning(l)
 	defer d.setRunning(nil)
@@ -247,15 +249,15 @@ func (d *Driver) setRunning(l *loop) {
 	d.running = l
 }
 
-// leads returns the loop while this replica leads, nil otherwise.
-func (d *Driver) leads() *loop {
+// currentLoop returns the loop while this replica leads, nil otherwise.
+func (d *Driver) currentLoop() *loop {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	return d.running
 }
 
 func (d *Driver) hostChanged(namespace string) {
-	if l := d.leads(); l != nil {
+	if l := d.currentLoop(); l != nil {
 		l.enqueueNamespace(namespace)
 	}
 }

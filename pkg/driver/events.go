@@ -14,14 +14,15 @@ import (
 const (
 	// eventAction is the action of all Events.
 	eventAction = "Migrate"
-	// maxNote is the largest note of an Event, in bytes.
+	// maxNote is the maximum length of an Event's note, in bytes.
 	maxNote = 1024
 	// clusterAPIVersion is the apiVersion of AttachedCluster and Cluster.
 	clusterAPIVersion = "cluster.kurator.dev/v1alpha1"
 )
 
-// sendEvents sends an Event about the Migrate for each change between two records. An Event about a
-// cluster has it as the related object, so that Events of two clusters are not aggregated.
+// sendEvents sends an Event about the Migrate for each change between two recorded statuses. An Event
+// about a cluster has the cluster as its related object, so that Events of two clusters are not
+// aggregated.
 func (l *loop) sendEvents(before, after *v1alpha1.Migrate) {
 	regarding := &corev1.ObjectReference{
 		APIVersion: v1alpha1.SchemeGroupVersion.String(),

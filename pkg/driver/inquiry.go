@@ -10,28 +10,29 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// inquiries are the background reads of one kind for one Migrate, with the last answer of each
+// inquiries holds the background reads of one kind for one Migrate, with the last answer for each
 // cluster.
 type inquiries[T any] struct {
 	mutex     sync.Mutex
 	byCluster map[migration.Cluster]*inquiry[T]
 }
 
+// inquiry is a background read of one cluster.
 type inquiry[T any] struct {
 	running bool
 	at      time.Time
 	answer  *T
 }
 
-// inquire returns the last answer for c while it is younger than ttl; otherwise it calls read in the
-// background, with the last answer, returns nil, and queues the Migrate when the answer is there. A
+// inquire returns the last answer for c while it is younger than ttl. Otherwise it calls read in the
+// background with the last answer, and returns nil; the Migrate is queued when read has returned. A
 // nil answer is also kept for ttl.
-func inquire[T any](l *loop, t *migrateState, q *inquiries[T], c migration.Cluster, ttl time.Duration, read func(last *T) *T) *T {
+func inquire[T any](l *loop, s *migrateState, q *inquiries[T], c migration.Cluster, ttl time.Duration, read func(last *T) *T) *T {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if wait := i.at.Add(ttl).Sub(l.Clock.Now()); wait > 0 {
-		l.queue.AddAfter(t.key, wait)
+		l.queue.AddAfter(s.key, wait)
 		return i.answer
 	}
 	if i.running {
@@ -39,11 +40,11 @@ func inquire[T any](l *loop, t *migrateState, q *inquiries[T], c migration.Clust
 	}
 	i.running = true
 	last := i.answer
-	l.async(t.key, func() {
+	l.async(s.key, func() {
 		var answer *T
 		defer func() { // also if read panics
 			q.store(c, answer, l.Clock.Now())
-			l.queue.Add(t.key)
+			l.queue.Add(s.key)
 		}()
 		answer = read(last)
 	})

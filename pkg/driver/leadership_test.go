@@ -149,7 +149,7 @@ func TestTheLeaseRunsOutWhileAWriteGoesOn(t *testing.T) {
 		ended := w.run(t.Context(), w.elected(l))
 		w.apply(m2)
 		time.Sleep(aMomentPasses)
-		ended.want("syncs or calls have not ended 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]")
+		ended.want("syncs or calls are still running 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]")
 		if got := l.holder(); got != "us" {
 			t.Errorf("the Lease is held by %q while a write goes on", got)
 		}
@@ -169,7 +169,7 @@ func TestALostLeadEndsWritesAtOnce(t *testing.T) {
 		time.Sleep(aMomentPasses)
 		l.set(func() { l.down = true })
 		time.Sleep(leaseDuration - aMomentPasses)
-		if l := d.leads(); l != nil {
+		if l := d.currentLoop(); l != nil {
 			t.Errorf("still leads when the Lease has run out: calls %v", l.calls)
 		}
 		w.wantLive(d, "")

@@ -19,24 +19,24 @@ import (
 )
 
 const (
-	// syncLimit is the longest time that a sync may take, or the queue may wait without one,
-	// while the replica is live. A sync waits for the storage only, at most twice for
-	// storageTimeout, so after twice that it is stuck. Calls to members run in the
-	// background, with deadlines.
+	// syncLimit bounds the duration of a sync, and the time without a sync while Migrates are
+	// queued. A replica that exceeds it is not live. A sync waits for the storage only, at
+	// most twice for storageTimeout, so after twice that it is stuck. Calls to members run in
+	// the background, with deadlines.
 	syncLimit = 4 * storageTimeout
 	// renewLimit is the time for which a leader stays live after its Lease expired, as in
 	// kube-controller-manager.
 	renewLimit = 20 * time.Second
-	// shownActivities is the largest number of activities that an error names.
-	shownActivities = 10
+	// maxShownActivities is the largest number of activities that an error names.
+	maxShownActivities = 10
 )
 
-// LivenessChecks returns checks that fail when only a restart helps: the loop is stuck, or the leader
-// neither renews its Lease nor stops.
+// LivenessChecks returns health checks that fail if a restart is needed: the loop is stuck, or the
+// leader neither renews its Lease nor stops.
 func (d *Driver) LivenessChecks() []healthz.HealthChecker {
 	return []healthz.HealthChecker{
 		healthz.NamedCheck("migrate-driver-loop", func(*http.Request) error {
-			if l := d.leads(); l != nil {
+			if l := d.currentLoop(); l != nil {
 				return l.checkLive()
 			}
 			return nil
@@ -45,35 +45,38 @@ func (d *Driver) LivenessChecks() []healthz.HealthChecker {
 	}
 }
 
-// checkLive fails if a sync takes longer than syncLimit, or if the queue was not empty for as long
-// without a new sync.
+// checkLive returns an error if a sync takes longer than syncLimit, or if the queue has not been empty
+// for that time and no sync has started.
 func (l *loop) checkLive() error {
 	now := l.Clock.Now()
 	if oldest := l.syncs.list(); len(oldest) > 0 && now.Sub(oldest[0].since) > syncLimit {
-		return fmt.Errorf("the sync of Migrate %s has not returned for more than %s; it takes milliseconds", oldest[0], syncLimit)
+		return fmt.Errorf("the sync of Migrate %s is stuck: it has been running for more than %s", oldest[0], syncLimit)
 	}
-	return l.service.check(l.queue.Len(), l.syncs.count(), now)
+	return l.stalls.check(l.queue.Len(), l.syncs.count(), now)
 }
 
-// service detects a queue from which nothing is taken, by its checks.
-type service struct {
+// stallDetector detects that no worker takes Migrates from the queue.
+type stallDetector struct {
 	mutex sync.Mutex
-	// waiting is the time of the first check in a row that found the queue not empty and no
-	// new sync; zero if the last one did not. begun is the number of syncs at that time.
-	waiting time.Time
-	begun   int
+	// since is the time of the first of the latest consecutive checks that found a Migrate
+	// queued and no new sync; zero if the last check did not. syncs is the number of syncs
+	// that had started by then.
+	since time.Time
+	syncs int
 }
 
-func (s *service) check(queued, begun int, now time.Time) error {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
+// check returns an error if Migrates have been queued for more than syncLimit without a new sync.
+// queued is the length of the queue, and syncs the number of syncs that have started so far.
+func (d *stallDetector) check(queued, syncs int, now time.Time) error {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
 	switch {
-	case queued == 0 || begun != s.begun:
-		s.begun, s.waiting = begun, time.Time{}
-	case s.waiting.IsZero():
-		s.waiting = now
-	case now.Sub(s.waiting) > syncLimit:
-		return fmt.Errorf("%d Migrates are queued, and none has been synced since %s", queued, s.waiting.Format(time.RFC3339))
+	case queued == 0 || syncs != d.syncs:
+		d.syncs, d.since = syncs, time.Time{}
+	case d.since.IsZero():
+		d.since = now
+	case now.Sub(d.since) > syncLimit:
+		return fmt.Errorf("%d Migrates are queued, and none has been synced since %s", queued, d.since.Format(time.RFC3339))
 	}
 	return nil
 }
@@ -88,12 +91,12 @@ func (a activity) String() string {
 	return fmt.Sprintf("%s (since %s)", a.key, a.since.Format(time.RFC3339))
 }
 
-// activities are the running ones of one kind.
+// activities holds the running activities of one kind. It is safe for concurrent use.
 type activities struct {
 	clock clock.PassiveClock
 
 	mutex   sync.Mutex
-	begun   int
+	started int
 	running map[int]activity
 }
 
@@ -101,12 +104,12 @@ func newActivities(c clock.PassiveClock) *activities {
 	return &activities{clock: c, running: map[int]activity{}}
 }
 
-// begin adds an activity until end is called.
+// begin adds an activity, which lasts until end is called.
 func (a *activities) begin(key types.NamespacedName) (end func()) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	a.begun++
-	id := a.begun
+	a.started++
+	id := a.started
 	a.running[id] = activity{key, a.clock.Now()}
 	return func() {
 		a.mutex.Lock()
@@ -115,11 +118,11 @@ func (a *activities) begin(key types.NamespacedName) (end func()) {
 	}
 }
 
-// count returns the number of activities that have begun so far.
+// count returns the number of activities that have started so far.
 func (a *activities) count() int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	return a.begun
+	return a.started
 }
 
 // list returns the running activities, the oldest first.
@@ -131,11 +134,11 @@ func (a *activities) list() []activity {
 	})
 }
 
-// String returns the number of running activities and names the oldest shownActivities.
+// String returns the number of running activities and the oldest maxShownActivities.
 func (a *activities) String() string {
 	all := a.list()
 	var names []string
-	for _, one := range all[:min(len(all), shownActivities)] {
+	for _, one := range all[:min(len(all), maxShownActivities)] {
 		names = append(names, one.String())
 	}
 	return fmt.Sprintf("%d [%s]", len(all), strings.Join(names, ", "))

@@ -40,7 +40,7 @@ func TestASyncThatStandsStillIsNotLive(t *testing.T) {
 		time.Sleep(syncLimit)
 		w.wantLive(d, "")
 		time.Sleep(time.Second)
-		w.wantLive(d, "migrate-driver-loop: the sync of Migrate default/app (since 2000-01-01T00:00:00Z)")
+		w.wantLive(d, "migrate-driver-loop: the sync of Migrate default/app (since 2000-01-01T00:00:00Z) is stuck")
 		close(w.stuck)
 		time.Sleep(aMomentPasses)
 		w.wantLive(d, "")
@@ -94,11 +94,11 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 	}{
 		"a sync": {
 			func(w *world, stuck chan struct{}) { w.stuck = stuck },
-			"syncs or calls have not ended 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls 0 []",
+			"syncs or calls are still running 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls 0 []",
 		},
 		"a call": {
 			func(w *world, stuck chan struct{}) { w.members[m1].stuck = stuck },
-			"syncs or calls have not ended 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]",
+			"syncs or calls are still running 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,43 +26,43 @@ import (
 )
 
 const (
-	// workers is the number of Migrates that are synced at the same time. A sync does not
-	// wait for members.
+	// workers is the number of Migrates that are synced concurrently. A sync does not wait for
+	// members.
 	workers = 16
-	// progressInterval is the shortest time between two records of a Migrate that differ in
-	// progress only.
+	// progressInterval is the shortest time between two status updates of a Migrate that
+	// differ in progress only.
 	progressInterval = time.Second
 	// confirmInterval is the time between two live reads of an object that a watch lacks.
 	confirmInterval = time.Second
 	// diagnosisInterval is the time between two diagnoses of a Velero without progress.
 	diagnosisInterval = 10 * time.Second
-	// diagnosisTimeout bounds one of them.
+	// diagnosisTimeout bounds one diagnosis.
 	diagnosisTimeout = 8 * time.Second
-	// deniedInterval and allowedInterval are the times between two checks of the access to a
-	// cluster in which nothing has started yet.
+	// deniedInterval and allowedInterval are the times after which denied and allowed access
+	// to a cluster is checked again while nothing has started there.
 	deniedInterval, allowedInterval = 15 * time.Second, 5 * time.Minute
-	// allowedGrace is the time for which access stays allowed while it is checked again.
+	// allowedGrace is the time for which access stays allowed during a repeated check.
 	allowedGrace = time.Minute
-	// writeInterval is the longest time between a check of the access and a write: as long as
-	// the authorizer caches the host's answers.
+	// writeInterval is the longest time between an access check and a write. The authorizer
+	// caches the host's answers for the same time.
 	writeInterval = 10 * time.Second
-	// resultsDeadline is the time after which the end of an object is recorded although
-	// reading its errors failed; resultsTimeout bounds one attempt, and resultsInterval is
-	// the time between two.
+	// resultsDeadline is the time after which the end of an object is recorded without its
+	// errors if reading them fails. resultsTimeout bounds one attempt, and resultsInterval is
+	// the time between two attempts.
 	resultsDeadline, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
-	// firstSyncRetry and lastSyncRetry bound the time until a failed sync is retried, which
-	// is the only way to notice that our own storage works again.
+	// firstSyncRetry and lastSyncRetry bound the backoff of failed syncs. Only a retry
+	// notices that our own storage works again.
 	firstSyncRetry, lastSyncRetry = 5 * time.Millisecond, 30 * time.Second
-	// storageTimeout bounds each read and record of a Migrate. It is far more than a working
-	// storage needs.
+	// storageTimeout bounds each read and status update of a Migrate. A working storage is
+	// far faster.
 	storageTimeout = 30 * time.Second
-	// stopTimeout is the time for which the end of syncs and calls is awaited after the loop
-	// is stopped. They end with their context, in milliseconds, or possibly never. It is
-	// shorter than terminationGracePeriodSeconds in artifacts/deploy.
+	// stopTimeout bounds the wait for running syncs and calls after the loop is stopped.
+	// Normally they return within milliseconds after their context ends. It is shorter than
+	// terminationGracePeriodSeconds in artifacts/deploy.
 	stopTimeout = 10 * time.Second
-	// hostSyncTimeout is the time for which the first syncs wait for the host's inventory.
+	// hostSyncTimeout bounds the wait for the host's inventory before the first sync.
 	hostSyncTimeout = 5 * time.Second
-	// firstRetry and lastRetry bound the time until a failed write is retried.
+	// firstRetry and lastRetry bound the backoff of failed writes.
 	firstRetry, lastRetry = time.Second, time.Minute
 )
 
@@ -73,10 +73,11 @@ type loop struct {
 	factory  externalversions.SharedInformerFactory
 	informer cache.SharedIndexInformer
 	lister   backuplisters.MigrateLister
-	acting   sync.WaitGroup
-	// syncs and calls are the running ones.
+	// pending counts the running background calls.
+	pending sync.WaitGroup
+	// syncs and calls are the running syncs and background calls.
 	syncs, calls *activities
-	service      service
+	stalls       stallDetector
 	// async runs a call for a Migrate in the background.
 	async func(key types.NamespacedName, call func())
 
@@ -99,18 +100,18 @@ func newLoop(config Config) *loop {
 		calls:    newActivities(config.Clock),
 		states:   map[types.NamespacedName]*migrateState{},
 	}
-	l.async = l.background
+	l.async = l.runAsync
 	return l
 }
 
-// run syncs each live Migrate after a change of anything it depends on, until ctx ends and all syncs
-// and calls have ended. It returns an error if one of them has not ended stopTimeout later: it may
-// still write.
+// run syncs each live Migrate after a change of anything it depends on. It returns after ctx has
+// ended and all syncs and calls have returned. It returns an error if one of them is still running
+// stopTimeout after the end of ctx, because that one may still write.
 func (l *loop) run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() {
 		err := l.serve(ctx)
-		l.acting.Wait()
+		l.pending.Wait()
 		l.forgetAll()
 		ended <- err
 	}()
@@ -124,7 +125,7 @@ func (l *loop) run(ctx context.Context) error {
 	case err := <-ended:
 		return err
 	case <-l.Clock.After(stopTimeout):
-		return fmt.Errorf("syncs or calls have not ended %s after the stop: syncs %v, calls %v", stopTimeout, l.syncs, l.calls)
+		return fmt.Errorf("syncs or calls are still running %s after the stop: syncs %v, calls %v", stopTimeout, l.syncs, l.calls)
 	}
 }
 
@@ -166,28 +167,28 @@ func (l *loop) serve(ctx context.Context) error {
 	return nil
 }
 
-// awaitHost waits up to hostSyncTimeout for the inventory of the host, so that Migrates don't report
-// at every start that it has not synced.
+// awaitHost waits up to hostSyncTimeout for the inventory of the host, so that the Migrates' status
+// does not report a missing inventory after every start.
 func (l *loop) awaitHost(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, hostSyncTimeout)
 	defer cancel()
 	cache.WaitForCacheSync(ctx.Done(), l.Host.HasSynced)
 }
 
-// background runs a call for a Migrate in a goroutine. A panic ends the call only.
-func (l *loop) background(key types.NamespacedName, call func()) {
-	l.acting.Go(func() {
+// runAsync runs a call for a Migrate in a goroutine. A panic ends only the call.
+func (l *loop) runAsync(key types.NamespacedName, call func()) {
+	l.pending.Go(func() {
 		defer l.calls.begin(key)()
 		ctx := withMigrate(context.Background(), key)
-		_ = recovery.Do(ctx, func() error { // a panic is logged
+		_ = recovery.Do(ctx, func() error { // recovery logs a panic
 			call()
 			return nil
 		})
 	})
 }
 
-// syncNext syncs the next Migrate of the queue; it returns false when the queue is shut down. A panic
-// is an error of that Migrate only.
+// syncNext syncs the next Migrate of the queue. It returns false after the queue was shut down. A
+// panic fails that Migrate only.
 func (l *loop) syncNext(ctx context.Context) bool {
 	key, shutdown := l.queue.Get()
 	if shutdown {
@@ -211,7 +212,7 @@ func (l *loop) requeue(ctx context.Context, key types.NamespacedName, err error)
 	case err == nil:
 		l.queue.Forget(key)
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err), ctx.Err() != nil:
-		logger.V(4).Info("The Migrate has changed meanwhile, syncing it again", "err", err)
+		logger.V(4).Info("The Migrate has changed, syncing it again", "err", err)
 		l.queue.AddRateLimited(key)
 	default:
 		logger.Error(err, "Syncing the Migrate failed, retrying")
@@ -233,17 +234,17 @@ func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 		l.forget(key)
 		return nil
 	}
-	t := l.stateOf(key, m.UID)
-	plan := l.authorize(ctx, t, m, migration.Resolve(m, l.Host.Observe(m.Namespace, &m.Spec)))
-	t.watch(plan.Veleros(), func(v migration.Velero) Watch {
-		return l.Members.Watch(key.Namespace, v, t.uid, func(uid types.UID) {
-			if uid == "" || uid == t.uid {
+	s := l.stateOf(key, m.UID)
+	plan := l.authorize(ctx, s, m, migration.Resolve(m, l.Host.Observe(m.Namespace, &m.Spec)))
+	s.watch(plan.Veleros(), func(v migration.Velero) Watch {
+		return l.Members.Watch(key.Namespace, v, s.uid, func(uid types.UID) {
+			if uid == "" || uid == s.uid {
 				l.queue.Add(key)
 			}
 		})
 	})
-	seen := l.observe(ctx, t, m, plan)
-	if m, err = l.record(ctx, t, m, seen); err != nil {
+	seen := l.observe(ctx, s, m, plan)
+	if m, err = l.record(ctx, s, m, seen); err != nil {
 		return err
 	}
 	if migration.IsTerminal(m.Status.Phase) {
@@ -253,20 +254,21 @@ func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 	if next, ok := migration.NextDeadline(m, l.Clock.Now()); ok {
 		l.queue.AddAfter(key, next.Sub(l.Clock.Now()))
 	}
-	return l.act(ctx, t, m, seen)
+	return l.act(ctx, s, m, seen)
 }
 
-// record records the status by an observation if it differs from the recorded one, and returns the
-// recorded Migrate. A difference in progress only may be recorded later.
-func (l *loop) record(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
+// record computes the status from an observation, records it if it differs from the recorded status,
+// and returns the recorded Migrate. If only the progress differs, it may defer the update by
+// progressInterval.
+func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
 	now := l.Clock.Now()
 	status := migration.Status(m, seen, now)
 	switch migration.Compare(&m.Status, &status) {
 	case migration.Unchanged:
 		return m, nil
 	case migration.ProgressOnly:
-		if wait := t.recorded.Add(progressInterval).Sub(now); wait > 0 {
-			l.queue.AddAfter(t.key, wait)
+		if wait := s.recorded.Add(progressInterval).Sub(now); wait > 0 {
+			l.queue.AddAfter(s.key, wait)
 			return m, nil
 		}
 	}
@@ -278,15 +280,15 @@ func (l *loop) record(ctx context.Context, t *migrateState, m *v1alpha1.Migrate,
 	if err != nil {
 		return nil, fmt.Errorf("recording the status: %w", err)
 	}
-	t.recorded = now
+	s.recorded = now
 	l.sendEvents(m, recorded)
 	l.countEnd(recorded)
 	return recorded, nil
 }
 
-// act starts the next actions. It first confirms with a GET that m, which comes from a cache, is the
-// stored one.
-func (l *loop) act(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, seen migration.Observation) error {
+// act starts the next actions. First it confirms with a GET that m, which comes from a cache, is
+// current.
+func (l *loop) act(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, seen migration.Observation) error {
 	actions := migration.Next(m, seen)
 	if len(actions) == 0 {
 		return nil
@@ -299,12 +301,12 @@ func (l *loop) act(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, se
 		return apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("it has changed since it was observed"))
 	}
 	for _, action := range actions {
-		l.startAction(ctx, t, m, seen.Plan, action)
+		l.startAction(ctx, s, m, seen.Plan, action)
 	}
 	return nil
 }
 
-// read returns the stored Migrate by a GET.
+// read reads the stored Migrate with a GET.
 func (l *loop) read(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
@@ -320,6 +322,7 @@ func (l *loop) enqueueObject(obj any) {
 	}
 }
 
+// enqueueNamespace queues all live Migrates of a namespace.
 func (l *loop) enqueueNamespace(namespace string) {
 	migrates, err := l.lister.Migrates(namespace).List(labels.Everything())
 	if err != nil {

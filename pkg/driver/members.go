@@ -10,7 +10,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// PoolMembers returns the members of a pool.
+// PoolMembers returns the clusters of pool as Members.
 func PoolMembers(pool *member.Pool) Members { return poolMembers{pool} }
 
 type poolMembers struct{ pool *member.Pool }

@@ -16,16 +16,16 @@ import (
 var (
 	migrationsEnded = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "migrations_ended_total", StabilityLevel: metrics.ALPHA,
-		Help: "Migrations that this replica recorded the end of, by their phase.",
+		Help: "Migrations whose end this replica recorded, by phase.",
 	}, []string{"phase"})
 	migrationDuration = metrics.NewHistogramVec(&metrics.HistogramOpts{
 		Namespace: "migrate", Name: "migration_duration_seconds", StabilityLevel: metrics.ALPHA,
-		Help:    "Time from the creation of a Migrate to its end, by its phase.",
+		Help:    "Time from the creation of a Migrate to its end, by phase.",
 		Buckets: metrics.ExponentialBuckets(1, 2, 16),
 	}, []string{"phase"})
 	memberWriteErrors = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "member_write_errors_total", StabilityLevel: metrics.ALPHA,
-		Help: "Writes into member clusters that failed and are retried.",
+		Help: "Failed writes into member clusters, which are retried.",
 	})
 
 	registerMetrics = sync.OnceFunc(func() {
@@ -33,7 +33,7 @@ var (
 	})
 )
 
-// countEnd counts a migration that has just ended.
+// countEnd updates the metrics if the migration has just ended.
 func (l *loop) countEnd(after *v1alpha1.Migrate) {
 	if !migration.IsTerminal(after.Status.Phase) {
 		return

@@ -27,44 +27,44 @@ import (
 // liveReadTimeout bounds a live read of all members of one Migrate.
 const liveReadTimeout = 8 * time.Second
 
-// observe returns the observation of m by its open watches and inquiries.
-func (l *loop) observe(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, plan migration.Plan) migration.Observation {
+// observe returns an observation of m from its open watches and the last background reads.
+func (l *loop) observe(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, plan migration.Plan) migration.Observation {
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
-	for _, cluster := range slices.SortedFunc(maps.Keys(t.watches), migration.CompareClusters) {
-		watch, objects := t.watches[cluster], plan.Of(cluster).Objects
+	for _, cluster := range slices.SortedFunc(maps.Keys(s.watches), migration.CompareClusters) {
+		watch, objects := s.watches[cluster], plan.Of(cluster).Objects
 		member, ok := watch.Observe(objects)
 		if ok && member.Err == nil {
-			member, ok = l.confirmed(ctx, t, m, watch.velero, objects, member)
+			member, ok = l.confirmed(ctx, s, m, watch.velero, objects, member)
 		}
 		if ok && member.Err == nil {
-			member.Diagnosis = l.diagnosis(ctx, t, m, watch.velero, member)
+			member.Diagnosis = l.diagnosis(ctx, s, m, watch.velero, member)
 		}
-		if member, ok = l.ending(ctx, t, m, watch.velero, member, ok); !ok {
+		if member, ok = l.withResults(ctx, s, m, watch.velero, member, ok); !ok {
 			continue
 		}
-		member.WriteErr = t.writeErr(cluster)
+		member.WriteErr = s.writeErr(cluster)
 		member.NextTry = time.Time{}
 		seen.Members[cluster] = member
 	}
 	return seen
 }
 
-// confirmation is a live read of a member, and the names of the objects recorded at that time.
+// confirmation is a live read of a member, with the name of the object recorded at that time.
 type confirmation struct {
 	recorded string
 	answer   migration.Member
 }
 
-// confirmed returns seen if it has all recorded objects. Otherwise the watch may be behind, so it
-// returns a live read of the member, which is repeated while an object is missing; false until there
-// is one for the recorded objects.
-func (l *loop) confirmed(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
+// confirmed returns seen if it has all recorded objects. Otherwise the watch may be behind, so
+// confirmed returns the result of a live read, which is repeated every confirmInterval while an
+// object is missing. It returns false until a live read of the recorded objects has finished.
+func (l *loop) confirmed(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, of migration.Objects, seen migration.Member) (migration.Member, bool) {
 	if !migration.IsObjectMissing(m, v.Cluster, seen) {
-		t.confirmations.forget(v.Cluster)
+		s.confirmations.forget(v.Cluster)
 		return seen, true
 	}
 	recorded := cmp.Or(migration.RecordedNames(m, v.Cluster))
-	confirmed := inquire(l, t, &t.confirmations, v.Cluster, confirmInterval, func(before *confirmation) *confirmation {
+	confirmed := inquire(l, s, &s.confirmations, v.Cluster, confirmInterval, func(before *confirmation) *confirmation {
 		answer := readMember(ctx, l.Members.Member(m.Namespace, v), m, v.Cluster, of)
 		if answer.Err != nil {
 			if answer.Since = l.Clock.Now(); before != nil && before.answer.Err != nil {
@@ -79,18 +79,18 @@ func (l *loop) confirmed(ctx context.Context, t *migrateState, m *v1alpha1.Migra
 	return confirmed.answer, true
 }
 
-// diagnosis returns why Velero makes no progress in a cluster; nil if it does, or if that is unknown
-// yet.
-func (l *loop) diagnosis(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Diagnosis {
+// diagnosis returns why Velero makes no progress in a cluster. It returns nil if Velero makes
+// progress, or while the diagnosis is running.
+func (l *loop) diagnosis(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Diagnosis {
 	wait, needed := migration.NeedsDiagnosis(m, v.Cluster, seen, l.Clock.Now())
 	if wait > 0 {
-		l.queue.AddAfter(t.key, wait)
+		l.queue.AddAfter(s.key, wait)
 	}
 	if !needed {
-		t.diagnoses.forget(v.Cluster)
+		s.diagnoses.forget(v.Cluster)
 		return nil
 	}
-	return inquire(l, t, &t.diagnoses, v.Cluster, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
+	return inquire(l, s, &s.diagnoses, v.Cluster, diagnosisInterval, func(*migration.Diagnosis) *migration.Diagnosis {
 		ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
 		defer cancel()
 		if _, err := l.confirmLive(ctx, m); err != nil {
@@ -106,21 +106,22 @@ func (l *loop) diagnosis(ctx context.Context, t *migrateState, m *v1alpha1.Migra
 	})
 }
 
-// ending returns seen, unless the object of the cluster has ended with errors, of which its status
-// has the number only. Then it returns the member as first seen after the end, with the errors from
-// the storage: whatever happens later, such as a deletion of the object, does not change the end. It
-// returns false until the errors are read or reading them has failed for resultsDeadline.
-func (l *loop) ending(ctx context.Context, t *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
-	ended, begun := t.ended[v.Cluster]
-	if !begun {
+// withResults returns seen unless the object of the cluster has ended with errors. The object's
+// status has only their number, so withResults reads them from the storage and returns the member as
+// first observed after the end, with the errors. A later change, such as a deletion of the object,
+// does not change the end. withResults returns false until the errors are read, or reading them has
+// failed for resultsDeadline.
+func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
+	ended, ok := s.ended[v.Cluster]
+	if !ok {
 		request, needed := migration.NeedsResults(m, v.Cluster, seen)
 		if !known || seen.Err != nil || !needed {
 			return seen, known
 		}
-		ended = &end{request: request, member: seen, since: l.Clock.Now()}
-		t.ended[v.Cluster] = ended
+		ended = &endedMember{request: request, member: seen, since: l.Clock.Now()}
+		s.ended[v.Cluster] = ended
 	}
-	answer := inquire(l, t, &t.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
+	answer := inquire(l, s, &s.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
 		if before != nil && before.Err == nil {
 			return before
 		}
@@ -142,8 +143,8 @@ func (l *loop) ending(ctx context.Context, t *migrateState, m *v1alpha1.Migrate,
 	return member, true
 }
 
-// readMember reads the objects of m in a member. It gets a recorded object that is not found by its
-// label by its name, because the label may have been removed.
+// readMember reads the objects of m in a member. If the read by label lacks a recorded object, it gets
+// the object by name, because the label may have been removed.
 func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
 	seen := member.Read(ctx, of)
 	if seen.Err != nil || !migration.IsObjectMissing(m, c, seen) {
@@ -162,9 +163,9 @@ func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migra
 	return seen
 }
 
-// LiveStatus returns m's status, computed by live reads of the host and the members. It has no
-// terminal phase that is not recorded. Concurrent calls for one Migrate share a read and its error; a
-// panic is an error, too.
+// LiveStatus computes m's status from live reads of the host and the members. It returns no terminal
+// phase that is not recorded. Concurrent calls for the same version of a Migrate share a read and its
+// error. A panic is returned as an error.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	if migration.IsTerminal(m.Status.Phase) {
 		return m.Status.DeepCopy(), nil
@@ -198,7 +199,7 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 }
 
-// observeLive returns the observation of m by live reads of the host and then, in parallel, of the
+// observeLive returns an observation of m from live reads of the host and then, in parallel, of the
 // members.
 func (d *Driver) observeLive(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
 	plan := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec))

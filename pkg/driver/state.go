@@ -15,28 +15,30 @@ import (
 )
 
 // migrateState is the state of one live Migrate in the loop. Only one worker at a time syncs a
-// Migrate; the mutex protects the fields that background writes share with it.
+// Migrate. The mutex protects the fields that the worker shares with background writes.
 type migrateState struct {
-	key      types.NamespacedName
-	uid      types.UID
+	key types.NamespacedName
+	uid types.UID
+	// recorded is the time of the last status update.
 	recorded time.Time
 	watches  map[migration.Cluster]openWatch
 
-	// The background reads: of objects that a watch lacks, of Velero's progress, of the
-	// access to a cluster, and of the errors of an object.
+	// Background reads: live reads of objects that a watch lacks, diagnoses of Velero, access
+	// checks, and the errors of objects.
 	confirmations inquiries[confirmation]
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
 	results       inquiries[migration.Results]
-	// ended has the ends that are not recorded yet, because their errors are being read.
-	ended map[migration.Cluster]*end
+	// ended holds the members whose object has ended with errors that are still being read.
+	ended map[migration.Cluster]*endedMember
 
-	// retries are the backoffs of failed writes, by retryID.
+	// retries holds the backoffs of failed writes, by retryID.
 	retries *flowcontrol.Backoff
 
 	mutex   sync.Mutex
 	writing map[migration.Cluster]bool
-	refused map[migration.Cluster]error
+	// writeErrs are the errors of the last writes.
+	writeErrs map[migration.Cluster]error
 }
 
 // openWatch is a watch of a Velero.
@@ -45,100 +47,104 @@ type openWatch struct {
 	velero migration.Velero
 }
 
-// end is the end of a cluster's object as first seen.
-type end struct {
+// endedMember is a member as first observed after the end of its object.
+type endedMember struct {
 	request migration.ResultsRequest
 	member  migration.Member
 	since   time.Time
 }
 
-// stateOf returns the state of a Migrate. A Migrate that was recreated with the same name has a new
-// one.
+// stateOf returns the state of a Migrate, and creates it if needed. A Migrate that was recreated with
+// the same name gets a new state.
 func (l *loop) stateOf(key types.NamespacedName, uid types.UID) *migrateState {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	t := l.states[key]
-	if t != nil && t.uid == uid {
-		return t
+	s := l.states[key]
+	if s != nil && s.uid == uid {
+		return s
 	}
-	if t != nil {
-		l.drop(t)
+	if s != nil {
+		l.drop(s)
 	}
-	t = &migrateState{
-		key:     key,
-		uid:     uid,
-		watches: map[migration.Cluster]openWatch{},
-		writing: map[migration.Cluster]bool{},
-		refused: map[migration.Cluster]error{},
-		ended:   map[migration.Cluster]*end{},
-		retries: flowcontrol.NewBackOff(firstRetry, lastRetry),
+	s = &migrateState{
+		key:       key,
+		uid:       uid,
+		watches:   map[migration.Cluster]openWatch{},
+		writing:   map[migration.Cluster]bool{},
+		writeErrs: map[migration.Cluster]error{},
+		ended:     map[migration.Cluster]*endedMember{},
+		retries:   flowcontrol.NewBackOff(firstRetry, lastRetry),
 	}
-	t.retries.Clock = l.Clock
-	l.states[key] = t
-	return t
+	s.retries.Clock = l.Clock
+	l.states[key] = s
+	return s
 }
 
+// forget drops the state of a Migrate.
 func (l *loop) forget(key types.NamespacedName) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if t := l.states[key]; t != nil {
-		l.drop(t)
+	if s := l.states[key]; s != nil {
+		l.drop(s)
 	}
 }
 
+// forgetAll drops the states of all Migrates.
 func (l *loop) forgetAll() {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	for _, t := range l.states {
-		l.drop(t)
+	for _, s := range l.states {
+		l.drop(s)
 	}
 }
 
 // drop closes the watches of a Migrate and deletes its state.
-func (l *loop) drop(t *migrateState) {
-	t.watch(nil, nil)
-	delete(l.states, t.key)
+func (l *loop) drop(s *migrateState) {
+	s.watch(nil, nil)
+	delete(l.states, s.key)
 }
 
-// retryID returns the ID of a cluster in retries.
+// retryID returns the key of a cluster in retries.
 func retryID(c migration.Cluster) string { return c.Kind + "/" + c.Name }
 
 // watch opens watches of the given Veleros and closes all others.
-func (t *migrateState) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {
+func (s *migrateState) watch(veleros []migration.Velero, open func(migration.Velero) Watch) {
 	wanted := sets.New(veleros...)
-	for c, w := range t.watches {
+	for c, w := range s.watches {
 		if !wanted.Has(w.velero) {
 			w.Stop()
-			delete(t.watches, c)
+			delete(s.watches, c)
 		}
 	}
 	for _, v := range veleros {
-		if _, is := t.watches[v.Cluster]; !is {
-			t.watches[v.Cluster] = openWatch{open(v), v}
+		if _, is := s.watches[v.Cluster]; !is {
+			s.watches[v.Cluster] = openWatch{open(v), v}
 		}
 	}
 }
 
-// beginWrite begins a write into a cluster; it returns false if one is in progress.
-func (t *migrateState) beginWrite(c migration.Cluster) bool {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if t.writing[c] {
+// beginWrite marks a write into a cluster as in progress. It returns false if one already is.
+func (s *migrateState) beginWrite(c migration.Cluster) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.writing[c] {
 		return false
 	}
-	t.writing[c] = true
+	s.writing[c] = true
 	return true
 }
 
-func (t *migrateState) endWrite(c migration.Cluster, err error) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	delete(t.writing, c)
-	t.refused[c] = err
+// endWrite ends a write into a cluster, and stores its error.
+func (s *migrateState) endWrite(c migration.Cluster, err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.writing, c)
+	s.writeErrs[c] = err
 }
 
-func (t *migrateState) writeErr(c migration.Cluster) error {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	return t.refused[c]
+// writeErr returns the error of the last write into a cluster.
+func (s *migrateState) writeErr(c migration.Cluster) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.writeErrs[c]
 }

@@ -68,7 +68,7 @@ func drives(t *testing.T, p *localfleet.Process) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	began, ended := strings.LastIndex(string(log), "\"Driving migrations\""), strings.LastIndex(string(log), "\"No longer driving migrations\"")
+	began, ended := strings.LastIndex(string(log), "\"Started driving migrations\""), strings.LastIndex(string(log), "\"Stopped driving migrations\"")
 	return p.Running() && began > ended && began > strings.LastIndex(string(log), "\"Starting\"")
 }
 

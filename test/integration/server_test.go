@@ -184,7 +184,7 @@ func TestGracefulShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := string(log)[strings.LastIndex(string(log), `"Starting"`):]
-	stopped, closed := strings.Index(last, "No longer driving migrations"), strings.Index(last, "Stopped listening")
+	stopped, closed := strings.Index(last, "Stopped driving migrations"), strings.Index(last, "Stopped listening")
 	if stopped < 0 || closed < stopped {
 		t.Errorf("the driver did not stop before the server:\n%s", last)
 	}

@@ -16,8 +16,8 @@ var mutations = []mutation{
 	},
 	{
 		"a missing object counts as deleted", "pkg/driver/observe.go",
-		"if !migration.IsObjectMissing(m, v.Cluster, seen) {\n\t\tt.confirmations.forget(v.Cluster)",
-		"if true {\n\t\tt.confirmations.forget(v.Cluster)",
+		"if !migration.IsObjectMissing(m, v.Cluster, seen) {\n\t\ts.confirmations.forget(v.Cluster)",
+		"if true {\n\t\ts.confirmations.forget(v.Cluster)",
 	},
 	{
 		"an unknown phase counts as success", "pkg/velero/phases.go",
@@ -36,8 +36,8 @@ var mutations = []mutation{
 	},
 	{
 		"a call does not queue its Migrate", "pkg/driver/act.go",
-		"t.endWrite(cluster, err)\n\tl.queue.Add(t.key)",
-		"t.endWrite(cluster, err)",
+		"s.endWrite(cluster, err)\n\tl.queue.Add(s.key)",
+		"s.endWrite(cluster, err)",
 	},
 	{
 		"a recreated Migrate counts as the same", "pkg/driver/act.go",
@@ -56,8 +56,8 @@ var mutations = []mutation{
 	},
 	{
 		"restoring after half a handoff", "pkg/driver/act.go",
-		"if err != nil || velero.IsHandoffComplete(backup, there) {\n\t\t\treturn backup, err",
-		"if err != nil || len(there) >= 0 {\n\t\t\treturn backup, err",
+		"if err != nil || velero.IsHandoffComplete(backup, existing) {\n\t\t\treturn backup, err",
+		"if err != nil || len(existing) >= 0 {\n\t\t\treturn backup, err",
 	},
 	{
 		"restoring after half a sync", "pkg/migration/readiness.go",
