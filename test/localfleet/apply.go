@@ -27,7 +27,7 @@ import (
 
 const fieldManager = "localfleet"
 
-// applier applies objects of any kind to one cluster, by server-side apply.
+// applier applies objects of any kind to one cluster with server-side apply.
 type applier struct {
 	client dynamic.Interface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
@@ -46,7 +46,7 @@ func newApplier(config *rest.Config) (*applier, error) {
 	return &applier{client: client, mapper: mapper}, nil
 }
 
-// apply applies the objects in their order.
+// apply applies the objects in the given order.
 func (a *applier) apply(ctx context.Context, objects ...*unstructured.Unstructured) error {
 	for _, object := range objects {
 		if err := a.applyTo(ctx, object); err != nil {
@@ -73,45 +73,45 @@ func (a *applier) applyTo(ctx context.Context, object *unstructured.Unstructured
 	return nil
 }
 
-// awaitCondition returns when a condition of the object, which must exist, is True.
+// awaitCondition waits until a condition of an existing object is True.
 func (a *applier) awaitCondition(ctx context.Context, object *unstructured.Unstructured, condition string) error {
 	resource, err := a.resource(ctx, object)
 	if err != nil {
 		return err
 	}
-	missing := errors.New("not seen yet")
+	lastErr := errors.New("not read yet")
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, startDeadline, true, func(ctx context.Context) (bool, error) {
 		live, err := resource.Get(ctx, object.GetName(), metav1.GetOptions{})
 		if err == nil {
 			err = conditionTrue(live, condition)
 		}
 		if err != nil {
-			missing = err
+			lastErr = err
 			return false, nil
 		}
 		return true, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for %s: %w (%w)", describe(object), err, missing)
+		return fmt.Errorf("wait for %s: %w (%w)", describe(object), err, lastErr)
 	}
 	return nil
 }
 
-// resource is where the object's kind is served. A kind that was defined a
-// moment ago may take a little until discovery shows it.
+// resource returns a client for the resource of the object's kind. It retries for
+// answerDeadline, since discovery may not list a new kind at once.
 func (a *applier) resource(ctx context.Context, object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := object.GroupVersionKind()
 	var mapping *meta.RESTMapping
-	var missing error
+	var lastErr error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(context.Context) (bool, error) {
-		if mapping, missing = a.mapper.RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(missing) {
+		if mapping, lastErr = a.mapper.RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(lastErr) {
 			a.mapper.Reset()
 			return false, nil
 		}
-		return true, missing
+		return true, lastErr
 	})
 	if err != nil {
-		return nil, cmp.Or(missing, err)
+		return nil, cmp.Or(lastErr, err)
 	}
 	if mapping.Scope.Name() == meta.RESTScopeNameRoot {
 		return a.client.Resource(mapping.Resource), nil
@@ -119,7 +119,7 @@ func (a *applier) resource(ctx context.Context, object *unstructured.Unstructure
 	return a.client.Resource(mapping.Resource).Namespace(object.GetNamespace()), nil
 }
 
-// define applies CustomResourceDefinitions and returns when they are served.
+// define applies CustomResourceDefinitions and waits until they are established.
 func (a *applier) define(ctx context.Context, definitions []*unstructured.Unstructured) error {
 	if err := a.apply(ctx, definitions...); err != nil {
 		return err
@@ -148,7 +148,7 @@ func conditionTrue(object *unstructured.Unstructured, name string) error {
 		}
 		return fmt.Errorf("%s is %v: %v: %v", name, condition["status"], condition["reason"], condition["message"])
 	}
-	return fmt.Errorf("%s is not known", name)
+	return fmt.Errorf("the object has no condition %s", name)
 }
 
 func describe(object *unstructured.Unstructured) string {
@@ -158,7 +158,7 @@ func describe(object *unstructured.Unstructured) string {
 	return object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
 }
 
-// parse reads YAML documents; a List is its items.
+// parse reads YAML documents. It returns the items of a List in place of the List.
 func parse(content []byte) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4<<10)
 	var objects []*unstructured.Unstructured
@@ -187,7 +187,7 @@ func parse(content []byte) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// newObject is an object without content but what identifies it.
+// newObject returns an object with this identity and content.
 func newObject(apiVersion, kind, namespace, name string, content map[string]any) *unstructured.Unstructured {
 	if content == nil {
 		content = map[string]any{}
@@ -200,12 +200,12 @@ func newObject(apiVersion, kind, namespace, name string, content map[string]any)
 	return object
 }
 
-// since reports whether a time in an object is not before a moment, with the precision of whole
-// seconds that objects have.
-func since(told string, moment time.Time) (bool, error) {
-	at, err := time.Parse(time.RFC3339, told)
+// notBefore reports whether timestamp, an RFC 3339 time of an object, is not before
+// start. It ignores fractions of a second, which the times of objects don't have.
+func notBefore(timestamp string, start time.Time) (bool, error) {
+	at, err := time.Parse(time.RFC3339, timestamp)
 	if err != nil {
 		return false, err
 	}
-	return !at.Before(moment.Truncate(time.Second)), nil
+	return !at.Before(start.Truncate(time.Second)), nil
 }

@@ -5,8 +5,8 @@ package localfleet
 
 import "path/filepath"
 
-// auditPolicyContent has the host note every request for Secrets of our server, what
-// is written of Migrates by way of the host, and nothing else.
+// auditPolicyContent makes the host log every request of our server for Secrets and
+// every write of a Migrate through the host, and nothing else.
 const auditPolicyContent = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -24,8 +24,9 @@ rules:
 - level: None
 `
 
-// HostAuditLog is the file in which the host notes, as an audit.k8s.io/v1 Event a
-// line, every request for Secrets of our server, and what is written of Migrates.
+// HostAuditLog returns the path of the host's audit log. It has one audit.k8s.io/v1
+// Event on each line: every request of our server for Secrets, and every write of a
+// Migrate.
 func (f *Fleet) HostAuditLog() string { return filepath.Join(f.dir, "logs", "host-audit.log") }
 
 func (f *Fleet) auditPolicy() string {

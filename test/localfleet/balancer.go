@@ -15,14 +15,12 @@ import (
 const (
 	// probeInterval is the time between two readiness probes of a replica.
 	probeInterval = 100 * time.Millisecond
-	// probeTimeout is how long it may take to say so, on a machine that does much
-	// else, too.
+	// probeTimeout is long enough for a probe on a busy machine.
 	probeTimeout = 15 * time.Second
 )
 
-// balancer is to the replicas what a Service and its endpoints are in a cluster:
-// a new connection goes to one that is ready, and one that is open stays where it
-// is.
+// balancer stands in for the Service of the replicas and its endpoints: it forwards
+// a new connection to a ready replica and leaves open connections alone.
 type balancer struct {
 	proxy   *netproxy.Proxy
 	stop    context.CancelFunc
@@ -58,7 +56,7 @@ func (f *Fleet) balance() (*balancer, error) {
 	return b, nil
 }
 
-// close ends it. A nil balancer has nothing to end.
+// close stops the probes and the proxy. It does nothing on a nil balancer.
 func (b *balancer) close() error {
 	if b == nil {
 		return nil
@@ -68,7 +66,7 @@ func (b *balancer) close() error {
 	return b.proxy.Close()
 }
 
-// endpoints are the addresses that are ready.
+// endpoints holds the addresses of the ready replicas and forwards to them alone.
 type endpoints struct {
 	proxy *netproxy.Proxy
 

@@ -19,27 +19,27 @@ const (
 	memberPrefix = "kurator-member"
 )
 
-// hostControllers are what a cluster without workloads lives on. Deployments and
-// the like would only make pods that no node ever runs.
+// hostControllers are the controllers that a cluster without workloads needs.
+// Workload controllers would only create pods that no node ever runs.
 var hostControllers = []string{
 	"namespace-controller", "garbage-collector-controller", "resourcequota-controller",
 	"serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",
 	"clusterrole-aggregation-controller", "validatingadmissionpolicy-status-controller",
 }
 
-// memberControllers are those of the objects that tests migrate, too.
+// memberControllers also have the controllers of the objects that tests migrate.
 var memberControllers = append([]string{
 	"deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
 	"job-controller", "cronjob-controller", "endpoints-controller", "endpointslice-controller",
 	"disruption-controller", "horizontal-pod-autoscaler-controller", "service-cidr-controller",
 }, hostControllers...)
 
-// cluster is the host or a member. All have the same control plane.
+// cluster is the host or a member. All clusters run the same control plane.
 type cluster struct{ name string }
 
 func (c cluster) member() bool { return c.name != hostName }
 
-// MemberName is the name of the nth member, which are counted from 1.
+// MemberName returns the name of the nth member, counted from 1.
 func MemberName(n int) string { return fmt.Sprintf("%s%d", memberPrefix, n) }
 
 func (f *Fleet) clusters() []cluster {
@@ -50,12 +50,12 @@ func (f *Fleet) clusters() []cluster {
 	return clusters
 }
 
-// etcd keeps all clusters, apart by prefix. Only a certificate of its own
-// authority opens it.
+// etcd returns the command of the etcd that all clusters share, each with its own
+// prefix. It requires client certificates of its own authority.
 func (f *Fleet) etcd() command { return f.etcdMember("etcd", []string{"etcd"}, f.keys("etcd")) }
 
-// etcdMember is one of the members of an etcd. The names are those of processes
-// and of their client ports.
+// etcdMember returns the command of one member of an etcd cluster. The names are
+// those of processes and of their client ports.
 func (f *Fleet) etcdMember(name string, members []string, keys keys) command {
 	peerURL := func(member string) string { return "https://" + f.address(member+"-peer") }
 	client, peer := "https://"+f.address(name), peerURL(name)
@@ -95,12 +95,12 @@ func (f *Fleet) apiserver(c cluster) command {
 		"--service-account-key-file=" + keys.key("serviceaccount"),
 		"--service-account-signing-key-file=" + keys.key("serviceaccount"),
 		"--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged",
-		// No pod runs that could reach this address, which is one for documents;
-		// without it a machine without a default route could not start.
+		// An address reserved for documentation: no pod runs that could connect to it,
+		// but without the flag the server doesn't start on a machine without a default
+		// route.
 		"--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
 	}
-	// What the host alone has: an aggregator, and a log of what our server does with
-	// Secrets.
+	// Only the host has an aggregator and an audit log.
 	if !c.member() {
 		front := f.keys("front-proxy")
 		args = append(args,
@@ -110,7 +110,7 @@ func (f *Fleet) apiserver(c cluster) command {
 			"--proxy-client-cert-file="+front.certificate("client"), "--proxy-client-key-file="+front.key("client"),
 			"--audit-policy-file="+f.auditPolicy(), "--audit-log-path="+f.HostAuditLog(),
 		)
-		// It passes on the UID of users since 1.32.
+		// The aggregator passes on the UID of users since Kubernetes 1.32.
 		if f.state.Minor >= 32 {
 			args = append(args, "--requestheader-uid-headers=X-Remote-Uid")
 		}
@@ -137,15 +137,15 @@ func (f *Fleet) controllerManager(c cluster) command {
 			"--kubeconfig=" + f.kubeconfig(c.name, "controller-manager"), "--use-service-account-credentials",
 			"--controllers=" + strings.Join(controllers, ","), "--leader-elect=false",
 			"--root-ca-file=" + keys.authority(), "--service-account-private-key-file=" + keys.key("serviceaccount"),
-			// Nobody asks it anything, so it needs no port.
+			// No client calls it, so it serves no port.
 			"--secure-port=0", "--profiling=false",
 		},
 		ready: func(ctx context.Context, _ time.Time) error { return f.namespacesUsable(ctx, c) },
 	}
 }
 
-// namespacesUsable reports whether the controllers have given the namespace
-// default what every namespace has.
+// namespacesUsable returns nil once the controllers have created the ServiceAccount
+// and the ConfigMap of the namespace default that every namespace gets.
 func (f *Fleet) namespacesUsable(ctx context.Context, c cluster) error {
 	config, err := f.config(c)
 	if err != nil {

@@ -6,24 +6,23 @@
 // control planes with a real Velero each, and one S3 server they share. There
 // are no containers, and nothing runs as root; TLS and RBAC are on everywhere.
 //
-// It exists because what matters about a migration can't be shown on fakes: that
-// Velero accepts what we create, that the aggregator passes what kubectl sends,
-// and that a process which dies at the wrong moment harms nothing.
+// Tests need it because fakes can't show what matters about a migration: that
+// Velero accepts the objects we create, that the aggregator passes on what kubectl
+// sends, and that a process which dies at the wrong moment does no harm.
 //
-// A fleet is one directory. Its state file says which ports it has and which
-// processes it started, so that Up can be called again and again: what runs and
-// answers stays, what died is started again on its old data and ports. A process
-// is known by its id, its start time and the boot it started in; an id that was
-// given to another program since is never signalled. All processes also carry
-// the fleet's random identity in their environment, which is how Down finds the
-// helpers that a killed process left behind.
+// A fleet is one directory. Its state file records the ports and the processes of
+// the fleet, so that Up is idempotent: it leaves a process that runs and answers,
+// and restarts one that died on its old data and ports. A process is identified by
+// its PID, its start time and the boot ID; a PID that the kernel has reused is
+// never signalled. All processes also carry the fleet's random ID in their
+// environment. By it Down finds the children that a killed process left behind.
 //
-// Fleets live in two ways. A detached one, as `make up` makes it, survives the
-// command. An attached one, as tests make it, is bound to the process that
-// called Up: a watchdog process holds the other end of a pipe and, when that
+// A fleet is detached or attached. A detached fleet, as `make up` starts it,
+// survives the command. An attached fleet, as tests start it, is bound to the
+// process that called Up: a watchdog process reads from a pipe and, when the pipe
 // breaks for whatever reason, kills the fleet and removes its directory.
 //
-// The package may import client-go, its own pki and netproxy; it knows our server as
-// a program with flags only, and none of its packages. What the server is granted is
-// read from artifacts/deploy, so a fleet is started from within the repository.
+// The package may import client-go, its own pki and netproxy. It imports no package
+// of our server and starts it as a program with flags. It reads the server's RBAC
+// from artifacts/deploy, so a fleet must be started from within the repository.
 package localfleet

@@ -18,38 +18,39 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options say what fleet there shall be.
+// Options configure a fleet.
 type Options struct {
-	// Dir holds everything of the fleet. Empty takes a new temporary directory,
-	// which an attached fleet only may.
+	// Dir is the directory of all files of the fleet. If it is empty, Up creates a
+	// temporary directory; only an attached fleet may leave it empty.
 	Dir string
-	// BinDir is where `make tools` puts the programs.
+	// BinDir is the directory of the programs that `make tools` builds.
 	BinDir string
 	// Members is the number of member clusters. A fleet that has more keeps them.
 	Members int
-	// KubernetesDir has the kube-apiserver and kube-controller-manager of host and
-	// members. Default: BinDir.
+	// KubernetesDir is the directory of the kube-apiserver and kube-controller-manager
+	// of host and members. Default: BinDir.
 	KubernetesDir string
-	// Server is the path of migrate-apiserver. Empty leaves it out.
+	// Server is the path of migrate-apiserver. If it is empty, Up starts no server.
 	Server string
-	// ServerFlags are added to those our server is started with.
+	// ServerFlags are added to the flags of our server.
 	ServerFlags []string
-	// Replicas is how many of our server there are. More than one keep their data
-	// in an etcd of three members, which is theirs alone, and the host reaches them
-	// through a balancer in this process; only an attached fleet may have them.
+	// Replicas is the number of replicas of our server. If it is more than one, the
+	// replicas share an etcd of three members that no other server uses, and the host
+	// reaches them through a load balancer in this process. Only an attached fleet may
+	// have more than one.
 	Replicas int
-	// WithoutVelero leaves Velero and its storage out: the members have its kinds
-	// only.
+	// WithoutVelero starts neither Velero nor its storage: the members have only
+	// Velero's CustomResourceDefinitions.
 	WithoutVelero bool
-	// Attached binds the fleet to this process: it is gone, directory included,
-	// when the process ends, in whatever way.
+	// Attached binds the fleet to this process: when the process ends, for whatever
+	// reason, all processes of the fleet are killed and its directory is removed.
 	Attached bool
-	// Progress gets a line a step. Nil is silent.
+	// Progress receives one line for each step. Nil discards them.
 	Progress io.Writer
 }
 
-// Fleet is a fleet that was brought up or loaded. Its methods may be called from
-// several goroutines.
+// Fleet is a fleet that Up or Load returned. Its methods are safe for concurrent
+// use.
 type Fleet struct {
 	dir      string
 	progress *progress
@@ -61,9 +62,9 @@ type Fleet struct {
 	state *state
 }
 
-// Up brings the fleet up and returns when everything in it is ready. Of a fleet
-// that is there already it starts what doesn't run and adds what is missing.
-// When it fails, an attached fleet is taken down; a detached one is left as it
+// Up starts the fleet and returns when all of it is ready. If the fleet exists, Up
+// starts the processes that don't run and adds the clusters that are missing.
+// When Up fails, it takes an attached fleet down; it leaves a detached one as it
 // is, for its logs and for the next Up.
 func Up(ctx context.Context, options Options) (*Fleet, error) {
 	f, err := open(ctx, options)
@@ -80,7 +81,8 @@ func Up(ctx context.Context, options Options) (*Fleet, error) {
 	return f, nil
 }
 
-// Load returns the fleet in dir as it is, without starting anything.
+// Load returns the fleet in dir and starts no process. The error is ErrNotExist if
+// dir holds no fleet.
 func Load(dir string) (*Fleet, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -93,8 +95,8 @@ func Load(dir string) (*Fleet, error) {
 	return &Fleet{dir: dir, state: s, progress: newProgress(nil)}, nil
 }
 
-// Down ends every process of the fleet and removes its directory. What is in the
-// fleet is lost, so nothing is asked to end in good order.
+// Down kills every process of the fleet and removes its directory. No process is
+// stopped gracefully, because all data is lost anyway.
 func (f *Fleet) Down(ctx context.Context) error {
 	unlock, err := lock(ctx, f.dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -113,21 +115,21 @@ func (f *Fleet) Down(ctx context.Context) error {
 	return errors.Join(f.balancer.close(), f.locks.release(), f.watchdog.end())
 }
 
-// Dir is the directory that holds everything of the fleet.
+// Dir returns the directory of all files of the fleet.
 func (f *Fleet) Dir() string { return f.dir }
 
-// Members is the number of member clusters.
+// Members returns the number of member clusters.
 func (f *Fleet) Members() int { return f.state.Members }
 
-// BinDir is where the fleet's programs are, kubectl and velero among them.
+// BinDir returns the directory of the fleet's programs, including kubectl and velero.
 func (f *Fleet) BinDir() string { return f.state.BinDir }
 
-// Bucket is the directory that holds the objects which the members' Veleros keep
-// in the S3 server they share.
+// Bucket returns the directory of the objects that the members' Veleros store in
+// the S3 server.
 func (f *Fleet) Bucket() string { return filepath.Join(f.storageDir(), bucket) }
 
-// Processes are all processes a fleet of this shape has, those started first
-// coming first.
+// Processes returns all processes that the fleet should have, in the order in
+// which Up starts them.
 func (f *Fleet) Processes() []*Process {
 	commands := []command{f.etcd()}
 	if !f.state.WithoutVelero {
@@ -149,10 +151,10 @@ func (f *Fleet) Processes() []*Process {
 	return processes
 }
 
-// Process returns the process of that name: etcd, storage, migrate-apiserver, or
+// Process returns the process with that name: etcd, storage, migrate-apiserver, or
 // CLUSTER-apiserver, CLUSTER-controller-manager and CLUSTER-velero, where CLUSTER
-// is host or kurator-memberN. Where there are several replicas of our server, they
-// are migrate-apiserver-N, and the members of their etcd migrate-etcd-N.
+// is host or kurator-memberN. With several replicas of our server, their names are
+// migrate-apiserver-N, and those of their etcd's members are migrate-etcd-N.
 func (f *Fleet) Process(name string) (*Process, error) {
 	for _, p := range f.Processes() {
 		if p.Name() == name {
@@ -162,7 +164,7 @@ func (f *Fleet) Process(name string) (*Process, error) {
 	return nil, fmt.Errorf("the fleet in %s has no process %q", f.dir, name)
 }
 
-// open makes or finds the fleet's directory and state.
+// open creates or reads the fleet's directory and state.
 func open(ctx context.Context, options Options) (*Fleet, error) {
 	dir, err := makeDir(options)
 	if err != nil {
@@ -201,7 +203,7 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 	s.ServerFlags = options.ServerFlags
 	s.Replicas, s.WithoutVelero = options.Replicas, options.WithoutVelero
 	if s.Replicas > 1 && !options.Attached {
-		return nil, errors.New("a detached fleet has nobody to balance between replicas")
+		return nil, errors.New("a detached fleet can't have replicas: the load balancer runs in this process")
 	}
 	s.Members = max(s.Members, options.Members)
 
@@ -234,8 +236,8 @@ func makeDir(options Options) (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// choosePorts gives every server that has none a port. An attached fleet keeps
-// them reserved as long as it lives, a detached one until its servers listen.
+// choosePorts chooses a port for every server that has none. An attached fleet
+// reserves its ports until Down, a detached one until its servers listen.
 func (f *Fleet) choosePorts() error {
 	names := []string{"etcd", "etcd-peer", "storage", serverName}
 	names = append(names, f.replicaPorts()...)
@@ -284,8 +286,8 @@ func (f *Fleet) up(ctx context.Context) error {
 	return nil
 }
 
-// upClusters starts the clusters side by side; they meet in etcd and in the S3
-// server only.
+// upClusters starts the clusters in parallel. They share only etcd and the S3
+// server.
 func (f *Fleet) upClusters(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	storageReady := make(chan struct{})
@@ -324,7 +326,8 @@ func (f *Fleet) upCluster(ctx context.Context, c cluster, storageReady <-chan st
 
 func (f *Fleet) process(c command) *Process { return &Process{fleet: f, command: c} }
 
-// mark begins the variable that is in the environment of all the fleet's processes.
+// mark returns the prefix of the environment variable that marks all processes of
+// the fleet.
 func (f *Fleet) mark() string { return "LOCALFLEET=" + f.state.ID + "/" }
 
 func (f *Fleet) record(name string) record {

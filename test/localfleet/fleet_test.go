@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// A test that is started with this variable is the process to which an attached
-// fleet is bound, and is killed; the variable holds the fleet's directory.
+// victimVariable is set in the test process that starts an attached fleet and is then
+// killed. Its value is the fleet's directory.
 const victimVariable = "LOCALFLEET_TEST_VICTIM"
 
-func TestUpAndDown(t *testing.T) {
+func TestFleetUpAndDown(t *testing.T) {
 	f := up(t, t.TempDir()+"/fleet", 1)
 	ctx := t.Context()
 
-	t.Run("clusters are apart", func(t *testing.T) {
+	t.Run("clusters are separate", func(t *testing.T) {
 		for kubeconfig, want := range map[string]string{f.HostKubeconfig(): "attachedcluster.cluster.kurator.dev/kurator-member1\n", f.MemberKubeconfig(1): ""} {
 			got, _ := f.Kubectl(ctx, kubeconfig, "get", "attachedclusters", "--output=name")
 			if got != want {
@@ -31,7 +31,7 @@ func TestUpAndDown(t *testing.T) {
 			}
 		}
 	})
-	t.Run("the host's administrator is nobody in a member", func(t *testing.T) {
+	t.Run("a member rejects the host's administrator", func(t *testing.T) {
 		host, err := f.HostConfig()
 		if err != nil {
 			t.Fatal(err)
@@ -46,10 +46,10 @@ func TestUpAndDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := applier.apply(ctx, newObject("v1", "Namespace", "", "intruder", nil)); err == nil {
-			t.Error("the host's administrator made a namespace in a member")
+			t.Error("the host's administrator created a namespace in a member")
 		}
 	})
-	t.Run("up again leaves what runs and starts what died", func(t *testing.T) {
+	t.Run("Up restarts only processes that died", func(t *testing.T) {
 		before := pids(f)
 		victim, err := f.Process("kurator-member1-velero")
 		if err != nil {
@@ -69,7 +69,7 @@ func TestUpAndDown(t *testing.T) {
 		}
 		f = again
 	})
-	t.Run("an unready process is reported with its log", func(t *testing.T) {
+	t.Run("the error of an unready process contains its log", func(t *testing.T) {
 		p := f.process(command{name: "broken", program: "/bin/sh", args: []string{"-c", "echo alas; exit 1"}, ready: func(context.Context, time.Time) error { return io.EOF }})
 		err := p.Start(ctx)
 		if err == nil || !strings.Contains(err.Error(), "broken: ended") || !strings.Contains(err.Error(), "alas") {
@@ -77,7 +77,7 @@ func TestUpAndDown(t *testing.T) {
 		}
 	})
 
-	t.Run("the host takes the manifests of an installation", func(t *testing.T) { applyManifests(t, f) })
+	t.Run("the host accepts the manifests of an installation", func(t *testing.T) { applyManifests(t, f) })
 
 	mark := f.mark()
 	if err := f.Down(ctx); err != nil {
@@ -85,11 +85,11 @@ func TestUpAndDown(t *testing.T) {
 	}
 	assertGone(t, mark, f.Dir())
 	if err := f.Down(ctx); err != nil {
-		t.Errorf("down again: %v", err)
+		t.Errorf("second Down: %v", err)
 	}
 }
 
-func TestAttachedFleetGoesWithItsProcess(t *testing.T) {
+func TestAttachedFleetEndsWithItsProcess(t *testing.T) {
 	if dir := os.Getenv(victimVariable); dir != "" {
 		up(t, dir, 0)
 		fmt.Println("up")
@@ -121,7 +121,7 @@ func TestAttachedFleetGoesWithItsProcess(t *testing.T) {
 	if err := victim.Wait(); err == nil {
 		t.Error("the process was not killed")
 	}
-	eventually(t, "fleet and directory are gone", func() bool {
+	eventually(t, "processes and directory are removed", func() bool {
 		left, err := markedProcesses(mark)
 		_, statErr := os.Stat(dir)
 		return err == nil && len(left) == 0 && os.IsNotExist(statErr)
@@ -178,9 +178,9 @@ func assertGone(t *testing.T, mark, dir string) {
 		t.Fatal(err)
 	}
 	if len(left) > 0 {
-		t.Errorf("processes %v are left", left)
+		t.Errorf("processes %v still run", left)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
-		t.Errorf("%s is left", dir)
+		t.Errorf("%s still exists", dir)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// identity distinguishes a process from all others: a PID alone is given
-// to another program sooner or later.
+// identity identifies a process. A PID alone does not, because the kernel reuses
+// PIDs.
 type identity struct {
 	PID int `json:"pid"`
 	// StartTicks is the start time in clock ticks since boot, from /proc/PID/stat.
@@ -27,7 +27,7 @@ type identity struct {
 	Boot string `json:"boot"`
 }
 
-// identify reads the identity of a process that runs now.
+// identify returns the identity of the running process with this PID.
 func identify(pid int) (identity, error) {
 	stat, err := readStat(pid)
 	if err != nil {
@@ -40,7 +40,7 @@ func identify(pid int) (identity, error) {
 	return identity{PID: pid, StartTicks: stat.startTicks, Boot: boot}, nil
 }
 
-// alive reports whether this very process still runs, a thread of it at least.
+// alive reports whether at least one thread of this very process still runs.
 func (i identity) alive() bool {
 	if i.PID <= 0 {
 		return false
@@ -53,8 +53,9 @@ func (i identity) alive() bool {
 	return err == nil && boot == i.Boot
 }
 
-// signal sends to this very process. os.FindProcess holds the process by a
-// descriptor before the check, so the id can't change hands in between.
+// signal sends a signal to this very process, or returns os.ErrProcessDone.
+// os.FindProcess opens a pidfd before the check, so a PID reused in between is not
+// signalled.
 func (i identity) signal(sig syscall.Signal) error {
 	process, err := os.FindProcess(i.PID)
 	if err != nil {
@@ -67,15 +68,16 @@ func (i identity) signal(sig syscall.Signal) error {
 	return process.Signal(sig)
 }
 
-// processStat is the state of a process by the kernel.
+// processStat is the state of a process as the kernel reports it.
 type processStat struct {
 	state      byte
 	threads    int
 	startTicks uint64
 }
 
-// ended says whether nothing of the process runs any more. It is a zombie as soon as its
-// first thread has ended; the others hold its files and locks until they have, too.
+// ended reports whether no thread of the process runs any more. A process is a zombie
+// as soon as its main thread has ended; its other threads still hold its files and
+// locks.
 func (s processStat) ended() bool {
 	return s.state == 'X' || s.state == 'Z' && s.threads <= 1
 }
@@ -88,9 +90,9 @@ func readStat(pid int) (processStat, error) {
 	return parseStat(string(content))
 }
 
-// parseStat reads state, number of threads and start time, fields 3, 20 and 22. The name
-// in field 2 may hold blanks and parentheses, so counting starts after its last
-// parenthesis.
+// parseStat reads fields 3, 20 and 22 of /proc/PID/stat: state, number of threads and
+// start time. The name in field 2 may contain blanks and parentheses, so counting
+// starts after the last parenthesis.
 func parseStat(content string) (processStat, error) {
 	end := strings.LastIndexByte(content, ')')
 	if end < 0 {
@@ -119,9 +121,10 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(content)), nil
 }
 
-// killMarked kills every process whose environment has a variable that begins
-// with mark, and those they start meanwhile, and returns when all have ended. One that
-// is ending has no environment any more.
+// killMarked kills every process with an environment variable that begins with mark,
+// and those they start meanwhile, and returns when all have ended. It also waits for
+// the processes it has killed, because a process that is ending has no environment
+// any more.
 func killMarked(ctx context.Context, mark string) error {
 	var killed []identity
 	err := wait.PollUntilContextCancel(ctx, pollInterval/5, true, func(context.Context) (bool, error) {
@@ -150,7 +153,7 @@ func markedProcesses(mark string) ([]identity, error) {
 	}
 	var found []identity
 	for _, path := range environments {
-		// Processes of other users can't be read, and others end meanwhile.
+		// Reading fails for processes of other users and for those that end meanwhile.
 		content, err := os.ReadFile(path)
 		if err != nil || !hasVariable(string(content), mark) {
 			continue

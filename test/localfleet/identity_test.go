@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestIdentityOfThisProcess(t *testing.T) {
+func TestIdentityMatchesOneProcess(t *testing.T) {
 	self, err := identify(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
@@ -20,16 +20,16 @@ func TestIdentityOfThisProcess(t *testing.T) {
 		t.Fatal("this process is not alive")
 	}
 	for name, change := range map[string]func(*identity){
-		"no process":            func(i *identity) { *i = identity{} },
-		"id given to another":   func(i *identity) { i.StartTicks-- },
-		"same after a reboot":   func(i *identity) { i.Boot = "another" },
-		"id that nobody has":    func(i *identity) { i.PID = 1 << 30 },
-		"everybody, as kill -1": func(i *identity) { i.PID = -1 },
+		"zero identity":      func(i *identity) { *i = identity{} },
+		"reused PID":         func(i *identity) { i.StartTicks-- },
+		"same PID on reboot": func(i *identity) { i.Boot = "another" },
+		"unused PID":         func(i *identity) { i.PID = 1 << 30 },
+		"PID -1, as kill -1": func(i *identity) { i.PID = -1 },
 	} {
 		other := self
 		change(&other)
 		if other.alive() {
-			t.Errorf("%s: is taken for this process", name)
+			t.Errorf("%s: alive reports that it is this process", name)
 		}
 		if err := other.signal(syscall.SIGKILL); err == nil {
 			t.Errorf("%s: was signalled", name)
@@ -52,7 +52,7 @@ func TestZombieIsNotAlive(t *testing.T) {
 	if err := id.signal(syscall.SIGKILL); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the child is not alive, though nobody waited for it", func() bool { return !id.alive() })
+	eventually(t, "the child, a zombie, is not alive", func() bool { return !id.alive() })
 	if err := child.Wait(); err == nil {
 		t.Error("the child was not killed")
 	}
@@ -85,8 +85,8 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// TestAZombieHasEndedWithItsLastThread: until then it holds the lock of its data.
-func TestAZombieHasEndedWithItsLastThread(t *testing.T) {
+// TestZombieEndsWithItsLastThread: until then the process holds the lock of its data.
+func TestZombieEndsWithItsLastThread(t *testing.T) {
 	for stat, want := range map[processStat]bool{
 		{state: 'R', threads: 1}: false,
 		{state: 'Z', threads: 3}: false,
@@ -94,12 +94,12 @@ func TestAZombieHasEndedWithItsLastThread(t *testing.T) {
 		{state: 'X', threads: 0}: true,
 	} {
 		if got := stat.ended(); got != want {
-			t.Errorf("%c with %d threads has ended: %t, want %t", stat.state, stat.threads, got, want)
+			t.Errorf("%c with %d threads: ended = %t, want %t", stat.state, stat.threads, got, want)
 		}
 	}
 }
 
-func TestKillMarkedReachesHelpersAndNobodyElse(t *testing.T) {
+func TestKillMarkedKillsChildrenOfItsFleetOnly(t *testing.T) {
 	ours := startMarked(t, "LOCALFLEET=TestKillMarked/one")
 	theirs := startMarked(t, "LOCALFLEET=TestKillMarkedNot/one")
 	if err := killMarked(t.Context(), "LOCALFLEET=TestKillMarked/"); err != nil {

@@ -15,14 +15,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// FleetName is the Fleet that lists all members.
+// FleetName is the name of the Fleet that lists all members.
 const FleetName = "quickstart"
 
 //go:embed crds/*.yaml
 var definitions embed.FS
 
-// enroll makes the members known to the host, as Kurator does: a Secret with a
-// kubeconfig and an AttachedCluster each, and a Fleet that lists them.
+// enroll registers the members with the host as Kurator does: with a Secret that holds
+// a kubeconfig and an AttachedCluster for each, and a Fleet that lists them.
 func (f *Fleet) enroll(ctx context.Context) error {
 	config, err := f.HostConfig()
 	if err != nil {
@@ -47,7 +47,7 @@ func (f *Fleet) enroll(ctx context.Context) error {
 	if err := applier.apply(ctx, f.fleetObject()); err != nil {
 		return err
 	}
-	f.progress.printf("the host knows fleet %s with %d members", FleetName, f.Members())
+	f.progress.printf("Fleet %s on the host lists %d members", FleetName, f.Members())
 	return nil
 }
 
@@ -59,18 +59,18 @@ func (f *Fleet) attach(ctx context.Context, applier *applier, n int) error {
 	return attach(ctx, applier, MemberName(n), kubeconfig, nil)
 }
 
-// Attachment is a member that a test makes known to the host.
+// Attachment is a member that a test registers with the host.
 type Attachment struct {
-	// Name is that of its AttachedCluster and Secret.
+	// Name is the name of its AttachedCluster and Secret.
 	Name string
-	// Kubeconfig leads into it.
+	// Kubeconfig is the kubeconfig of the member.
 	Kubeconfig []byte
-	// VeleroNamespace is where its Velero is.
+	// VeleroNamespace is the namespace of the member's Velero.
 	VeleroNamespace string
 }
 
-// Attach makes members known to the host, and a Fleet that lists them, all in
-// namespace default.
+// Attach registers members with the host and creates a Fleet that lists them, all in
+// the namespace default.
 func (f *Fleet) Attach(ctx context.Context, fleetName string, members ...Attachment) error {
 	config, err := f.HostConfig()
 	if err != nil {
@@ -108,8 +108,8 @@ func attach(ctx context.Context, applier *applier, name string, kubeconfig []byt
 	return applier.applyStatus(ctx, status)
 }
 
-// AddVeleroNamespaces makes namespaces in a member that has no Velero, each with a
-// storage location; all locations are the same storage, which does not exist.
+// AddVeleroNamespaces creates namespaces in a member without Velero, each with a
+// BackupStorageLocation. All locations name the same storage, which does not exist.
 func (f *Fleet) AddVeleroNamespaces(ctx context.Context, member int, namespaces ...string) error {
 	config, err := f.MemberConfig(member)
 	if err != nil {
@@ -152,7 +152,7 @@ func fleetObject(name string, members []string) *unstructured.Unstructured {
 	})
 }
 
-// parseAll reads all files of a tree in the order of their names.
+// parseAll returns the objects in all files of a tree, in the order of the file names.
 func parseAll(files fs.FS) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {

@@ -18,8 +18,9 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
-// keys is a directory with an authority and what it signed. Every cluster has
-// one of its own, so that an administrator of one is nobody in another.
+// keys is a directory with a certificate authority and the pairs it signed. Every
+// cluster has its own authority, so that the administrator of one cluster can't
+// authenticate in another.
 type keys struct{ dir string }
 
 func (f *Fleet) keys(owner string) keys { return keys{dir: filepath.Join(f.dir, "pki", owner)} }
@@ -28,14 +29,14 @@ func (k keys) authority() string              { return k.certificate("ca") }
 func (k keys) certificate(name string) string { return filepath.Join(k.dir, name+".crt") }
 func (k keys) key(name string) string         { return filepath.Join(k.dir, name+".key") }
 
-// issuer signs into a directory what isn't there yet.
+// issuer signs the pairs that a directory lacks.
 type issuer struct {
 	keys
 
 	authority *pki.Authority
 }
 
-// writeKeys makes all keys and kubeconfigs that the fleet lacks.
+// writeKeys creates the keys and kubeconfigs that the fleet lacks.
 func (f *Fleet) writeKeys() error {
 	write := []func() error{
 		func() error {
@@ -140,8 +141,8 @@ func (i issuer) signingKey(name string) error {
 	})
 }
 
-// once writes what is made, unless it was before. The key is written last and so
-// tells that both are there.
+// once calls create and writes its pair, unless the pair exists. It writes the key
+// last, so that an existing key implies that both files exist.
 func (k keys) once(name string, create func() (pki.Pair, error)) error {
 	if _, err := os.Stat(k.key(name)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -167,14 +168,14 @@ func (k keys) read(name string) (pki.Pair, error) {
 	return pki.Pair{Certificate: certificate, Key: key}, err
 }
 
-// get asks a server and returns nil if it answers 200. certificate and key may be
-// empty; then nobody in particular asks.
+// get sends a GET request and returns nil if the server answers 200. If certificate and
+// key are empty, the request is anonymous.
 func get(ctx context.Context, url, authority, certificate, key string) error {
 	_, err := fetch(ctx, url, authority, certificate, key)
 	return err
 }
 
-// fetch is get with what it answers, of which there may be 1 MiB.
+// fetch is like get and returns the body of the answer, at most 1 MiB of it.
 func fetch(ctx context.Context, url, authority, certificate, key string) ([]byte, error) {
 	pem, err := os.ReadFile(authority)
 	if err != nil {

@@ -12,17 +12,17 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// HostKubeconfig is the path of the host administrator's kubeconfig.
+// HostKubeconfig returns the path of the host administrator's kubeconfig.
 func (f *Fleet) HostKubeconfig() string { return f.kubeconfig(hostName, "admin") }
 
-// MemberKubeconfig is the path of the kubeconfig of the nth member's
-// administrator. Members are counted from 1.
+// MemberKubeconfig returns the path of the kubeconfig of the nth member's
+// administrator, counted from 1.
 func (f *Fleet) MemberKubeconfig(n int) string { return f.kubeconfig(MemberName(n), "admin") }
 
-// HostConfig is a client configuration of the host's administrator.
+// HostConfig returns a client configuration of the host's administrator.
 func (f *Fleet) HostConfig() (*rest.Config, error) { return f.config(cluster{name: hostName}) }
 
-// MemberConfig is a client configuration of the nth member's administrator.
+// MemberConfig returns a client configuration of the nth member's administrator.
 func (f *Fleet) MemberConfig(n int) (*rest.Config, error) {
 	return f.config(cluster{name: MemberName(n)})
 }
@@ -32,14 +32,14 @@ func (f *Fleet) config(c cluster) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", c.name, err)
 	}
-	// The clusters are for our use alone; waiting on our own throttle would only
-	// blur what tests measure.
+	// The clusters have no other users, and client-side throttling would only distort
+	// what tests measure.
 	config.QPS = -1
 	return config, nil
 }
 
-// kubeconfig is the path of a user's kubeconfig. Those of administrators are for
-// people, and lie where they are found at once.
+// kubeconfig returns the path of a user's kubeconfig. Those of administrators are in
+// the fleet's top directory, where people find them.
 func (f *Fleet) kubeconfig(cluster, user string) string {
 	if user == "admin" {
 		return filepath.Join(f.dir, cluster+".kubeconfig")
@@ -66,7 +66,7 @@ func (f *Fleet) writeKubeconfig(c cluster, user string) error {
 	return writeFile(f.kubeconfig(c.name, user), content)
 }
 
-// kubeconfigFor is a kubeconfig that needs no other file, as one in a Secret must.
+// kubeconfigFor returns a self-contained kubeconfig, as one in a Secret must be.
 func kubeconfigFor(cluster, url string, authority []byte, user clientcmdapi.AuthInfo) ([]byte, error) {
 	return clientcmd.Write(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{cluster: {Server: url, CertificateAuthorityData: authority}},

@@ -15,8 +15,8 @@ import (
 
 const kubeAPIServer = "kube-apiserver"
 
-// kubernetesPrograms returns the absolute path of a directory of Kubernetes programs,
-// and their minor version, which is that of its kube-apiserver.
+// kubernetesPrograms returns the absolute path of a directory of Kubernetes programs
+// and the minor version of its kube-apiserver.
 func kubernetesPrograms(ctx context.Context, dir string) (path string, minor int, err error) {
 	if path, err = filepath.Abs(dir); err != nil {
 		return "", 0, err
@@ -25,8 +25,8 @@ func kubernetesPrograms(ctx context.Context, dir string) (path string, minor int
 	if err != nil {
 		return "", 0, fmt.Errorf("version of %s in %s: %w", kubeAPIServer, path, err)
 	}
-	said := strings.TrimSpace(string(output))
-	v, err := version.ParseGeneric(strings.TrimPrefix(said, "Kubernetes "))
+	reported := strings.TrimSpace(string(output))
+	v, err := version.ParseGeneric(strings.TrimPrefix(reported, "Kubernetes "))
 	if err != nil {
 		return "", 0, fmt.Errorf("version of %s in %s: %w", kubeAPIServer, path, err)
 	}

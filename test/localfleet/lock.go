@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// lock keeps other commands away from the fleet in dir. It locks the directory
-// itself, so that nothing is left when that is removed.
+// lock locks the fleet in dir against other commands. It locks the directory itself,
+// so that removing it leaves no lock file.
 func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	file, err := os.Open(dir)
 	if err != nil {
@@ -28,7 +28,7 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 		return err == nil, err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("another command works on %s: %w", dir, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("another command uses the fleet in %s: %w", dir, err), file.Close())
 	}
 	if !same(file, dir) {
 		return nil, errors.Join(fmt.Errorf("%s was removed meanwhile: %w", dir, os.ErrNotExist), file.Close())
@@ -36,11 +36,12 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	return func() { file.Close() }, nil
 }
 
+// same reports whether path still names the open file.
 func same(file *os.File, path string) bool {
-	held, err := file.Stat()
+	opened, err := file.Stat()
 	if err != nil {
 		return false
 	}
-	present, err := os.Stat(path)
-	return err == nil && os.SameFile(held, present)
+	current, err := os.Stat(path)
+	return err == nil && os.SameFile(opened, current)
 }

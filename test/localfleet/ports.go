@@ -11,21 +11,21 @@ import (
 	"strconv"
 )
 
-// Ports are taken from below the range that Linux gives to outgoing connections
-// (32768 and up): a client that keeps dialling a port of that range while its
-// server is down can be given this very port, and then the server never gets it
-// back.
+// Ports are chosen below Linux's ephemeral range (32768 and up). A client that keeps
+// dialling a port of that range while its server is down may get this very port as
+// its own source port; then the server can never listen on it again.
 const (
 	lowestPort  = 20000
 	highestPort = 32000
 )
 
-// portLocks keeps a port for one fleet from the moment it is chosen until its
-// server listens on it. The locks are abstract sockets: other fleets see them,
-// no file is left behind, and they go with the process.
+// portLocks reserves ports for one fleet from their choice until their servers
+// listen. The locks are abstract sockets: other fleets see them, they leave no file,
+// and the kernel removes them with the process.
 type portLocks []net.Listener
 
-// choose finds a port on which nothing listens and which no other fleet chose.
+// choose reserves a port on which no process listens and that no other fleet has
+// reserved.
 func (l *portLocks) choose() (int, error) {
 	for range 1000 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort)

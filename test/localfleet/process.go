@@ -21,36 +21,37 @@ import (
 )
 
 const (
-	// startDeadline is generous: a machine that builds something at the same
-	// time may need twenty times what an idle one needs.
+	// startDeadline is the time in which a process must become ready. It is long,
+	// because a machine that builds something at the same time may need twenty times
+	// as long as an idle one.
 	startDeadline = 3 * time.Minute
-	// answerDeadline is for a process found running: one that doesn't answer
-	// for that long is taken for dead and replaced.
+	// answerDeadline is the time in which a process that already runs must answer;
+	// otherwise it is restarted.
 	answerDeadline = 15 * time.Second
-	// stopDeadline is how long a process may take to end by itself.
+	// stopDeadline is the time between SIGTERM and SIGKILL.
 	stopDeadline = 30 * time.Second
 	pollInterval = 50 * time.Millisecond
-	// tailLines of a log are shown when its process fails.
+	// tailLines is the number of lines of its log in the error of a process.
 	tailLines = 15
 )
 
-// command is how a process is started and how one sees that it is ready.
+// command describes how to start a process and how to check that it is ready.
 type command struct {
 	name        string
 	program     string
 	args        []string
 	environment []string
-	// ready returns nil when the process does its work, else what is missing.
-	// started is when the current run began.
+	// ready returns nil if the process is ready, and otherwise the reason why not.
+	// started is the start time of the current run.
 	ready func(ctx context.Context, started time.Time) error
 }
 
-// fingerprint changes when the command or its program changed, so that Up
-// replaces a server that was built anew and leaves the others alone.
+// fingerprint returns a hash of the command and of its program's size and
+// modification time, so that Up restarts a server that was rebuilt and no other.
 func (c command) fingerprint() (string, error) {
 	info, err := os.Stat(c.program)
 	if err != nil {
-		return "", fmt.Errorf("%s: program: %w (do `make tools` and `make build`)", c.name, err)
+		return "", fmt.Errorf("%s: program: %w (run `make tools` and `make build`)", c.name, err)
 	}
 	hash := sha256.New()
 	fmt.Fprintln(hash, c.program, info.Size(), info.ModTime().UnixNano())
@@ -67,19 +68,20 @@ type Process struct {
 // Name returns the process's name in the fleet.
 func (p *Process) Name() string { return p.command.name }
 
-// LogFile is where standard output and standard error of all its runs are.
+// LogFile returns the path of the file with standard output and standard error of
+// all runs.
 func (p *Process) LogFile() string {
 	return filepath.Join(p.fleet.dir, "logs", p.command.name+".log")
 }
 
-// PID returns the id of the run that was started last, 0 if there was none.
+// PID returns the process ID of the last run, or 0 if there was none.
 func (p *Process) PID() int { return p.fleet.record(p.command.name).PID }
 
-// Running reports whether the run that was started last still runs; one that is
-// paused by SIGSTOP does.
+// Running reports whether the last run has not ended. A run paused by SIGSTOP has
+// not.
 func (p *Process) Running() bool { return p.fleet.record(p.command.name).alive() }
 
-// Signal sends a signal to the process alone, not to what it started.
+// Signal sends a signal to the process, but not to its children.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if err := p.fleet.record(p.command.name).signal(sig); err != nil {
 		return fmt.Errorf("%s: signal %v: %w", p.Name(), sig, err)
@@ -87,31 +89,31 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Kill ends the process and what it started at once, and returns when they are
-// gone. To kill what does not run is no error.
+// Kill kills the process and its children and returns when they have ended. It
+// returns nil if the process does not run.
 func (p *Process) Kill(ctx context.Context) error {
 	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	return p.waitGone(ctx)
+	return p.waitEnded(ctx)
 }
 
-// Stop asks the process to end, kills it if it does not in time, and returns
-// when it is gone.
+// Stop sends SIGTERM to the process, kills it after stopDeadline, and returns when it
+// has ended.
 func (p *Process) Stop(ctx context.Context) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	graceful, cancel := context.WithTimeout(ctx, stopDeadline)
 	defer cancel()
-	if err := p.waitGone(graceful); err == nil || ctx.Err() != nil {
+	if err := p.waitEnded(graceful); err == nil || ctx.Err() != nil {
 		return err
 	}
 	return p.Kill(ctx)
 }
 
-// Start starts the process with the command of its last run and returns when it
-// is ready. One that runs already is only waited for.
+// Start starts the process, unless it runs, with the command of its last run and
+// returns when it is ready.
 func (p *Process) Start(ctx context.Context) error {
 	if !p.Running() {
 		if err := killMarked(ctx, p.mark()); err != nil {
@@ -124,7 +126,7 @@ func (p *Process) Start(ctx context.Context) error {
 	return p.waitReady(ctx, startDeadline)
 }
 
-// Restart is Stop and Start.
+// Restart calls Stop and Start.
 func (p *Process) Restart(ctx context.Context) error {
 	if err := p.Stop(ctx); err != nil {
 		return err
@@ -132,7 +134,7 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
-// ensure leaves the process running, ready and started from the present command.
+// ensure makes sure that the process runs with the current command and is ready.
 func (p *Process) ensure(ctx context.Context) error {
 	fingerprint, err := p.command.fingerprint()
 	if err != nil {
@@ -143,12 +145,12 @@ func (p *Process) ensure(ctx context.Context) error {
 		if err := p.waitReady(ctx, answerDeadline); err == nil || ctx.Err() != nil {
 			return err
 		}
-		p.fleet.progress.printf("%s runs but does not answer, it is started again", p.Name())
+		p.fleet.progress.printf("%s runs but does not answer: restarting it", p.Name())
 		if err := p.Kill(ctx); err != nil {
 			return err
 		}
 	} else if last.alive() {
-		p.fleet.progress.printf("%s has changed, it is started again", p.Name())
+		p.fleet.progress.printf("%s has changed: restarting it", p.Name())
 		if err := p.Stop(ctx); err != nil {
 			return err
 		}
@@ -159,9 +161,9 @@ func (p *Process) ensure(ctx context.Context) error {
 	return err
 }
 
-// spawn starts a run. It belongs to no terminal, leads its own group, and gets
-// no environment but what its command says: nothing of the developer's shell,
-// neither a proxy nor a KUBECONFIG, can reach into the fleet.
+// spawn starts a run in a session of its own, without a terminal. The run gets only
+// the environment of its command, so that no variable of the developer's shell, such
+// as HTTPS_PROXY or KUBECONFIG, has an effect on the fleet.
 func (p *Process) spawn() error {
 	fingerprint, err := p.command.fingerprint()
 	if err != nil {
@@ -194,7 +196,7 @@ func (p *Process) spawn() error {
 		return fmt.Errorf("%s: %w", p.Name(), err)
 	}
 	id, err := identify(run.Process.Pid)
-	// A child must be waited for, or it stays a zombie as long as we run.
+	// Without Wait the child would stay a zombie until this process ends.
 	go func() { _ = run.Wait() }()
 	if err != nil {
 		return p.failure(fmt.Errorf("ended at once: %w", err))
@@ -207,7 +209,7 @@ func (p *Process) waitReady(ctx context.Context, deadline time.Duration) error {
 		return nil
 	}
 	started := p.fleet.record(p.Name()).Started
-	var missing error
+	var readyErr error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, deadline, true, func(ctx context.Context) (bool, error) {
 		if !p.Running() {
 			return false, errors.New("ended")
@@ -215,7 +217,7 @@ func (p *Process) waitReady(ctx context.Context, deadline time.Duration) error {
 		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		if err := p.command.ready(attempt, started); err != nil {
-			missing = err
+			readyErr = err
 			return false, nil
 		}
 		return true, nil
@@ -223,16 +225,16 @@ func (p *Process) waitReady(ctx context.Context, deadline time.Duration) error {
 	switch {
 	case err == nil:
 		return nil
-	case wait.Interrupted(err) && missing != nil:
-		return p.failure(fmt.Errorf("is not ready: %w", missing))
+	case wait.Interrupted(err) && readyErr != nil:
+		return p.failure(fmt.Errorf("is not ready: %w", readyErr))
 	default:
 		return p.failure(err)
 	}
 }
 
-// waitGone returns when the process is gone, and sees to it that the helpers it
-// may have left behind are gone too.
-func (p *Process) waitGone(ctx context.Context) error {
+// waitEnded waits until the process has ended, then kills the children that it may
+// have left behind.
+func (p *Process) waitEnded(ctx context.Context) error {
 	err := wait.PollUntilContextCancel(ctx, pollInterval/5, true, func(context.Context) (bool, error) {
 		return !p.Running(), nil
 	})
@@ -242,10 +244,10 @@ func (p *Process) waitGone(ctx context.Context) error {
 	return killMarked(ctx, p.mark())
 }
 
-// mark is the variable by which a run and its helpers are known.
+// mark returns the environment variable that marks a run and its children.
 func (p *Process) mark() string { return p.fleet.mark() + p.Name() }
 
-// failure names the process and shows the end of its log, which mostly says why.
+// failure adds the process's name and the end of its log to an error.
 func (p *Process) failure(err error) error {
 	tail, readErr := tailOf(p.LogFile(), tailLines)
 	if readErr != nil {

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// reassureAfter is how long a person may see nothing new.
+// reassureAfter is the longest time without a line while a step is pending.
 const reassureAfter = 10 * time.Second
 
-// progress prints the steps, one line each.
+// progress prints one line for each step.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -32,14 +32,15 @@ func newProgress(out io.Writer) *progress {
 	return &progress{out: out, began: time.Now(), pending: map[string]bool{}}
 }
 
-// printf writes a line that begins with the seconds since the start.
+// printf prints a line that begins with the seconds since the start.
 func (p *progress) printf(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line(fmt.Sprintf(format, args...))
 }
 
-// step notes that something is waited for; done writes that it came, if it did.
+// step adds a pending step. done removes it and, if its argument is nil, prints that
+// the step is ready.
 func (p *progress) step(what string) (done func(error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

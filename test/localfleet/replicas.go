@@ -18,19 +18,19 @@ const (
 	serverEtcdMembers = 3
 )
 
-// ReplicaName is the name of the process of the nth replica of our server, which
-// are counted from 1.
+// ReplicaName returns the process name of the nth replica of our server, counted
+// from 1.
 func ReplicaName(n int) string { return fmt.Sprintf("%s-%d", serverName, n) }
 
-// ServerEtcdName is the name of the process of the nth member of the replicas'
-// etcd, which are counted from 1.
+// ServerEtcdName returns the process name of the nth member of the replicas' etcd,
+// counted from 1.
 func ServerEtcdName(n int) string { return fmt.Sprintf("%s-%d", serverEtcdName, n) }
 
-// Replicas is how many there are of our server, which may be one.
+// Replicas returns the number of replicas of our server, at least one.
 func (f *Fleet) Replicas() int { return max(f.state.Replicas, 1) }
 
-// ServerConfig is a client configuration of the host's administrator that leads to
-// our server, or the replica of that name, and leaves the host out.
+// ServerConfig returns a client configuration of the host's administrator that
+// connects to our server, or to the replica with that name, without the aggregator.
 func (f *Fleet) ServerConfig(name string) (*rest.Config, error) {
 	config, err := f.HostConfig()
 	if err != nil {
@@ -41,8 +41,8 @@ func (f *Fleet) ServerConfig(name string) (*rest.Config, error) {
 	return config, nil
 }
 
-// ServerEtcdLeader is the name of the process of the member of the replicas' etcd
-// that leads now.
+// ServerEtcdLeader returns the process name of the current leader of the replicas'
+// etcd.
 func (f *Fleet) ServerEtcdLeader(ctx context.Context) (string, error) {
 	keys := f.keys(serverEtcdName)
 	for _, name := range serverEtcdNames() {
@@ -51,10 +51,11 @@ func (f *Fleet) ServerEtcdLeader(ctx context.Context) (string, error) {
 			return name, nil
 		}
 	}
-	return "", errors.New("no member of " + serverEtcdName + " leads")
+	return "", errors.New(serverEtcdName + " has no leader")
 }
 
-// replicaPorts are the names of the ports that replicas and their etcd need.
+// replicaPorts returns the names of the ports of the replicas and their etcd, or nil
+// with one replica.
 func (f *Fleet) replicaPorts() []string {
 	if f.Replicas() == 1 {
 		return nil
@@ -77,7 +78,7 @@ func serverEtcdNames() []string {
 	return names
 }
 
-// serverEtcd is the etcd of the replicas; none where there are none.
+// serverEtcd returns the commands of the replicas' etcd, or nil with one replica.
 func (f *Fleet) serverEtcd() []command {
 	if f.Replicas() == 1 {
 		return nil
@@ -89,7 +90,7 @@ func (f *Fleet) serverEtcd() []command {
 	return commands
 }
 
-// servers are our server or its replicas.
+// servers returns the commands of our server or of its replicas.
 func (f *Fleet) servers() []command {
 	if f.Replicas() == 1 {
 		return []command{f.server()}
@@ -109,12 +110,12 @@ func (f *Fleet) servers() []command {
 	return commands
 }
 
-// upServers runs our server, or its replicas with what they need.
+// upServers starts our server, or its replicas with their etcd and load balancer.
 func (f *Fleet) upServers(ctx context.Context) error {
 	if f.Replicas() == 1 {
 		return f.process(f.server()).ensure(ctx)
 	}
-	// A member of an etcd is not ready before most are there.
+	// In parallel, since no member of an etcd is ready without a quorum.
 	if err := f.ensureAll(ctx, f.serverEtcd()); err != nil {
 		return err
 	}

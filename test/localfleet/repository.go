@@ -14,15 +14,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// RepositoryBinDir returns where `make tools` and `make build` put programs. The working
-// directory must be within the repository, as that of a test is.
+// RepositoryBinDir returns the directory in which `make tools` and `make build` put
+// programs. The working directory must be within the repository, as that of a test is.
 func RepositoryBinDir() (string, error) {
 	root, err := repository()
 	return filepath.Join(root, "_output", "bin"), err
 }
 
-// RenderManifests renders the manifests of an installation to a directory, as `make
-// manifests` does, with arguments of that command.
+// RenderManifests renders the manifests of an installation to the directory out, as
+// `make manifests` does. args are passed to hack/manifests.
 func RenderManifests(ctx context.Context, out string, args ...string) error {
 	root, err := repository()
 	if err != nil {
@@ -36,9 +36,9 @@ func RenderManifests(ctx context.Context, out string, args ...string) error {
 	return nil
 }
 
-// grantedObjects returns what artifacts/deploy grants the server: the namespace, the
-// ServiceAccount and its RBAC, which a server outside of the cluster needs too.
-func grantedObjects() ([]*unstructured.Unstructured, error) {
+// accountObjects returns the objects of artifacts/deploy that a server outside of the
+// cluster needs too: the namespace, the ServiceAccount and its RBAC.
+func accountObjects() ([]*unstructured.Unstructured, error) {
 	root, err := repository()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func grantedObjects() ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// repository returns the root of the repository that the working directory is in.
+// repository returns the root of the repository around the working directory.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -29,17 +29,18 @@ const (
 	serverAccount   = "migrate-apiserver"
 	serverService   = "migrate-apiserver"
 
-	// tokenLifetime outlives every fleet; in a cluster the kubelet renews tokens.
+	// tokenLifetime is longer than any fleet lives; in a cluster the kubelet renews
+	// tokens.
 	tokenLifetime = 365 * 24 * time.Hour
 )
 
-// server is our server on its embedded etcd.
+// server returns the command of our server with its embedded etcd.
 func (f *Fleet) server() command {
 	return f.serverCommand(serverName, "--data-dir="+f.dataDir(serverName)+"/etcd")
 }
 
-// serverCommand is our server, with the flags a person would give it and those
-// that say where its data is.
+// serverCommand returns the command of our server with the flags of a usual
+// installation and the flags in data, which configure its storage.
 func (f *Fleet) serverCommand(name string, data ...string) command {
 	keys, kubeconfig := f.keys(serverName), f.serverKubeconfig()
 	program, flags := f.serverProgram()
@@ -58,15 +59,15 @@ func (f *Fleet) serverCommand(name string, data ...string) command {
 	}
 }
 
-// serverReady returns nil if our server, or the replica of that name, says that it
-// is ready.
+// serverReady returns nil if /readyz of our server, or of the replica with that name,
+// answers 200.
 func (f *Fleet) serverReady(ctx context.Context, name string) error {
 	return get(ctx, "https://"+f.address(name)+"/readyz", f.keys(serverName).authority(), "", "")
 }
 
-// StartServer runs our server from the program at path, with flags added to its
-// usual ones, and returns when the host serves its API. One that runs with other
-// flags is started again.
+// StartServer starts our server from the program at path, with flags added to its
+// usual ones, and returns when the host serves its API. It restarts a server that runs
+// with other flags.
 func (f *Fleet) StartServer(ctx context.Context, path string, flags ...string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -91,7 +92,7 @@ func (f *Fleet) serverProgram() (path string, flags []string) {
 	return f.state.Server, f.state.ServerFlags
 }
 
-// StopServer ends our server. Its APIService stays, as after a crash.
+// StopServer stops our server. Its APIService stays, as after a crash.
 func (f *Fleet) StopServer(ctx context.Context) error { return f.process(f.server()).Stop(ctx) }
 
 func (f *Fleet) upServer(ctx context.Context) error {
@@ -125,22 +126,22 @@ func (f *Fleet) upServer(ctx context.Context) error {
 	return err
 }
 
-// awaitAnswer returns when the host passes a request on to the server and back, and
-// tells kubectl of its resource: the condition of an APIService may still tell of a
-// server that ran before, and what the host has collected of one that was away for a
-// moment is taken for stale.
+// awaitAnswer waits until the host proxies a request to the server and lists its
+// resource in discovery. Condition Available of the APIService does not suffice: it may
+// still describe an earlier run, and the host's aggregated discovery of a server that
+// was down for a moment is marked as stale.
 func (f *Fleet) awaitAnswer(ctx context.Context, config *rest.Config) error {
 	client, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return err
 	}
-	missing := errors.New("not asked yet")
+	lastErr := errors.New("not requested yet")
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, answerDeadline, true, func(ctx context.Context) (bool, error) {
-		missing = isServed(ctx, client)
-		return missing == nil, nil
+		lastErr = isServed(ctx, client)
+		return lastErr == nil, nil
 	})
 	if err != nil {
-		return f.process(f.servers()[0]).failure(fmt.Errorf("the host does not reach it: %w", missing))
+		return f.process(f.servers()[0]).failure(fmt.Errorf("the host does not serve its API: %w", lastErr))
 	}
 	return nil
 }
@@ -158,17 +159,17 @@ func isServed(ctx context.Context, client *discovery.DiscoveryClient) error {
 			return nil
 		}
 	}
-	return errors.New("backup.kurator.dev/v1alpha1 is not among what it serves")
+	return errors.New("discovery does not list backup.kurator.dev/v1alpha1")
 }
 
-// installServer applies what artifacts/deploy grants the server, and in place of
-// what it runs there as a pod, the way from the host to the process here.
+// installServer applies the server's account and RBAC from artifacts/deploy, and a
+// Service and an APIService by which the host reaches the local process.
 func (f *Fleet) installServer(ctx context.Context, applier *applier) error {
-	granted, err := grantedObjects()
+	account, err := accountObjects()
 	if err != nil {
 		return err
 	}
-	if err := applier.apply(ctx, granted...); err != nil {
+	if err := applier.apply(ctx, account...); err != nil {
 		return err
 	}
 	if err := f.writeServerKubeconfig(ctx); err != nil {
@@ -202,8 +203,8 @@ func (f *Fleet) apiService() (*unstructured.Unstructured, error) {
 
 func (f *Fleet) serverKubeconfig() string { return f.kubeconfig(hostName, serverAccount) }
 
-// writeServerKubeconfig makes a kubeconfig with a token of the ServiceAccount.
-// One that is there stays: the server that runs has read it.
+// writeServerKubeconfig writes a kubeconfig with a token of the ServiceAccount, unless
+// there is one: a running server has read it.
 func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
 	if _, err := os.Stat(f.serverKubeconfig()); err == nil {
 		return nil
@@ -211,7 +212,7 @@ func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
 	return f.writeAccountKubeconfig(ctx, f.serverKubeconfig(), serverNamespace, serverAccount)
 }
 
-// writeAccountKubeconfig makes a kubeconfig with a token of a ServiceAccount of the
+// writeAccountKubeconfig writes a kubeconfig with a token of a ServiceAccount of the
 // host.
 func (f *Fleet) writeAccountKubeconfig(ctx context.Context, path, namespace, account string) error {
 	config, err := f.HostConfig()

@@ -14,15 +14,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Spare is one more of our servers. The host does not know it, so it is asked
-// directly; but it knows the host, with permissions of its own.
+// Spare is an additional server of ours. No APIService of the host leads to it, so
+// clients connect to it directly. It uses the host with its own ServiceAccount and
+// permissions.
 type Spare struct {
 	fleet *Fleet
 	name  string
 }
 
-// Spares are n places for a Spare each, which may be used side by side. An attached
-// fleet only has them.
+// Spares returns n Spares, each with its own port, which may be used in parallel. Only
+// an attached fleet has them.
 func (f *Fleet) Spares(n int) ([]*Spare, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,16 +44,17 @@ func (f *Fleet) Spares(n int) ([]*Spare, error) {
 
 // SpareRun is one run of a Spare.
 type SpareRun struct {
-	// Account is the name of its ServiceAccount and of the namespace that it is in,
-	// and new with each run: its data begins anew.
+	// Account is the name of its ServiceAccount, of the ServiceAccount's namespace and
+	// of its prefix in etcd. Each run needs a new one, so that it starts without data.
 	Account string
-	// Permissions are objects of the host, the namespace and ServiceAccount among them.
+	// Permissions are objects to apply to the host, including the namespace and the
+	// ServiceAccount.
 	Permissions []*unstructured.Unstructured
 	// Flags and Environment are added to the server's usual ones.
 	Flags, Environment []string
 }
 
-// Start runs the server and does not wait for it to be ready.
+// Start starts the server and does not wait until it is ready.
 func (s *Spare) Start(ctx context.Context, run SpareRun) error {
 	config, err := s.fleet.HostConfig()
 	if err != nil {
@@ -75,23 +77,23 @@ func (s *Spare) Start(ctx context.Context, run SpareRun) error {
 	return s.process(run).Start(ctx)
 }
 
-// Kill ends the server.
+// Kill kills the server.
 func (s *Spare) Kill(ctx context.Context) error { return s.process(SpareRun{}).Kill(ctx) }
 
 // Running reports whether the server has been started and has not ended.
 func (s *Spare) Running() bool { return s.process(SpareRun{}).Running() }
 
-// Log is what the server has written.
+// Log returns the log of the current run.
 func (s *Spare) Log() (string, error) {
 	content, err := os.ReadFile(s.process(SpareRun{}).LogFile())
 	return string(content), err
 }
 
-// Config is a client configuration of the host's administrator that leads to the
-// server.
+// Config returns a client configuration of the host's administrator that connects to
+// the server.
 func (s *Spare) Config() (*rest.Config, error) { return s.fleet.ServerConfig(s.name) }
 
-// process keeps its data in the host's etcd, for that is there already.
+// process returns the process of a run. It uses the host's etcd, which runs already.
 func (s *Spare) process(run SpareRun) *Process {
 	keys, kubeconfig := s.fleet.keys("etcd"), s.fleet.kubeconfig(hostName, run.Account)
 	c := s.fleet.serverCommand(s.name,

@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// stateFile makes a directory a fleet; Down removes no directory without one.
+// stateFile is the name of the file that marks a directory as a fleet.
 const stateFile = "state.json"
 
-// state is all that a later command has to know. What can be computed from it,
-// as the programs' flags, is not in it.
+// state is the persistent state of a fleet. It omits what can be computed from it, such
+// as the programs' flags.
 type state struct {
-	// ID is random and in the environment of every process of the fleet.
+	// ID is a random identifier that is in the environment of every process.
 	ID     string `json:"id"`
 	BinDir string `json:"binDir"`
-	// Kubernetes is the directory of the Kubernetes programs of all clusters, and Minor
+	// Kubernetes is the directory of the Kubernetes programs of all clusters. Minor is
 	// their minor version.
 	Kubernetes string `json:"kubernetes"`
 	Minor      int    `json:"minor"`
 	Members    int    `json:"members"`
-	// Server is the program of our server, empty if the fleet runs none.
+	// Server is the path of our server, empty if the fleet runs none.
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`
-	// Replicas is how many of it there are, if more than one.
+	// Replicas is the number of replicas of our server; 0 means one.
 	Replicas      int  `json:"replicas,omitempty"`
 	WithoutVelero bool `json:"withoutVelero,omitempty"`
 	// StorageKey and StorageSecret are the S3 server's root credentials.
@@ -45,7 +45,7 @@ type record struct {
 	identity
 
 	Started time.Time `json:"started"`
-	// Fingerprint is that of the command it was started with.
+	// Fingerprint is the fingerprint of the command of this run.
 	Fingerprint string `json:"fingerprint"`
 }
 
@@ -72,8 +72,8 @@ func (s *state) write(dir string) error {
 	return writeFile(filepath.Join(dir, stateFile), append(content, '\n'))
 }
 
-// writeFile writes a file as a whole or not at all, readable by its owner only:
-// nearly everything in a fleet's directory is a key or leads to one.
+// writeFile writes a file atomically. Only the owner may read it, since most files of a
+// fleet are keys or kubeconfigs.
 func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

@@ -16,7 +16,7 @@ const (
 	region = "local"
 )
 
-// storage is the S3 server. A bucket is a directory in it.
+// storage returns the command of the S3 server, which keeps a bucket as a directory.
 func (f *Fleet) storage() command {
 	keys := f.keys("storage")
 	return command{
@@ -25,8 +25,8 @@ func (f *Fleet) storage() command {
 		args: []string{
 			"--port=" + f.address("storage"), "--cert=" + keys.certificate("server"), "--key=" + keys.key("server"),
 			"--region=" + region, "--health=/healthz", "--quiet",
-			// What a file system may not be able to keep beside a file it keeps
-			// in a directory of its own.
+			// Metadata go to a directory of their own, because some file systems
+			// have no extended attributes.
 			"posix", "--sidecar=" + filepath.Join(f.dataDir("storage"), "metadata"), f.storageDir(),
 		},
 		environment: []string{"ROOT_ACCESS_KEY=" + f.state.StorageKey, "ROOT_SECRET_KEY=" + f.state.StorageSecret},

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// RunTests is the TestMain of a package whose tests share a fleet with our server in
-// it. It brings the fleet up, hands it to use, runs the tests and takes the fleet down
-// again. A fleet whose options name a directory, relative to the repository, is left
-// running, for the next run to use. With -short or -list there is no fleet, and use is
-// not called. If tests fail, the logs are kept. RunTests ends the process.
+// RunTests implements TestMain for a package whose tests share a fleet with our server.
+// It starts the fleet, calls use with it, runs the tests and takes the fleet down. If
+// options.Dir is set, a path relative to the repository, the fleet keeps running for
+// the next run of the tests. With -short or -list RunTests starts no fleet and does not
+// call use. If tests fail, it keeps the logs. RunTests exits the process.
 func RunTests(m *testing.M, options Options, use func(*Fleet) error) {
 	flag.Parse()
 	if testing.Short() || flag.Lookup("test.list").Value.String() != "" {
@@ -49,9 +49,8 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 	return code, err
 }
 
-// UpForTest brings up a fleet with our server in it for one test, and takes it down
-// when the test ends. If the test fails, the logs are kept. With -short the test is
-// skipped.
+// UpForTest starts a fleet with our server for one test and takes it down when the test
+// ends. If the test fails, it keeps the logs. With -short it skips the test.
 func UpForTest(t *testing.T, options Options) *Fleet {
 	t.Helper()
 	if testing.Short() {
@@ -62,19 +61,19 @@ func UpForTest(t *testing.T, options Options) *Fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		var kept error
+		var logErr error
 		if t.Failed() {
-			kept = f.KeepLogs(t.Name())
+			logErr = f.KeepLogs(t.Name())
 		}
-		if err := errors.Join(kept, f.Down(context.Background())); err != nil {
+		if err := errors.Join(logErr, f.Down(context.Background())); err != nil {
 			t.Error(err)
 		}
 	})
 	return f
 }
 
-// upForTests brings up a fleet of the programs of the repository. It is attached to
-// this process unless its options name a directory, relative to the repository.
+// upForTests starts a fleet of the repository's programs. It is attached to this process
+// unless options.Dir is set, which is a path relative to the repository.
 func upForTests(ctx context.Context, options Options) (*Fleet, error) {
 	bin, err := RepositoryBinDir()
 	if err != nil {
@@ -87,12 +86,12 @@ func upForTests(ctx context.Context, options Options) (*Fleet, error) {
 	return Up(ctx, options)
 }
 
-// ServerProgram is our server among the programs of a directory.
+// ServerProgram returns the path of our server in a directory of programs.
 func ServerProgram(bin string) string { return filepath.Join(bin, serverName) }
 
-// KeepLogs copies the logs of all processes to where they outlive the fleet, and says
-// where: a directory beside BinDir, of the name of the package under test and
-// what else is given.
+// KeepLogs copies the logs of all processes, so that they outlive the fleet, and prints
+// the path of the copy: PACKAGE-logs/NAME... in the parent of BinDir, where PACKAGE is
+// the directory of the package under test.
 func (f *Fleet) KeepLogs(name ...string) error {
 	dir, err := os.Getwd()
 	if err != nil {

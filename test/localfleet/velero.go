@@ -26,8 +26,8 @@ const (
 
 var locations = schema.GroupVersionResource{Group: "velero.io", Version: "v1", Resource: "backupstoragelocations"}
 
-// velero is a member's Velero server, as its Deployment would run it: with the
-// defaults of an installation, against which everything is measured.
+// velero returns the command of a member's Velero server. It uses the flags of a
+// default installation, so that tests measure against Velero's defaults.
 func (f *Fleet) velero(c cluster) command {
 	name := c.name + "-velero"
 	return command{
@@ -36,7 +36,7 @@ func (f *Fleet) velero(c cluster) command {
 		args: []string{
 			"server", "--kubeconfig=" + f.kubeconfig(c.name, "velero"), "--namespace=" + veleroNamespace,
 			"--plugin-dir=" + f.program("plugins"),
-			// Any free port, since nobody asks; and no profiler.
+			// Any free port, since no client reads the metrics; and no profiler.
 			"--metrics-address=127.0.0.1:0", "--profiler-address=",
 		},
 		environment: []string{
@@ -51,9 +51,9 @@ func (f *Fleet) veleroCredentials(process string) string {
 	return filepath.Join(f.dataDir(process), "credentials")
 }
 
-// upVelero installs Velero into a member and runs its server. A server that
-// comes before its storage finds the storage location invalid, and looks again a
-// minute later only; hence the wait.
+// upVelero installs Velero into a member and starts its server. It waits for the
+// storage first, because Velero would find the storage location unavailable and check
+// it again only a minute later.
 func (f *Fleet) upVelero(ctx context.Context, c cluster, storageReady <-chan struct{}) error {
 	if err := f.installVelero(ctx, c); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
 	return applier.apply(ctx, objects...)
 }
 
-// veleroDefinitions asks the pinned Velero for its CustomResourceDefinitions.
+// veleroDefinitions returns the CustomResourceDefinitions that the pinned Velero prints.
 func (f *Fleet) veleroDefinitions(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	var output, failure bytes.Buffer
 	run := exec.CommandContext(ctx, f.program("velero"), "install", "--crds-only", "--dry-run", "--output=yaml")
@@ -121,8 +121,8 @@ func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
 			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
 			"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "velero"}},
 		}),
-		// Velero's restore of pods looks its own image up in this object, and
-		// fails a restore in part where there is none.
+		// Velero reads its own image from this Deployment when it restores pods;
+		// without it the restore ends as PartiallyFailed.
 		newObject("apps/v1", "Deployment", veleroNamespace, "velero", map[string]any{
 			"spec": map[string]any{
 				"replicas": int64(0),
@@ -151,8 +151,9 @@ func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
 	}, nil
 }
 
-// locationAvailable reports whether the running server itself found its storage
-// in order. What an earlier one found stays in the object when that is gone.
+// locationAvailable returns nil if the Velero started at this time has validated its
+// storage location and found it available. The status may still be that of an earlier
+// run.
 func (f *Fleet) locationAvailable(ctx context.Context, c cluster, started time.Time) error {
 	config, err := f.config(c)
 	if err != nil {
@@ -181,7 +182,7 @@ func (f *Fleet) locationAvailable(ctx context.Context, c cluster, started time.T
 	if !found {
 		return fmt.Errorf("BackupStorageLocation %s is not validated yet", veleroLocation)
 	}
-	fresh, err := since(validated, started)
+	fresh, err := notBefore(validated, started)
 	if err != nil {
 		return err
 	}

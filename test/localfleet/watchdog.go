@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// watchdogScript reads a pipe that nobody writes to until it breaks, which is
-// when the process that holds its other end is gone. It needs no program of ours,
-// and so works in any test binary. Its arguments are the mark of the fleet's
-// processes and the fleet's directory.
+// watchdogScript reads from a pipe without a writer until the pipe breaks, which
+// happens when the process at its other end has ended. As a shell script it works for
+// any test binary. Its arguments are the mark of the fleet's processes and the fleet's
+// directory.
 const watchdogScript = `
 while read -r _; do :; done
 while
@@ -28,7 +28,7 @@ do :; done
 rm -rf "$2"
 `
 
-// watchdog ends an attached fleet when the process that brought it up is gone.
+// watchdog kills an attached fleet when the process that started it has ended.
 type watchdog struct {
 	pipe io.Closer
 	done chan error
@@ -37,7 +37,7 @@ type watchdog struct {
 func watch(f *Fleet) (*watchdog, error) {
 	run := exec.Command("/bin/sh", "-c", watchdogScript, "localfleet-watchdog", f.mark(), f.dir)
 	run.Env = []string{"PATH=/usr/bin:/bin"}
-	// A session of its own: what kills the group of the test must not hit it.
+	// Its own session, so that killing the test's process group does not kill it.
 	run.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	pipe, err := run.StdinPipe()
 	if err != nil {
@@ -47,15 +47,15 @@ func watch(f *Fleet) (*watchdog, error) {
 		return nil, fmt.Errorf("watchdog: %w", err)
 	}
 	w := &watchdog{pipe: pipe, done: make(chan error, 1)}
-	// This also holds the pipe. Were it garbage, as soon as a caller forgets its
-	// Fleet, collecting it would close it, and the fleet would go in the middle
-	// of a test.
+	// The goroutine also keeps the pipe reachable. Otherwise, once a caller drops its
+	// Fleet, the garbage collector would close the pipe and the watchdog would kill
+	// the fleet in the middle of a test.
 	go func() { w.done <- run.Wait() }()
 	return w, nil
 }
 
-// end lets the watchdog do its work, of which there is none after Down, and
-// returns when it is gone. A nil watchdog has nothing to end.
+// end closes the pipe and waits until the watchdog has ended. After Down the watchdog
+// finds nothing to kill. end does nothing on a nil watchdog.
 func (w *watchdog) end() error {
 	if w == nil {
 		return nil

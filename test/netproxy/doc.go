@@ -1,15 +1,13 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package netproxy is a bad network for tests: a TCP proxy that forwards what it
-// gets, until it is told to delay it, to swallow it, to reset every connection or
-// to refuse new ones.
+// Package netproxy injects network faults into tests. It is a TCP proxy that forwards
+// all data, or delays it, drops it, resets every connection or refuses new ones.
 //
-// It knows nothing of what it carries, so TLS goes through to the backend, whose
-// certificate must be valid for 127.0.0.1. With several backends it gives each
-// connection to the next one that accepts it, and so is also the load balancer
-// before several replicas.
+// It doesn't parse the data, so TLS is end to end: the backend's certificate must be
+// valid for 127.0.0.1. With several backends it connects each client to the next one
+// that accepts, and so also serves as the load balancer of several replicas.
 //
-// Everything takes effect at once and for connections that are open, too. It
-// imports nothing of ours.
+// A change of mode takes effect at once and also for open connections. The package
+// imports no other package of ours.
 package netproxy

@@ -15,13 +15,13 @@ import (
 // link is one connection through the proxy.
 type link struct {
 	proxy *Proxy
-	// lost says that something was swallowed, so that nothing that comes later
-	// makes sense to the other side.
+	// lost is true once data was dropped. From then on all data is dropped, because the
+	// stream would be corrupt.
 	lost atomic.Bool
 
 	mu      sync.Mutex
 	client  *net.TCPConn
-	backend *net.TCPConn // nil until it is connected to
+	backend *net.TCPConn // nil until connected
 	done    chan struct{}
 	closed  bool
 }
@@ -29,7 +29,7 @@ type link struct {
 // run forwards until both sides have ended or the link is closed.
 func (l *link) run() {
 	defer l.close()
-	if l.proxy.now() == Blackhole {
+	if l.proxy.currentMode() == Blackhole {
 		l.lost.Store(true)
 		_, _ = io.Copy(io.Discard, l.client)
 		return
@@ -39,7 +39,7 @@ func (l *link) run() {
 		l.reset()
 		return
 	}
-	if !l.connected(backend) {
+	if !l.setBackend(backend) {
 		return
 	}
 	var both sync.WaitGroup
@@ -48,7 +48,9 @@ func (l *link) run() {
 	both.Wait()
 }
 
-func (l *link) connected(backend *net.TCPConn) bool {
+// setBackend sets the backend and returns true, or closes it and returns false if the
+// link is closed.
+func (l *link) setBackend(backend *net.TCPConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -59,12 +61,12 @@ func (l *link) connected(backend *net.TCPConn) bool {
 	return true
 }
 
-// forward passes on what comes from one side, and its end.
+// forward copies data from one side to the other, and its end of stream.
 func (l *link) forward(to, from *net.TCPConn) {
 	chunk := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(chunk)
-		mode := l.proxy.now()
+		mode := l.proxy.currentMode()
 		if mode == Blackhole {
 			l.lost.Store(true)
 		}
@@ -77,7 +79,7 @@ func (l *link) forward(to, from *net.TCPConn) {
 			}
 			continue
 		}
-		if _, failed := to.Write(chunk[:n]); failed != nil {
+		if _, writeErr := to.Write(chunk[:n]); writeErr != nil {
 			l.close()
 			return
 		}
@@ -92,7 +94,7 @@ func (l *link) forward(to, from *net.TCPConn) {
 	}
 }
 
-// wait says whether the link is still open after a while.
+// wait waits for d and reports whether the link is still open.
 func (l *link) wait(d time.Duration) bool {
 	if d == 0 {
 		return true
@@ -119,7 +121,7 @@ func (l *link) close() {
 	}
 }
 
-// reset closes both sides in a way that each is told of a reset.
+// reset closes both sides with a TCP reset.
 func (l *link) reset() {
 	l.mu.Lock()
 	if !l.closed {

@@ -9,23 +9,24 @@ import (
 	"strconv"
 )
 
-// Ports are taken from between those of local fleets, which end before 32000, and
-// those that Linux gives to outgoing connections, from 32768 on: nobody else may
-// get the port while the proxy refuses.
+// Ports are chosen between those of local fleets, which end before 32000, and Linux's
+// ephemeral range, from 32768 on, so that no other process gets the port while the
+// proxy refuses connections.
 const (
 	lowestPort  = 32000
 	highestPort = 32767
 )
 
-// port is one that a proxy has for itself while it lives.
+// port is a port that a proxy has reserved until Close.
 type port struct {
 	number int
-	// lock is an abstract socket that other proxies see; nil where the caller
-	// sees to it that the port is free.
+	// lock is an abstract socket that other proxies see. It is nil if the caller
+	// reserved the port.
 	lock net.Listener
 }
 
-// takePort finds a port on which nothing listens and that no other proxy has.
+// takePort reserves a port on which no process listens and that no other proxy has
+// reserved.
 func takePort() (*port, error) {
 	for number := lowestPort; number <= highestPort; number++ {
 		lock, err := net.Listen("unix", "@netproxy-port-"+strconv.Itoa(number))

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// dialTimeout is how long a backend may take to accept a connection.
+// dialTimeout is the time in which a backend must accept a connection.
 const dialTimeout = 5 * time.Second
 
-// Mode is what a Proxy does with connections.
+// Mode is the behaviour of a Proxy.
 type Mode struct {
 	kind  kind
 	delay time.Duration
@@ -26,43 +26,43 @@ type kind int
 
 const (
 	passes kind = iota
-	swallows
+	drops
 	resets
 	refuses
 )
 
 var (
-	// Pass forwards everything.
+	// Pass forwards all data.
 	Pass = Mode{kind: passes}
-	// Blackhole keeps connections open, accepts new ones, and swallows all that
-	// comes. A connection that has lost something so never recovers.
-	Blackhole = Mode{kind: swallows}
-	// Reset resets all connections, and each new one.
+	// Blackhole keeps connections open, accepts new ones, and drops all data. A
+	// connection that has lost data never recovers, whatever mode follows.
+	Blackhole = Mode{kind: drops}
+	// Reset resets all connections, also new ones.
 	Reset = Mode{kind: resets}
-	// Refuse closes the listener, as if no process had the port. Connections that
-	// are open pass on; Cut ends them.
+	// Refuse closes the listener, as if no process listened on the port. Open
+	// connections keep forwarding; Cut closes them.
 	Refuse = Mode{kind: refuses}
 )
 
-// Delay forwards each chunk, in both directions, d after it came.
+// Delay returns a mode that forwards data in both directions after a delay of d.
 func Delay(d time.Duration) Mode { return Mode{kind: passes, delay: d} }
 
-// Proxy listens on a port of 127.0.0.1 and forwards connections. Its methods may
-// be called from several goroutines.
+// Proxy listens on a port of 127.0.0.1 and forwards connections. Its methods are safe
+// for concurrent use.
 type Proxy struct {
 	port *port
 
 	mu       sync.Mutex
 	backends []string
 	mode     Mode
-	listener net.Listener // nil while it refuses
+	listener net.Listener // nil in mode Refuse
 	links    map[*link]struct{}
-	next     int // the backend whose turn it is
+	next     int // the index of the backend to dial next, modulo their number
 	running  sync.WaitGroup
 }
 
-// Listen starts a proxy on a free port before one or more backends, addresses as
-// host:port. It passes, until Set says otherwise.
+// Listen starts a proxy in mode Pass on a free port. backends are one or more
+// addresses as host:port.
 func Listen(backends ...string) (*Proxy, error) {
 	taken, err := takePort()
 	if err != nil {
@@ -71,7 +71,7 @@ func Listen(backends ...string) (*Proxy, error) {
 	return start(taken, backends)
 }
 
-// ListenOn is Listen on a port of the caller's choice.
+// ListenOn is like Listen, on a port that the caller has reserved.
 func ListenOn(number int, backends ...string) (*Proxy, error) {
 	return start(&port{number: number}, backends)
 }
@@ -87,10 +87,10 @@ func start(taken *port, backends []string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is the address it listens on, as host:port.
+// Addr returns the address on which the proxy listens, as host:port.
 func (p *Proxy) Addr() string { return p.port.address() }
 
-// Set changes the mode. It fails only where the listener can't be opened again.
+// Set changes the mode. It returns an error only if it can't reopen the listener.
 func (p *Proxy) Set(mode Mode) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,15 +111,15 @@ func (p *Proxy) Set(mode Mode) error {
 	return nil
 }
 
-// SetBackends has new connections go to these backends. Without any they are
-// reset.
+// SetBackends sets the backends of new connections. Without backends the proxy resets
+// them.
 func (p *Proxy) SetBackends(backends ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.backends = backends
 }
 
-// Cut closes all connections. New ones are treated as the mode says.
+// Cut closes all open connections. It does not change the mode.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	links := slices.Collect(maps.Keys(p.links))
@@ -129,7 +129,7 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Close ends the proxy and all its connections, and returns when they are gone.
+// Close closes the listener and all connections, and waits for their goroutines.
 func (p *Proxy) Close() error {
 	if err := p.Set(Refuse); err != nil {
 		return err
@@ -168,7 +168,8 @@ func (p *Proxy) refuse() {
 	}
 }
 
-// accept takes a connection on, unless what it came in by was closed meanwhile.
+// accept starts a link for a connection, or resets the connection if its listener was
+// closed meanwhile.
 func (p *Proxy) accept(by net.Listener, client net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,13 +187,13 @@ func (p *Proxy) accept(by net.Listener, client net.Conn) {
 	})
 }
 
-func (p *Proxy) now() Mode {
+func (p *Proxy) currentMode() Mode {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mode
 }
 
-// dial connects to the next backend that accepts.
+// dial connects to the next backend that accepts, in round-robin order.
 func (p *Proxy) dial() (*net.TCPConn, error) {
 	p.mu.Lock()
 	first, backends := p.next, p.backends

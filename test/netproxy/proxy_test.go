@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// deadline is many times what anything here takes.
+	// deadline is many times as long as any step of these tests takes.
 	deadline = 10 * time.Second
-	// silence is how long nothing comes where nothing may come.
+	// silence is how long the tests wait where no answer may come.
 	silence = 50 * time.Millisecond
 )
 
-// echo is a server that answers each line with its own name before it.
+// echo starts a server that answers each line with its own name and the line.
 func echo(t *testing.T, name string) (address string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,8 +85,8 @@ func dial(t *testing.T, p *Proxy) client {
 	return client{conn.(*net.TCPConn), bufio.NewReader(conn)}
 }
 
-// ask sends a line and returns the answer.
-func (c client) ask(line string, within time.Duration) (string, error) {
+// send sends a line and returns the answer.
+func (c client) send(line string, within time.Duration) (string, error) {
 	if _, err := fmt.Fprintln(c, line); err != nil {
 		return "", err
 	}
@@ -96,23 +96,22 @@ func (c client) ask(line string, within time.Duration) (string, error) {
 	return c.lines.ReadString('\n')
 }
 
-func (c client) answers(t *testing.T, line, want string) {
+func (c client) expectAnswer(t *testing.T, line, want string) {
 	t.Helper()
-	if got, err := c.ask(line, deadline); err != nil || got != want+"\n" {
+	if got, err := c.send(line, deadline); err != nil || got != want+"\n" {
 		t.Errorf("the answer to %q is %q, %v, want %q", line, got, err, want)
 	}
 }
 
-// ends checks how reading ends where no answer comes.
-func (c client) ends(t *testing.T, within time.Duration, want error) {
+// expectError checks that a line gets no answer and that reading fails with want.
+func (c client) expectError(t *testing.T, within time.Duration, want error) {
 	t.Helper()
-	if got, err := c.ask("anybody?", within); !errors.Is(err, want) {
+	if got, err := c.send("ping", within); !errors.Is(err, want) {
 		t.Errorf("the answer is %q, %v, want %v", got, err, want)
 	}
 }
 
-// checkReset checks that a new connection is reset, perhaps before it is known to
-// be open.
+// checkReset checks that a new connection is reset, perhaps before Dial returns.
 func checkReset(t *testing.T, p *Proxy) {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.Addr())
@@ -125,123 +124,123 @@ func checkReset(t *testing.T, p *Proxy) {
 	}
 }
 
-func TestPass(t *testing.T) {
+func TestPassForwardsDataAndEOF(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
 	c := dial(t, p)
-	c.answers(t, "one", "a one")
-	c.answers(t, "two", "a two")
+	c.expectAnswer(t, "one", "a one")
+	c.expectAnswer(t, "two", "a two")
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.lines.ReadByte(); err != io.EOF {
-		t.Errorf("after its end the backend's answer is %v, want its end", err)
+		t.Errorf("after CloseWrite reading ends with %v, want io.EOF", err)
 	}
 }
 
-func TestBackends(t *testing.T) {
+func TestBackendsAreUsedInRotation(t *testing.T) {
 	a, stopA := echo(t, "a")
 	b, stopB := echo(t, "b")
 	p := listen(t, a, b)
-	dial(t, p).answers(t, "one", "a one")
-	dial(t, p).answers(t, "two", "b two")
-	dial(t, p).answers(t, "three", "a three")
+	dial(t, p).expectAnswer(t, "one", "a one")
+	dial(t, p).expectAnswer(t, "two", "b two")
+	dial(t, p).expectAnswer(t, "three", "a three")
 	stopB()
-	dial(t, p).answers(t, "four", "a four")
-	dial(t, p).answers(t, "five", "a five")
+	dial(t, p).expectAnswer(t, "four", "a four")
+	dial(t, p).expectAnswer(t, "five", "a five")
 	stopA()
 	checkReset(t, p)
 }
 
-func TestOtherBackends(t *testing.T) {
+func TestSetBackendsAffectsNewConnections(t *testing.T) {
 	a, _ := echo(t, "a")
 	b, _ := echo(t, "b")
 	p := listen(t, a)
 	old := dial(t, p)
-	old.answers(t, "one", "a one")
+	old.expectAnswer(t, "one", "a one")
 	p.SetBackends(b)
-	old.answers(t, "two", "a two")
-	dial(t, p).answers(t, "three", "b three")
+	old.expectAnswer(t, "two", "a two")
+	dial(t, p).expectAnswer(t, "three", "b three")
 	p.SetBackends()
 	checkReset(t, p)
 }
 
-func TestDelay(t *testing.T) {
+func TestDelayDelaysBothDirections(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
 	c := dial(t, p)
 	set(t, p, Delay(silence))
 	began := time.Now()
-	c.answers(t, "one", "a one")
+	c.expectAnswer(t, "one", "a one")
 	if took := time.Since(began); took < 2*silence {
-		t.Errorf("there and back took %v, want at least %v", took, 2*silence)
+		t.Errorf("the round trip took %v, want at least %v", took, 2*silence)
 	}
 }
 
-func TestBlackhole(t *testing.T) {
+func TestBlackholeDropsData(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
 	old, idle := dial(t, p), dial(t, p)
-	old.answers(t, "one", "a one")
-	idle.answers(t, "one", "a one")
+	old.expectAnswer(t, "one", "a one")
+	idle.expectAnswer(t, "one", "a one")
 	set(t, p, Blackhole)
-	old.ends(t, silence, os.ErrDeadlineExceeded)
+	old.expectError(t, silence, os.ErrDeadlineExceeded)
 	during := dial(t, p)
-	during.ends(t, silence, os.ErrDeadlineExceeded)
+	during.expectError(t, silence, os.ErrDeadlineExceeded)
 
 	set(t, p, Pass)
-	old.ends(t, silence, os.ErrDeadlineExceeded)
-	during.ends(t, silence, os.ErrDeadlineExceeded)
-	idle.answers(t, "two", "a two")
-	dial(t, p).answers(t, "three", "a three")
+	old.expectError(t, silence, os.ErrDeadlineExceeded)
+	during.expectError(t, silence, os.ErrDeadlineExceeded)
+	idle.expectAnswer(t, "two", "a two")
+	dial(t, p).expectAnswer(t, "three", "a three")
 }
 
-func TestReset(t *testing.T) {
+func TestResetResetsConnections(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
 	c := dial(t, p)
-	c.answers(t, "one", "a one")
+	c.expectAnswer(t, "one", "a one")
 	set(t, p, Reset)
 	if _, err := c.lines.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("an open connection ends with %v, want a reset", err)
 	}
 	checkReset(t, p)
 	set(t, p, Pass)
-	dial(t, p).answers(t, "two", "a two")
+	dial(t, p).expectAnswer(t, "two", "a two")
 }
 
-func TestRefuseAndCut(t *testing.T) {
+func TestRefuseKeepsOpenConnectionsUntilCut(t *testing.T) {
 	backend, _ := echo(t, "a")
 	p := listen(t, backend)
 	c := dial(t, p)
-	c.answers(t, "one", "a one")
+	c.expectAnswer(t, "one", "a one")
 	set(t, p, Refuse)
 	if _, err := net.Dial("tcp", p.Addr()); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a new connection ends with %v, want that it is refused", err)
+		t.Errorf("a new connection fails with %v, want ECONNREFUSED", err)
 	}
-	c.answers(t, "two", "a two")
+	c.expectAnswer(t, "two", "a two")
 	p.Cut()
 	if _, err := c.lines.ReadByte(); err != io.EOF {
-		t.Errorf("a connection that is cut ends with %v, want its end", err)
+		t.Errorf("a cut connection ends with %v, want io.EOF", err)
 	}
 	set(t, p, Pass)
-	dial(t, p).answers(t, "three", "a three")
+	dial(t, p).expectAnswer(t, "three", "a three")
 }
 
-func TestPorts(t *testing.T) {
+func TestProxiesReservePorts(t *testing.T) {
 	backend, _ := echo(t, "a")
 	one, two := listen(t, backend), listen(t, backend)
 	if one.Addr() == two.Addr() {
-		t.Fatalf("two proxies have %s", one.Addr())
+		t.Fatalf("two proxies listen on %s", one.Addr())
 	}
 	set(t, one, Refuse)
 	if three := listen(t, backend); three.Addr() == one.Addr() {
-		t.Errorf("another proxy has %s while the first refuses", one.Addr())
+		t.Errorf("another proxy listens on %s while the first refuses connections", one.Addr())
 	}
 	if _, err := ListenOn(two.port.number, backend); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a port in use is given with %v", err)
+		t.Errorf("ListenOn a used port returns %v, want EADDRINUSE", err)
 	}
 	if _, err := Listen(); err == nil {
-		t.Error("a proxy without a backend starts")
+		t.Error("Listen without a backend returns no error")
 	}
 }

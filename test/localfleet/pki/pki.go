@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// lifetime is long enough that a fleet or an install does not die of age while
-// somebody still looks at it.
+// lifetime is long enough that no certificate expires while its fleet is in use.
 const lifetime = 10 * 365 * 24 * time.Hour
 
 // Authority is a certificate authority that can sign.
@@ -35,7 +34,7 @@ type Pair struct {
 	Key         []byte
 }
 
-// NewAuthority makes a self-signed authority with the given common name.
+// NewAuthority creates a self-signed authority with the given common name.
 func NewAuthority(name string) (*Authority, error) {
 	template, err := newTemplate(pkix.Name{CommonName: name})
 	if err != nil {
@@ -52,7 +51,7 @@ func NewAuthority(name string) (*Authority, error) {
 	return LoadAuthority(pair)
 }
 
-// LoadAuthority reads an authority back from what NewAuthority returned.
+// LoadAuthority returns the authority with this certificate and key.
 func LoadAuthority(pair Pair) (*Authority, error) {
 	certBlock, _ := pem.Decode(pair.Certificate)
 	keyBlock, _ := pem.Decode(pair.Key)
@@ -70,22 +69,22 @@ func LoadAuthority(pair Pair) (*Authority, error) {
 	return &Authority{Pair: pair, certificate: certificate, key: key}, nil
 }
 
-// Client signs a certificate that names a user and its groups.
+// Client signs a client certificate for a user and its groups.
 func (a *Authority) Client(user string, groups ...string) (Pair, error) {
 	return a.issue(pkix.Name{CommonName: user, Organization: groups}, nil, x509.ExtKeyUsageClientAuth)
 }
 
-// Server signs a serving certificate for hosts, which are names or addresses.
+// Server signs a serving certificate for hosts, which are DNS names or IP addresses.
 func (a *Authority) Server(name string, hosts ...string) (Pair, error) {
 	return a.issue(pkix.Name{CommonName: name}, hosts, x509.ExtKeyUsageServerAuth)
 }
 
-// Peer signs a certificate to serve with and to connect with, as etcd's peers do.
+// Peer signs a certificate for serving and for connecting, as peers of etcd need it.
 func (a *Authority) Peer(name string, hosts ...string) (Pair, error) {
 	return a.issue(pkix.Name{CommonName: name}, hosts, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 }
 
-// NewKey makes a private key alone, as ServiceAccount tokens are signed with.
+// NewKey creates a private key without a certificate, to sign ServiceAccount tokens.
 func NewKey() ([]byte, error) {
 	_, keyPEM, err := generateKey()
 	return keyPEM, err
@@ -120,15 +119,15 @@ func newTemplate(subject pkix.Name) (*x509.Certificate, error) {
 	return &x509.Certificate{
 		Subject:      subject,
 		SerialNumber: serial,
-		// The clocks of the machines that meet here need not agree to the second.
+		// An hour of tolerance for clocks that differ.
 		NotBefore: now.Add(-time.Hour),
 		NotAfter:  now.Add(lifetime),
 		KeyUsage:  x509.KeyUsageDigitalSignature,
 	}, nil
 }
 
-// sign makes a key for the template and has the authority sign it; without an
-// authority the certificate signs itself.
+// sign creates a key and a certificate that authority signs. If authority is nil, the
+// certificate is self-signed.
 func sign(template *x509.Certificate, authority *Authority) (Pair, error) {
 	key, keyPEM, err := generateKey()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestIssuedCertificates(t *testing.T) {
+func TestAuthorityIssuesValidCertificates(t *testing.T) {
 	authority, err := NewAuthority("fleet")
 	if err != nil {
 		t.Fatal(err)
@@ -19,7 +19,7 @@ func TestIssuedCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := NewAuthority("fleet")
+	otherAuthority, err := NewAuthority("fleet")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,16 +43,16 @@ func TestIssuedCertificates(t *testing.T) {
 				t.Errorf("common name = %q, want ada", leaf.Subject.CommonName)
 			}
 			if err := verify(leaf, authority, issue.usage); err != nil {
-				t.Errorf("its own authority refuses it: %v", err)
+				t.Errorf("the certificate is not valid for its authority: %v", err)
 			}
-			if err := verify(leaf, stranger, issue.usage); err == nil {
-				t.Error("an authority of the same name accepts it")
+			if err := verify(leaf, otherAuthority, issue.usage); err == nil {
+				t.Error("the certificate is valid for another authority of the same name")
 			}
 		})
 	}
 }
 
-func TestSubjectAndHosts(t *testing.T) {
+func TestCertificateHasSubjectAndHosts(t *testing.T) {
 	authority, err := NewAuthority("fleet")
 	if err != nil {
 		t.Fatal(err)
@@ -75,9 +75,9 @@ func TestSubjectAndHosts(t *testing.T) {
 	}
 }
 
-func TestLoadAuthorityRefusesGarbage(t *testing.T) {
+func TestLoadAuthorityRejectsInvalidPEM(t *testing.T) {
 	if _, err := LoadAuthority(Pair{Certificate: []byte("x"), Key: []byte("y")}); err == nil {
-		t.Fatal("garbage was accepted")
+		t.Fatal("LoadAuthority accepted invalid PEM")
 	}
 }
 

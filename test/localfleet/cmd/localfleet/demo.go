@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// The demo is run at the root of the repository.
+	// Paths are relative to the root of the repository, where the demo is run.
 	appManifest     = "test/localfleet/cmd/localfleet/app.yaml"
 	migrateManifest = "artifacts/examples/migrate-select-labels.yaml"
 
@@ -37,9 +37,9 @@ const (
 	uidLabel        = "backup.kurator.dev/migrate-uid"
 	source, target  = 1, 2
 
-	// migrationDeadline is many times what a migration of this size takes.
+	// migrationDeadline is many times as long as a migration of this size takes.
 	migrationDeadline = 5 * time.Minute
-	// overheadGoal is what the server may add to Velero's own time.
+	// overheadGoal is the most that the server may add to Velero's own time.
 	overheadGoal = time.Second
 )
 
@@ -58,7 +58,7 @@ var (
 	veleroEnds  = []string{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
 )
 
-// object is one thing that the demo looks for in a cluster.
+// object identifies an object that the demo looks for in a cluster.
 type object struct {
 	resource        schema.GroupVersionResource
 	namespace, name string
@@ -66,7 +66,7 @@ type object struct {
 
 func (o object) String() string { return o.resource.Resource + "/" + o.name }
 
-// The application, and the part of it that is not selected.
+// The objects of the application that the Migrate selects, and one that it doesn't.
 var (
 	selected = []object{
 		{namespaces, "", appNamespace},
@@ -75,7 +75,7 @@ var (
 		{services, appNamespace, "busybox"},
 		{deployments, appNamespace, "busybox"},
 	}
-	leftBehind = object{configMaps, appNamespace, "stays-behind"}
+	unselected = object{configMaps, appNamespace, "stays-behind"}
 )
 
 func newDemoCommand() *cobra.Command {
@@ -92,15 +92,15 @@ func newDemoCommand() *cobra.Command {
 		},
 	}
 	f.add(command.Flags())
-	command.Flags().BoolVar(&keep, "keep", false, "leave the fleet there")
+	command.Flags().BoolVar(&keep, "keep", false, "keep the fleet running")
 	return command
 }
 
-// showDemo runs the demo on a fleet and takes that down again. The logs of a
-// demo that failed outlive the fleet.
+// showDemo starts a fleet, runs the demo on it and, unless keep is set, takes it down.
+// If the demo fails, it keeps a copy of the logs.
 func showDemo(ctx context.Context, out io.Writer, f flags, keep bool) error {
-	fmt.Fprintln(out, "This shows a migration: an application goes from one Kubernetes cluster to another,")
-	fmt.Fprintln(out, "by Velero, told by one object. First, a host cluster and two members, all on this machine:")
+	fmt.Fprintln(out, "This demo creates one Migrate object, and Velero migrates an application from one Kubernetes")
+	fmt.Fprintln(out, "cluster to another. First it starts a host cluster and two members, all on this machine:")
 	fmt.Fprintln(out)
 	f.members = max(f.members, 2)
 	fleet, err := f.up(ctx, out)
@@ -108,9 +108,9 @@ func showDemo(ctx context.Context, out io.Writer, f flags, keep bool) error {
 		err = runDemo(ctx, out, fleet)
 	}
 	if keep {
-		return hint(err, "the fleet is left there, its logs are in "+filepath.Join(f.dir, "logs"))
+		return hint(err, "the fleet keeps running, its logs are in "+filepath.Join(f.dir, "logs"))
 	}
-	// A fleet that did not come up is there in part.
+	// A fleet that failed to start may still run some processes.
 	if fleet == nil {
 		if fleet, _ = localfleet.Load(f.dir); fleet == nil {
 			return err
@@ -122,7 +122,7 @@ func showDemo(ctx context.Context, out io.Writer, f flags, keep bool) error {
 	if downErr := fleet.Down(context.WithoutCancel(ctx)); downErr != nil {
 		return errors.Join(err, downErr)
 	}
-	fmt.Fprintln(out, "\nThe fleet is gone again. KEEP=1 would have left it there to look around.")
+	fmt.Fprintln(out, "\nThe fleet has been removed. With KEEP=1 it keeps running, for you to look around.")
 	return err
 }
 
@@ -144,7 +144,7 @@ func saveLogs(fleet *localfleet.Fleet, to string) string {
 	return "the logs of all processes are in " + to
 }
 
-// demo is one run.
+// demo is one run of the demo.
 type demo struct {
 	transcript
 
@@ -168,7 +168,7 @@ func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet) error 
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	if err := d.checkArrival(ctx); err != nil {
+	if err := d.checkTarget(ctx); err != nil {
 		return fmt.Errorf("check %s: %w", localfleet.MemberName(target), err)
 	}
 	if err := d.deleteMigrate(ctx); err != nil {
@@ -178,7 +178,7 @@ func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet) error 
 	return nil
 }
 
-// connect makes the clients and starts the clocks, before there is anything to
+// connect creates the clients and starts the stopwatches, before there are objects to
 // measure.
 func (d *demo) connect(ctx context.Context) error {
 	host, err := d.fleet.HostConfig()
@@ -209,8 +209,8 @@ func (d *demo) connect(ctx context.Context) error {
 	return err
 }
 
-// prepare puts the application into the source, and removes what an earlier demo
-// left behind.
+// prepare removes the objects of an earlier demo and creates the application in the
+// source.
 func (d *demo) prepare(ctx context.Context) error {
 	if err := d.cleanUp(ctx); err != nil {
 		return err
@@ -222,11 +222,11 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.member(ctx, source, "get", "configmaps,secrets,services,deployments", "-n", appNamespace, "--show-labels"); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "\n   (No pod gets ready here: these are control planes without nodes.)")
+	fmt.Fprintln(d.out, "\n   (No pod becomes ready here: these are control planes without nodes.)")
 	return nil
 }
 
-// cleanUp brings the clusters back to where a demo begins, if there was one.
+// cleanUp deletes the Migrate and the applications of an earlier demo, if any.
 func (d *demo) cleanUp(ctx context.Context) error {
 	name := object{migrates, metav1.NamespaceDefault, migrateName}
 	if _, err := d.uid(ctx, d.hostClient, name); err == nil {
@@ -245,7 +245,7 @@ func (d *demo) cleanUp(ctx context.Context) error {
 	return nil
 }
 
-// timing is how long a migration took, and Velero within it.
+// timing holds the times of a migration and of Velero's work within it.
 type timing struct{ migration, backup, restore run }
 
 func (t timing) overhead() time.Duration {
@@ -253,7 +253,7 @@ func (t timing) overhead() time.Duration {
 }
 
 func (d *demo) migrateApp(ctx context.Context) (timing, error) {
-	d.heading("One object tells what to migrate, from where and to where")
+	d.heading("One object says what to migrate, from where and to where")
 	if err := d.host(ctx, "apply", "-f", migrateManifest); err != nil {
 		return timing{}, err
 	}
@@ -261,7 +261,7 @@ func (d *demo) migrateApp(ctx context.Context) (timing, error) {
 	if err != nil {
 		return timing{}, err
 	}
-	d.heading("Its status tells how far it is")
+	d.heading("Its status shows the progress")
 	bounded, cancel := context.WithTimeout(ctx, migrationDeadline)
 	defer cancel()
 	migration, err := d.watchMigrate(bounded, uid)
@@ -297,41 +297,43 @@ func (d *demo) watchMigrate(ctx context.Context, uid types.UID) (run, error) {
 	return migration, watch.stopAfter(migration.phase)
 }
 
-// explain adds the status of the Migrate to an error.
+// explain adds the path of the server's log to an error and prints the status of the
+// Migrate.
 func (d *demo) explain(ctx context.Context, err error) error {
 	server, processErr := d.fleet.Process("migrate-apiserver")
 	if processErr != nil {
 		return errors.Join(err, processErr)
 	}
 	describeErr := d.host(ctx, "describe", "migrates.backup.kurator.dev", migrateName)
-	return errors.Join(fmt.Errorf("%w; what the server did is in %s", err, shorten(server.LogFile())), describeErr)
+	return errors.Join(fmt.Errorf("%w; the server's log is %s", err, shorten(server.LogFile())), describeErr)
 }
 
-// checkArrival shows that the target has what was selected, and nothing else.
-func (d *demo) checkArrival(ctx context.Context) error {
-	d.heading("What arrived in %s", localfleet.MemberName(target))
+// checkTarget checks that the target has the selected objects of the application and no
+// others.
+func (d *demo) checkTarget(ctx context.Context) error {
+	d.heading("The application in %s", localfleet.MemberName(target))
 	if err := d.member(ctx, target, "get", "configmaps,secrets,services,deployments", "-n", appNamespace, "--show-labels"); err != nil {
 		return err
 	}
 	fmt.Fprintln(d.out)
 	for _, o := range selected {
 		if _, err := d.uid(ctx, d.memberClient[target], o); err != nil {
-			return fmt.Errorf("%s did not arrive: %w", o, err)
+			return fmt.Errorf("%s was not migrated: %w", o, err)
 		}
-		d.found("%s arrived", o)
+		d.ok("%s was migrated", o)
 	}
-	switch _, err := d.uid(ctx, d.memberClient[target], leftBehind); {
+	switch _, err := d.uid(ctx, d.memberClient[target], unselected); {
 	case apierrors.IsNotFound(err):
-		d.found("%s, which has no label, stayed behind", leftBehind)
+		d.ok("%s, which has no label, was not migrated", unselected)
 		return nil
 	case err != nil:
 		return err
 	default:
-		return fmt.Errorf("%s has no label, and arrived all the same", leftBehind)
+		return fmt.Errorf("%s has no label, but was migrated", unselected)
 	}
 }
 
-// deleteMigrate shows that nothing but the Migrate goes when it is deleted.
+// deleteMigrate checks that deleting the Migrate deletes no other object.
 func (d *demo) deleteMigrate(ctx context.Context) error {
 	d.heading("Deleting the Migrate deletes nothing else")
 	before, err := d.inventory(ctx)
@@ -351,18 +353,18 @@ func (d *demo) deleteMigrate(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintln(d.out)
-	for _, place := range slices.Sorted(maps.Keys(before)) {
-		for _, thing := range before[place] {
-			if !slices.Contains(after[place], thing) {
-				return fmt.Errorf("%s: %s is gone", place, thing)
+	for _, group := range slices.Sorted(maps.Keys(before)) {
+		for _, item := range before[group] {
+			if !slices.Contains(after[group], item) {
+				return fmt.Errorf("%s: %s was deleted", group, item)
 			}
 		}
-		d.found("%s: all %d are still there", place, len(before[place]))
+		d.ok("%s: all %d still exist", group, len(before[group]))
 	}
 	return nil
 }
 
-// inventory lists by place all that must outlive the Migrate.
+// inventory lists, by group, all objects and files that must outlive the Migrate.
 func (d *demo) inventory(ctx context.Context) (map[string][]string, error) {
 	found := map[string][]string{}
 	for n, client := range d.memberClient {
@@ -403,20 +405,20 @@ func (d *demo) uid(ctx context.Context, client dynamic.Interface, o object) (typ
 }
 
 func (d *demo) report(t timing) {
-	d.heading("How long it took")
+	d.heading("Times")
 	fmt.Fprintln(d.out)
 	for _, line := range []struct {
-		what string
+		name string
 		took time.Duration
 	}{
 		{"the migration, from create to Completed", t.migration.took()},
 		{"Velero's backup in " + localfleet.MemberName(source), t.backup.took()},
 		{"Velero's restore in " + localfleet.MemberName(target), t.restore.took()},
-		{"all the rest, which is migrate-apiserver's", t.overhead()},
+		{"the rest, which migrate-apiserver adds", t.overhead()},
 	} {
-		fmt.Fprintf(d.out, "   %7.3f s  %s\n", line.took.Seconds(), line.what)
+		fmt.Fprintf(d.out, "   %7.3f s  %s\n", line.took.Seconds(), line.name)
 	}
 	if t.overhead() >= overheadGoal {
-		fmt.Fprintf(d.out, "\n   That is more than it should add, which is less than %v. Is the machine busy?\n", overheadGoal)
+		fmt.Fprintf(d.out, "\n   migrate-apiserver should add less than %v. Is the machine busy?\n", overheadGoal)
 	}
 }

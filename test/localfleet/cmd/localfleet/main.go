@@ -1,8 +1,8 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command localfleet brings a local fleet up and down, and shows a migration on
-// one. It is what `make up`, `make down` and `make demo` run.
+// Command localfleet starts and removes a local fleet, and shows a migration on one.
+// `make up`, `make down` and `make demo` run it.
 package main
 
 import (

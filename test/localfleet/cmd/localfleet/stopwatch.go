@@ -18,9 +18,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// stopwatch measures by a watch how long objects of one resource take from their
-// creation to a phase in which they end. It reads the clock itself: the times in
-// objects are whole seconds, and migrations take about two.
+// stopwatch watches the objects of one resource and measures how long each takes from
+// its creation to a terminal phase. It reads the local clock, because the times in
+// objects are whole seconds and migrations take about two.
 type stopwatch struct {
 	resource schema.GroupVersionResource
 	client   dynamic.ResourceInterface
@@ -31,7 +31,7 @@ type stopwatch struct {
 	changed chan struct{}
 }
 
-// run is what was seen of one object.
+// run is the last state of one object and the times at which it began and ended.
 type run struct {
 	name         string
 	labels       map[string]string
@@ -41,8 +41,8 @@ type run struct {
 
 func (r run) took() time.Duration { return r.ended.Sub(r.began) }
 
-// startStopwatch watches from now on; what exists already is not measured. The
-// watch ends with the context.
+// startStopwatch starts a stopwatch for objects created from now on. The watch ends
+// with the context.
 func startStopwatch(ctx context.Context, config *rest.Config, resource schema.GroupVersionResource, namespace string, ended func(string) bool) (*stopwatch, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
@@ -65,13 +65,13 @@ func startStopwatch(ctx context.Context, config *rest.Config, resource schema.Gr
 	}
 	go func() {
 		for event := range events.ResultChan() {
-			s.note(event, time.Now())
+			s.record(event, time.Now())
 		}
 	}()
 	return s, nil
 }
 
-func (s *stopwatch) note(event watch.Event, at time.Time) {
+func (s *stopwatch) record(event watch.Event, at time.Time) {
 	object, ok := event.Object.(*unstructured.Unstructured)
 	if !ok {
 		return
@@ -95,7 +95,7 @@ func (s *stopwatch) note(event watch.Event, at time.Time) {
 	s.changed = make(chan struct{})
 }
 
-// await returns the run of the one object that matches, once it has ended.
+// await waits until the one object that matches has ended, and returns its run.
 func (s *stopwatch) await(ctx context.Context, matches func(types.UID, run) bool) (run, error) {
 	var last run
 	for {

@@ -17,22 +17,22 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// transcript is what a person reads: what is done and why, each command before
-// it runs, and what it prints.
+// transcript prints the steps of a demo: a heading for each, every command before it
+// runs, and the output of the command.
 type transcript struct {
 	out   io.Writer
 	fleet *localfleet.Fleet
 	step  int
 }
 
-// heading begins the next step.
+// heading prints the heading of the next step.
 func (t *transcript) heading(format string, args ...any) {
 	t.step++
 	fmt.Fprintf(t.out, "\n== %d. %s\n", t.step, fmt.Sprintf(format, args...))
 }
 
-// found writes that something is as it must be.
-func (t *transcript) found(format string, args ...any) {
+// ok prints the result of a check that succeeded.
+func (t *transcript) ok(format string, args ...any) {
 	fmt.Fprintf(t.out, "   ok: %s\n", fmt.Sprintf(format, args...))
 }
 
@@ -57,19 +57,19 @@ func (t *transcript) kubectl(ctx context.Context, out io.Writer, kubeconfig stri
 	return nil
 }
 
-// watching is a kubectl that does not end by itself.
-type watching struct {
+// watchCommand is a running `kubectl get --watch`.
+type watchCommand struct {
 	cancel context.CancelFunc
-	out    *lookout
-	done   chan struct{} // closed when it has ended
-	err    error         // why it ended, once done
+	out    *recorder
+	done   chan struct{} // closed when kubectl has ended
+	err    error         // the error of kubectl; set before done is closed
 }
 
-// watchHost starts a kubectl that watches the host. Nothing else may be written
-// until it is stopped.
-func (t *transcript) watchHost(ctx context.Context, args ...string) *watching {
+// watchHost starts a kubectl that watches the host. Until it is stopped, nothing else
+// may write to the transcript.
+func (t *transcript) watchHost(ctx context.Context, args ...string) *watchCommand {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watching{cancel: cancel, done: make(chan struct{}), out: &lookout{out: t.out, grown: make(chan struct{}, 1)}}
+	w := &watchCommand{cancel: cancel, done: make(chan struct{}), out: &recorder{out: t.out, grown: make(chan struct{}, 1)}}
 	go func() {
 		defer close(w.done)
 		w.err = t.kubectl(ctx, w.out, t.fleet.HostKubeconfig(), args...)
@@ -77,9 +77,9 @@ func (t *transcript) watchHost(ctx context.Context, args ...string) *watching {
 	return w
 }
 
-// stopAfter stops it when it has shown the text, or after a moment: what was to
-// be seen has happened, and kubectl may never have been in time to show it.
-func (w *watching) stopAfter(text string) error {
+// stopAfter stops kubectl when it has printed the text, or after 5 s: the object has
+// reached this state already, and a kubectl that started late never prints it.
+func (w *watchCommand) stopAfter(text string) error {
 	late := time.After(5 * time.Second)
 	for !w.out.contains(text) {
 		select {
@@ -95,13 +95,13 @@ func (w *watching) stopAfter(text string) error {
 	return nil
 }
 
-// stop ends it; that it did not end by itself is no error.
-func (w *watching) stop() {
+// stop kills kubectl and waits until it has ended. It ignores the error of kubectl.
+func (w *watchCommand) stop() {
 	w.cancel()
 	<-w.done
 }
 
-// shorten makes a path one that a person can copy.
+// shorten returns the path relative to the working directory if it is within it.
 func shorten(path string) string {
 	here, err := filepath.Abs(".")
 	if err != nil {
@@ -114,8 +114,9 @@ func shorten(path string) string {
 	return relative
 }
 
-// lookout passes on what is written and remembers it.
-type lookout struct {
+// recorder forwards writes to out and keeps all that was written. It sends to grown
+// after a write.
+type recorder struct {
 	out   io.Writer
 	grown chan struct{}
 
@@ -123,19 +124,19 @@ type lookout struct {
 	written []byte
 }
 
-func (l *lookout) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.written = append(l.written, p...)
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.written = append(r.written, p...)
 	select {
-	case l.grown <- struct{}{}:
+	case r.grown <- struct{}{}:
 	default:
 	}
-	return l.out.Write(p)
+	return r.out.Write(p)
 }
 
-func (l *lookout) contains(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Contains(l.written, []byte(text))
+func (r *recorder) contains(text string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Contains(r.written, []byte(text))
 }

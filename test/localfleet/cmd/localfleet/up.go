@@ -23,10 +23,10 @@ type flags struct {
 }
 
 func (f *flags) add(to *pflag.FlagSet) {
-	to.StringVar(&f.dir, "dir", "_output/fleet", "directory that holds everything of the fleet")
+	to.StringVar(&f.dir, "dir", "_output/fleet", "directory of all files of the fleet")
 	to.StringVar(&f.bin, "bin", "_output/bin", "directory of the programs that `make tools` builds")
-	to.StringVar(&f.kubernetes, "kubernetes", "", "directory of kube-apiserver and kube-controller-manager; empty means that of --bin")
-	to.StringVar(&f.server, "server", "_output/bin/migrate-apiserver", "program of migrate-apiserver; empty leaves it out")
+	to.StringVar(&f.kubernetes, "kubernetes", "", "directory of kube-apiserver and kube-controller-manager; empty means the value of --bin")
+	to.StringVar(&f.server, "server", "_output/bin/migrate-apiserver", "path of migrate-apiserver; empty starts no server")
 	to.IntVar(&f.members, "members", 2, "number of member clusters")
 }
 
@@ -45,7 +45,7 @@ func newUpCommand() *cobra.Command {
 	var f flags
 	command := &cobra.Command{
 		Use:   "up",
-		Short: "Start the fleet, or what of it doesn't run",
+		Short: "Start the fleet, or those of its processes that don't run",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			out := command.OutOrStdout()
@@ -74,12 +74,12 @@ func newDownCommand() *cobra.Command {
 	var dir string
 	command := &cobra.Command{
 		Use:   "down",
-		Short: "End every process of the fleet and remove its directory",
+		Short: "Kill every process of the fleet and remove its directory",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			fleet, err := localfleet.Load(dir)
 			if errors.Is(err, fs.ErrNotExist) {
-				fmt.Fprintln(command.OutOrStdout(), "There is no fleet to take down.")
+				fmt.Fprintln(command.OutOrStdout(), "There is no fleet to remove.")
 				return nil
 			}
 			if err != nil {
@@ -88,10 +88,10 @@ func newDownCommand() *cobra.Command {
 			if err := fleet.Down(command.Context()); err != nil {
 				return err
 			}
-			fmt.Fprintln(command.OutOrStdout(), "The fleet is gone.")
+			fmt.Fprintln(command.OutOrStdout(), "The fleet has been removed.")
 			return nil
 		},
 	}
-	command.Flags().StringVar(&dir, "dir", "_output/fleet", "directory that holds everything of the fleet")
+	command.Flags().StringVar(&dir, "dir", "_output/fleet", "directory of all files of the fleet")
 	return command
 }

@@ -14,7 +14,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-func TestKubeconfigNeedsNoOtherFile(t *testing.T) {
+func TestKubeconfigIsSelfContained(t *testing.T) {
 	content, err := kubeconfigFor("host", "https://127.0.0.1:1", []byte("authority"), clientcmdapi.AuthInfo{Token: "secret"})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestKubeconfigNeedsNoOtherFile(t *testing.T) {
 	}
 }
 
-func TestChosenPortsDiffer(t *testing.T) {
+func TestPortLocksChooseDifferentPorts(t *testing.T) {
 	var one, other portLocks
 	defer func() {
 		if err := errors.Join(one.release(), other.release()); err != nil {
@@ -43,7 +43,7 @@ func TestChosenPortsDiffer(t *testing.T) {
 				t.Fatal(err)
 			}
 			if seen[port] {
-				t.Fatalf("port %d was given twice", port)
+				t.Fatalf("port %d was chosen twice", port)
 			}
 			if port < lowestPort || port >= highestPort {
 				t.Fatalf("port %d is out of range", port)
@@ -53,7 +53,7 @@ func TestChosenPortsDiffer(t *testing.T) {
 	}
 }
 
-func TestKeysAreMadeOnce(t *testing.T) {
+func TestWriteKeysKeepsExistingKeys(t *testing.T) {
 	f := &Fleet{dir: t.TempDir(), state: &state{Members: 1, Ports: map[string]int{"host": 1, "kurator-member1": 2}}}
 	read := func() map[string]string {
 		t.Helper()
@@ -73,7 +73,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	first, second := read(), read()
 	for path := range first {
 		if first[path] != second[path] {
-			t.Errorf("%s was made anew", path)
+			t.Errorf("%s was replaced", path)
 		}
 	}
 	if first["pki/host/ca.crt"] == first["pki/kurator-member1/ca.crt"] {
@@ -83,7 +83,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	objects, err := parse([]byte(`
-# A comment alone is no object.
+# A document with only a comment is no object.
 ---
 apiVersion: v1
 kind: Namespace
@@ -113,30 +113,30 @@ items:
 	}
 }
 
-func TestSince(t *testing.T) {
-	moment := time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC)
-	for told, want := range map[string]bool{
+func TestNotBefore(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC)
+	for timestamp, want := range map[string]bool{
 		"2026-01-02T03:04:04Z": false,
 		"2026-01-02T03:04:05Z": true,
 		"2026-01-02T03:04:06Z": true,
 	} {
-		got, err := since(told, moment)
+		got, err := notBefore(timestamp, start)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got != want {
-			t.Errorf("since(%s) = %t, want %t", told, got, want)
+			t.Errorf("notBefore(%s) = %t, want %t", timestamp, got, want)
 		}
 	}
 }
 
-func TestLoadWithoutFleet(t *testing.T) {
+func TestLoadFailsWithoutFleet(t *testing.T) {
 	if _, err := Load(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error = %v, want one that is ErrNotExist", err)
 	}
 }
 
-func TestStateIsReadBack(t *testing.T) {
+func TestStateRoundTrips(t *testing.T) {
 	dir := t.TempDir()
 	self, err := identify(os.Getpid())
 	if err != nil {
@@ -155,7 +155,7 @@ func TestStateIsReadBack(t *testing.T) {
 	}
 }
 
-// eventually fails the test if it doesn't come true in good time.
+// eventually fails the test unless isTrue returns true within a minute.
 func eventually(t *testing.T, what string, isTrue func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(time.Minute)
