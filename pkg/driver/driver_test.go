@@ -23,9 +23,10 @@ import (
 )
 
 const (
-	backupName    = "m1-migrate-default-app-c948154d"
-	restoreName   = "m2-migrate-default-app-c948154d"
-	aMomentPasses = 500 * time.Millisecond
+	backupName  = "m1-migrate-default-app-c948154d"
+	restoreName = "m2-migrate-default-app-c948154d"
+	// processingTime is longer than the driver and immediate members need.
+	processingTime = 500 * time.Millisecond
 )
 
 func (w *world) wantCreates(c migration.Cluster, want ...string) {
@@ -38,12 +39,12 @@ func (w *world) wantCreates(c migration.Cluster, want ...string) {
 	}
 }
 
-func TestOneSourceToTwoTargets(t *testing.T) {
+func TestDriverMigratesToTwoTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		stop := w.drive()
 		w.apply(m2, m3)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		stop()
 
 		w.wantPhase("Completed")
@@ -58,13 +59,13 @@ func TestOneSourceToTwoTargets(t *testing.T) {
 	})
 }
 
-func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
+func TestDriverCreatesPodVolumeBackupsBeforeTheRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.members[m1].put(podVolumeBackup("shop", "db-0"))
 		stop := w.drive()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		stop()
 
 		w.wantPhase("Completed")
@@ -75,12 +76,12 @@ func TestPodVolumeBackupsAreThereBeforeTheRestore(t *testing.T) {
 		}
 		volumes, _ := w.members[m2].PodVolumeBackups(t.Context(), backupName)
 		if len(volumes) != 1 || volumes[0].OwnerReferences[0].UID != backup.UID {
-			t.Errorf("not owned by Backup %s in m2: %v", backup.UID, volumes)
+			t.Errorf("want one PodVolumeBackup in m2, owned by Backup %s: %v", backup.UID, volumes)
 		}
 	})
 }
 
-// podVolumeBackup returns one of the Backup in the source.
+// podVolumeBackup returns a PodVolumeBackup of the Backup in the source.
 func podVolumeBackup(namespace, pod string) *velerov1.PodVolumeBackup {
 	return &velerov1.PodVolumeBackup{
 		ObjectMeta: metav1.ObjectMeta{Name: "p-" + pod, Labels: map[string]string{velerov1.BackupNameLabel: backupName}},
@@ -89,9 +90,9 @@ func podVolumeBackup(namespace, pod string) *velerov1.PodVolumeBackup {
 	}
 }
 
-// TestAnotherBackupWithOurLabelIsNotRestored: the source shows the Backup of another
-// tenant in the same storage, finished and with our label, before there is ours.
-func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
+// TestDriverIgnoresAForeignBackupWithItsLabel adds to the source a finished Backup of another tenant
+// of the storage, with the Migrate's label, before the driver creates its Backup.
+func TestDriverIgnoresAForeignBackupWithItsLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.members[m1].put(&velerov1.Backup{
@@ -102,7 +103,7 @@ func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 
 		w.wantPhase("Pending")
 		w.wantCreates(m2)
@@ -110,19 +111,19 @@ func TestAnotherBackupWithOurLabelIsNotRestored(t *testing.T) {
 		const want = "Backup bank-ledger in m1 has the label backup.kurator.dev/migrate-uid of this Migrate, which did not create it, and is ignored." +
 			" Nothing is started in the cluster until the label is removed or the object deleted."
 		if source.Reason != "UnexpectedObject" || source.Message != want {
-			t.Errorf("the source's status says %s: %s", source.Reason, source.Message)
+			t.Errorf("the source has status %s: %s", source.Reason, source.Message)
 		}
 
 		w.members[m1].remove("Backup", "bank-ledger")
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
 	})
 }
 
-// TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver: the source says that a pod
-// elsewhere belongs to the Backup.
-func TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver(t *testing.T) {
+// TestDriverRejectsVolumesOfUnselectedNamespaces adds to the source a PodVolumeBackup of a pod outside
+// the selected namespaces.
+func TestDriverRejectsVolumesOfUnselectedNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"shop"}}}
@@ -131,85 +132,85 @@ func TestVolumesOfANamespaceThatIsNotSelectedAreNotHandedOver(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 
 		w.wantPhase("RestoreInProgress")
 		w.wantCreates(m2)
 		target := w.migrate().Status.TargetClusterStatus[0]
 		if target.Reason != "RestoreCreateFailed" || !strings.Contains(target.Message, `m1: PodVolumeBackup p-ledger-0 belongs to a pod in namespace "bank", which the Migrate does not select`) {
-			t.Errorf("the target's status says %s: %s", target.Reason, target.Message)
+			t.Errorf("the target has status %s: %s", target.Reason, target.Message)
 		}
 	})
 }
 
-func TestARefusedWriteIsToldAndTriedAgain(t *testing.T) {
+func TestDriverReportsAndRetriesAFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m2].refuse = errors.New("quota exceeded")
+		w.members[m2].createErr = errors.New("quota exceeded")
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus
 		if got, want := targets[0].Message, "Creating the Restore in m2 failed, trying again: quota exceeded"; got != want {
-			t.Errorf("m2 says %q, want %q", got, want)
+			t.Errorf("m2 has message %q, want %q", got, want)
 		}
 		if targets[1].Phase != v1alpha1.MigratePhaseCompleted {
-			t.Errorf("m3 is %s, though only m2 refuses", targets[1].Phase)
+			t.Errorf("m3 is %s, want Completed: writes fail in m2 only", targets[1].Phase)
 		}
 
-		w.members[m2].change(func() { w.members[m2].refuse = nil })
+		w.members[m2].change(func() { w.members[m2].createErr = nil })
 		time.Sleep(2 * time.Second)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName)
 	})
 }
 
-// Velero looks a Restore's Backup up in a cache. What it refuses because that is
-// behind was not begun, so it is no end.
-func TestARestoreRefusedBeforeItsBackupWasNoticedIsMadeAgain(t *testing.T) {
+// TestDriverRecreatesARestoreRejectedBeforeItsBackupWasNoticed has Velero reject Restores because its
+// cache lacks the Backup. Velero did not start them, so the migration goes on.
+func TestDriverRecreatesARestoreRejectedBeforeItsBackupWasNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m2].unaware = 2
+		w.members[m2].rejectEarly = 2
 		stop := w.drive()
 		defer stop()
 		before := countWriteErrors(t)
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("RestoreInProgress")
-		part := w.migrate().Status.TargetClusterStatus[0]
-		if want := "Creating the Restore in m2 failed, trying again: Velero had not noticed Backup " + backupName + " yet and rejected the Restore"; part.Reason != "RestoreCreateFailed" || part.Message != want {
-			t.Errorf("m2 says %s: %q, want RestoreCreateFailed: %q", part.Reason, part.Message, want)
+		target := w.migrate().Status.TargetClusterStatus[0]
+		if want := "Creating the Restore in m2 failed, trying again: Velero had not noticed Backup " + backupName + " yet and rejected the Restore"; target.Reason != "RestoreCreateFailed" || target.Message != want {
+			t.Errorf("m2 has status %s: %q, want RestoreCreateFailed: %q", target.Reason, target.Message, want)
 		}
 
 		time.Sleep(10 * time.Second)
 		w.wantPhase("Completed")
 		w.wantCreates(m2, "backups "+backupName, "restores "+restoreName, "restores "+restoreName, "restores "+restoreName)
 		if got := countWriteErrors(t); got != before {
-			t.Errorf("refusals that were expected count as %v errors", got-before)
+			t.Errorf("expected rejections count as %v write errors", got-before)
 		}
 	})
 }
 
-func TestAWriteThatFailsCounts(t *testing.T) {
+func TestDriverCountsFailedWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m2].refuse = errors.New("not now")
+		w.members[m2].createErr = errors.New("not now")
 		stop := w.drive()
 		defer stop()
 		before := countWriteErrors(t)
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		if got := countWriteErrors(t); got == before {
-			t.Error("a write that failed counts as none")
+			t.Error("a failed write is not counted")
 		}
 	})
 }
 
-// countWriteErrors returns the metric's value, which no test that runs async changes:
-// parallel tests begin when those without have ended.
+// countWriteErrors returns the number of write errors. Parallel tests don't change it, because they
+// start after the sequential ones.
 func countWriteErrors(t *testing.T) float64 {
 	t.Helper()
 	got, err := testutil.GetCounterMetricValue(memberWriteErrors.CounterMetric)
@@ -219,33 +220,33 @@ func countWriteErrors(t *testing.T) float64 {
 	return got
 }
 
-func TestAMemberThatHangsDelaysNobody(t *testing.T) {
+func TestHangingMemberDoesNotDelayOtherTargets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.members[m2].hang = true
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		if got := w.migrate().Status.TargetClusterStatus[1].Phase; got != v1alpha1.MigratePhaseCompleted {
 			t.Errorf("m3 is %s", got)
 		}
 	})
 }
 
-func TestADriverThatTakesOverGoesOn(t *testing.T) {
+func TestNewLeaderContinuesAMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m2].refuse = errors.New("not now")
+		w.members[m2].createErr = errors.New("not now")
 		stop := w.drive()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		stop()
 		w.wantPhase("RestoreInProgress")
 
-		w.members[m2].refuse = nil
+		w.members[m2].createErr = nil
 		stop = w.drive()
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		stop()
 		w.wantPhase("Completed")
 		w.wantCreates(m1, "backups "+backupName)
@@ -253,7 +254,7 @@ func TestADriverThatTakesOverGoesOn(t *testing.T) {
 	})
 }
 
-func TestTwoDriversAtOnceDoNoHarm(t *testing.T) {
+func TestTwoDriversCreateEachObjectOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		stop1, stop2 := w.drive(), w.drive()
@@ -267,30 +268,30 @@ func TestTwoDriversAtOnceDoNoHarm(t *testing.T) {
 	})
 }
 
-func TestARecordThatFailsIsTriedAgain(t *testing.T) {
+func TestDriverRetriesAFailedStatusUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.refuse = 5
+		w.failRecords = 5
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		// The members go on telling of changes meanwhile.
+		// The watches report changes in the meantime.
 		for range 10 {
 			w.members[m1].change(func() {})
-			time.Sleep(aMomentPasses)
+			time.Sleep(processingTime)
 		}
 		w.wantPhase("Completed")
 	})
 }
 
-func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
+func TestDriverFindsABackupWithoutItsLabelByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m1].unfinished = true
+		w.members[m1].backupRunning = true
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("BackupInProgress")
 		edit(w.members[m1], "Backup", backupName, func(b *velerov1.Backup) { b.Labels = nil })
 		time.Sleep(10 * time.Second)
@@ -304,23 +305,23 @@ func TestABackupWhoseLabelWasTakenOffIsNotGone(t *testing.T) {
 	})
 }
 
-func TestAForeignObjectOfOurNameIsNotTouched(t *testing.T) {
+func TestDriverDoesNotAdoptAForeignObjectOfItsName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.members[m1].put(&velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}})
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("Pending")
 		if got := w.migrate().Status.SourceClusterStatus.Reason; got != v1alpha1.ReasonBackupCreateFailed {
-			t.Errorf("the source says %s", got)
+			t.Errorf("the source has reason %s", got)
 		}
 		w.wantCreates(m1)
 	})
 }
 
-func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
+func TestDriverConfirmsADeletionWithALiveRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.apply(m2)
@@ -333,25 +334,25 @@ func TestAWatchThatIsBehindIsNotADeletion(t *testing.T) {
 		}})
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
-		track := l.stateOf(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
+		state := l.stateOf(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
 		of := migration.Objects{UID: m.UID, Backup: backupName}
-		if _, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, of, migration.Member{}); ok {
-			t.Error("something is said of a member that has not answered yet")
+		if _, ok := l.confirmed(t.Context(), state, m, migration.Velero{Cluster: m1}, of, migration.Member{}); ok {
+			t.Error("confirmed returned a member before the live read")
 		}
 		synctest.Wait()
-		if seen, ok := l.confirmed(t.Context(), track, m, migration.Velero{Cluster: m1}, of, migration.Member{}); !ok || seen.Backup == nil {
-			t.Error("a Backup that the watch has not seen yet is taken as gone")
+		if seen, ok := l.confirmed(t.Context(), state, m, migration.Velero{Cluster: m1}, of, migration.Member{}); !ok || seen.Backup == nil {
+			t.Error("a Backup that the watch lacks counts as deleted")
 		}
 	})
 }
 
-func TestSimultaneousReadersShareOneRound(t *testing.T) {
+func TestConcurrentLiveStatusCallsShareOneRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.apply(m2, m3)
 		d := w.driver()
 		m := w.migrate()
-		w.members[m2].hold = make(chan struct{})
+		w.members[m2].blockReads = make(chan struct{})
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -362,22 +363,22 @@ func TestSimultaneousReadersShareOneRound(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		close(w.members[m2].hold)
+		close(w.members[m2].blockReads)
 		wg.Wait()
-		if got := w.members[m1].asked; got != 1 {
-			t.Errorf("m1 was asked %d times by 20 readers", got)
+		if got := w.members[m1].reads; got != 1 {
+			t.Errorf("m1 got %d reads for 20 readers, want 1", got)
 		}
 	})
 }
 
-func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
+func TestDriverRecordsProgressAtMostOncePerSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.members[m2].refuse = errors.New("wait")
+		w.members[m2].createErr = errors.New("wait")
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		m := w.migrate()
 		w.members[m2].put(&velerov1.Restore{
 			ObjectMeta: metav1.ObjectMeta{Name: restoreName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)}},
@@ -393,10 +394,10 @@ func TestProgressIsRecordedAtMostOnceASecond(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if got := w.recordCount() - before; got < 4 || got > 6 {
-			t.Errorf("%d records of 5 seconds of progress", got)
+			t.Errorf("%d status updates in 5 seconds of progress, want 5", got)
 		}
 		if got := w.migrate().Status.TargetClusterStatus[0].RestoreStatusInCluster.Progress.ItemsRestored; got != 100 {
-			t.Errorf("the last progress is not recorded, but %d", got)
+			t.Errorf("recorded progress is %d, want 100", got)
 		}
 	})
 }

@@ -22,8 +22,8 @@ const leaseDuration, renewDeadline, retryPeriod = 15 * time.Second, 10 * time.Se
 type lease struct {
 	mutex  sync.Mutex
 	record *resourcelock.LeaderElectionRecord
-	// down has calls wait for their context, as if the host did not answer; stuck, until
-	// it is closed, whatever the state of their context.
+	// down blocks calls until their context ends, as if the host did not answer. stuck
+	// blocks calls until it is closed, even after their context has ended.
 	down  bool
 	stuck chan struct{}
 }
@@ -87,106 +87,108 @@ func (l *lease) set(f func()) {
 	f()
 }
 
-func (w *world) elected(l *lease) *Driver {
+// withElection returns a driver that elects its leader by l.
+func (w *world) withElection(l *lease) *Driver {
 	d := w.driver()
 	d.LeaderElection = &LeaderElection{Lock: l, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod}
 	return d
 }
 
-// ending is a Driver's Run that can be stopped.
-type ending struct {
+// driverRun is a call of Driver.Run that can be stopped.
+type driverRun struct {
 	w      *world
 	stop   context.CancelFunc
 	result chan error
 }
 
-func (w *world) run(ctx context.Context, d *Driver) ending {
+// start calls d.Run in the background.
+func (w *world) start(ctx context.Context, d *Driver) driverRun {
 	ctx, cancel := context.WithCancel(ctx)
-	e := ending{w, cancel, make(chan error, 1)}
-	go func() { e.result <- d.Run(ctx) }()
-	return e
+	r := driverRun{w, cancel, make(chan error, 1)}
+	go func() { r.result <- d.Run(ctx) }()
+	return r
 }
 
-// want stops it and wants the error, none if that is empty.
-func (e ending) want(want string) {
-	e.w.t.Helper()
-	e.stop()
+// stopAndWant stops the run, and checks its error; an empty want means none.
+func (r driverRun) stopAndWant(want string) {
+	r.w.t.Helper()
+	r.stop()
 	got := ""
-	if err := <-e.result; err != nil {
+	if err := <-r.result; err != nil {
 		got = err.Error()
 	}
 	if got != want {
-		e.w.t.Errorf("Run: %q, want %q", got, want)
+		r.w.t.Errorf("Run: %q, want %q", got, want)
 	}
 }
 
-// TestTheLeaseIsHeldWhileAWriteRuns stops a leader whose write goes on for a while.
-func TestTheLeaseIsHeldWhileAWriteRuns(t *testing.T) {
+// TestLeaderHoldsTheLeaseUntilItsWritesEnd stops a leader whose write takes a while.
+func TestLeaderHoldsTheLeaseUntilItsWritesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l := newWorld(t), &lease{}
 		w.members[m1].stuck = make(chan struct{})
-		ended := w.run(t.Context(), w.elected(l))
+		run := w.start(t.Context(), w.withElection(l))
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
-		ended.stop()
+		time.Sleep(processingTime)
+		run.stop()
 		time.Sleep(stopTimeout / 2)
 		if got := l.holder(); got != "us" {
-			t.Errorf("the Lease is held by %q while a write runs", got)
+			t.Errorf("the Lease is held by %q during a write, want us", got)
 		}
 		close(w.members[m1].stuck)
-		ended.want("")
+		run.stopAndWant("")
 		if got := l.holder(); got != "" {
-			t.Errorf("the Lease is held by %q after the end", got)
+			t.Errorf("the Lease is held by %q after the end, want no holder", got)
 		}
 	})
 }
 
-// TestTheLeaseRunsOutWhileAWriteGoesOn stops a leader whose write never ends.
-func TestTheLeaseRunsOutWhileAWriteGoesOn(t *testing.T) {
+// TestLeaderDoesNotReleaseTheLeaseWhileAWriteIsStuck stops a leader whose write never returns.
+func TestLeaderDoesNotReleaseTheLeaseWhileAWriteIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l := newWorld(t), &lease{}
 		w.members[m1].stuck = make(chan struct{})
-		ended := w.run(t.Context(), w.elected(l))
+		run := w.start(t.Context(), w.withElection(l))
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
-		ended.want("syncs or calls are still running 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]")
+		time.Sleep(processingTime)
+		run.stopAndWant("syncs or calls are still running 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]")
 		if got := l.holder(); got != "us" {
-			t.Errorf("the Lease is held by %q while a write goes on", got)
+			t.Errorf("the Lease is held by %q during a write, want us", got)
 		}
 		close(w.members[m1].stuck)
 	})
 }
 
-// TestALostLeadEndsWritesAtOnce has the host not answer any more: writes end before
-// another replica may take the Lease.
-func TestALostLeadEndsWritesAtOnce(t *testing.T) {
+// TestLeaderCancelsItsWritesWhenItLosesTheLease makes the host unreachable: writes end before another
+// replica may take the Lease.
+func TestLeaderCancelsItsWritesWhenItLosesTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l := newWorld(t), &lease{}
 		w.members[m1].hang = true
-		d := w.elected(l)
-		ended := w.run(t.Context(), d)
+		d := w.withElection(l)
+		run := w.start(t.Context(), d)
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		l.set(func() { l.down = true })
-		time.Sleep(leaseDuration - aMomentPasses)
+		time.Sleep(leaseDuration - processingTime)
 		if l := d.currentLoop(); l != nil {
-			t.Errorf("still leads when the Lease has run out: calls %v", l.calls)
+			t.Errorf("still leads after the Lease has expired: calls %v", l.calls)
 		}
 		w.wantLive(d, "")
 		l.set(func() { l.down = false })
 		w.members[m1].change(func() { w.members[m1].hang = false })
 		time.Sleep(leaseDuration + retryPeriod*2)
 		w.wantPhase("Completed")
-		ended.want("")
+		run.stopAndWant("")
 	})
 }
 
-// TestALeaderThatCannotRenewIsNotLive has the elector itself stand still.
-func TestALeaderThatCannotRenewIsNotLive(t *testing.T) {
+// TestLeaderThatCannotRenewIsNotLive blocks the elector itself.
+func TestLeaderThatCannotRenewIsNotLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, l := newWorld(t), &lease{}
-		d := w.elected(l)
-		ended := w.run(t.Context(), d)
+		d := w.withElection(l)
+		run := w.start(t.Context(), d)
 		time.Sleep(time.Second)
 		stuck := make(chan struct{})
 		l.set(func() { l.stuck = stuck })
@@ -196,22 +198,22 @@ func TestALeaderThatCannotRenewIsNotLive(t *testing.T) {
 		w.wantLive(d, "leaderElection: failed election to renew leadership on lease migrate-apiserver")
 		l.set(func() { l.stuck = nil })
 		close(stuck)
-		ended.want("")
+		run.stopAndWant("")
 	})
 }
 
-// TestAReplicaThatNeverLedStops: it has nothing to give up.
-func TestAReplicaThatNeverLedStops(t *testing.T) {
+// TestFollowerStopsAndKeepsTheLeaseOfTheLeader stops a replica that never led.
+func TestFollowerStopsAndKeepsTheLeaseOfTheLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		l := &lease{record: &resourcelock.LeaderElectionRecord{HolderIdentity: "another", LeaseDurationSeconds: 3600}}
 		l.record.RenewTime.Time = now
 		w := newWorld(t)
-		ended := w.run(t.Context(), w.elected(l))
-		time.Sleep(aMomentPasses)
-		ended.want("")
+		run := w.start(t.Context(), w.withElection(l))
+		time.Sleep(processingTime)
+		run.stopAndWant("")
 		if got := l.holder(); got != "another" {
-			t.Errorf("the Lease is held by %q", got)
+			t.Errorf("the Lease is held by %q, want another", got)
 		}
 	})
 }

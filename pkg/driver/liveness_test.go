@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// live returns the errors of the liveness checks of d.
-func live(d *Driver) string {
+// livenessErrors returns the errors of d's liveness checks.
+func livenessErrors(d *Driver) string {
 	var failures []string
 	for _, check := range d.LivenessChecks() {
 		if err := check.Check(nil); err != nil {
@@ -23,33 +23,34 @@ func live(d *Driver) string {
 	return strings.Join(failures, "; ")
 }
 
+// wantLive checks that the liveness errors contain want; an empty want means none.
 func (w *world) wantLive(d *Driver, want string) {
 	w.t.Helper()
-	if got := live(d); got != want && (want == "" || !strings.Contains(got, want)) {
-		w.t.Errorf("livez says %q, want %q", got, want)
+	if got := livenessErrors(d); got != want && (want == "" || !strings.Contains(got, want)) {
+		w.t.Errorf("livez returns %q, want %q", got, want)
 	}
 }
 
-func TestASyncThatStandsStillIsNotLive(t *testing.T) {
+func TestStuckSyncIsNotLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.stuck = make(chan struct{})
 		d := w.driver()
-		ended := w.run(t.Context(), d)
+		run := w.start(t.Context(), d)
 		w.apply(m2)
 		time.Sleep(syncLimit)
 		w.wantLive(d, "")
 		time.Sleep(time.Second)
 		w.wantLive(d, "migrate-driver-loop: the sync of Migrate default/app (since 2000-01-01T00:00:00Z) is stuck")
 		close(w.stuck)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantLive(d, "")
-		ended.want("")
+		run.stopAndWant("")
 	})
 }
 
-// TestAQueueThatIsNotServedIsNotLive fills the queue of a loop that has no workers.
-func TestAQueueThatIsNotServedIsNotLive(t *testing.T) {
+// TestQueueWithoutWorkersIsNotLive fills the queue of a loop that has no workers.
+func TestQueueWithoutWorkersIsNotLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		d := w.driver()
@@ -68,35 +69,35 @@ func TestAQueueThatIsNotServedIsNotLive(t *testing.T) {
 	})
 }
 
-// TestAMemberThatHangsIsLive: what a member does is no reason for a restart.
-func TestAMemberThatHangsIsLive(t *testing.T) {
+// TestHangingMemberDoesNotFailLiveness checks that a member can't cause a restart.
+func TestHangingMemberDoesNotFailLiveness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.members[m2].hang = true
 		d := w.driver()
-		ended := w.run(t.Context(), d)
+		run := w.start(t.Context(), d)
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("RestoreInProgress")
 		for range 10 {
 			w.wantLive(d, "")
 			time.Sleep(syncLimit)
 		}
-		ended.want("")
+		run.stopAndWant("")
 	})
 }
 
-// TestAStopDoesNotWaitForEver has a sync, and a call in the background, never end.
-func TestAStopDoesNotWaitForEver(t *testing.T) {
+// TestRunReturnsAnErrorAfterStopTimeout blocks a sync or a background call for ever.
+func TestRunReturnsAnErrorAfterStopTimeout(t *testing.T) {
 	for name, test := range map[string]struct {
-		stick func(*world, chan struct{})
+		block func(*world, chan struct{})
 		want  string
 	}{
-		"a sync": {
+		"stuck sync": {
 			func(w *world, stuck chan struct{}) { w.stuck = stuck },
 			"syncs or calls are still running 10s after the stop: syncs 1 [default/app (since 2000-01-01T00:00:00Z)], calls 0 []",
 		},
-		"a call": {
+		"stuck call": {
 			func(w *world, stuck chan struct{}) { w.members[m1].stuck = stuck },
 			"syncs or calls are still running 10s after the stop: syncs 0 [], calls 1 [default/app (since 2000-01-01T00:00:00Z)]",
 		},
@@ -105,12 +106,12 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				stuck := make(chan struct{})
-				test.stick(w, stuck)
-				ended := w.run(t.Context(), w.driver())
+				test.block(w, stuck)
+				run := w.start(t.Context(), w.driver())
 				w.apply(m2)
-				time.Sleep(aMomentPasses)
+				time.Sleep(processingTime)
 				began := time.Now()
-				ended.want(test.want)
+				run.stopAndWant(test.want)
 				if took := time.Since(began); took > stopTimeout {
 					t.Errorf("the stop took %s", took)
 				}

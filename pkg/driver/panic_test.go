@@ -12,9 +12,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
-// TestAPanicIsTriedAgain has a bug panic in a sync, and in a call in the background:
-// both are tried again, and the driver goes on.
-func TestAPanicIsTriedAgain(t *testing.T) {
+// TestDriverRetriesAfterAPanic injects a panic into a sync or a background call: the driver keeps
+// running and retries it.
+func TestDriverRetriesAfterAPanic(t *testing.T) {
 	for _, where := range []string{"observe", "create"} {
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -23,7 +23,7 @@ func TestAPanicIsTriedAgain(t *testing.T) {
 				stop := w.drive()
 				defer stop()
 				w.apply(m2)
-				time.Sleep(aMomentPasses)
+				time.Sleep(processingTime)
 				w.members[m2].change(func() { w.members[m2].panics = "" })
 				time.Sleep(lastSyncRetry)
 				w.wantPhase("Completed")
@@ -32,8 +32,8 @@ func TestAPanicIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestAPanicIsAReadersError has a bug panic under a live read of many readers.
-func TestAPanicIsAReadersError(t *testing.T) {
+// TestLiveStatusReturnsAPanicAsAnError injects a panic into a live read.
+func TestLiveStatusReturnsAPanicAsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.apply(m2)

@@ -30,7 +30,7 @@ var (
 // simulatedMember is one member as it really is: the objects in it, all that they
 // ever were, and its Velero.
 type simulatedMember struct {
-	modelledMember
+	modelMember
 	s       *simulation
 	cluster migration.Cluster
 	options modelvelero.Options
@@ -55,7 +55,7 @@ func newSimulatedMember(s *simulation, c migration.Cluster, w ways) *simulatedMe
 		Items:         w.items,
 		Volumes:       volumes,
 	}
-	m.modelledMember = newModelledMember(c.Name, m.options, s.bucket, s.clock.Now)
+	m.modelMember = newModelMember(c.Name, m.options, s.bucket, s.clock.Now)
 	m.memory.Changed = func(key modelvelero.Key, _, after modelvelero.Object) {
 		m.history[key] = append(m.history[key], after)
 	}
@@ -158,7 +158,7 @@ func (d *simulatedDriver) Watch(_ string, v migration.Velero, _ types.UID, onCha
 }
 
 func (d *simulatedDriver) Member(_ string, v migration.Velero) Member {
-	return callTo{d, v.Cluster, v.Namespace != veleroNamespace}
+	return memberClient{d, v.Cluster, v.Namespace != veleroNamespace}
 }
 
 type simulatedWatch struct {
@@ -192,17 +192,17 @@ func (w simulatedWatch) Stop() {
 	}
 }
 
-// callTo is a call to a member: it reaches it as it is.
-type callTo struct {
+// memberClient is a call to a member: it reaches it as it is.
+type memberClient struct {
 	d *simulatedDriver
 	c migration.Cluster
 	// elsewhere is set if it is to another namespace, which is empty.
 	elsewhere bool
 }
 
-func (c callTo) member() *simulatedMember { return c.d.s.members[c.c] }
+func (c memberClient) member() *simulatedMember { return c.d.s.members[c.c] }
 
-func (c callTo) Read(_ context.Context, of migration.Objects) migration.Member {
+func (c memberClient) Read(_ context.Context, of migration.Objects) migration.Member {
 	c.d.request()
 	m := c.member()
 	if m.fault != nil {
@@ -224,7 +224,7 @@ func (m *simulatedMember) now(key modelvelero.Key) modelvelero.Object {
 }
 
 // read returns a copy of what is there.
-func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
+func read[T modelvelero.Object](c memberClient, kind, name string) (T, error) {
 	c.d.request()
 	var nothing T
 	if err := c.member().fault; err != nil {
@@ -233,18 +233,18 @@ func read[T modelvelero.Object](c callTo, kind, name string) (T, error) {
 	if c.elsewhere && name != "" {
 		return nothing, apierrors.NewNotFound(velerov1.Resource(kind), name)
 	}
-	return get[T](c.member().modelledMember, kind, name)
+	return get[T](c.member().modelMember, kind, name)
 }
 
-func (c callTo) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
+func (c memberClient) Backup(_ context.Context, name string) (*velerov1.Backup, error) {
 	return read[*velerov1.Backup](c, "Backup", name)
 }
 
-func (c callTo) Restore(_ context.Context, name string) (*velerov1.Restore, error) {
+func (c memberClient) Restore(_ context.Context, name string) (*velerov1.Restore, error) {
 	return read[*velerov1.Restore](c, "Restore", name)
 }
 
-func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.PodVolumeBackup, error) {
+func (c memberClient) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.PodVolumeBackup, error) {
 	c.d.request()
 	if err := c.member().fault; err != nil {
 		return nil, err
@@ -256,7 +256,7 @@ func (c callTo) PodVolumeBackups(_ context.Context, backup string) ([]velerov1.P
 }
 
 // create is a write into a member, with the checks that every one must pass.
-func create[T modelvelero.Object](c callTo, object T) (T, error) {
+func create[T modelvelero.Object](c memberClient, object T) (T, error) {
 	var created modelvelero.Object
 	key := modelvelero.KeyOf(object)
 	d, s, decided, confirmed := c.d, c.d.s, c.d.decided, int(c.d.confirmed.Load())
@@ -281,7 +281,7 @@ func create[T modelvelero.Object](c callTo, object T) (T, error) {
 }
 
 // mayCreate returns why an object can't be created; nil if it can.
-func (c callTo) mayCreate(object modelvelero.Object) error {
+func (c memberClient) mayCreate(object modelvelero.Object) error {
 	if c.elsewhere {
 		c.d.s.failf("D8: %s %s is to be created elsewhere in %s", modelvelero.KeyOf(object).Kind, object.GetName(), c.c.Name)
 	}
@@ -309,7 +309,7 @@ func (c aCreate) String() string {
 }
 
 // Diagnose asks the Velero, by a write of its own.
-func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusRequest, _, _ string) (d migration.Diagnosis) {
+func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatusRequest, _, _ string) (d migration.Diagnosis) {
 	_ = c.ask(request, func() error {
 		if d.Server = migration.ServerAnswers; c.member().stopped {
 			d.Server = migration.ServerSilent
@@ -320,7 +320,7 @@ func (c callTo) Diagnose(_ context.Context, request *velerov1.ServerStatusReques
 }
 
 // Results returns errors of the Velero, with the writes that it causes.
-func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
+func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
 	r.Err = c.ask(results, func() error {
 		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded
@@ -332,7 +332,7 @@ func (c callTo) Results(_ context.Context, results, _ *velerov1.DownloadRequest,
 }
 
 // ask makes a request for Velero in a member, and has it answered.
-func (c callTo) ask(request metav1.Object, answer func() error) error {
+func (c memberClient) ask(request metav1.Object, answer func() error) error {
 	confirmed, uid := int(c.d.confirmed.Load()), types.UID(request.GetLabels()[velero.MigrateUIDLabel])
 	return c.d.write(aCreate{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
 		c.d.s.checkWanted(c.c, "request", uid, confirmed)
@@ -343,12 +343,12 @@ func (c callTo) ask(request metav1.Object, answer func() error) error {
 	})
 }
 
-func (c callTo) CreateBackup(_ context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
+func (c memberClient) CreateBackup(_ context.Context, b *velerov1.Backup) (*velerov1.Backup, error) {
 	return create(c, b)
 }
 
 // DeleteRestore is for one that Velero refused since it did not know the Backup.
-func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
+func (c memberClient) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 	key := modelvelero.KeyOf(r)
 	return c.d.write(aDelete{key, c.c}, func() error {
 		if err := c.member().fault; err != nil {
@@ -362,10 +362,10 @@ func (c callTo) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 	})
 }
 
-func (c callTo) CreateRestore(_ context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
+func (c memberClient) CreateRestore(_ context.Context, r *velerov1.Restore) (*velerov1.Restore, error) {
 	return create(c, r)
 }
 
-func (c callTo) CreatePodVolumeBackup(_ context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
+func (c memberClient) CreatePodVolumeBackup(_ context.Context, p *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
 	return create(c, p)
 }

@@ -32,32 +32,33 @@ var (
 )
 
 // world is a host with a fleet of three members, each with a Velero that works
-// in no time, and the store of the Migrates.
+// immediately, and the storage of the Migrates.
 type world struct {
 	t       *testing.T
 	client  *fake.Clientset
-	members map[migration.Cluster]*promptMember
+	members map[migration.Cluster]*immediateMember
 
 	mutex   sync.Mutex
 	version int
 	records int
-	// refuse is how many records are yet to be refused.
-	refuse int
-	// stuck makes records wait until it is closed, whatever the state of their context.
+	// failRecords is the number of status updates that will fail.
+	failRecords int
+	// stuck blocks status updates until it is closed, even after their context has ended.
 	stuck chan struct{}
 
-	// policy and requester are those of the Migrate.
+	// policy and requester are fields of the Migrate's spec.
 	policy    *v1alpha1.MigratePolicy
 	requester v1alpha1.Requester
 
 	permissions
 }
 
+// newWorld returns a world without a Migrate.
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*promptMember{}, requester: v1alpha1.Requester{Username: "jane"}}
+	w := &world{t: t, client: fake.NewClientset(), members: map[migration.Cluster]*immediateMember{}, requester: v1alpha1.Requester{Username: "jane"}}
 	bucket := modelvelero.NewBucket()
 	for _, c := range []migration.Cluster{m1, m2, m3} {
-		w.members[c] = newPromptMember(c, bucket)
+		w.members[c] = newImmediateMember(c, bucket)
 	}
 	return w
 }
@@ -69,7 +70,7 @@ func (w *world) driver() *Driver {
 	})
 }
 
-// drive runs a driver until it is stopped.
+// drive runs a driver until stop is called.
 func (w *world) drive() (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var wg sync.WaitGroup
@@ -84,6 +85,7 @@ func (w *world) drive() (stop func()) {
 	}
 }
 
+// apply creates a Migrate from m1 to the targets.
 func (w *world) apply(targets ...migration.Cluster) {
 	m := &v1alpha1.Migrate{
 		ObjectMeta: metav1.ObjectMeta{
@@ -114,7 +116,7 @@ func (w *world) migrate() *v1alpha1.Migrate {
 	return m
 }
 
-// beginDeletion deletes the Migrate, which a finalizer holds.
+// beginDeletion deletes the Migrate, which has a finalizer.
 func (w *world) beginDeletion() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -148,15 +150,15 @@ func (w *world) recordCount() int {
 	return w.records
 }
 
-// Record is the store's, with its precondition.
+// Record stores a status under the storage's precondition.
 func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	if w.stuck != nil {
 		<-w.stuck
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	if w.refuse > 0 {
-		w.refuse--
+	if w.failRecords > 0 {
+		w.failRecords--
 		return nil, errors.New("etcd is down")
 	}
 	if m.ResourceVersion != strconv.Itoa(w.version) {

@@ -17,19 +17,19 @@ import (
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
-// modelledMember is a member cluster: the objects in it, and its Velero. The tests of
-// single cases use it as promptMember, the simulation as simulatedMember.
-type modelledMember struct {
+// modelMember is a member cluster: its objects and its modelled Velero. Unit tests use it
+// in immediateMember, the simulation in simulatedMember.
+type modelMember struct {
 	memory *modelvelero.Memory
 	velero *modelvelero.Server
 }
 
-func newModelledMember(name string, options modelvelero.Options, bucket *modelvelero.Bucket, now func() time.Time) modelledMember {
-	return modelledMember{modelvelero.NewMemory(name, now), modelvelero.New(options, bucket)}
+func newModelMember(name string, options modelvelero.Options, bucket *modelvelero.Bucket, now func() time.Time) modelMember {
+	return modelMember{modelvelero.NewMemory(name, now), modelvelero.New(options, bucket)}
 }
 
-// addLocation creates the default storage location, which is available.
-func (m *modelledMember) addLocation(now time.Time) {
+// addLocation creates the default storage location, in phase Available.
+func (m *modelMember) addLocation(now time.Time) {
 	_, _ = m.memory.Create(context.Background(), &velerov1.BackupStorageLocation{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
 		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
@@ -42,7 +42,7 @@ func (m *modelledMember) addLocation(now time.Time) {
 	})
 }
 
-// observe returns the observation of a Migrate by the objects of a member.
+// observe returns the observation of a Migrate from the objects of a member.
 func observe(objects []modelvelero.Object, of migration.Objects) migration.Member {
 	var seen migration.Member
 	var backups []*velerov1.Backup
@@ -62,20 +62,20 @@ func observe(objects []modelvelero.Object, of migration.Objects) migration.Membe
 }
 
 // get returns a copy of an object.
-func get[T modelvelero.Object](m modelledMember, kind, name string) (T, error) {
-	var nothing T
+func get[T modelvelero.Object](m modelMember, kind, name string) (T, error) {
+	var zero T
 	if name == "" {
-		return nothing, errors.New("resource name may not be empty")
+		return zero, errors.New("resource name may not be empty")
 	}
 	object, err := m.memory.Get(modelvelero.Key{Kind: kind, Name: name})
 	if err != nil {
-		return nothing, err
+		return zero, err
 	}
 	return object.DeepCopyObject().(T), nil
 }
 
-// podVolumeBackups returns copies of those of a Backup.
-func (m *modelledMember) podVolumeBackups(backup string) []velerov1.PodVolumeBackup {
+// podVolumeBackups returns copies of the PodVolumeBackups of a Backup.
+func (m *modelMember) podVolumeBackups(backup string) []velerov1.PodVolumeBackup {
 	var found []velerov1.PodVolumeBackup
 	for _, object := range m.memory.Objects() {
 		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && pvb.Labels[velerov1.BackupNameLabel] == velero.LabelValue(backup) {
@@ -86,9 +86,9 @@ func (m *modelledMember) podVolumeBackups(backup string) []velerov1.PodVolumeBac
 }
 
 // deleteRestore deletes a Restore unless it has changed.
-func (m *modelledMember) deleteRestore(r *velerov1.Restore) error {
-	now, err := m.memory.Get(modelvelero.KeyOf(r))
-	if err != nil || now.GetUID() != r.UID || now.GetResourceVersion() != r.ResourceVersion {
+func (m *modelMember) deleteRestore(r *velerov1.Restore) error {
+	current, err := m.memory.Get(modelvelero.KeyOf(r))
+	if err != nil || current.GetUID() != r.UID || current.GetResourceVersion() != r.ResourceVersion {
 		return apierrors.NewConflict(velerov1.Resource("restores"), r.Name, errors.New("it has changed"))
 	}
 	return m.memory.Delete(context.Background(), r)

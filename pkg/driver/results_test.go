@@ -16,29 +16,29 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// partial is a world in which the Restore in m2 ends PartiallyFailed, whose errors
-// are read by results.
-func partial(t *testing.T, results func() migration.Results) *world {
+// newPartialWorld returns a world in which the Restore in m2 ends PartiallyFailed. results returns
+// its errors.
+func newPartialWorld(t *testing.T, results func() migration.Results) *world {
 	w := newWorld(t)
-	w.members[m2].partial, w.members[m2].results = true, results
+	w.members[m2].partiallyFail, w.members[m2].results = true, results
 	return w
 }
 
-func (w *world) wantTarget(reason, words string) {
+func (w *world) wantTarget(reason, message string) {
 	w.t.Helper()
-	part := w.migrate().Status.TargetClusterStatus[0]
-	if part.Reason != reason || !strings.Contains(part.Message, words) {
-		w.t.Errorf("the target's part says %s: %q, want %s: %q", part.Reason, part.Message, reason, words)
+	target := w.migrate().Status.TargetClusterStatus[0]
+	if target.Reason != reason || !strings.Contains(target.Message, message) {
+		w.t.Errorf("the target has status %s: %q, want %s: %q", target.Reason, target.Message, reason, message)
 	}
 }
 
-// TestAnEndIsToldWithItsErrors records nothing of an end before its errors are read,
-// also where the first tries fail.
-func TestAnEndIsToldWithItsErrors(t *testing.T) {
+// TestDriverRecordsAnEndWithItsErrors checks that an end is recorded after its errors are read, even
+// if the first attempts fail.
+func TestDriverRecordsAnEndWithItsErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tries := 0
-		w := partial(t, func() migration.Results {
-			if tries++; tries < 3 {
+		attempts := 0
+		w := newPartialWorld(t, func() migration.Results {
+			if attempts++; attempts < 3 {
 				return migration.Results{Err: errors.New("connection reset")}
 			}
 			return migration.Results{Errors: []string{"quota exceeded", "no such class"}}
@@ -46,7 +46,7 @@ func TestAnEndIsToldWithItsErrors(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("RestoreInProgress")
 		time.Sleep(2 * resultsInterval)
 		w.wantPhase("PartiallyFailed")
@@ -54,58 +54,58 @@ func TestAnEndIsToldWithItsErrors(t *testing.T) {
 	})
 }
 
-// TestErrorsThatCantBeRead delays an end by no more than resultsDeadline.
-func TestErrorsThatCantBeRead(t *testing.T) {
+// TestDriverRecordsAnEndWithoutItsErrorsAfterResultsDeadline lets all reads of the errors fail.
+func TestDriverRecordsAnEndWithoutItsErrorsAfterResultsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := partial(t, func() migration.Results { return migration.Results{Err: errors.New("connection refused")} })
+		w := newPartialWorld(t, func() migration.Results { return migration.Results{Err: errors.New("connection refused")} })
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(resultsDeadline + resultsInterval + aMomentPasses)
+		time.Sleep(resultsDeadline + resultsInterval + processingTime)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "(reading the errors from the storage failed: connection refused)")
 	})
 }
 
-// TestAnEndThatWasSeenStays has the Restore deleted while its errors are read.
-func TestAnEndThatWasSeenStays(t *testing.T) {
+// TestDriverKeepsAnObservedEndOfADeletedRestore deletes the Restore while its errors are being read.
+func TestDriverKeepsAnObservedEndOfADeletedRestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		read := make(chan struct{})
-		w := partial(t, func() migration.Results {
+		w := newPartialWorld(t, func() migration.Results {
 			<-read
 			return migration.Results{Errors: []string{"quota exceeded", "no such class"}}
 		})
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.members[m2].remove("Restore", restoreName)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("RestoreInProgress")
 		close(read)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "quota exceeded; no such class")
 	})
 }
 
-// TestAMigrateThatIsBeingDeletedRecordsItsEnd has a finalizer hold a Migrate whose Restore
-// runs: its end is recorded with its errors, as any other.
-func TestAMigrateThatIsBeingDeletedRecordsItsEnd(t *testing.T) {
+// TestDriverRecordsTheEndOfADeletedMigrate deletes a Migrate with a finalizer while its Restore is
+// running: the end is recorded with its errors.
+func TestDriverRecordsTheEndOfADeletedMigrate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		read := make(chan struct{})
-		w := partial(t, func() migration.Results {
+		w := newPartialWorld(t, func() migration.Results {
 			<-read
 			return migration.Results{Errors: []string{"quota exceeded", "no such class"}}
 		})
-		w.members[m2].running = true
+		w.members[m2].restoreRunning = true
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(aMomentPasses)
+		time.Sleep(processingTime)
 		w.wantPhase("RestoreInProgress")
 		w.beginDeletion()
-		w.members[m2].change(func() { w.members[m2].running = false })
+		w.members[m2].change(func() { w.members[m2].restoreRunning = false })
 		close(read)
 		time.Sleep(resultsDeadline + resultsInterval)
 		w.wantPhase("PartiallyFailed")
@@ -113,11 +113,11 @@ func TestAMigrateThatIsBeingDeletedRecordsItsEnd(t *testing.T) {
 	})
 }
 
-// TestNothingIsBegunForAMigrateThatIsGone deletes a Migrate, or has a finalizer hold it,
-// between the decision to create an object and the request.
-func TestNothingIsBegunForAMigrateThatIsGone(t *testing.T) {
+// TestDriverWritesNothingForADeletedMigrate deletes a Migrate, without or with a finalizer, between
+// the decision to create an object and the request.
+func TestDriverWritesNothingForADeletedMigrate(t *testing.T) {
 	for name, remove := range map[string]func(*world){
-		"gone":          (*world).delete,
+		"deleted":       (*world).delete,
 		"being deleted": (*world).beginDeletion,
 	} {
 		t.Run(name, func(t *testing.T) {
