@@ -115,9 +115,9 @@ test-integration: tools build ## Run the tests through a real aggregator and kub
 	@echo "integration tests: several minutes without output"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
-# What shows that an application is migrated, that what fails is said to, and that the
-# host's own policies hold.
-CORE_E2E := TestSeed|TestCreatedAgain|TestTargetThatFails|TestNothingMatched|TestServerRestarts
+# The tests that also run on the oldest Kubernetes: an application is migrated, failures are
+# reported, and a restart of the server continues a migration.
+CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
 test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of whole migrations by real Veleros, of replicas, of a hundred members, and the core of them on the oldest Kubernetes.

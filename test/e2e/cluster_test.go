@@ -62,7 +62,7 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return output
 }
 
-// apply is kubectl apply of a manifest.
+// apply runs kubectl apply with a manifest.
 func (c *cluster) apply(t *testing.T, manifest string) string {
 	t.Helper()
 	return c.kubectl(t, "apply", "--filename", manifestFile(t, manifest))
@@ -109,9 +109,9 @@ func (c *cluster) configMap(t *testing.T, namespace, name string) map[string]str
 	return found.Data
 }
 
-// absent deletes namespaces, which an earlier run may have left, from all clusters and waits
+// ensureAbsent deletes namespaces that an earlier run may have left in any cluster, and waits
 // until they are gone.
-func absent(t *testing.T, namespaces ...string) {
+func ensureAbsent(t *testing.T, namespaces ...string) {
 	t.Helper()
 	clusters := append([]*cluster{host}, members[1:]...)
 	errs := make([]error, len(clusters))

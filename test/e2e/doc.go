@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package e2e tests whole migrations on real programs: kubectl, a host kube-apiserver that
-// aggregates migrate-apiserver, and members in which real Veleros move objects through a real
+// aggregates migrate-apiserver, and members in which real Veleros migrate objects through a real
 // S3 server.
 //
 // The tests share a local fleet of four members, which they start and stop;

@@ -13,9 +13,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// steps returns the Events of a Migrate as "Type cluster Reason"; the cluster is "-" for an
+// eventsOf returns the Events of a Migrate as "Type cluster Reason"; the cluster is "-" for an
 // Event about no cluster.
-func steps(t *testing.T, m *v1alpha1.Migrate) []string {
+func eventsOf(t *testing.T, m *v1alpha1.Migrate) []string {
 	t.Helper()
 	events, err := host.kube.EventsV1().Events(m.Namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -36,11 +36,11 @@ func steps(t *testing.T, m *v1alpha1.Migrate) []string {
 	return found
 }
 
-// awaitSteps waits until a Migrate has all of these Events, which are sent asynchronously.
-func awaitSteps(t *testing.T, m *v1alpha1.Migrate, want ...string) {
+// awaitEvents waits until a Migrate has all of these Events, which are sent asynchronously.
+func awaitEvents(t *testing.T, m *v1alpha1.Migrate, want ...string) {
 	t.Helper()
 	eventually(t, "there are the events "+strings.Join(want, ", "), func() (string, bool) {
-		found := steps(t, m)
+		found := eventsOf(t, m)
 		return strings.Join(found, ", "), !slices.ContainsFunc(want, func(step string) bool { return !slices.Contains(found, step) })
 	})
 }
@@ -48,7 +48,7 @@ func awaitSteps(t *testing.T, m *v1alpha1.Migrate, want ...string) {
 // checkEvents checks the Events of a successful migration to kurator-member2. A phase that is
 // too short to be observed, as Velero's InProgress may be, has none.
 func checkEvents(t *testing.T, m *v1alpha1.Migrate) {
-	awaitSteps(t, m,
+	awaitEvents(t, m,
 		"Normal kurator-member1 BackupStarting",
 		"Normal kurator-member1 BackupCompleted",
 		"Normal kurator-member2 WaitingForBackup",
@@ -56,9 +56,9 @@ func checkEvents(t *testing.T, m *v1alpha1.Migrate) {
 		"Normal kurator-member2 RestoreCompleted",
 		"Normal - Completed",
 	)
-	for _, step := range steps(t, m) {
+	for _, step := range eventsOf(t, m) {
 		if strings.HasPrefix(step, "Warning") {
-			t.Errorf("there is an event %q", step)
+			t.Errorf("unexpected Event %q", step)
 		}
 	}
 }

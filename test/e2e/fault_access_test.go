@@ -27,30 +27,30 @@ func accessFaults() []faultCase {
 	return []faultCase{{
 		name: "secret-renewed",
 		steps: []step{
-			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
-			{do(credentials(2, "second"), revoked(2, "first"), goOn(veleroOf(source))), nil},
+			{do(setCredentials(2, "first"), reloadKubeconfig(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
+			{do(setCredentials(2, "second"), revokeToken(2, "first"), resume(veleroOf(source))), nil},
 		},
 	}, {
 		name: "secret-invalid-and-removed",
 		steps: []step{
-			{do(credentials(2, "first"), readAgain(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
-			{do(revoked(2, "first"), goOn(veleroOf(source))), expectation{2: reports("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
-			{secret(2, []byte("garbage")), expectation{2: reports("KubeconfigNotAccepted", "kubeconfig not accepted")}},
-			{secretRemoved(2), expectation{2: reports("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "faults"`)}},
-			{credentials(2, "second"), nil},
+			{do(setCredentials(2, "first"), reloadKubeconfig(2), stop(veleroOf(source)), apply), expectation{source: reports(backupNew), 2: reports("WaitingForBackup")}},
+			{do(revokeToken(2, "first"), resume(veleroOf(source))), expectation{2: reports("RestoreCreateFailed", "does not accept the credentials of the kubeconfig; renew them in its Secret")}},
+			{setSecret(2, []byte("garbage")), expectation{2: reports("KubeconfigNotAccepted", "kubeconfig not accepted")}},
+			{removeSecret(2), expectation{2: reports("MemberUnreachable", `there is no Secret "kurator-member2" in namespace "faults"`)}},
+			{setCredentials(2, "second"), nil},
 		},
 	}, {
 		name: "velero-namespace-changed",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
-			{do(veleroIn(source, "elsewhere"), veleroIn(2, "elsewhere")), expectation{source: reports(backupNew), 2: reports("StorageNotConfigured")}},
-			{do(veleroIn(2, "velero"), goOn(veleroOf(source))), nil},
+			{do(setVeleroNamespace(source, "elsewhere"), setVeleroNamespace(2, "elsewhere")), expectation{source: reports(backupNew), 2: reports("StorageNotConfigured")}},
+			{do(setVeleroNamespace(2, "velero"), resume(veleroOf(source))), nil},
 		},
 	}}
 }
 
-// veleroIn sets the annotation with the namespace of a member's Velero.
-func veleroIn(n int, namespace string) action {
+// setVeleroNamespace sets the annotation with the namespace of a member's Velero.
+func setVeleroNamespace(n int, namespace string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
 		annotate := func(value string) {
@@ -58,17 +58,17 @@ func veleroIn(n int, namespace string) action {
 				v1alpha1.VeleroNamespaceAnnotation+value)
 		}
 		annotate("=" + namespace)
-		r.later(func() { annotate("-") })
+		r.addCleanup(func() { annotate("-") })
 	}
 }
 
-// readAgain makes our server read a member's kubeconfig now. It otherwise keeps a working
+// reloadKubeconfig makes our server read a member's kubeconfig now. It otherwise keeps a working
 // connection for up to a minute after the Secret has changed.
-func readAgain(n int) action { return do(clusterReady(false, n), clusterReady(true, n)) }
+func reloadKubeconfig(n int) action { return do(setClusterReady(false, n), setClusterReady(true, n)) }
 
-// credentials makes the token of a new ServiceAccount of a member its kubeconfig on the host,
+// setCredentials makes the token of a new ServiceAccount of a member its kubeconfig on the host,
 // until the end of the case.
-func credentials(n int, account string) action {
+func setCredentials(n int, account string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
 		name := r.name + "-" + account
@@ -92,13 +92,13 @@ subjects: [{kind: ServiceAccount, name: %[1]s, namespace: default}]
 			t.Fatal(err)
 		}
 		r.tokens[name] = token.Status.Token
-		secret(n, kubeconfigOf(t, r, n, token.Status.Token))(t, r)
-		r.later(func() { secret(n, kubeconfigThrough(t, n, r.network.to[n]))(t, r) })
+		setSecret(n, kubeconfigOf(t, r, n, token.Status.Token))(t, r)
+		r.addCleanup(func() { setSecret(n, kubeconfigThrough(t, n, r.network.to[n]))(t, r) })
 	}
 }
 
-// revoked revokes a token, and waits until the member no longer accepts it.
-func revoked(n int, account string) action {
+// revokeToken revokes a token, and waits until the member no longer accepts it.
+func revokeToken(n int, account string) action {
 	return func(t *testing.T, r *run) {
 		name := r.name + "-" + account
 		if err := members[n].kube.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
@@ -138,8 +138,8 @@ func kubeconfigOf(t *testing.T, r *run, n int, token string) []byte {
 	return kubeconfig
 }
 
-// secret replaces the kubeconfig in the host's Secret of a member.
-func secret(n int, kubeconfig []byte) action {
+// setSecret replaces the kubeconfig in the host's Secret of a member.
+func setSecret(n int, kubeconfig []byte) action {
 	return func(t *testing.T, _ *run) {
 		t.Helper()
 		secrets := host.kube.CoreV1().Secrets(faultsNamespace)
@@ -154,8 +154,8 @@ func secret(n int, kubeconfig []byte) action {
 	}
 }
 
-// secretRemoved removes a member's Secret.
-func secretRemoved(n int) action {
+// removeSecret removes a member's Secret.
+func removeSecret(n int) action {
 	return func(t *testing.T, _ *run) {
 		if err := host.kube.CoreV1().Secrets(faultsNamespace).Delete(t.Context(), members[n].name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)

@@ -23,8 +23,9 @@ const faultsNamespace = "faults"
 // server waits until its Lease expires.
 var faultsLease = []string{"--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=1s"}
 
-// network is the one between our server and the members.
+// network is the network between our server and the members.
 type network struct {
+	// to has the proxy of each member.
 	to [len(members)]*netproxy.Proxy
 }
 
@@ -32,7 +33,7 @@ type network struct {
 // of our server, until the end of the test.
 func faultsFleet(t *testing.T) *network {
 	t.Helper()
-	absent(t, faultsNamespace)
+	ensureAbsent(t, faultsNamespace)
 	host.apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
@@ -51,11 +52,11 @@ spec:
 	n := &network{}
 	for i := 1; i < len(members); i++ {
 		n.to[i] = newProxy(t, i)
-		attachBy(t, faultsNamespace, i, kubeconfigThrough(t, i, n.to[i]))
-		ready(t, faultsNamespace, i)
+		attachWith(t, faultsNamespace, i, kubeconfigThrough(t, i, n.to[i]))
+		markReady(t, faultsNamespace, i)
 	}
-	serve(t, faultsLease...)
-	t.Cleanup(func() { serve(t) })
+	startServerWith(t, faultsLease...)
+	t.Cleanup(func() { startServerWith(t) })
 	return n
 }
 
@@ -106,7 +107,7 @@ func link(mode netproxy.Mode, to ...int) action {
 			if mode == netproxy.Refuse {
 				r.network.to[n].Cut()
 			}
-			r.later(func() {
+			r.addCleanup(func() {
 				if err := r.network.to[n].Set(netproxy.Pass); err != nil {
 					t.Error(err)
 				}
@@ -126,7 +127,7 @@ const (
 func apiserverOf(n int) string { return localfleet.MemberName(n) + "-apiserver" }
 func veleroOf(n int) string    { return localfleet.MemberName(n) + "-velero" }
 
-// stop stops processes by SIGSTOP until goOn or the end of the case.
+// stop stops processes by SIGSTOP until resume or the end of the case.
 func stop(processes ...string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
@@ -136,8 +137,8 @@ func stop(processes ...string) action {
 	}
 }
 
-// goOn releases a stop or hold by its name.
-func goOn(names ...string) action {
+// resume releases a stop or hold by its name.
+func resume(names ...string) action {
 	return func(t *testing.T, r *run) {
 		t.Helper()
 		for _, name := range names {
@@ -155,7 +156,7 @@ func kill(processes ...string) action {
 			if err := p.Kill(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			r.later(func() { startProcess(t, p) })
+			r.addCleanup(func() { startProcess(t, p) })
 		}
 	}
 }
@@ -179,7 +180,8 @@ func process(t *testing.T, name string) *localfleet.Process {
 	return p
 }
 
-// startProcess also continues the process, because a stopped one never becomes ready.
+// startProcess starts a process. It also sends SIGCONT, because a stopped process never
+// becomes ready.
 func startProcess(t *testing.T, p *localfleet.Process) {
 	t.Helper()
 	if p.Running() {
@@ -192,8 +194,8 @@ func startProcess(t *testing.T, p *localfleet.Process) {
 	}
 }
 
-// lasts waits while a fault lasts.
-func lasts(d time.Duration) action {
+// waitFor waits while a fault lasts.
+func waitFor(d time.Duration) action {
 	return func(t *testing.T, _ *run) {
 		select {
 		case <-time.After(d):

@@ -18,8 +18,8 @@ import (
 
 // The names of holds.
 const (
-	theNamespace = "namespace"
-	theOther     = "other Migrate"
+	heldNamespace = "namespace"
+	otherMigrate  = "other Migrate"
 )
 
 // objectFaults returns the cases in which objects in a member block the migration, or are
@@ -31,13 +31,13 @@ func objectFaults() []faultCase {
 			{do(stuckNamespace(2), apply), expectation{2: reports("NamespaceTerminating",
 				"Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: namespace-stuck-terminating.",
 				"See what blocks the deletion: kubectl get namespace namespace-stuck-terminating --output=yaml")}},
-			{goOn(theNamespace), nil},
+			{resume(heldNamespace), nil},
 		},
 	}, {
 		name: "backup-deleted",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
-			{deleted(source, backupResource), nil},
+			{deleteObjects(source, backupResource), nil},
 		},
 		end: "Failed",
 		ended: expectation{
@@ -52,7 +52,7 @@ func objectFaults() []faultCase {
 		targets: []int{2, 3},
 		steps: []step{
 			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew), 3: reports("RestoreCompleted")}},
-			{deleted(2, restoreResource), nil},
+			{deleteObjects(2, restoreResource), nil},
 		},
 		end: "PartiallyFailed",
 		ended: expectation{
@@ -61,21 +61,21 @@ func objectFaults() []faultCase {
 			2:      reports("RestoreDeleted", "was deleted before its result was read, so it is unknown what it restored."),
 			3:      reports("RestoreCompleted"),
 		},
-		arrived:  []int{3},
+		migrated: []int{3},
 		restored: []int{3},
 	}, {
 		name: "expired-after-the-end",
 		steps: []step{
-			{do(apply, finish), nil},
-			// A Velero that starts collects at once what it collects once an hour.
-			{do(expired, kill(veleroOf(source), veleroOf(2)), start(veleroOf(source), veleroOf(2)), collected, checkLive), nil},
+			{do(apply, awaitTerminal), nil},
+			// Velero collects expired Backups once an hour, and at its start.
+			{do(expireBackup, kill(veleroOf(source), veleroOf(2)), start(veleroOf(source), veleroOf(2)), awaitCollected, checkLive), nil},
 		},
 		backups: noBackup,
 	}}
 }
 
-// deleted deletes the Migrate's object of a kind in a member, as an administrator would.
-func deleted(n int, resource schema.GroupVersionResource) action {
+// deleteObjects deletes the Migrate's object of a kind in a member, as an administrator would.
+func deleteObjects(n int, resource schema.GroupVersionResource) action {
 	return func(t *testing.T, r *run) {
 		client := members[n].dynamic.Resource(resource).Namespace(veleroNamespace)
 		if err := client.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: uidLabel + "=" + string(r.uid)}); err != nil {
@@ -84,9 +84,9 @@ func deleted(n int, resource schema.GroupVersionResource) action {
 	}
 }
 
-// expired makes the Backup expire, in the source and the target.
-func expired(t *testing.T, r *run) {
-	m := r.ended(t, r.faultCase.end)
+// expireBackup makes the Backup expire, in the source and the target.
+func expireBackup(t *testing.T, r *run) {
+	m := r.awaitEnd(t, r.faultCase.end)
 	patch := fmt.Sprintf(`{"status":{"expiration":%q}}`, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
 	for _, n := range []int{source, 2} {
 		client := members[n].dynamic.Resource(backupResource).Namespace(veleroNamespace)
@@ -96,10 +96,10 @@ func expired(t *testing.T, r *run) {
 	}
 }
 
-// collected waits until Velero has deleted all objects of a Migrate.
-func collected(t *testing.T, r *run) {
+// awaitCollected waits until Velero has deleted all objects of a Migrate.
+func awaitCollected(t *testing.T, r *run) {
 	for _, n := range []int{source, 2} {
-		eventually(t, members[n].name+" has removed all that has expired", func() (string, bool) {
+		eventually(t, members[n].name+" has deleted the expired objects", func() (string, bool) {
 			left := members[n].objectsOf(t, r.uid)
 			return fmt.Sprintf("%q", left), len(left) == 0
 		})
@@ -135,8 +135,8 @@ func holdNamespace(n int) action {
 	}
 }
 
-// stuckNamespace is holdNamespace by an object in the namespace with a finalizer that no
-// controller removes.
+// stuckNamespace is like holdNamespace. It blocks the deletion by an object in the namespace
+// with a finalizer that no controller removes.
 func stuckNamespace(n int) action {
 	return func(t *testing.T, r *run) {
 		members[n].apply(t, fmt.Sprintf(`
@@ -151,29 +151,29 @@ func stuckNamespace(n int) action {
 	}
 }
 
-// terminate deletes a namespace whose deletion is blocked until let is called.
-func terminate(t *testing.T, r *run, n int, let func(context.Context) error) {
+// terminate deletes a namespace whose deletion is blocked until unblock is called.
+func terminate(t *testing.T, r *run, n int, unblock func(context.Context) error) {
 	t.Helper()
 	if err := members[n].kube.CoreV1().Namespaces().Delete(t.Context(), r.name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	r.release[theNamespace] = func() {
-		if err := let(t.Context()); err != nil && !apierrors.IsNotFound(err) {
+	r.release[heldNamespace] = func() {
+		if err := unblock(t.Context()); err != nil && !apierrors.IsNotFound(err) {
 			t.Errorf("%s: %v", members[n].name, err)
 		}
 	}
-	r.later(r.release[theNamespace])
+	r.addCleanup(r.release[heldNamespace])
 }
 
 // busy makes the Velero of a member process another Migrate's Restore until it is released.
 func busy(n int) action {
 	return func(t *testing.T, r *run) {
 		other := newRun(faultCase{name: r.name + "-other", targets: []int{n}}, r.network)
-		r.later(other.undo)
-		absent(t, other.name)
+		r.addCleanup(other.cleanUp)
+		ensureAbsent(t, other.name)
 		members[source].apply(t, settings(other.name))
 		do(holdNamespace(n), apply)(t, other)
 		other.awaitReport(t, "in its Restore", expectation{n: reports(restoreHeld)})
-		r.release[theOther] = other.release[theNamespace]
+		r.release[otherMigrate] = other.release[heldNamespace]
 	}
 }

@@ -18,20 +18,20 @@ func serverFaults() []faultCase {
 	return []faultCase{{
 		name: "server-killed-before-the-backup",
 		steps: []step{
-			{do(clusterReady(false, source), apply), expectation{source: reports("ClusterNotReady")}},
-			{do(kill(ourServer), clusterReady(true, source), start(ourServer)), nil},
+			{do(setClusterReady(false, source), apply), expectation{source: reports("ClusterNotReady")}},
+			{do(kill(ourServer), setClusterReady(true, source), start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-during-the-backup",
 		steps: []step{
 			{do(stop(storage), apply), expectation{source: reports("BackupInProgress"), 2: reports("WaitingForBackup")}},
-			{do(kill(ourServer), goOn(storage), backupFinished, start(ourServer)), nil},
+			{do(kill(ourServer), resume(storage), awaitBackupFinished, start(ourServer)), nil},
 		},
 	}, {
 		name: "server-killed-before-the-handoff",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
-			{do(link(netproxy.Refuse, 2), goOn(veleroOf(source))), expectation{source: reports("BackupCompleted"), 2: reports("MemberUnreachable", "connection refused")}},
+			{do(link(netproxy.Refuse, 2), resume(veleroOf(source))), expectation{source: reports("BackupCompleted"), 2: reports("MemberUnreachable", "connection refused")}},
 			{do(kill(ourServer), link(netproxy.Pass, 2), start(ourServer)), nil},
 		},
 	}, {
@@ -39,57 +39,58 @@ func serverFaults() []faultCase {
 		steps: []step{
 			{do(holdNamespace(2), apply), expectation{2: reports(restoreHeld)}},
 			{do(kill(ourServer), start(ourServer)), expectation{2: reports("NamespaceTerminating")}},
-			{goOn(theNamespace), nil},
+			{resume(heldNamespace), nil},
 		},
 	}, {
 		name: "server-killed-at-the-end",
 		steps: []step{
 			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew)}},
-			{do(kill(ourServer), goOn(veleroOf(2)), restoreFinished(2), start(ourServer)), nil},
+			{do(kill(ourServer), resume(veleroOf(2)), awaitRestoreFinished(2), start(ourServer)), nil},
 		},
 	}, {
 		name: "host-down",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
-			{do(kill(hostAPIServer), goOn(veleroOf(source)), backupFinished, start(hostAPIServer)), nil},
+			{do(kill(hostAPIServer), resume(veleroOf(source)), awaitBackupFinished, start(hostAPIServer)), nil},
 		},
 	}, {
 		name: "etcd-of-all-clusters-down-for-30-s",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports(backupNew)}},
-			{do(kill(etcd), goOn(veleroOf(source)), lasts(30*time.Second), start(etcd)), nil},
+			{do(kill(etcd), resume(veleroOf(source)), waitFor(30*time.Second), start(etcd)), nil},
 		},
 	}}
 }
 
-// clusterReady says on the host whether a member may be used.
-func clusterReady(is bool, n int) action {
+// setClusterReady sets whether a member is ready in its AttachedCluster, until the end of
+// the case.
+func setClusterReady(ready bool, n int) action {
 	return func(t *testing.T, r *run) {
-		setReady(t, faultsNamespace, n, is)
-		r.later(func() { setReady(t, faultsNamespace, n, true) })
+		setReady(t, faultsNamespace, n, ready)
+		r.addCleanup(func() { setReady(t, faultsNamespace, n, true) })
 	}
 }
 
-// backupFinished waits until the source's Velero has finished the Backup, without
-// asking the host.
-func backupFinished(t *testing.T, r *run) {
+// awaitBackupFinished waits until the source's Velero has finished the Backup. It doesn't
+// use the host.
+func awaitBackupFinished(t *testing.T, r *run) {
 	eventually(t, "the Backup is finished", func() (string, bool) {
 		for _, b := range members[source].backups(t, r.uid) {
 			return string(b.Status.Phase), b.Status.Phase == velerov1.BackupPhaseCompleted
 		}
-		return "there is none", false
+		return "there is no Backup", false
 	})
 }
 
-// restoreFinished waits until a member's Velero has finished the Restore, without
-// asking the host.
-func restoreFinished(n int) action {
+// awaitRestoreFinished waits until a member's Velero has finished the Restore. It doesn't
+// use the host.
+func awaitRestoreFinished(n int) action {
 	return func(t *testing.T, r *run) {
 		eventually(t, "the Restore is finished", func() (string, bool) {
 			for _, restore := range members[n].restores(t, r.uid) {
 				return string(restore.Status.Phase), restore.Status.Phase == velerov1.RestorePhaseCompleted
 			}
-			return "there is none", false
+			return "there is no Restore", false
 		})
 	}
 }

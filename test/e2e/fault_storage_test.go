@@ -25,12 +25,12 @@ func storageFaults() []faultCase {
 	return []faultCase{{
 		name: "bucket-unavailable-before-the-backup",
 		steps: []step{
-			{do(killStorage, validated("Unavailable", source, 2), apply), expectation{
+			{do(killStorage, awaitValidated("Unavailable", source, 2), apply), expectation{
 				0:      reports("StorageUnavailable", "kurator-member1, since ", ": BackupStorageLocation default (aws, bucket velero, https://127.0.0.1:"),
 				source: reports("StorageUnavailable", "in kurator-member1 is Unavailable: ", "connection refused"),
 				2:      reports("StorageUnavailable", "in kurator-member2 is Unavailable: ", "connection refused"),
 			}},
-			{do(start(storage), validated("Available", source, 2)), nil},
+			{do(start(storage), awaitValidated("Available", source, 2)), nil},
 		},
 	}, {
 		name: "bucket-unavailable-during-the-backup",
@@ -49,7 +49,7 @@ func storageFaults() []faultCase {
 		name: "bucket-unavailable-during-the-restore",
 		steps: []step{
 			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew)}},
-			{do(stop(storage), goOn(veleroOf(2))), expectation{2: reports("RestoreInProgress")}},
+			{do(stop(storage), resume(veleroOf(2))), expectation{2: reports("RestoreInProgress")}},
 			{killStorage, nil},
 		},
 		end: "Failed",
@@ -61,33 +61,33 @@ func storageFaults() []faultCase {
 		name: "bucket-unavailable-for-the-log-of-the-restore",
 		steps: []step{
 			{do(holdNamespace(2), apply), expectation{2: reports(restoreHeld)}},
-			{do(restoreBegun(2), killStorage, goOn(theNamespace)), expectation{2: reports("RestoreFinalizingPartiallyFailed")}},
+			{do(awaitRestoreStarted(2), killStorage, resume(heldNamespace)), expectation{2: reports("RestoreFinalizingPartiallyFailed")}},
 			{start(storage), nil},
 		},
-		end:     "PartiallyFailed",
-		ended:   expectation{2: reports("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
-		arrived: []int{2},
+		end:      "PartiallyFailed",
+		ended:    expectation{2: reports("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
+		migrated: []int{2},
 	}, {
 		// Velero runs one Restore at a time, so this one is still New when the
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",
 		steps: []step{
 			{do(busy(2), apply), expectation{2: reports("RestoreQueued", "Velero in kurator-member2 is processing Restore kurator-member2-migrate-faults-")}},
-			{do(killStorage, validated("Unavailable", 2), goOn(theOther)), nil},
+			{do(killStorage, awaitValidated("Unavailable", 2), resume(otherMigrate)), nil},
 		},
 		end:   "Failed",
 		ended: expectation{2: reports("RestoreFailedValidation", "was rejected by Velero: The BSL default is unavailable, cannot retrieve the backup")},
 	}, {
 		name: "buckets-differ",
 		steps: []step{
-			{do(bucketOf(2, "elsewhere"), apply, noBackupYet), expectation{
+			{do(setBucket(2, "elsewhere"), apply, checkNoBackup), expectation{
 				0:      reports("NoTargetReady", "kurator-member1, since ", ": No target is ready for the Backup, so it is not created yet."),
 				source: reports("NoTargetReady", "kurator-member1 and kurator-member2 do not share a storage"),
 				2: reports("StorageNotShared",
 					"do not share a storage: default (aws, bucket velero, https://127.0.0.1:", "in kurator-member1, default (aws, bucket elsewhere, https://127.0.0.1:",
 					"Add a BackupStorageLocation for the source's bucket to Velero in kurator-member2."),
 			}},
-			{do(noBackupYet, bucketOf(2, "velero")), nil},
+			{do(checkNoBackup, setBucket(2, "velero")), nil},
 		},
 	}}
 }
@@ -96,7 +96,7 @@ func storageFaults() []faultCase {
 // Velero has validated its storage again, because some found it unavailable.
 func killStorage(t *testing.T, r *run) {
 	kill(storage)(t, r)
-	r.later(func() {
+	r.addCleanup(func() {
 		startProcess(t, process(t, storage))
 		for n := 1; n < len(members); n++ {
 			validate(t, n, velerov1.BackupStorageLocationPhaseAvailable)
@@ -104,26 +104,26 @@ func killStorage(t *testing.T, r *run) {
 	})
 }
 
-// restoreBegun waits until a member's Velero has read the Backup from the storage, by its log.
-func restoreBegun(n int) action {
+// awaitRestoreStarted waits until a member's Velero has read the Backup from the storage, by its log.
+func awaitRestoreStarted(n int) action {
 	return func(t *testing.T, r *run) {
 		m, err := r.get(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := "Starting restore of backup " + veleroNamespace + "/" + m.Status.SourceClusterStatus.BackupNameInCluster
-		eventually(t, "the Restore has begun", func() (string, bool) {
+		started := "Starting restore of backup " + veleroNamespace + "/" + m.Status.SourceClusterStatus.BackupNameInCluster
+		eventually(t, "the Restore has started", func() (string, bool) {
 			log, err := os.ReadFile(process(t, veleroOf(n)).LogFile())
 			if err != nil {
 				t.Fatal(err)
 			}
-			return "it is not in the log", strings.Contains(string(log), begun)
+			return "Velero's log does not mention it", strings.Contains(string(log), started)
 		})
 	}
 }
 
-// validated makes Veleros validate their storage now, and waits until each has the phase.
-func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
+// awaitValidated makes Veleros validate their storage now, and waits until each has the phase.
+func awaitValidated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
 	return func(t *testing.T, _ *run) {
 		for _, n := range in {
 			validate(t, n, phase)
@@ -131,17 +131,17 @@ func validated(phase velerov1.BackupStorageLocationPhase, in ...int) action {
 	}
 }
 
-// validate changes the validation frequency of a storage, upon which Velero validates it at
-// once.
+// validate changes the validation frequency of a storage, so that Velero validates it at
+// once, and waits for the phase.
 func validate(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
 	t.Helper()
-	often := time.Minute + time.Duration(time.Now().UnixNano()%1e9)
-	patchLocation(t, n, fmt.Sprintf(`{"spec":{"validationFrequency":%q}}`, often))
+	frequency := time.Minute + time.Duration(time.Now().UnixNano()%1e9)
+	patchLocation(t, n, fmt.Sprintf(`{"spec":{"validationFrequency":%q}}`, frequency))
 	awaitLocation(t, n, want)
 }
 
-// bucketOf sets the bucket of a member's Velero until the end of the case.
-func bucketOf(n int, bucket string) action {
+// setBucket sets the bucket of a member's Velero until the end of the case.
+func setBucket(n int, bucket string) action {
 	set := func(t *testing.T, bucket string) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Join(filepath.Dir(fleet.Bucket()), bucket), 0o700); err != nil {
@@ -152,7 +152,7 @@ func bucketOf(n int, bucket string) action {
 	}
 	return func(t *testing.T, r *run) {
 		set(t, bucket)
-		r.later(func() { set(t, filepath.Base(fleet.Bucket())) })
+		r.addCleanup(func() { set(t, filepath.Base(fleet.Bucket())) })
 	}
 }
 
@@ -167,7 +167,7 @@ func patchLocation(t *testing.T, n int, patch string) {
 func awaitLocation(t *testing.T, n int, want velerov1.BackupStorageLocationPhase) {
 	t.Helper()
 	client := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
-	eventually(t, members[n].name+" finds its storage "+string(want), func() (string, bool) {
+	eventually(t, members[n].name+" has a storage that is "+string(want), func() (string, bool) {
 		location, err := client.Get(t.Context(), "default", metav1.GetOptions{})
 		if err != nil {
 			return err.Error(), false
@@ -177,9 +177,9 @@ func awaitLocation(t *testing.T, n int, want velerov1.BackupStorageLocationPhase
 	})
 }
 
-// noBackupYet checks that the source has no Backup of the Migrate.
-func noBackupYet(t *testing.T, r *run) {
+// checkNoBackup checks that the source has no Backup of the Migrate.
+func checkNoBackup(t *testing.T, r *run) {
 	if found := members[source].objectsOf(t, r.uid); len(found) > 0 {
-		t.Errorf("there is %q where no target can take it", found)
+		t.Errorf("there is %q, but no target is ready for it", found)
 	}
 }

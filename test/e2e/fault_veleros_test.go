@@ -10,7 +10,7 @@ func veleroFaults() []faultCase {
 		name: "velero-stopped-before-the-backup",
 		steps: []step{
 			{do(stop(veleroOf(source)), apply), expectation{source: reports("VeleroNotAnswering", "Velero in kurator-member1 does not answer a ServerStatusRequest; check whether its server runs. Backup ", "waiting for Velero to process it"), 2: reports("WaitingForBackup")}},
-			{goOn(veleroOf(source)), nil},
+			{resume(veleroOf(source)), nil},
 		},
 	}, {
 		name: "velero-dead-before-the-backup",
@@ -22,7 +22,7 @@ func veleroFaults() []faultCase {
 		name: "velero-dies-during-the-backup",
 		steps: []step{
 			{do(stop(storage), apply), expectation{source: reports("BackupInProgress")}},
-			{do(kill(veleroOf(source)), goOn(storage), start(veleroOf(source))), nil},
+			{do(kill(veleroOf(source)), resume(storage), start(veleroOf(source))), nil},
 		},
 		end: "Failed",
 		ended: expectation{
@@ -41,8 +41,8 @@ func veleroFaults() []faultCase {
 		name: "velero-stopped-during-the-restore",
 		steps: []step{
 			{do(holdNamespace(2), apply), expectation{2: reports(restoreHeld)}},
-			{do(stop(veleroOf(2)), goOn(theNamespace)), expectation{2: reports("VeleroNotAnswering", "Velero in kurator-member2 does not answer a ServerStatusRequest")}},
-			{goOn(veleroOf(2)), nil},
+			{do(stop(veleroOf(2)), resume(heldNamespace)), expectation{2: reports("VeleroNotAnswering", "Velero in kurator-member2 does not answer a ServerStatusRequest")}},
+			{resume(veleroOf(2)), nil},
 		},
 	}, {
 		name:    "velero-dies-during-the-restore",
@@ -58,6 +58,6 @@ func veleroFaults() []faultCase {
 			2:      reports("RestoreFailed", `found a restore with status "InProgress" during the server starting, mark it as "Failed"`),
 			3:      reports("RestoreCompleted"),
 		},
-		arrived: []int{3},
+		migrated: []int{3},
 	}}
 }

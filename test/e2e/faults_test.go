@@ -16,7 +16,7 @@ import (
 )
 
 // faultCase is a fault that is injected into a migration, and its outcome. The Migrate and
-// the namespace that it moves have the name of the case; the source is kurator-member1.
+// the namespace that it migrates have the name of the case; the source is kurator-member1.
 type faultCase struct {
 	name string
 	// targets defaults to kurator-member2.
@@ -27,9 +27,9 @@ type faultCase struct {
 	end v1alpha1.MigratePhase
 	// ended is the status at the end.
 	ended expectation
-	// arrived are the members that have the migrated objects. Default: all targets if the
+	// migrated are the members that have the migrated objects. Default: all targets if the
 	// end is Completed.
-	arrived []int
+	migrated []int
 	// restored are the members that have a Restore at the end. Default: all targets.
 	// backups is the number of Backups in the source. Default: 1.
 	restored []int
@@ -83,14 +83,15 @@ type run struct {
 	// tokens has the tokens of a member, by ServiceAccount.
 	tokens map[string]string
 	// undone has the functions that restore the fleet, in reverse order.
-	undone []func()
+	cleanups []func()
 }
 
-// later registers a function that runs at the end of the case, whatever its outcome.
-func (r *run) later(undo func()) { r.undone = append(r.undone, undo) }
+// addCleanup registers a function that runs at the end of the case, whatever its outcome.
+func (r *run) addCleanup(undo func()) { r.cleanups = append(r.cleanups, undo) }
 
-func (r *run) undo() {
-	for _, undo := range slices.Backward(r.undone) {
+// cleanUp calls the functions of addCleanup, the last one first.
+func (r *run) cleanUp() {
+	for _, undo := range slices.Backward(r.cleanups) {
 		undo()
 	}
 }
@@ -115,8 +116,8 @@ func (h faultCase) withDefaults() faultCase {
 	if h.restored == nil {
 		h.restored = h.targets
 	}
-	if h.arrived == nil && h.end == v1alpha1.MigratePhaseCompleted {
-		h.arrived = h.targets
+	if h.migrated == nil && h.end == v1alpha1.MigratePhaseCompleted {
+		h.migrated = h.targets
 	}
 	switch h.backups {
 	case 0:
@@ -136,28 +137,28 @@ func TestFaults(t *testing.T) {
 	var ends []end
 	for _, h := range slices.Concat(serverFaults(), memberFaults(), veleroFaults(), storageFaults(), objectFaults(), accessFaults()) {
 		t.Run(h.name, func(t *testing.T) {
-			ends = append(ends, newRun(h, network).toEnd(t))
+			ends = append(ends, newRun(h, network).run(t))
 		})
 	}
-	t.Run("nothing is written after the end", func(t *testing.T) {
+	t.Run("no write after the end", func(t *testing.T) {
 		for _, e := range ends {
 			e.check(t)
 		}
 	})
 }
 
-// toEnd performs the steps of a case, waits for the end and checks it.
-func (r *run) toEnd(t *testing.T) end {
-	defer r.undo()
-	absent(t, r.name)
+// run performs the steps of a case, waits for the end and checks it.
+func (r *run) run(t *testing.T) end {
+	defer r.cleanUp()
+	ensureAbsent(t, r.name)
 	members[source].apply(t, settings(r.name))
 	for i, s := range r.faultCase.steps {
 		s.do(t, r)
 		r.awaitReport(t, fmt.Sprintf("after step %d", i+1), s.reported)
 	}
-	m := r.ended(t, r.faultCase.end)
+	m := r.awaitEnd(t, r.faultCase.end)
 	r.checkReport(t, m)
-	r.checkArrived(t)
+	r.checkMigrated(t)
 	r.checkObjects(t, m)
 	return endOf(t, m)
 }
@@ -171,7 +172,7 @@ func (r *run) awaitReport(t *testing.T, when string, want expectation) {
 	last := ""
 	defer func() {
 		if t.Failed() {
-			t.Logf("%s the status was instead: %s", when, last)
+			t.Logf("%s: the last status differs: %s", when, last)
 		}
 	}()
 	r.await(t, when+" the expected status", func(m *v1alpha1.Migrate) bool {
@@ -198,11 +199,11 @@ func (r *run) checkReport(t *testing.T, m *v1alpha1.Migrate) {
 	}
 }
 
-func (r *run) checkArrived(t *testing.T) {
+func (r *run) checkMigrated(t *testing.T) {
 	t.Helper()
 	for _, n := range r.faultCase.targets {
 		want := ""
-		if slices.Contains(r.faultCase.arrived, n) {
+		if slices.Contains(r.faultCase.migrated, n) {
 			want = "hello"
 		}
 		if got := members[n].configMap(t, r.name, "settings")["greeting"]; got != want {
@@ -231,7 +232,7 @@ func (r *run) checkObjects(t *testing.T, m *v1alpha1.Migrate) {
 	}
 }
 
-// differences are what a status does not tell as it should.
+// differences describes the clusters whose status does not meet the expectation.
 func (want expectation) differences(m *v1alpha1.Migrate) []string {
 	found := map[int]state{0: {condition(m, v1alpha1.ConditionReady).Reason, []string{condition(m, v1alpha1.ConditionReady).Message}}}
 	add := func(status v1alpha1.ClusterStatus) {
@@ -290,11 +291,11 @@ func (e end) check(t *testing.T) {
 			name, m.Status.Phase, m.ResourceVersion, e.migrate.Status.Phase, e.migrate.ResourceVersion)
 	}
 	if now := endOf(t, m); !slices.Equal(now.objects, e.objects) {
-		t.Errorf("of Migrate %s there is now %q, at its end there was %q", name, now.objects, e.objects)
+		t.Errorf("the Velero objects of Migrate %s are %q, were %q at its end", name, now.objects, e.objects)
 	}
 }
 
-// do takes several actions at once.
+// do performs several actions in order.
 func do(actions ...action) action {
 	return func(t *testing.T, r *run) {
 		for _, a := range actions {
@@ -313,12 +314,12 @@ func apply(t *testing.T, r *run) {
 	r.uid = m.UID
 }
 
-// finish waits for the end, where a step comes after it.
-func finish(t *testing.T, r *run) {
-	r.ended(t, r.faultCase.end)
+// awaitTerminal waits for the end, if a step follows it.
+func awaitTerminal(t *testing.T, r *run) {
+	r.awaitEnd(t, r.faultCase.end)
 }
 
-// checkLive checks that a reader of migrates/status gets the recorded end.
+// checkLive checks that migrates/status returns the recorded end.
 func checkLive(t *testing.T, r *run) {
 	r.checkReport(t, liveStatus(t, faultsNamespace, r.name))
 }

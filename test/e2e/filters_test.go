@@ -10,9 +10,8 @@ import (
 	"testing"
 )
 
-// Objects in two namespaces, and in none, for filters to choose from. The
-// ClusterRole is one that the ServiceAccount needs; the PriorityClass is one that
-// nothing needs.
+// Objects in two namespaces and cluster-scoped objects to filter. The ServiceAccount
+// needs the ClusterRole; no object needs the PriorityClass.
 const filtered = `
 apiVersion: v1
 kind: Namespace
@@ -58,19 +57,20 @@ kind: ConfigMap
 metadata: {name: cache, namespace: filter-b, labels: {filter-tier: cache}}
 `
 
-// TestFilters restores what each field of policy.resourceFilter selects, and
-// looks at what came. Every case has a pair of namespaces of its own in the
-// target, written as a and b.
+// TestFilters migrates with each field of policy.resourceFilter and checks which objects
+// were restored. Every case has its own pair of namespaces in the target, written as a
+// and b.
 func TestFilters(t *testing.T) {
 	needsFleet(t)
-	absent(t, "filter-a", "filter-b")
+	ensureAbsent(t, "filter-a", "filter-b")
 	members[source].apply(t, filtered)
 	for _, c := range []struct {
 		name, filter string
 		want         []string
 	}{
 		{
-			// Without includeClusterResources what the namespaced ones need comes along.
+			// Without includeClusterResources Velero adds the cluster-scoped objects that
+			// the namespaced ones need.
 			"included-namespaces", `{includedNamespaces: [filter-a]}`,
 			[]string{"ClusterRole//filter-robot", "ClusterRoleBinding//filter-robot", "ConfigMap/a/db", "ConfigMap/a/web", "Secret/a/web", "ServiceAccount/a/robot"},
 		},
@@ -114,9 +114,9 @@ func TestFilters(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := c.name+"-a", c.name+"-b"
-			absent(t, a, b)
+			ensureAbsent(t, a, b)
 			members[2].kubectl(t, "delete", "clusterrole/filter-robot", "clusterrolebinding/filter-robot", "priorityclass/filter-urgent", "--ignore-not-found")
-			m := migrateToEnd(t, manifest(c.name, fmt.Sprintf(
+			m := migrateAndComplete(t, manifest(c.name, fmt.Sprintf(
 				"{resourceFilter: %s, namespaceMapping: {filter-a: %s, filter-b: %s}}", c.filter, a, b), 2))
 			got := members[2].restored(t, m.Status.TargetClusterStatus[0].RestoreNameInCluster)
 			for i := range got {
@@ -129,19 +129,19 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// TestNothingMatched selects what does not exist.
-func TestNothingMatched(t *testing.T) {
+// TestEmptySelectionRestoresNothing migrates with a selector that matches no object.
+func TestEmptySelectionRestoresNothing(t *testing.T) {
 	needsFleet(t)
-	m := migrateToEnd(t, manifest("nothing", `{resourceFilter: {labelSelector: {matchLabels: {app: nobody-has-this}}}}`, 2))
+	m := migrateAndComplete(t, manifest("nothing", `{resourceFilter: {labelSelector: {matchLabels: {app: nobody-has-this}}}}`, 2))
 	checkCondition(t, m, "Ready", "True", "NothingMatched")
 	checkCondition(t, m, "ItemsFound", "False", "NothingMatched")
 	const want = "Nothing in kurator-member1 matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source."
 	if message := condition(m, "Ready").Message; message != want {
-		t.Errorf("Ready says %q", message)
+		t.Errorf("the message of Ready is %q", message)
 	}
 	if status := m.Status.TargetClusterStatus[0]; status.Reason != "NothingToRestore" || status.RestoreNameInCluster != "" {
 		t.Errorf("the target's status has reason %s and Restore %q", status.Reason, status.RestoreNameInCluster)
 	}
 	checkOnce(t, m)
-	awaitSteps(t, m, "Normal kurator-member2 NothingToRestore")
+	awaitEvents(t, m, "Normal kurator-member2 NothingToRestore")
 }

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// fleetVariable names the directory of a fleet to use and to leave.
+	// fleetVariable names the directory of a fleet that the tests use and leave running.
 	fleetVariable = "FLEET_DIR"
 	// kubernetesVariable names a directory of kube-apiserver and kube-controller-manager
 	// of another version, for host and members.
 	kubernetesVariable = "KUBERNETES_DIR"
 )
 
-// The fleet of all cases, and its clusters: members[0] is unused, so that
-// members are counted from 1 as their names are.
+// The fleet of all cases and its clusters. members[0] is unused, so that members are
+// counted from 1, as in their names.
 var (
 	fleet   *localfleet.Fleet
 	host    *cluster
 	members [5]*cluster
 )
 
-// source is the member that every Migrate starts from.
+// source is the number of the member that is the source of every Migrate.
 const source = 1
 
 func TestMain(m *testing.M) {

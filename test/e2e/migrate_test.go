@@ -65,7 +65,7 @@ spec:
 `, namespace, name, localfleet.MemberName(source), to.String(), policy)
 }
 
-// migration is a Migrate of a case.
+// migration identifies a Migrate.
 type migration struct {
 	namespace, name string
 }
@@ -82,17 +82,17 @@ func migrate(t *testing.T, manifest string) migration {
 	m.delete(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(m.story())
+			t.Log(m.describe())
 		}
 	})
 	host.apply(t, manifest)
 	return m
 }
 
-// migrateToEnd applies a Migrate and waits until it is Completed.
-func migrateToEnd(t *testing.T, manifest string) *v1alpha1.Migrate {
+// migrateAndComplete creates a Migrate and waits until it is Completed.
+func migrateAndComplete(t *testing.T, manifest string) *v1alpha1.Migrate {
 	t.Helper()
-	return migrate(t, manifest).completed(t)
+	return migrate(t, manifest).awaitCompleted(t)
 }
 
 func (m migration) delete(t *testing.T) {
@@ -124,10 +124,11 @@ func (m migration) awaitPhase(t *testing.T, phase v1alpha1.MigratePhase) *v1alph
 	return m.await(t, "phase "+string(phase), func(m *v1alpha1.Migrate) bool { return m.Status.Phase == phase })
 }
 
-// ended waits until the Migrate has ended, and returns it. The phase must be the given one.
-func (m migration) ended(t *testing.T, phase v1alpha1.MigratePhase) *v1alpha1.Migrate {
+// awaitEnd waits until the Migrate has ended, and returns it. The test fails if it ended in
+// another phase.
+func (m migration) awaitEnd(t *testing.T, phase v1alpha1.MigratePhase) *v1alpha1.Migrate {
 	t.Helper()
-	live := m.await(t, "an end", func(m *v1alpha1.Migrate) bool {
+	live := m.await(t, "a terminal phase", func(m *v1alpha1.Migrate) bool {
 		return slices.Contains([]v1alpha1.MigratePhase{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}, m.Status.Phase)
 	})
 	if live.Status.Phase != phase {
@@ -136,13 +137,13 @@ func (m migration) ended(t *testing.T, phase v1alpha1.MigratePhase) *v1alpha1.Mi
 	return live
 }
 
-func (m migration) completed(t *testing.T) *v1alpha1.Migrate {
+func (m migration) awaitCompleted(t *testing.T) *v1alpha1.Migrate {
 	t.Helper()
-	return m.ended(t, v1alpha1.MigratePhaseCompleted)
+	return m.awaitEnd(t, v1alpha1.MigratePhaseCompleted)
 }
 
-// story returns everything that helps to find out what went wrong.
-func (m migration) story() string {
+// describe returns the Migrate, its Events and its Velero objects as kubectl prints them.
+func (m migration) describe() string {
 	var text strings.Builder
 	show := func(c *cluster, args ...string) {
 		output, err := fleet.Kubectl(context.Background(), c.kubeconfig, args...)

@@ -12,13 +12,13 @@ import (
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
-// TestVeleroIsAsModelled runs on two real Veleros what package modelvelero runs on its
-// model: they do what the simulation takes for granted.
-func TestVeleroIsAsModelled(t *testing.T) {
+// TestVeleroBehavesLikeItsModel runs the scenarios of package modelvelero on two real
+// Veleros. It checks that they behave as the simulation assumes.
+func TestVeleroBehavesLikeItsModel(t *testing.T) {
 	needsFleet(t)
 	v := &modelvelero.Trial{
 		Source: veleroObjects(t, source), Target: veleroObjects(t, 2),
-		// Names in the bucket stay from one run on a fleet to the next.
+		// Objects in the bucket outlive the test, so each run needs its own names.
 		Prefix: fmt.Sprintf("model-%d-", time.Now().UnixNano()),
 		Now:    time.Now,
 		Work:   func() { <-time.After(pollInterval) },

@@ -43,13 +43,13 @@ kind: Secret
 metadata: {name: second, namespace: ordered}
 `
 
-// TestOrderedResources looks into what Velero put into the storage: an order of
-// backing up has no other effect that lasts.
-func TestOrderedResources(t *testing.T) {
+// TestOrderedResourcesOrderTheBackup reads the Backup's archive in the storage, since
+// the order has no other lasting effect.
+func TestOrderedResourcesOrderTheBackup(t *testing.T) {
 	needsFleet(t)
-	absent(t, "ordered")
+	ensureAbsent(t, "ordered")
 	members[source].apply(t, ordered)
-	m := migrateToEnd(t, manifest("ordered", `
+	m := migrateAndComplete(t, manifest("ordered", `
     resourceFilter: {includedNamespaces: [ordered]}
     orderedResources: {configmaps: "ordered/third,ordered/first", secrets: "ordered/second"}`, 2))
 	backup := m.Status.SourceClusterStatus.BackupNameInCluster
@@ -57,7 +57,7 @@ func TestOrderedResources(t *testing.T) {
 		"configmaps": {"third", "first", "second"},
 		"secrets":    {"second", "first"},
 	} {
-		if got := backedUp(t, backup, resource, "ordered"); !slices.Equal(got, want) {
+		if got := backupOrder(t, backup, resource, "ordered"); !slices.Equal(got, want) {
 			t.Errorf("the %s were backed up in the order %q, want %q", resource, got, want)
 		}
 	}
@@ -66,9 +66,9 @@ func TestOrderedResources(t *testing.T) {
 	}
 }
 
-// backedUp lists the objects of one resource and namespace in the order in which
-// they are in a Backup's archive in the bucket.
-func backedUp(t *testing.T, backup, resource, namespace string) []string {
+// backupOrder lists the objects of one resource and namespace in their order in a
+// Backup's archive in the bucket.
+func backupOrder(t *testing.T, backup, resource, namespace string) []string {
 	t.Helper()
 	file, err := os.Open(filepath.Join(fleet.Bucket(), "backups", backup, backup+".tar.gz"))
 	if err != nil {
@@ -95,8 +95,8 @@ func backedUp(t *testing.T, backup, resource, namespace string) []string {
 	}
 }
 
-// A Service whose node port is assigned by its cluster, and two objects whose
-// status no controller of the fleet writes.
+// A Service with a node port that its cluster assigns, and two objects with a status
+// that no controller of the fleet writes.
 const kept = `
 apiVersion: v1
 kind: Namespace
@@ -118,12 +118,12 @@ metadata: {name: web, namespace: kept}
 spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 `
 
-// TestNodePortsAndStatus restores the same three times. In the third target
-// another Service has the node port, so that one which is not kept must become
-// another one.
+// TestNodePortsAndStatus migrates the same objects with different values of
+// preserveNodePorts and migrateStatus. In kurator-member3 another Service has the node
+// port already, so that Velero must choose another one.
 func TestNodePortsAndStatus(t *testing.T) {
 	needsFleet(t)
-	absent(t, "kept", "taken", "kept-nothing", "kept-ingress", "kept-but-services", "kept-all")
+	ensureAbsent(t, "kept", "taken", "kept-nothing", "kept-ingress", "kept-but-services", "kept-all")
 	members[source].apply(t, kept)
 	const balancer = `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}`
 	members[source].kubectl(t, "patch", "service/balanced", "ingress/web", "--namespace=kept", "--subresource=status", "--type=merge", "--patch="+balancer)
@@ -150,11 +150,11 @@ spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: `+node
 		{"kept-all", `preserveNodePorts: true, migrateStatus: {includedResources: ["*"]}`, 4, true, "192.0.2.7", "192.0.2.7"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			migrateToEnd(t, manifest(c.name, fmt.Sprintf(
+			migrateAndComplete(t, manifest(c.name, fmt.Sprintf(
 				"{resourceFilter: {includedNamespaces: [kept]}, namespaceMapping: {kept: %s}, %s}", c.name, c.policy), c.target))
 			target := members[c.target]
 			if got := target.nodePort(t, c.name); (got == nodePort) != c.nodePortKept {
-				t.Errorf("the node port was %s and is %s", nodePort, got)
+				t.Errorf("the node port is %s in the source and %s in the target", nodePort, got)
 			}
 			const address = "--output=jsonpath={.status.loadBalancer.ingress[0].ip}"
 			if got := target.kubectl(t, "get", "service/balanced", "--namespace="+c.name, address); got != c.serviceAddr {
@@ -167,7 +167,7 @@ spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: `+node
 	}
 }
 
-// nodePort is that of Service web.
+// nodePort returns the node port of Service web in a namespace.
 func (c *cluster) nodePort(t *testing.T, namespace string) string {
 	t.Helper()
 	return c.kubectl(t, "get", "service/web", "--namespace="+namespace, "--output=jsonpath={.spec.ports[0].nodePort}")

@@ -14,23 +14,23 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// stopDeadline is half of what the fleet waits before it kills a process.
+// stopDeadline is half the time after which the fleet kills a process.
 const stopDeadline = 15 * time.Second
 
-// pauseVelero holds all that Velero does in a member, until resume or the end of
-// the test.
+// pauseVelero pauses a member's Velero until resume or the end of the test.
 func pauseVelero(t *testing.T, n int) (resume func()) {
 	t.Helper()
 	return pause(t, localfleet.MemberName(n)+"-velero")
 }
 
-// hang makes a member's API server take connections and answer nothing, until
+// hangAPIServer makes a member's API server accept connections and not answer, until
 // resume or the end of the test.
-func hang(t *testing.T, n int) (resume func()) {
+func hangAPIServer(t *testing.T, n int) (resume func()) {
 	t.Helper()
 	return pause(t, localfleet.MemberName(n)+"-apiserver")
 }
 
+// pause stops a process by SIGSTOP until resume or the end of the test.
 func pause(t *testing.T, process string) (resume func()) {
 	t.Helper()
 	p, err := fleet.Process(process)
@@ -49,23 +49,22 @@ func pause(t *testing.T, process string) (resume func()) {
 	return resume
 }
 
-// startServer starts migrate-apiserver again and returns when the host serves
-// its API.
+// startServer starts migrate-apiserver and returns when the host serves its API.
 func startServer(t *testing.T) {
 	t.Helper()
-	serve(t)
+	startServerWith(t)
 }
 
-// serve is startServer with flags added to the usual ones. A server that runs
-// with others is started again.
-func serve(t *testing.T, flags ...string) {
+// startServerWith is startServer with flags added to the usual ones. It restarts a
+// server that runs with other flags.
+func startServerWith(t *testing.T, flags ...string) {
 	t.Helper()
 	if err := fleet.StartServer(context.WithoutCancel(t.Context()), filepath.Join(fleet.BinDir(), "migrate-apiserver"), flags...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// stopServer ends the server in good order, which open watches must not delay.
+// stopServer stops the server gracefully, which open watches must not delay.
 func stopServer(t *testing.T) {
 	t.Helper()
 	began := time.Now()

@@ -15,9 +15,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// Whom the members know by the names that the host knows them by: trusted may do all
-// that is asked; mistrusted may not read all of it in the source; local may create it
-// in the target only in the namespace that it comes from.
+// Users that exist in the host and the members: trusted may do all that the migration
+// does; mistrusted may not read all objects in the source; local may create them only in
+// one namespace of the target.
 const (
 	hostUsers = `
 apiVersion: rbac.authorization.k8s.io/v1
@@ -27,7 +27,7 @@ rules:
 - {apiGroups: [backup.kurator.dev], resources: [migrates], verbs: [get, create]}
 - {apiGroups: [cluster.kurator.dev], resources: [attachedclusters], verbs: [use]}
 ---
-` + boundToAll + `
+` + clusterRoleBinding + `
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
 `
 	sourceUsers = `
@@ -37,7 +37,7 @@ metadata: {name: reviewed}
 rules:
 - {apiGroups: [""], resources: [configmaps], verbs: [get, list]}
 ---
-` + boundToAll + `
+` + clusterRoleBinding + `
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: local}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
@@ -61,8 +61,8 @@ metadata: {name: reviewed}
 rules:
 - {apiGroups: [""], resources: [configmaps, namespaces, secrets], verbs: [create]}
 ---
-` + boundToAll
-	boundToAll = `
+` + clusterRoleBinding
+	clusterRoleBinding = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: reviewed}
@@ -70,7 +70,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviewed
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: trusted}
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: mistrusted}`
-	localIn = `
+	localRoleBinding = `
 apiVersion: v1
 kind: Namespace
 metadata: {name: %[1]s}
@@ -84,13 +84,14 @@ subjects:
 `
 )
 
-// TestMemberAccessReview has the members asked, too, what the requester may do in
-// them. One who may do all of it migrates; one who may not read the namespace and its
-// Secrets in the source waits, with nothing written there, until they may; and so does
-// one who may not create anything where it is mapped to in the target.
-func TestMemberAccessReview(t *testing.T) {
+// TestMemberAccessReviewWaitsForPermission runs the server with --member-access-review,
+// so that it checks the requester's permissions in the members. The Migrate of a user
+// with all permissions completes. That of a user who may not read the namespace and its
+// Secrets in the source waits for permission and has no Backup; that of a user who may
+// not create objects in the mapped namespace of the target waits and has no Restore.
+func TestMemberAccessReviewWaitsForPermission(t *testing.T) {
 	needsFleet(t)
-	absent(t, "reviewed", "reviewed-elsewhere")
+	ensureAbsent(t, "reviewed", "reviewed-elsewhere")
 	host.apply(t, hostUsers)
 	members[source].apply(t, settings("reviewed"))
 	members[source].apply(t, sourceUsers)
@@ -112,50 +113,50 @@ func TestMemberAccessReview(t *testing.T) {
 	checkCondition(t, waits, v1alpha1.ConditionReady, metav1.ConditionFalse, "ClusterNotAuthorized")
 	live := host.kubectl(t, "get", "migrate", "mistrusted", "--subresource=status", "--output=jsonpath={.status.sourceClusterStatus.message}")
 	if live != want {
-		t.Errorf("live the source's status says %q, want %q", live, want)
+		t.Errorf("the source's live message is %q, want %q", live, want)
 	}
 
-	trusted := migrateAs(t, "trusted", manifest("trusted", policy, 2)).completed(t)
+	trusted := migrateAs(t, "trusted", manifest("trusted", policy, 2)).awaitCompleted(t)
 	checkOnce(t, trusted, 2)
 	if trusted.Spec.Requester == nil || trusted.Spec.Requester.Username != "trusted" {
-		t.Errorf("recorded as the requester is %+v", trusted.Spec.Requester)
+		t.Errorf("the recorded requester is %+v", trusted.Spec.Requester)
 	}
 	for _, annotations := range []map[string]string{
 		members[source].backups(t, trusted.UID)[0].Annotations, members[2].restores(t, trusted.UID)[0].Annotations,
 	} {
 		if got := annotations["backup.kurator.dev/requester"]; got != "trusted" {
-			t.Errorf("the Velero object says that %q asked", got)
+			t.Errorf("the Velero object's requester is %q", got)
 		}
 	}
 	if data := members[2].configMap(t, "reviewed", "settings"); data["greeting"] != "hello" {
-		t.Errorf("the ConfigMap arrived as %q", data)
+		t.Errorf("the ConfigMap has %q in the target", data)
 	}
 
-	// That one was long done while the other waited.
+	// The other Migrate has completed while this one waited.
 	if backups := members[source].backups(t, waits.UID); len(backups) != 0 {
-		t.Errorf("%d Backups were made for whom the source refuses", len(backups))
+		t.Errorf("there are %d Backups for a user without permission in the source", len(backups))
 	}
 	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, namespaces]"))
 	mistrusted.await(t, "that the requester may not read Secrets", func(m *v1alpha1.Migrate) bool {
 		return strings.Contains(m.Status.SourceClusterStatus.Message, "may not get secrets in namespace reviewed in kurator-member1")
 	})
 	members[source].apply(t, strings.ReplaceAll(sourceUsers, "resources: [configmaps]", "resources: [configmaps, namespaces, secrets]"))
-	checkOnce(t, mistrusted.completed(t), 2)
+	checkOnce(t, mistrusted.awaitCompleted(t), 2)
 
-	members[2].apply(t, fmt.Sprintf(localIn, "reviewed"))
+	members[2].apply(t, fmt.Sprintf(localRoleBinding, "reviewed"))
 	local := migrateAs(t, "local", manifest("local", "{namespaceMapping: {reviewed: reviewed-elsewhere}, "+strings.TrimPrefix(policy, "{"), 2))
 	waits = local.await(t, "that the requester may not create anything there", func(m *v1alpha1.Migrate) bool {
-		parts := m.Status.TargetClusterStatus
-		return len(parts) == 1 && strings.Contains(parts[0].Message,
+		targets := m.Status.TargetClusterStatus
+		return len(targets) == 1 && strings.Contains(targets[0].Message,
 			`user "local" may not create configmaps in namespace reviewed-elsewhere in kurator-member2, which the migration would do for them`)
 	})
 	if restores := members[2].restores(t, waits.UID); len(restores) != 0 {
-		t.Errorf("%d Restores were made for whom the target refuses", len(restores))
+		t.Errorf("there are %d Restores for a user without permission in the target", len(restores))
 	}
-	members[2].apply(t, fmt.Sprintf(localIn, "reviewed-elsewhere"))
-	checkOnce(t, local.completed(t), 2)
+	members[2].apply(t, fmt.Sprintf(localRoleBinding, "reviewed-elsewhere"))
+	checkOnce(t, local.awaitCompleted(t), 2)
 	if data := members[2].configMap(t, "reviewed-elsewhere", "settings"); data["greeting"] != "hello" {
-		t.Errorf("the ConfigMap arrived elsewhere as %q", data)
+		t.Errorf("the ConfigMap has %q in the mapped namespace", data)
 	}
 }
 
@@ -166,7 +167,7 @@ func migrateAs(t *testing.T, user, manifest string) migration {
 	m.delete(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(m.story())
+			t.Log(m.describe())
 		}
 	})
 	host.kubectl(t, "create", "--as="+user, "--filename", manifestFile(t, manifest))

@@ -22,7 +22,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// What the seed's Migrate selects, and an object beside it that must stay.
+// The objects that the seed's Migrate selects, and one without the label.
 const busybox = `
 apiVersion: v1
 kind: Namespace
@@ -57,8 +57,8 @@ kind: ConfigMap
 metadata: {name: stays-behind, namespace: busybox}
 `
 
-// The object that the seed shows at the end, with the placeholders TIME, SUFFIX
-// and ANY for what differs from run to run.
+// The Migrate that the seed shows at the end, with the placeholders TIME, SUFFIX and
+// ANY for values that differ from run to run.
 const seedResult = `
 apiVersion: backup.kurator.dev/v1alpha1
 kind: Migrate
@@ -117,10 +117,10 @@ status: "True"
 type: sourceReady
 `
 
-// TestSeed is the seed's walkthrough, command for command.
+// TestSeed runs the commands of the seed's walkthrough.
 func TestSeed(t *testing.T) {
 	needsFleet(t)
-	absent(t, "busybox")
+	ensureAbsent(t, "busybox")
 	members[source].apply(t, busybox)
 	example := filepath.Join("..", "..", "artifacts", "examples", "migrate-select-labels.yaml")
 	content, err := os.ReadFile(example)
@@ -130,42 +130,42 @@ func TestSeed(t *testing.T) {
 
 	m := migrate(t, string(content))
 	host.kubectl(t, "wait", "--for=condition=Ready", "migrates.backup.kurator.dev/select-labels", "--timeout="+deadline.String())
-	ended := m.completed(t)
+	ended := m.awaitCompleted(t)
 
-	t.Run("the status is the seed's", func(t *testing.T) { checkSeedResult(t) })
-	t.Run("it reports more than the seed's", func(t *testing.T) { checkOurs(t, ended) })
-	t.Run("what is recorded is what is live", checkLiveAgrees)
-	t.Run("every step is an event", func(t *testing.T) { checkEvents(t, ended) })
-	t.Run("the application arrived", func(t *testing.T) {
-		// Pods and what else the controllers of the target make are not listed.
+	t.Run("the status equals the seed's", func(t *testing.T) { checkSeedResult(t) })
+	t.Run("the status has additional fields", func(t *testing.T) { checkAdditionalStatus(t, ended) })
+	t.Run("the live status equals the recorded one", checkLiveEqualsRecorded)
+	t.Run("every step has an Event", func(t *testing.T) { checkEvents(t, ended) })
+	t.Run("the application is migrated", func(t *testing.T) {
+		// The list excludes Pods and other objects that the target's controllers create.
 		got := members[2].restored(t, ended.Status.TargetClusterStatus[0].RestoreNameInCluster)
 		want := []string{"ConfigMap/busybox/settings", "Deployment/busybox/busybox", "Secret/busybox/password", "Service/busybox/busybox"}
 		if !slices.Equal(got, want) {
 			t.Errorf("restored %q, want %q", got, want)
 		}
 		if data := members[2].configMap(t, "busybox", "settings"); data["greeting"] != "hello" {
-			t.Errorf("settings arrived as %q", data)
+			t.Errorf("ConfigMap settings has %q in the target", data)
 		}
 		if data := members[2].configMap(t, "busybox", "stays-behind"); data != nil {
-			t.Error("the object without the label arrived")
+			t.Error("the object without the label was migrated")
 		}
 	})
-	t.Run("applied again it is unchanged", func(t *testing.T) {
+	t.Run("applying it again changes nothing", func(t *testing.T) {
 		if got, want := host.kubectl(t, "apply", "--filename", example), "migrate.backup.kurator.dev/select-labels unchanged\n"; got != want {
-			t.Errorf("kubectl apply says %q, want %q", got, want)
+			t.Errorf("kubectl apply printed %q, want %q", got, want)
 		}
-		again := m.completed(t)
+		again := m.awaitCompleted(t)
 		if again.ResourceVersion != ended.ResourceVersion {
 			t.Errorf("resourceVersion %s became %s", ended.ResourceVersion, again.ResourceVersion)
 		}
 		checkOnce(t, again, 2)
 	})
-	t.Run("deleted it leaves everything else", func(t *testing.T) {
+	t.Run("deleting it deletes nothing else", func(t *testing.T) {
 		before := inventory(t, ended)
 		host.kubectl(t, "delete", "migrates.backup.kurator.dev", "select-labels")
 		after := inventory(t, ended)
 		if !slices.Equal(before, after) {
-			t.Errorf("there was\n%s\nand there is\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+			t.Errorf("before the deletion there was\n%s\nafter it\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 		}
 	})
 }
@@ -179,7 +179,7 @@ func checkSeedResult(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(output), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, difference := range missing("", want, got) {
+	for _, difference := range findDifferences("", want, got) {
 		t.Error(difference)
 	}
 	var sourceReady any
@@ -190,18 +190,18 @@ func checkSeedResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(conditions, func(c any) bool { return len(missing("", sourceReady, c)) == 0 }) {
+	if !slices.ContainsFunc(conditions, func(c any) bool { return len(findDifferences("", sourceReady, c)) == 0 }) {
 		t.Errorf("no condition is%sin\n%s", seedSourceReady, output)
 	}
 }
 
 var (
-	aTime   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
-	aSuffix = regexp.MustCompile(`-[0-9a-f]{8}$`)
+	timePattern   = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
+	suffixPattern = regexp.MustCompile(`-[0-9a-f]{8}$`)
 )
 
-// missing reports what of want is not in got, which may hold more.
-func missing(path string, want, got any) (differences []string) {
+// findDifferences returns the values of want that got lacks. got may hold more.
+func findDifferences(path string, want, got any) (differences []string) {
 	different := []string{fmt.Sprintf("%s is %#v, want %#v", path, got, want)}
 	switch want := want.(type) {
 	case map[string]any:
@@ -210,7 +210,7 @@ func missing(path string, want, got any) (differences []string) {
 			return different
 		}
 		for key := range want {
-			differences = append(differences, missing(path+"."+key, want[key], fields[key])...)
+			differences = append(differences, findDifferences(path+"."+key, want[key], fields[key])...)
 		}
 		return differences
 	case []any:
@@ -219,7 +219,7 @@ func missing(path string, want, got any) (differences []string) {
 			return different
 		}
 		for i := range want {
-			differences = append(differences, missing(fmt.Sprintf("%s[%d]", path, i), want[i], items[i])...)
+			differences = append(differences, findDifferences(fmt.Sprintf("%s[%d]", path, i), want[i], items[i])...)
 		}
 		return differences
 	}
@@ -228,10 +228,10 @@ func missing(path string, want, got any) (differences []string) {
 	case "ANY":
 		got, want = text != "", true
 	case "TIME":
-		got, want = aTime.MatchString(text), true
+		got, want = timePattern.MatchString(text), true
 	}
 	if name, ok := want.(string); ok && strings.HasSuffix(name, "-SUFFIX") {
-		got = aSuffix.ReplaceAllString(text, "-SUFFIX")
+		got = suffixPattern.ReplaceAllString(text, "-SUFFIX")
 	}
 	if !reflect.DeepEqual(want, got) {
 		return different
@@ -239,7 +239,7 @@ func missing(path string, want, got any) (differences []string) {
 	return nil
 }
 
-func checkOurs(t *testing.T, m *v1alpha1.Migrate) {
+func checkAdditionalStatus(t *testing.T, m *v1alpha1.Migrate) {
 	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionTrue, "Completed")
 	checkCondition(t, m, v1alpha1.ConditionReconciling, metav1.ConditionFalse, "Completed")
 	checkCondition(t, m, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
@@ -257,9 +257,8 @@ func checkOurs(t *testing.T, m *v1alpha1.Migrate) {
 	}
 }
 
-// checkLiveAgrees compares the object with its subresource status, byte for byte
-// as kubectl gets them.
-func checkLiveAgrees(t *testing.T) {
+// checkLiveEqualsRecorded compares the Migrate with its status subresource.
+func checkLiveEqualsRecorded(t *testing.T) {
 	read := func(output string) (object map[string]any) {
 		if err := json.Unmarshal([]byte(output), &object); err != nil {
 			t.Fatal(err)
@@ -269,12 +268,11 @@ func checkLiveAgrees(t *testing.T) {
 	const path = "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/select-labels"
 	recorded, live := read(host.kubectl(t, "get", "--raw", path)), read(host.kubectl(t, "get", "--raw", path+"/status"))
 	if !reflect.DeepEqual(recorded, live) {
-		t.Errorf("recorded is\n%v\nlive is\n%v", recorded, live)
+		t.Errorf("the recorded Migrate is\n%v\nthe live one is\n%v", recorded, live)
 	}
 }
 
-// inventory lists all that must outlive a Migrate, with what reports one object
-// from another of the same name.
+// inventory lists all objects and files that must outlive a Migrate, with their UIDs.
 func inventory(t *testing.T, m *v1alpha1.Migrate) []string {
 	var found []string
 	for _, n := range []int{source, 2} {

@@ -18,17 +18,17 @@ func livePath(namespace, name string) string {
 	return "/apis/backup.kurator.dev/v1alpha1/namespaces/" + namespace + "/migrates/" + name + "/status"
 }
 
-// TestStatusWhileItRuns holds a migration in its Backup by a Velero that does
-// nothing, and then has the source hang.
-func TestStatusWhileItRuns(t *testing.T) {
+// TestLiveStatusOfARunningMigrate stops Velero during the Backup, reads the status
+// subresource, and then stops the source's API server.
+func TestLiveStatusOfARunningMigrate(t *testing.T) {
 	needsFleet(t)
-	absent(t, "live")
+	ensureAbsent(t, "live")
 	members[source].apply(t, settings("live"))
 	resumeVelero := pauseVelero(t, source)
 	m := migrate(t, manifest("live", only("live"), 2))
 	recorded := m.awaitPhase(t, v1alpha1.MigratePhaseBackupInProgress)
 
-	t.Run("live is what is recorded", func(t *testing.T) {
+	t.Run("the live status equals the recorded one", func(t *testing.T) {
 		live := liveStatus(t, metav1.NamespaceDefault, "live")
 		if live.Status.Phase != "BackupInProgress" || live.Status.SourceClusterStatus.Reason != "BackupNew" {
 			t.Errorf("live is %s with reason %s", live.Status.Phase, live.Status.SourceClusterStatus.Reason)
@@ -37,7 +37,7 @@ func TestStatusWhileItRuns(t *testing.T) {
 			t.Errorf("live has resourceVersion %s, recorded %s", live.ResourceVersion, recorded.ResourceVersion)
 		}
 	})
-	t.Run("what Velero reports is live", func(t *testing.T) {
+	t.Run("the live status has Velero's progress", func(t *testing.T) {
 		backup := recorded.Status.SourceClusterStatus.BackupNameInCluster
 		members[source].kubectl(t, "patch", "backup.velero.io", backup, "--namespace="+veleroNamespace, "--type=merge",
 			`--patch={"status":{"progress":{"totalItems":7,"itemsBackedUp":3}}}`)
@@ -50,9 +50,9 @@ func TestStatusWhileItRuns(t *testing.T) {
 			return progress != nil && progress.ItemsBackedUp == 3
 		})
 	})
-	t.Run("nobody writes it", func(t *testing.T) { checkReadOnly(t) })
-	t.Run("a source that hangs is reported, and what was recorded of it", func(t *testing.T) {
-		resume := hang(t, source)
+	t.Run("the status can't be written", func(t *testing.T) { checkReadOnly(t) })
+	t.Run("a hanging source is reported with its recorded status", func(t *testing.T) {
+		resume := hangAPIServer(t, source)
 		defer resume()
 		began := time.Now()
 		live := liveStatus(t, metav1.NamespaceDefault, "live")
@@ -62,15 +62,15 @@ func TestStatusWhileItRuns(t *testing.T) {
 			t.Errorf("live is %s, the source's status has reason %s", live.Status.Phase, status.Reason)
 		}
 		if !strings.HasPrefix(status.Message, "Reading kurator-member1 has failed since ") {
-			t.Errorf("the source's status says %q", status.Message)
+			t.Errorf("the source's message is %q", status.Message)
 		}
 		checkCondition(t, live, v1alpha1.ConditionMembersReachable, metav1.ConditionFalse, "MemberUnreachable")
 	})
 	resumeVelero()
-	checkOnce(t, m.completed(t), 2)
+	checkOnce(t, m.awaitCompleted(t), 2)
 }
 
-// liveStatus is what a Migrate's status subresource reports now.
+// liveStatus returns a Migrate with its live status, from the status subresource.
 func liveStatus(t *testing.T, namespace, name string) *v1alpha1.Migrate {
 	t.Helper()
 	var live v1alpha1.Migrate
@@ -93,6 +93,6 @@ func checkReadOnly(t *testing.T) {
 	}
 	host.kubectl(t, "patch", "migrate", "live", "--type=merge", `--patch={"status":{"phase":"Completed"}}`)
 	if phase := host.kubectl(t, "get", "migrate", "live", "--output=jsonpath={.status.phase}"); phase != "BackupInProgress" {
-		t.Errorf("phase is %q after a patch of the whole", phase)
+		t.Errorf("phase is %q after a patch of the Migrate", phase)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// settings is one ConfigMap in a namespace, which is all that many a case moves.
+// settings returns a manifest with one ConfigMap in a namespace.
 func settings(namespace string) string {
 	return fmt.Sprintf(`
 apiVersion: v1
@@ -30,15 +30,16 @@ data: {greeting: hello}
 `, namespace)
 }
 
-// only is the policy that selects no more than that.
+// only returns the policy that selects the ConfigMap of settings alone.
 func only(namespace string) string {
 	return fmt.Sprintf(`{resourceFilter: {includedNamespaces: [%s], labelSelector: {matchLabels: {app: settings}}}}`, namespace)
 }
 
-// TestTargets moves the same to three targets in every way to name them.
-func TestTargets(t *testing.T) {
+// TestMigrateToSeveralTargets migrates to three targets, named in the spec or by the
+// fleet.
+func TestMigrateToSeveralTargets(t *testing.T) {
 	needsFleet(t)
-	absent(t, "wide", "wider")
+	ensureAbsent(t, "wide", "wider")
 	members[source].apply(t, settings("wide"))
 	for _, c := range []struct {
 		name, policy string
@@ -48,10 +49,10 @@ func TestTargets(t *testing.T) {
 	}{
 		// The targets are in the order of the spec.
 		{"named", only("wide"), []int{4, 2, 3}, "wide", []int{4, 2, 3}},
-		{"left to the fleet", "{namespaceMapping: {wide: wider}, " + strings.TrimPrefix(only("wide"), "{"), nil, "wider", []int{2, 3, 4}},
+		{"all of the fleet", "{namespaceMapping: {wide: wider}, " + strings.TrimPrefix(only("wide"), "{"), nil, "wider", []int{2, 3, 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := migrateToEnd(t, manifest("wide", c.policy, c.targets...))
+			m := migrateAndComplete(t, manifest("wide", c.policy, c.targets...))
 			var got, want []string
 			for _, status := range m.Status.TargetClusterStatus {
 				got = append(got, status.ClusterName+" "+string(status.Phase))
@@ -66,47 +67,48 @@ func TestTargets(t *testing.T) {
 				t.Errorf("the targets are reported as %q, want %q", got, want)
 			}
 			if message := condition(m, v1alpha1.ConditionReady).Message; message != "3 of 3 targets done." {
-				t.Errorf("Ready says %q", message)
+				t.Errorf("the message of Ready is %q", message)
 			}
 			checkOnce(t, m, 2, 3, 4)
 		})
 	}
 }
 
-// TestNamespaceMapping maps one namespace of two.
-func TestNamespaceMapping(t *testing.T) {
+// TestNamespaceMappingRenamesOneNamespace maps one of two migrated namespaces.
+func TestNamespaceMappingRenamesOneNamespace(t *testing.T) {
 	needsFleet(t)
-	absent(t, "mapped", "mapped-elsewhere", "unmapped")
+	ensureAbsent(t, "mapped", "mapped-elsewhere", "unmapped")
 	for _, namespace := range []string{"mapped", "unmapped"} {
 		members[source].apply(t, settings(namespace))
 	}
-	migrateToEnd(t, manifest("mapping", `
+	migrateAndComplete(t, manifest("mapping", `
     resourceFilter: {includedNamespaces: [mapped, unmapped]}
     namespaceMapping: {mapped: mapped-elsewhere}`, 2))
 	for namespace, want := range map[string]string{"mapped": "", "mapped-elsewhere": "hello", "unmapped": "hello"} {
 		if got := members[2].configMap(t, namespace, "settings")["greeting"]; got != want {
-			t.Errorf("the ConfigMap in namespace %s says %q, want %q", namespace, got, want)
+			t.Errorf("the ConfigMap in namespace %s has %q, want %q", namespace, got, want)
 		}
 	}
 }
 
-// TestTargetThatHangs has a target whose API server answers nothing.
-func TestTargetThatHangs(t *testing.T) {
+// TestHangingTargetDoesNotBlockOthers migrates to a target whose API server doesn't
+// answer, and to two others.
+func TestHangingTargetDoesNotBlockOthers(t *testing.T) {
 	needsFleet(t)
-	absent(t, "hanging")
+	ensureAbsent(t, "hanging")
 	members[source].apply(t, settings("hanging"))
-	resume := hang(t, 4)
+	resume := hangAPIServer(t, 4)
 	m := migrate(t, manifest("hanging", only("hanging"), 4, 2, 3))
 
 	began := time.Now()
-	held := m.await(t, "that the others are done and that one can't be asked", func(m *v1alpha1.Migrate) bool {
-		parts := m.Status.TargetClusterStatus
-		return len(parts) == 3 && parts[1].Phase == "Completed" && parts[2].Phase == "Completed" &&
-			parts[0].Reason == "MemberUnreachable"
+	held := m.await(t, "that two targets are done and one is unreachable", func(m *v1alpha1.Migrate) bool {
+		targets := m.Status.TargetClusterStatus
+		return len(targets) == 3 && targets[1].Phase == "Completed" && targets[2].Phase == "Completed" &&
+			targets[0].Reason == "MemberUnreachable"
 	})
-	t.Logf("the others were done, and the one known to hang, after %v", time.Since(began))
+	t.Logf("two targets were done and one was reported as unreachable after %v", time.Since(began))
 	if held.Status.Phase != v1alpha1.MigratePhaseRestoreInProgress || held.Status.TargetClusterStatus[0].Phase != v1alpha1.MigratePhasePending {
-		t.Errorf("phase is %s, that of the target that hangs %s", held.Status.Phase, held.Status.TargetClusterStatus[0].Phase)
+		t.Errorf("the phase is %s, that of the hanging target %s", held.Status.Phase, held.Status.TargetClusterStatus[0].Phase)
 	}
 	checkCondition(t, held, v1alpha1.ConditionMembersReachable, metav1.ConditionFalse, "MemberUnreachable")
 	checkCondition(t, held, v1alpha1.ConditionReady, metav1.ConditionFalse, "MemberUnreachable")
@@ -117,13 +119,14 @@ func TestTargetThatHangs(t *testing.T) {
 	}
 
 	resume()
-	checkOnce(t, m.completed(t), 2, 3, 4)
+	checkOnce(t, m.awaitCompleted(t), 2, 3, 4)
 }
 
-// TestTargetThatFails has a target that refuses what is restored.
-func TestTargetThatFails(t *testing.T) {
+// TestFailedTargetEndsPartiallyFailed migrates to a target whose quota rejects the
+// ConfigMap.
+func TestFailedTargetEndsPartiallyFailed(t *testing.T) {
 	needsFleet(t)
-	absent(t, "failing")
+	ensureAbsent(t, "failing")
 	members[source].apply(t, settings("failing"))
 	members[3].apply(t, `
 apiVersion: v1
@@ -135,21 +138,21 @@ kind: ResourceQuota
 metadata: {name: full, namespace: failing}
 spec: {hard: {count/configmaps: 0}}
 `)
-	m := migrate(t, manifest("failing", only("failing"), 2, 3)).ended(t, v1alpha1.MigratePhasePartiallyFailed)
+	m := migrate(t, manifest("failing", only("failing"), 2, 3)).awaitEnd(t, v1alpha1.MigratePhasePartiallyFailed)
 	good, bad := m.Status.TargetClusterStatus[0], m.Status.TargetClusterStatus[1]
 	if good.Phase != v1alpha1.MigratePhaseCompleted || bad.Phase != v1alpha1.MigratePhasePartiallyFailed {
-		t.Errorf("the parts are %s and %s", good.Phase, bad.Phase)
+		t.Errorf("the phases of the targets are %s and %s", good.Phase, bad.Phase)
 	}
 	const want = "ended PartiallyFailed with 1 error and 0 warnings: namespace failing: error restoring configmaps/failing/settings: " +
 		`configmaps "settings" is forbidden: exceeded quota: full`
 	if !strings.Contains(bad.Message, want) {
-		t.Errorf("the failed target's status says %q", bad.Message)
+		t.Errorf("the failed target's message is %q", bad.Message)
 	}
 	if described := host.kubectl(t, "describe", "migrate", "failing"); !strings.Contains(strings.Join(strings.Fields(described), " "), want) {
-		t.Errorf("describe does not tell the error:\n%s", described)
+		t.Errorf("kubectl describe does not show the error:\n%s", described)
 	}
 	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionFalse, "RestorePartiallyFailed")
 	checkCondition(t, m, v1alpha1.ConditionReconciling, metav1.ConditionFalse, "PartiallyFailed")
 	checkCondition(t, m, v1alpha1.ConditionStalled, metav1.ConditionTrue, "PartiallyFailed")
-	awaitSteps(t, m, "Normal kurator-member2 RestoreCompleted", "Warning kurator-member3 RestorePartiallyFailed", "Warning - PartiallyFailed")
+	awaitEvents(t, m, "Normal kurator-member2 RestoreCompleted", "Warning kurator-member3 RestorePartiallyFailed", "Warning - PartiallyFailed")
 }

@@ -14,11 +14,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// TestWaitsOfARestore has a Restore wait for a namespace that is Terminating, and
-// another one behind it. Only the first is late: time in a queue does not count.
-func TestWaitsOfARestore(t *testing.T) {
+// TestProgressDeadlineIgnoresTimeInAQueue makes one Restore wait for a Terminating
+// namespace and another one queue behind it. Only the first exceeds its progress
+// deadline, because time in a queue does not count.
+func TestProgressDeadlineIgnoresTimeInAQueue(t *testing.T) {
 	needsFleet(t)
-	absent(t, "held", "behind")
+	ensureAbsent(t, "held", "behind")
 	members[source].apply(t, settings("held"))
 	members[source].apply(t, settings("behind"))
 	release := holdTerminating(t, members[2], "held")
@@ -27,51 +28,51 @@ func TestWaitsOfARestore(t *testing.T) {
 	held := migrate(t, manifest("held", only("held")+deadline, 2))
 	reason := func(want string) func(*v1alpha1.Migrate) bool {
 		return func(m *v1alpha1.Migrate) bool {
-			parts := m.Status.TargetClusterStatus
-			return len(parts) == 1 && parts[0].Reason == want
+			targets := m.Status.TargetClusterStatus
+			return len(targets) == 1 && targets[0].Reason == want
 		}
 	}
 	first := held.await(t, "that a namespace is Terminating", reason("NamespaceTerminating"))
 	status := first.Status.TargetClusterStatus[0]
 	if !strings.Contains(status.Message, "Velero is waiting for a namespace of this Restore that is being deleted in kurator-member2: held. "+
 		"See what blocks the deletion: kubectl get namespace held --output=yaml") {
-		t.Errorf("the part says %q", status.Message)
+		t.Errorf("the target's message is %q", status.Message)
 	}
 	if status.LastTransitionTime == nil {
-		t.Error("the part does not say since when")
+		t.Error("the target's status has no lastTransitionTime")
 	}
 
 	behind := migrate(t, manifest("behind", only("behind")+deadline, 2))
 	queued := behind.await(t, "that it is queued", reason("RestoreQueued"))
 	if message := queued.Status.TargetClusterStatus[0].Message; !strings.HasSuffix(message, "Velero in kurator-member2 is processing Restore "+first.Status.TargetClusterStatus[0].RestoreNameInCluster+".") {
-		t.Errorf("the queued part says %q", message)
+		t.Errorf("the message of the queued target is %q", message)
 	}
-	late := held.await(t, "that it is late", func(m *v1alpha1.Migrate) bool {
+	late := held.await(t, "that it is stalled", func(m *v1alpha1.Migrate) bool {
 		return condition(m, v1alpha1.ConditionStalled).Reason == "ProgressDeadlineExceeded"
 	})
 	if late.Status.Phase != v1alpha1.MigratePhaseRestoreInProgress {
-		t.Errorf("phase is %s while it is late", late.Status.Phase)
+		t.Errorf("the phase is %s while the Migrate is stalled", late.Status.Phase)
 	}
 	if message := condition(late, v1alpha1.ConditionStalled).Message; !strings.HasPrefix(message, "kurator-member2 has made no progress since ") {
-		t.Errorf("Stalled says %q", message)
+		t.Errorf("the message of Stalled is %q", message)
 	}
-	t.Logf("describe of the one that is late:\n%s", host.kubectl(t, "describe", "migrate", "held"))
+	t.Logf("kubectl describe of the stalled Migrate:\n%s", host.kubectl(t, "describe", "migrate", "held"))
 
-	// The one behind has waited as long, but in a queue.
+	// The second Migrate has waited as long, but in a queue.
 	if live, err := behind.get(t.Context()); err != nil {
 		t.Error(err)
 	} else {
 		checkCondition(t, live, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
 	}
 	release()
-	done := held.completed(t)
+	done := held.awaitCompleted(t)
 	checkCondition(t, done, v1alpha1.ConditionStalled, metav1.ConditionFalse, "Progressing")
 	checkOnce(t, done, 2)
-	checkOnce(t, behind.completed(t), 2)
+	checkOnce(t, behind.awaitCompleted(t), 2)
 }
 
-// holdTerminating makes a namespace that is Terminating until release or the end of
-// the test: something in it has a finalizer that nobody removes.
+// holdTerminating creates a namespace that is Terminating until release or the end of
+// the test, because a ConfigMap in it has a finalizer.
 func holdTerminating(t *testing.T, c *cluster, namespace string) (release func()) {
 	t.Helper()
 	c.apply(t, `
@@ -84,10 +85,10 @@ kind: ConfigMap
 metadata: {name: held, namespace: `+namespace+`, finalizers: [example.com/hold]}
 `)
 	c.kubectl(t, "delete", "namespace", namespace, "--wait=false")
-	free := []string{"patch", "configmap", "held", "--namespace=" + namespace, "--type=merge", `--patch={"metadata":{"finalizers":null}}`}
-	// The test's own context has ended when it cleans up.
+	removeFinalizer := []string{"patch", "configmap", "held", "--namespace=" + namespace, "--type=merge", `--patch={"metadata":{"finalizers":null}}`}
+	// The test's context has ended when its cleanup runs.
 	release = sync.OnceFunc(func() {
-		if _, err := fleet.Kubectl(context.WithoutCancel(t.Context()), c.kubeconfig, free...); err != nil {
+		if _, err := fleet.Kubectl(context.WithoutCancel(t.Context()), c.kubeconfig, removeFinalizer...); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	})

@@ -14,11 +14,11 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// TestCreatedAgain migrates, and migrates the changed content by a Migrate of
-// the same name.
-func TestCreatedAgain(t *testing.T) {
+// TestRecreatedMigrateMigratesAgain migrates, changes the content, and migrates it with a
+// new Migrate of the same name.
+func TestRecreatedMigrateMigratesAgain(t *testing.T) {
 	needsFleet(t)
-	absent(t, "again")
+	ensureAbsent(t, "again")
 	const content = `
 apiVersion: v1
 kind: Namespace
@@ -37,42 +37,42 @@ data: {version: %q}
 		if err := members[2].deleteNamespaces(t.Context(), []string{"again"}); err != nil {
 			t.Fatal(err)
 		}
-		m := migrateToEnd(t, manifest("again", onlyAgain, 2))
+		m := migrateAndComplete(t, manifest("again", onlyAgain, 2))
 		if got := members[2].configMap(t, "again", "settings")["version"]; got != version {
-			t.Errorf("version %q arrived, want %q", got, version)
+			t.Errorf("the target has version %q, want %q", got, version)
 		}
 		checkOnce(t, m, 2)
 		uids = append(uids, string(m.UID))
 	}
 	if uids[0] == uids[1] {
-		t.Error("both Migrates have one UID")
+		t.Error("both Migrates have the same UID")
 	}
 }
 
-// TestAppliedBeforeItsFleet applies a Migrate first and then all that it needs,
-// in a namespace of its own. It goes on by itself.
-func TestAppliedBeforeItsFleet(t *testing.T) {
+// TestMigrateWaitsForItsFleet creates a Migrate and then, one after the other, the fleet
+// and clusters that it needs, in a namespace of their own.
+func TestMigrateWaitsForItsFleet(t *testing.T) {
 	needsFleet(t)
-	absent(t, "early", "early-app")
+	ensureAbsent(t, "early", "early-app")
 	members[source].apply(t, settings("early-app"))
 	host.kubectl(t, "create", "namespace", "early")
 	m := migrate(t, manifestIn("early", "early", only("early-app"), 2))
 
 	waits := func(reason string) *v1alpha1.Migrate {
 		t.Helper()
-		waiting := m.await(t, "that it waits: "+reason, func(m *v1alpha1.Migrate) bool {
+		waiting := m.await(t, "reason "+reason, func(m *v1alpha1.Migrate) bool {
 			return condition(m, v1alpha1.ConditionReady).Reason == reason
 		})
 		if waiting.Status.Phase != v1alpha1.MigratePhasePending {
-			t.Errorf("it waits with reason %s in phase %s", reason, waiting.Status.Phase)
+			t.Errorf("with reason %s the phase is %s, want Pending", reason, waiting.Status.Phase)
 		}
 		return waiting
 	}
 	waiting := waits("FleetNotFound")
 	if got, want := condition(waiting, v1alpha1.ConditionReady).Message, "Fleet early/quickstart does not exist; waiting for it to be created."; got != want {
-		t.Errorf("Ready says %q, want %q", got, want)
+		t.Errorf("the message of Ready is %q, want %q", got, want)
 	}
-	awaitSteps(t, waiting, "Warning - FleetNotFound")
+	awaitEvents(t, waiting, "Warning - FleetNotFound")
 
 	host.apply(t, `
 apiVersion: fleet.kurator.dev/v1alpha1
@@ -85,29 +85,29 @@ spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: Attache
 	attach(t, "early", 2)
 	waiting = waits("ClusterNotReady")
 	if got, want := waiting.Status.SourceClusterStatus.Message, "AttachedCluster kurator-member1 is not ready; waiting for it. See its status."; got != want {
-		t.Errorf("the source's status says %q, want %q", got, want)
+		t.Errorf("the source's message is %q, want %q", got, want)
 	}
-	ready(t, "early", 1)
+	markReady(t, "early", 1)
 	waits("NoTargetReady")
 	if found := members[source].backups(t, waiting.UID); len(found) != 0 {
-		t.Error("a Backup was made that no target can take")
+		t.Error("there is a Backup, but no target is ready for it")
 	}
-	ready(t, "early", 2)
-	checkOnce(t, m.completed(t), 2)
+	markReady(t, "early", 2)
+	checkOnce(t, m.awaitCompleted(t), 2)
 }
 
-// attach makes a member known to a namespace of the host, and not ready yet.
+// attach registers a member in a namespace of the host. The member is not ready yet.
 func attach(t *testing.T, namespace string, n int) {
 	t.Helper()
 	kubeconfig, err := os.ReadFile(members[n].kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	attachBy(t, namespace, n, kubeconfig)
+	attachWith(t, namespace, n, kubeconfig)
 }
 
-// attachBy is attach by a kubeconfig.
-func attachBy(t *testing.T, namespace string, n int, kubeconfig []byte) {
+// attachWith is attach with a kubeconfig.
+func attachWith(t *testing.T, namespace string, n int, kubeconfig []byte) {
 	t.Helper()
 	host.apply(t, fmt.Sprintf(`
 apiVersion: v1
@@ -122,21 +122,23 @@ spec: {kubeconfig: {name: %[2]s}}
 `, namespace, members[n].name, base64.StdEncoding.EncodeToString(kubeconfig)))
 }
 
-func ready(t *testing.T, namespace string, n int) {
+// markReady sets a member ready in a namespace of the host.
+func markReady(t *testing.T, namespace string, n int) {
 	t.Helper()
 	setReady(t, namespace, n, true)
 }
 
-func setReady(t *testing.T, namespace string, n int, is bool) {
+func setReady(t *testing.T, namespace string, n int, ready bool) {
 	t.Helper()
 	host.kubectl(t, "patch", "attachedcluster", members[n].name, "--namespace="+namespace,
-		"--subresource=status", "--type=merge", fmt.Sprintf(`--patch={"status":{"ready":%t}}`, is))
+		"--subresource=status", "--type=merge", fmt.Sprintf(`--patch={"status":{"ready":%t}}`, ready))
 }
 
-// TestSameNameInTwoNamespaces deletes one of two Migrates that have one name.
-func TestSameNameInTwoNamespaces(t *testing.T) {
+// TestDeletedMigrateLeavesItsNamesakeAlone deletes one of two Migrates with the same name
+// in different namespaces.
+func TestDeletedMigrateLeavesItsNamesakeAlone(t *testing.T) {
 	needsFleet(t)
-	absent(t, "tenant", "twin")
+	ensureAbsent(t, "tenant", "twin")
 	members[source].apply(t, settings("twin"))
 	host.kubectl(t, "create", "namespace", "tenant")
 	host.apply(t, `
@@ -147,11 +149,11 @@ spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: Attache
 `)
 	for _, n := range []int{1, 2} {
 		attach(t, "tenant", n)
-		ready(t, "tenant", n)
+		markReady(t, "tenant", n)
 	}
-	theirs := migrateToEnd(t, manifestIn("tenant", "twin", only("twin"), 2))
+	theirs := migrateAndComplete(t, manifestIn("tenant", "twin", only("twin"), 2))
 	ours := migrate(t, manifestIn(metav1.NamespaceDefault, "twin", only("twin"), 2))
-	ours.completed(t)
+	ours.awaitCompleted(t)
 	ours.delete(t)
 	checkOnce(t, theirs, 2)
 }
