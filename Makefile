@@ -12,7 +12,7 @@ FLEET  := $(OUTPUT)/fleet
 
 MEMBERS ?= 2
 KUBERNETES ?=
-# The oldest version of host and members that is tested, beside that of hack/tools/kubernetes.
+# The oldest tested version of host and members, besides that of hack/tools/kubernetes.
 OLDEST_KUBERNETES := v1.30.14
 KEEP    ?=
 SIMULATIONS ?= 100000
@@ -21,8 +21,8 @@ NAMESPACES ?=
 ALL_NAMESPACES ?=
 ETCD_SERVERS ?=
 
-# Without cgo a program is the same with and without a C compiler, and what is
-# tested is what is in the image. One setting for all also compiles all but once.
+# Without cgo a program is the same with and without a C compiler, and the tests run the
+# programs of the image. One setting for all builds compiles each package once.
 export CGO_ENABLED ?= 0
 
 ##@ Try it
@@ -41,7 +41,7 @@ down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
 
 ##@ Build
 
-# Go knows better than make what has changed, so it is always asked.
+# Always run go build: Go knows better than make what has changed.
 .PHONY: build
 build: $(BIN)/migrate-apiserver ## Build migrate-apiserver.
 
@@ -95,10 +95,10 @@ lint: ## Check formatting, vet, lint and import directions.
 update: ## Regenerate code, tidy the modules, format, and fix what linters can fix.
 	@hack/update-all.sh
 
-# One after the other, also with -j: each of the later ones wants the machine.
+# One suite after the other, also with -j: each of the later ones needs the whole machine.
 .PHONY: test
 test: ## Run all tests on real programs; nothing is left running. The first time builds the tools.
-	@for part in unit integration e2e; do $(MAKE) --no-print-directory test-$$part || exit; done
+	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
 
 # The race detector needs cgo, and cgo a C compiler.
 CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)

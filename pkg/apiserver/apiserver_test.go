@@ -51,7 +51,7 @@ func TestTheDriverStopsBeforeTheServer(t *testing.T) {
 	var read, recorded error
 	s := start(t, t.TempDir(), func(ctx context.Context, s *server) error {
 		<-ctx.Done()
-		// What it began is finished through the API and the recorder.
+		// The driver finishes its work through the API and the recorder.
 		m, err := s.migrates("default").Get(context.WithoutCancel(ctx), "select-labels", metav1.GetOptions{})
 		if read = err; err != nil {
 			return nil
@@ -78,13 +78,13 @@ func TestShutdownEndsWatches(t *testing.T) {
 	if event := <-watch.ResultChan(); event.Type != "ADDED" {
 		t.Fatalf("got %v, want ADDED", event)
 	}
-	began := time.Now()
+	start := time.Now()
 	s.stop(t)
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("an open watch held the server up for %s", took)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("an open watch delayed the stop by %s", took)
 	}
 	if event, open := <-watch.ResultChan(); open {
-		t.Errorf("the watch goes on: %v", event)
+		t.Errorf("the watch is still open: %v", event)
 	}
 }
 
@@ -112,7 +112,8 @@ func TestEndedDriverFailsHealthz(t *testing.T) {
 	s.stop(t)
 }
 
-// A driver that stands still is restarted; until then the replica is ready, for it serves.
+// TestStuckDriverFailsLivez: a stuck driver restarts the replica, which is ready until then
+// because it serves.
 func TestStuckDriverFailsLivez(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd, healthz.NamedCheck("standstill", func(*http.Request) error {
 		return errors.New("the sync of Migrate default/app has not returned")
@@ -159,8 +160,8 @@ func TestStatusIsReadOnly(t *testing.T) {
 	s.stop(t)
 }
 
-// server is the whole server but what asks the host: authentication,
-// authorization, admission and flow control; with a driver of the test.
+// server is the whole server with a driver of the test, without the parts that call the host:
+// authentication, authorization, admission and flow control.
 type server struct {
 	rest     *rest.Config
 	client   versioned.Interface
@@ -176,13 +177,13 @@ func waitForEnd(ctx context.Context, _ *server) error {
 	return nil
 }
 
-// Run is the driver's.
+// Run calls the function of the test.
 func (s *server) Run(ctx context.Context) error { return s.drive(ctx, s) }
 
-// LivenessChecks is the driver's.
+// LivenessChecks returns the checks of the test.
 func (s *server) LivenessChecks() []healthz.HealthChecker { return s.checks }
 
-// LiveStatus is the driver's.
+// LiveStatus calls the function of the test.
 func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	return &v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseRestoreInProgress}, nil
 }
@@ -280,7 +281,7 @@ func (s *server) stop(t *testing.T) {
 	t.Helper()
 	s.stopping()
 	if err := <-s.ended; err != nil {
-		t.Errorf("the server did not stop well: %v", err)
+		t.Errorf("stop the server: %v", err)
 	}
 }
 

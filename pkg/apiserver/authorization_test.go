@@ -10,7 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
-// ca is a CA that may not be read yet.
+// ca is a CA bundle; it is empty until it is read.
 type ca struct {
 	dynamiccertificates.CAContentProvider
 	content string
@@ -29,6 +29,6 @@ func TestReadyzWaitsForTheAggregatorCA(t *testing.T) {
 		t.Errorf("not ready with the CA: %v", err)
 	}
 	if err := aggregatorCACheck(nil).Check(nil); err != nil {
-		t.Errorf("not ready where no aggregator is to be known: %v", err)
+		t.Errorf("not ready without an aggregator: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 )
 
-// endless is a driver that does not stop before it is released.
+// endless is a driver that does not stop until it is released.
 type endless struct {
 	Driver
 	released chan struct{}
@@ -30,11 +30,11 @@ func TestStopTimesOut(t *testing.T) {
 		if err := b.start(genericapiserver.PostStartHookContext{}); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
+		start := time.Now()
 		if err := b.stop(); err != nil {
 			t.Errorf("stop: %v, after which the server does not wait for requests", err)
 		}
-		if took := time.Since(began); took != 20*time.Second {
+		if took := time.Since(start); took != 20*time.Second {
 			t.Errorf("the stop took %s", took)
 		}
 		close(e.released)

@@ -34,27 +34,27 @@ func TestAnonymousUsersGetHealthOnly(t *testing.T) {
 	} {
 		request := httptest.NewRequest(http.MethodGet, "https://server"+path, nil)
 		if _, ok, err := withoutAnonymous(as(user.Anonymous)).AuthenticateRequest(request); ok != want || err != nil {
-			t.Errorf("nobody at %s: got %v, %v, want %v", path, ok, err, want)
+			t.Errorf("anonymous at %s: got %v, %v, want %v", path, ok, err, want)
 		}
-		if _, ok, err := withoutAnonymous(as("somebody")).AuthenticateRequest(request); !ok || err != nil {
-			t.Errorf("somebody at %s: got %v, %v", path, ok, err)
+		if _, ok, err := withoutAnonymous(as("jane")).AuthenticateRequest(request); !ok || err != nil {
+			t.Errorf("a user at %s: got %v, %v", path, ok, err)
 		}
 	}
 	if withoutAnonymous(nil) != nil {
-		t.Error("an authenticator where there was none")
+		t.Error("withoutAnonymous(nil) returned an authenticator")
 	}
 }
 
-// TestDelegation has a host that answers, then doesn't, then does again.
-func TestDelegation(t *testing.T) {
+// TestReadyzChecksTheAuthorization of a host that answers, then fails, then answers again.
+func TestReadyzChecksTheAuthorization(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		host := &fakeAuthorizer{}
 		d := newDelegation(host)
 		if d.check(nil) == nil {
-			t.Error("ready before the host was asked")
+			t.Error("ready before the first request to the host")
 		}
 		go d.run(t.Context())
-		check := func(after time.Duration, ready bool, asked int) {
+		check := func(after time.Duration, ready bool, requests int) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
@@ -63,8 +63,8 @@ func TestDelegation(t *testing.T) {
 					t.Errorf("ready: %v, want %v (%v)", err == nil, ready, err)
 				}
 			}
-			if got := host.questions(); got != asked {
-				t.Errorf("the host was asked %d different questions, want %d", got, asked)
+			if got := host.requests(); got != requests {
+				t.Errorf("the host got %d different requests, want %d", got, requests)
 			}
 		}
 		check(0, true, 1)
@@ -94,7 +94,7 @@ func (a *fakeAuthorizer) Authorize(_ context.Context, attributes authorizer.Attr
 	return authorizer.DecisionNoOpinion, "", a.err
 }
 
-func (a *fakeAuthorizer) questions() int {
+func (a *fakeAuthorizer) requests() int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return len(a.paths)
@@ -113,16 +113,16 @@ func TestYAMLAliasesAreRefused(t *testing.T) {
 		contentType, body string
 		want              int
 	}{
-		"YAML":                       {"application/yaml", "a: &a 1\nb: a\n", 200},
-		"an alias":                   {"application/yaml", "a: &a 1\nb: *a\n", 400},
-		"an apply":                   {"application/apply-patch+yaml", `{"a": "b"}`, 200},
-		"a bomb":                     {"application/yaml", bomb, 400},
-		"a bomb in capitals":         {"Application/YAML;charset=utf-8", bomb, 400},
-		"a bomb in an apply":         {"application/apply-patch+yaml", bomb, 400},
-		"an alias of itself":         {"application/yaml", "a: &a [*a]", 400},
-		"no YAML":                    {"application/yaml", "{", 400},
-		"no YAML said to be so":      {"application/json", bomb, 200},
-		"larger, which others check": {"application/yaml", "a: " + strings.Repeat("x", limit), 200},
+		"YAML":                   {"application/yaml", "a: &a 1\nb: a\n", 200},
+		"an alias":               {"application/yaml", "a: &a 1\nb: *a\n", 400},
+		"an apply":               {"application/apply-patch+yaml", `{"a": "b"}`, 200},
+		"a bomb":                 {"application/yaml", bomb, 400},
+		"a bomb in capitals":     {"Application/YAML;charset=utf-8", bomb, 400},
+		"a bomb in an apply":     {"application/apply-patch+yaml", bomb, 400},
+		"an alias of itself":     {"application/yaml", "a: &a [*a]", 400},
+		"malformed YAML":         {"application/yaml", "{", 400},
+		"YAML sent as JSON":      {"application/json", bomb, 200},
+		"a body above the limit": {"application/yaml", "a: " + strings.Repeat("x", limit), 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			passed := ""

@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// olderHost is a host that serves what it is told to, without a network.
+// olderHost is a RoundTripper that answers as a host that serves only the given resources.
 type olderHost struct {
 	mutex sync.Mutex
 	// served are the resources that it serves; fault is the code of every answer.
@@ -69,8 +69,8 @@ func TestInformersOfUnservedKindsSync(t *testing.T) {
 		"served":           {served: []string{policies}, synced: true, items: 1},
 		"an older version": {served: []string{"mutatingwebhookconfigurations"}, synced: true},
 		"no group version": {fault: http.StatusNotFound, synced: true},
-		"not allowed":      {fault: http.StatusForbidden},
-		"not known":        {fault: http.StatusUnauthorized},
+		"forbidden":        {fault: http.StatusForbidden},
+		"unauthorized":     {fault: http.StatusUnauthorized},
 		"down":             {fault: http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestInformersOfUnservedKindsSync(t *testing.T) {
 	}
 }
 
-// TestInformersListKindsOfAnUpgradedHost begins to serve a kind, and is never taken for one without it
-// while it is down.
+// TestInformersListKindsOfAnUpgradedHost has a host that begins to serve a kind and later is down:
+// the informer keeps its objects.
 func TestInformersListKindsOfAnUpgradedHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		host := &olderHost{}
@@ -111,8 +111,7 @@ func TestInformersListKindsOfAnUpgradedHost(t *testing.T) {
 	})
 }
 
-// TestOptionalKindsCoverTheLibrary: each informer that the factory gives is the
-// one that was registered.
+// TestOptionalKindsCoverTheLibrary checks that the factory returns the registered informers.
 func TestOptionalKindsCoverTheLibrary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		factory := watchOptionalKinds(t, &olderHost{})
@@ -125,13 +124,13 @@ func TestOptionalKindsCoverTheLibrary(t *testing.T) {
 			"priority levels":     factory.Flowcontrol().V1().PriorityLevelConfigurations().Informer().HasSynced,
 		} {
 			if !synced() {
-				t.Errorf("%s are waited for on a host without them", name)
+				t.Errorf("the informer of %s has not synced on a host that does not serve them", name)
 			}
 		}
 	})
 }
 
-// watchOptionalKinds returns a factory whose informers have had a moment.
+// watchOptionalKinds starts the informers of the optional kinds, waits and returns their factory.
 func watchOptionalKinds(t *testing.T, host *olderHost) informers.SharedInformerFactory {
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: "http://host", Transport: host, QPS: -1})
 	if err != nil {

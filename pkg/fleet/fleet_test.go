@@ -96,7 +96,7 @@ func client(t *testing.T, manifests ...string) *fake.FakeDynamicClient {
 	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, objects...)
 }
 
-// secrets are the Secrets of the host by name; err is why it can't be asked.
+// secrets are the Secrets of the host by namespace/name; with err every Get fails.
 type secrets struct {
 	data map[string]map[string][]byte
 	err  error
@@ -120,8 +120,8 @@ type changes struct {
 	clusters   []migration.Cluster
 }
 
-// since returns what was announced since it was last asked. It is called in a
-// synctest bubble, where all that is to be announced has been after Wait.
+// since returns the changes since the last call. It must be called in a synctest bubble: all
+// changes are announced after Wait.
 func (c *changes) since() ([]string, []migration.Cluster) {
 	synctest.Wait()
 	c.mu.Lock()
@@ -187,12 +187,12 @@ func TestInventory(t *testing.T) {
 			}
 		})
 	})
-	t.Run("asked", func(t *testing.T) {
+	t.Run("read", func(t *testing.T) {
 		if got := New(client(t, manifests...), secrets{}).Read(t.Context(), "default", spec()); !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
-	t.Run("asked while the host is down", func(t *testing.T) {
+	t.Run("read while the host is down", func(t *testing.T) {
 		c := client(t, manifests...)
 		c.PrependReactor("get", "attachedclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("host is down")
@@ -202,7 +202,7 @@ func TestInventory(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
-	t.Run("observed while not run", func(t *testing.T) {
+	t.Run("observed before Run", func(t *testing.T) {
 		i := New(client(t, manifests...), secrets{})
 		if got := i.Observe("default", spec()); !errors.Is(got.Err, ErrNotSynced) || i.HasSynced() {
 			t.Errorf("got %+v", got)
@@ -221,9 +221,9 @@ func TestChanges(t *testing.T) {
 		"a cluster becomes ready":      {"attachedclusters", member2Ready, []migration.Cluster{attached2}, true},
 		"another Secret":               {"attachedclusters", strings.ReplaceAll(member1YAML, "member1-secret", "another"), []migration.Cluster{attached1}, true},
 		"another key":                  {"attachedclusters", strings.ReplaceAll(member1YAML, "key: config", "key: another"), []migration.Cluster{attached1}, true},
-		"a cluster made again":         {"attachedclusters", strings.ReplaceAll(member1YAML, "u1", "u2"), []migration.Cluster{attached1}, true},
+		"a recreated cluster":          {"attachedclusters", strings.ReplaceAll(member1YAML, "u1", "u2"), []migration.Cluster{attached1}, true},
 		"another Velero":               {"attachedclusters", annotated(member1YAML, "v2"), []migration.Cluster{attached1}, true},
-		"Velero where it was":          {"clusters", annotated(capiYAML, "velero"), nil, false},
+		"the default Velero":           {"clusters", annotated(capiYAML, "velero"), nil, false},
 		"a Cluster's phase":            {"clusters", strings.ReplaceAll(capiYAML, "Ready", "Failed"), []migration.Cluster{capi}, true},
 		"a fleet's members":            {"fleets", strings.ReplaceAll(quickstart, "missing", "another"), nil, true},
 		"a cluster's label":            {"attachedclusters", strings.ReplaceAll(member1YAML, "uid: u1", "uid: u1, labels: {a: b}"), nil, false},
@@ -270,7 +270,7 @@ func TestDeletion(t *testing.T) {
 	})
 }
 
-// A kind whose CRD is not installed is one of which there is nothing.
+// TestCRDInstalledLater: a kind without a CRD has no objects until the CRD is installed.
 func TestCRDInstalledLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := client(t, quickstart, member1YAML, capiYAML)
@@ -335,18 +335,18 @@ func TestKubeconfig(t *testing.T) {
 		err      error
 		text     string
 	}{
-		"AttachedCluster":     {member1YAML, data("member1-secret", "config", "k"), attached1, "k", nil, ""},
-		"default key":         {member2YAML, data("member2-secret", "value", "k"), attached2, "k", nil, ""},
-		"Cluster":             {capiYAML, data("capi-kubeconfig", "value", "k"), capi, "k", nil, ""},
-		"no cluster":          {quickstart, secrets{}, attached1, "", ErrClusterNotFound, `there is no AttachedCluster "member1" in namespace "default"`},
-		"unknown kind":        {quickstart, secrets{}, migration.Cluster{Kind: "Node", Name: "n"}, "", ErrClusterNotFound, `there is no Node "n"`},
-		"a Fleet is none":     {quickstart, secrets{}, migration.Cluster{Kind: "Fleet", Name: "quickstart"}, "", ErrClusterNotFound, ""},
-		"no reference":        {noReference, secrets{}, attached1, "", ErrSecretNotFound, "spec.kubeconfig.name of AttachedCluster default/member1 is empty"},
-		"no Secret":           {member1YAML, secrets{}, attached1, "", ErrSecretNotFound, `there is no Secret "member1-secret" in namespace "default"`},
-		"no key":              {member1YAML, data("member1-secret", "other", "k"), attached1, "", ErrKubeconfigMissing, `key "config" of Secret default/member1-secret`},
-		"empty":               {member1YAML, data("member1-secret", "config", ""), attached1, "", ErrKubeconfigMissing, "missing or empty"},
-		"the host is silent":  {member1YAML, secrets{err: context.DeadlineExceeded}, attached1, "", context.DeadlineExceeded, "read Secret default/member1-secret on the host"},
-		"the host won't tell": {member1YAML, secrets{err: errors.New("forbidden")}, attached1, "", nil, "forbidden"},
+		"AttachedCluster":    {member1YAML, data("member1-secret", "config", "k"), attached1, "k", nil, ""},
+		"default key":        {member2YAML, data("member2-secret", "value", "k"), attached2, "k", nil, ""},
+		"Cluster":            {capiYAML, data("capi-kubeconfig", "value", "k"), capi, "k", nil, ""},
+		"no cluster":         {quickstart, secrets{}, attached1, "", ErrClusterNotFound, `there is no AttachedCluster "member1" in namespace "default"`},
+		"unknown kind":       {quickstart, secrets{}, migration.Cluster{Kind: "Node", Name: "n"}, "", ErrClusterNotFound, `there is no Node "n"`},
+		"a Fleet":            {quickstart, secrets{}, migration.Cluster{Kind: "Fleet", Name: "quickstart"}, "", ErrClusterNotFound, ""},
+		"no reference":       {noReference, secrets{}, attached1, "", ErrSecretNotFound, "spec.kubeconfig.name of AttachedCluster default/member1 is empty"},
+		"no Secret":          {member1YAML, secrets{}, attached1, "", ErrSecretNotFound, `there is no Secret "member1-secret" in namespace "default"`},
+		"no key":             {member1YAML, data("member1-secret", "other", "k"), attached1, "", ErrKubeconfigMissing, `key "config" of Secret default/member1-secret`},
+		"empty":              {member1YAML, data("member1-secret", "config", ""), attached1, "", ErrKubeconfigMissing, "missing or empty"},
+		"the host times out": {member1YAML, secrets{err: context.DeadlineExceeded}, attached1, "", context.DeadlineExceeded, "read Secret default/member1-secret on the host"},
+		"the host refuses":   {member1YAML, secrets{err: errors.New("forbidden")}, attached1, "", nil, "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
@@ -394,13 +394,13 @@ func annotated(manifest, veleroNamespace string) string {
 	return strings.ReplaceAll(manifest, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/velero-namespace: "`+veleroNamespace+`"}`)
 }
 
-// TestNamespaces has an Inventory of two namespaces, of which one can't be read.
+// TestNamespaces has an Inventory of two namespaces; one can't be read.
 func TestNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := client(t, quickstart, member1YAML, capiYAML)
 		c.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
 			if namespace := action.GetNamespace(); namespace != "default" && namespace != "closed" {
-				t.Errorf("asked for namespace %q", namespace)
+				t.Errorf("requested namespace %q", namespace)
 			}
 			return action.GetNamespace() == "closed", nil, errors.New("closed to us")
 		})

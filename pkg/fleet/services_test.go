@@ -30,11 +30,11 @@ func TestServices(t *testing.T) {
 		want            []string
 		missing         bool
 	}{
-		"both":                    {want: []string{"10.96.0.0/12", "fd00::/112", "10.96.0.1/32"}},
-		"an older host":           {cidrs: notServed, want: []string{"10.96.0.1/32"}},
-		"the RBAC of an older us": {cidrs: forbidden, services: forbidden},
-		"a host that is down":     {cidrs: down, services: down, missing: true},
-		"half an answer":          {cidrs: down, missing: true},
+		"both":                     {want: []string{"10.96.0.0/12", "fd00::/112", "10.96.0.1/32"}},
+		"an older host":            {cidrs: notServed, want: []string{"10.96.0.1/32"}},
+		"RBAC of an older release": {cidrs: forbidden, services: forbidden},
+		"a host that is down":      {cidrs: down, services: down, missing: true},
+		"one request fails":        {cidrs: down, missing: true},
 	} {
 		client := fake.NewClientset(cidr, service)
 		fails := func(verb, resource string, err error) {
@@ -60,7 +60,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestServicesStayKnown while the host is down.
+// TestServicesStayKnown stops the host after the first read.
 func TestServicesStayKnown(t *testing.T) {
 	client := fake.NewClientset(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.1"}}})
 	s := NewServices(client)

@@ -21,18 +21,18 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// judge allows what is in it, as resource/namespace/name, and says what went wrong
-// with the rest.
+// judge is an authorizer that allows the objects in allows (resource/namespace/name) and returns
+// err with every decision.
 type judge struct {
 	allows []string
 	err    error
-	// answered, if it is not nil, has answers wait until it is closed.
+	// answered, if it is not nil, delays decisions until it is closed.
 	answered chan struct{}
 
-	mutex sync.Mutex
-	asked []string
-	users []user.Info
-	// inProgress is how many questions are, and atMost how many were at one time.
+	mutex    sync.Mutex
+	requests []string
+	users    []user.Info
+	// inProgress counts the requests in progress; atMost is its maximum.
 	inProgress, atMost int
 }
 
@@ -41,7 +41,7 @@ func (j *judge) Authorize(_ context.Context, a authorizer.Attributes) (authorize
 	what := fmt.Sprintf("%s/%s/%s", a.GetResource(), a.GetNamespace(), a.GetName())
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
-	j.asked = append(j.asked, fmt.Sprintf("%s %s %s", a.GetVerb(), a.GetAPIGroup(), what))
+	j.requests = append(j.requests, fmt.Sprintf("%s %s %s", a.GetVerb(), a.GetAPIGroup(), what))
 	j.users = append(j.users, a.GetUser())
 	if slices.Contains(j.allows, what) {
 		return authorizer.DecisionAllow, "", j.err
@@ -81,15 +81,15 @@ func TestCheck(t *testing.T) {
 		d         v1alpha1.Destination
 		want      string
 		err       error
-		asked     []string
+		requests  []string
 	}{
 		{"by name", &judge{allows: []string{"attachedclusters/ns/a"}}, jane, to("f", "AttachedCluster/a"), "", nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
 		{"as a member of the fleet", &judge{allows: []string{"fleets/ns/f"}}, jane, to("f"), "", nil, []string{"use fleet.kurator.dev fleets/ns/f"}},
 		{"the fleet does not grant a named cluster", &judge{allows: []string{"fleets/ns/f"}}, jane, to("f", "AttachedCluster/a"), refused, nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
 		{"in another namespace", &judge{allows: []string{"attachedclusters/other/a"}}, jane, to("f", "AttachedCluster/a"), refused, nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
-		{"an error of an authorizer, and another one allows", &judge{allows: []string{"attachedclusters/ns/a"}, err: down}, jane, to("f", "AttachedCluster/a"), "", nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
-		{"can't be asked", &judge{err: down}, jane, to("f", "AttachedCluster/a"), "", down, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
-		{"nobody is recorded", &judge{allows: []string{"attachedclusters/ns/a"}}, nil, to("f", "AttachedCluster/a"), "the Migrate has no recorded requester; recreate it", nil, nil},
+		{"allowed with an error of another authorizer", &judge{allows: []string{"attachedclusters/ns/a"}, err: down}, jane, to("f", "AttachedCluster/a"), "", nil, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"the host is down", &judge{err: down}, jane, to("f", "AttachedCluster/a"), "", down, []string{"use cluster.kurator.dev attachedclusters/ns/a"}},
+		{"no recorded requester", &judge{allows: []string{"attachedclusters/ns/a"}}, nil, to("f", "AttachedCluster/a"), "the Migrate has no recorded requester; recreate it", nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: tt.requester}}
@@ -97,21 +97,21 @@ func TestCheck(t *testing.T) {
 			if got.Denial != tt.want || !errors.Is(got.Err, tt.err) || got.Allowed != (tt.want == "" && tt.err == nil) {
 				t.Errorf("got %+v, want %q, %v", got, tt.want, tt.err)
 			}
-			if diff := cmp.Diff(tt.asked, tt.judge.asked); diff != "" {
-				t.Errorf("asked (-want +got):\n%s", diff)
+			if diff := cmp.Diff(tt.requests, tt.judge.requests); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 			for _, u := range tt.judge.users {
 				want := &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
 				if diff := cmp.Diff(user.Info(want), u); diff != "" {
-					t.Errorf("asked about somebody else (-want +got):\n%s", diff)
+					t.Errorf("users (-want +got):\n%s", diff)
 				}
 			}
 		})
 	}
 }
 
-// TestDenied asks about many clusters: about all of a kind once, and about each if
-// that is refused.
+// TestDenied checks many clusters: one request for all of a kind, and if that is denied one for
+// each.
 func TestDenied(t *testing.T) {
 	names := make([]string, 100)
 	for i := range names {
@@ -121,8 +121,8 @@ func TestDenied(t *testing.T) {
 	jane := &user.DefaultInfo{Name: "jane"}
 
 	all := &judge{allows: []string{"attachedclusters/ns/", "clusters/ns/"}}
-	if denied, err := New(all, Options{}).Denied(t.Context(), jane, objects); err != nil || len(denied) != 0 || len(all.asked) != 2 {
-		t.Errorf("who may use all is refused %v, %v, after %d questions", denied, err, len(all.asked))
+	if denied, err := New(all, Options{}).Denied(t.Context(), jane, objects); err != nil || len(denied) != 0 || len(all.requests) != 2 {
+		t.Errorf("denied %v, %v after %d requests, want none", denied, err, len(all.requests))
 	}
 	some := &judge{allows: []string{"clusters/ns/s"}}
 	for i := range names {
@@ -131,16 +131,16 @@ func TestDenied(t *testing.T) {
 		}
 	}
 	denied, err := New(some, Options{}).Denied(t.Context(), jane, objects)
-	if got := fmt.Sprint(denied); err != nil || got != "[AttachedCluster ns/m07 AttachedCluster ns/m93]" || len(some.asked) != 103 {
-		t.Errorf("denied %s, %v, after %d questions", got, err, len(some.asked))
+	if got := fmt.Sprint(denied); err != nil || got != "[AttachedCluster ns/m07 AttachedCluster ns/m93]" || len(some.requests) != 103 {
+		t.Errorf("denied %s, %v after %d requests", got, err, len(some.requests))
 	}
 	down := &judge{err: errors.New("connection refused")}
 	if denied, err := New(down, Options{}).Denied(t.Context(), jane, objects); err == nil || denied != nil {
-		t.Errorf("refused %v, %v, though nobody could be asked", denied, err)
+		t.Errorf("denied %v, %v, want an error and no denial", denied, err)
 	}
 }
 
-// reviewer is a member that reviews with one answer.
+// reviewer is a member that returns the same answer for every review.
 type reviewer struct {
 	refusal string
 	reviews []migration.Review
@@ -194,14 +194,14 @@ func TestCheckInMembers(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if len(member.reviews) != tt.reviews {
-				t.Errorf("the member was asked %d times, want %d", len(member.reviews), tt.reviews)
+				t.Errorf("the member got %d reviews, want %d", len(member.reviews), tt.reviews)
 			}
 		})
 	}
 }
 
-// TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed: only the driver asks members.
-func TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed(t *testing.T) {
+// TestCheckLiveOmitsMembersNotReviewed checks that CheckLive reviews no members: the driver does.
+func TestCheckLiveOmitsMembersNotReviewed(t *testing.T) {
 	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "app"}, Spec: v1alpha1.MigrateSpec{Requester: &v1alpha1.Requester{Username: "jane"}}}
 	a := planOf(to("f", "AttachedCluster/a"))
 	granted := map[migration.Cluster]migration.Access{a.Cluster: {Allowed: true}}
@@ -212,8 +212,8 @@ func TestCheckLiveKnowsNoGrantBeforeTheMemberIsReviewed(t *testing.T) {
 		want      map[migration.Cluster]migration.Access
 	}{
 		{"members are not reviewed", Options{}, false, granted},
-		{"it is not recorded that the cluster could be used", Options{ReviewMembers: true}, false, map[migration.Cluster]migration.Access{}},
-		{"the cluster could be used", Options{ReviewMembers: true}, true, granted},
+		{"no usable cluster is recorded", Options{ReviewMembers: true}, false, map[migration.Cluster]migration.Access{}},
+		{"a usable cluster is recorded", Options{ReviewMembers: true}, true, granted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a.WasUsable = tt.wasUsable

@@ -32,7 +32,7 @@ func TestCheck(t *testing.T) {
 			"a: &x " + strings.Repeat("x", 100_000) + "\nb: [" + strings.Repeat("*x,", 1_000) + "]\n", yamlalias.ErrAlias,
 		},
 		"a billion laughs": {laughs(9), yamlalias.ErrAlias},
-		"without end":      {laughs(40), yamlalias.ErrAlias},
+		"40 levels":        {laughs(40), yamlalias.ErrAlias},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := yamlalias.Check([]byte(test.text)); !errors.Is(got, test.want) {
@@ -42,18 +42,18 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotYAML(t *testing.T) {
+func TestCheckRefusesInvalidYAML(t *testing.T) {
 	for _, text := range []string{"{s3cret", "a: *s3cret", "\x00s3cret", strings.Repeat("[", 20_000)} {
 		if err := yamlalias.Check([]byte(text)); !errors.Is(err, yamlalias.ErrSyntax) {
 			t.Errorf("%.20q: got %v", text, err)
 		} else if strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("repeats what it read: %v", err)
+			t.Errorf("the error repeats the input: %v", err)
 		}
 	}
 }
 
-// laughs is a list of ten times three letters, then one of ten such lists, and so
-// on, depth times.
+// laughs returns the "billion laughs" attack: a list of ten strings, then a list of ten aliases of
+// the list before, depth times.
 func laughs(depth int) string {
 	text := "- &l0 [" + strings.Repeat("lol,", 10) + "]\n"
 	for i := range depth {

@@ -20,19 +20,19 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json
 )
 
-// formatVariable has the test run itself in a process of its own, which logs in that
-// format: a process can be told once only how.
+// formatVariable makes the test run itself in another process, which logs in that format: a
+// process can configure logging only once.
 const formatVariable = "LOGGING_TEST_FORMAT"
 
-// TestNoBodyIsLogged has a client ask whose a token is, at the highest verbosity.
-func TestNoBodyIsLogged(t *testing.T) {
+// TestLogsHoldNoBodies sends a TokenReview at the highest verbosity.
+func TestLogsHoldNoBodies(t *testing.T) {
 	if format := os.Getenv(formatVariable); format != "" {
 		reviewToken(t, format)
 		return
 	}
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) {
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoBodyIsLogged$")
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLogsHoldNoBodies$")
 			child.Env = append(os.Environ(), formatVariable+"="+format)
 			log, err := child.CombinedOutput()
 			if err != nil {
@@ -50,7 +50,7 @@ func TestNoBodyIsLogged(t *testing.T) {
 	}
 }
 
-// reviewToken asks a server that answers what is s3cret too.
+// reviewToken sends a TokenReview to a server whose response holds a secret too.
 func reviewToken(t *testing.T, format string) {
 	o := logs.NewOptions()
 	o.Format, o.Verbosity = format, 10

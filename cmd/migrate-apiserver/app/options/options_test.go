@@ -61,7 +61,7 @@ func TestValidate(t *testing.T) {
 			args: []string{"--member-address-ranges=10.0.0.0/8,10.1.1.1"},
 			want: `--member-address-ranges: "10.1.1.1" is not a CIDR such as 10.0.0.0/8`,
 		},
-		"an odd port": {
+		"a port out of range": {
 			args: []string{"--secure-port=70000"},
 			want: "--secure-port 70000 must be between 1 and 65535, inclusive. It cannot be turned off with 0",
 		},
@@ -79,7 +79,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestServingCertificate: nothing is written to or read from the working directory.
+// TestServingCertificate checks that no default certificate is used: it would be in the working
+// directory.
 func TestServingCertificate(t *testing.T) {
 	const missing = "no serving certificate: set --tls-cert-file and --tls-private-key-file, or set --cert-dir to a directory that contains one or in which a self-signed one is generated"
 	for name, test := range map[string]struct {
@@ -116,8 +117,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestDataFitsTheVolume: etcd keeps its data, a copy of it while it is defragmented, and
-// at most 512 MiB of log and snapshots on the volume of the manifests.
+// TestDataFitsTheVolume checks the volume of the manifests: it holds the data of etcd, a copy of
+// it during defragmentation, and at most 512 MiB of log and snapshots.
 func TestDataFitsTheVolume(t *testing.T) {
 	manifest, err := os.ReadFile("../../../../artifacts/deploy/30-statefulset.yaml")
 	if err != nil {

@@ -24,25 +24,25 @@ import (
 
 var jane = &user.DefaultInfo{Name: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
 
-// host allows what is in it, by resource/namespace/name, and remembers who was asked
-// about.
+// host is an authorizer that allows the listed requests ("verb resource.group/namespace/name") and
+// records all requests and their users.
 type host struct {
 	allowed map[string]bool
 	err     error
 
-	mutex sync.Mutex
-	asked map[string]int
-	users []user.Info
+	mutex    sync.Mutex
+	requests map[string]int
+	users    []user.Info
 }
 
 func (h *host) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	what := fmt.Sprintf("%s %s.%s/%s/%s", a.GetVerb(), a.GetResource(), a.GetAPIGroup(), a.GetNamespace(), a.GetName())
-	if h.asked == nil {
-		h.asked = map[string]int{}
+	if h.requests == nil {
+		h.requests = map[string]int{}
 	}
-	h.asked[what]++
+	h.requests[what]++
 	h.users = append(h.users, a.GetUser())
 	if h.allowed[what] {
 		return authorizer.DecisionAllow, "", nil
@@ -82,7 +82,7 @@ func TestValidate(t *testing.T) {
 		attached = "use attachedclusters.cluster.kurator.dev/team/"
 		clusters = "use clusters.cluster.kurator.dev/team/"
 		fleets   = "use fleets.fleet.kurator.dev/team/"
-		told     = `: they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ` +
+		required = `: they need verb "use" on resource "attachedclusters" in API group "cluster.kurator.dev" with that name and namespace; ` +
 			`ask for a RoleBinding to ClusterRole migrate-cluster-user, or to a Role with that rule`
 	)
 	for _, tt := range []struct {
@@ -97,12 +97,12 @@ func TestValidate(t *testing.T) {
 			"not the target",
 			[]string{attached + "a"},
 			destination("f", "a"), destination("f", "b"),
-			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use AttachedCluster team/b` + told,
+			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use AttachedCluster team/b` + required,
 		},
 		{
 			"neither", nil, destination("f", "a"), destination("f", "b"),
-			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use AttachedCluster team/a` + told +
-				"\n" + `user "jane" may not use AttachedCluster team/b` + told,
+			`migrates.backup.kurator.dev "app" is forbidden: user "jane" may not use AttachedCluster team/a` + required +
+				"\n" + `user "jane" may not use AttachedCluster team/b` + required,
 		},
 		{"a fleet", []string{attached + "a", fleets + "f"}, destination("f", "a"), destination("f"), ""},
 		{
@@ -133,15 +133,15 @@ func TestValidate(t *testing.T) {
 			}
 			for _, u := range h.users {
 				if d := cmp.Diff(user.Info(jane), u); d != "" {
-					t.Errorf("asked about another user: %s", d)
+					t.Errorf("authorized another user (-want +got):\n%s", d)
 				}
 			}
 		})
 	}
 }
 
-// TestKinds asks for clusters of both kinds, of which an empty one is Cluster.
-func TestKinds(t *testing.T) {
+// TestValidateDefaultsTheKind uses clusters of both kinds; an empty kind means Cluster.
+func TestValidateDefaultsTheKind(t *testing.T) {
 	h := &host{}
 	target := backup.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Name: "b"}, {Kind: "Cluster", Name: "c"}}}
 	if err := create(h, destination("f", "a"), target); !apierrors.IsForbidden(err) {
@@ -151,15 +151,15 @@ func TestKinds(t *testing.T) {
 		"use attachedclusters.cluster.kurator.dev/team/": 1, "use attachedclusters.cluster.kurator.dev/team/a": 1,
 		"use clusters.cluster.kurator.dev/team/": 1, "use clusters.cluster.kurator.dev/team/b": 1, "use clusters.cluster.kurator.dev/team/c": 1,
 	}
-	if d := cmp.Diff(want, h.asked); d != "" {
+	if d := cmp.Diff(want, h.requests); d != "" {
 		t.Error(d)
 	}
 }
 
-func TestValidateFailsWithoutAnAnswerOfTheHost(t *testing.T) {
+func TestValidateFailsWhileTheHostIsUnreachable(t *testing.T) {
 	err := create(&host{err: errors.New("connection refused")}, destination("f", "a"), destination("f", "b"))
 	if !apierrors.IsInternalError(err) {
-		t.Errorf("error %v, want an internal one: nobody was refused", err)
+		t.Errorf("error %v, want an internal error, not a denial", err)
 	}
 }
 
@@ -173,14 +173,14 @@ func TestValidateSkipsOtherRequests(t *testing.T) {
 		"other resource": other,
 	} {
 		h := &host{}
-		if err := validate(h, a); err != nil || len(h.asked) > 0 {
-			t.Errorf("%s: error %v, asked %v", name, err, h.asked)
+		if err := validate(h, a); err != nil || len(h.requests) > 0 {
+			t.Errorf("%s: error %v, requests %v", name, err, h.requests)
 		}
 	}
 	if New().Handles(admission.Update) {
-		t.Error("updates are handled, which can change no reference")
+		t.Error("updates are handled although they can't change a reference")
 	}
 	if err := New().ValidateInitialization(); err == nil {
-		t.Error("it is used without an authorizer")
+		t.Error("the plugin is valid without an authorizer")
 	}
 }

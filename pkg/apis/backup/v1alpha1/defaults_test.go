@@ -32,9 +32,9 @@ func TestDefaults(t *testing.T) {
 	withoutCredentials.Requester = &v1alpha1.Requester{Username: "jane", Extra: map[string][]string{"scopes": {"all"}}}
 
 	for name, c := range map[string]struct{ given, want v1alpha1.MigrateSpec }{
-		"the deadline is set, and nothing else": {asWritten, withDefault},
-		"a value stays":                         {withValue, withValue},
-		"credentials that were stored go":       {withCredentials, withoutCredentials},
+		"only the deadline is set":       {asWritten, withDefault},
+		"a value is kept":                {withValue, withValue},
+		"stored credentials are removed": {withCredentials, withoutCredentials},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme := runtime.NewScheme()

@@ -19,8 +19,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/yamlalias"
 )
 
-// FuzzDecode decodes bodies of every content type, validates what comes out, as an
-// object of its own and as a change of another, and writes it again.
+// FuzzDecode decodes bodies of every content type, validates the object as a create and as an
+// update, and encodes it again.
 func FuzzDecode(f *testing.F) {
 	scheme := runtime.NewScheme()
 	if err := install.AddToScheme(scheme); err != nil {
@@ -59,11 +59,11 @@ func FuzzDecode(f *testing.F) {
 			validation.ValidateMigrateUpdate(m, old)
 			var again bytes.Buffer
 			if err := codecs.LegacyCodec(v1alpha1.SchemeGroupVersion).Encode(m, &again); err != nil {
-				t.Fatalf("can't be written: %v", err)
+				t.Fatalf("encode: %v", err)
 			}
 			back, err := runtime.Decode(codecs.UniversalDecoder(backup.SchemeGroupVersion), again.Bytes())
 			if err != nil {
-				t.Fatalf("can't be read again: %v\n%s", err, again.Bytes())
+				t.Fatalf("decode the encoded object: %v\n%s", err, again.Bytes())
 			}
 			var third bytes.Buffer
 			if err := codecs.LegacyCodec(v1alpha1.SchemeGroupVersion).Encode(back, &third); err != nil {

@@ -28,7 +28,7 @@ func TestClusters(t *testing.T) {
 		source, target backup.Destination
 		want           []string
 	}{
-		"the seed's": {
+		"the example": {
 			source: fleet("quickstart", attached("kurator-member1")),
 			target: fleet("quickstart", attached("kurator-member2")),
 		},
@@ -46,7 +46,7 @@ func TestClusters(t *testing.T) {
 				`spec.targetCluster.fleet: Required value: name the Fleet that the clusters are members of`,
 			},
 		},
-		"a fleet's name that isn't one": {
+		"an invalid name of a fleet": {
 			source: fleet("Quick_Start"),
 			target: fleet("quickstart"),
 			want: []string{
@@ -83,7 +83,7 @@ func TestClusters(t *testing.T) {
 				`spec.targetCluster.clusters[0].name: Required value: name the cluster`,
 			},
 		},
-		"a cluster's name that isn't one": {
+		"an invalid name of a cluster": {
 			source: fleet("quickstart", attached("a/../b")),
 			target: fleet("quickstart"),
 			want: []string{
@@ -226,7 +226,7 @@ func TestResourceFilter(t *testing.T) {
 				`spec.policy.resourceFilter.excludedClusterScopedResources[0]: Invalid value: "nodes": is in includedClusterScopedResources too: remove it from one of the two`,
 			},
 		},
-		"names that aren't": {
+		"invalid names": {
 			filter: backup.ResourceFilter{
 				IncludedNamespaces: []string{"", "a**", "[", "a]", "[]", "a.b", "a[a-]"},
 				IncludedResources:  []string{"", "pods,services", "[pods", "pod[z-a]"},
@@ -260,7 +260,7 @@ func TestPolicy(t *testing.T) {
 		policy backup.MigratePolicy
 		want   []string
 	}{
-		"a namespace that is mapped onto one that stays": {
+		"a namespace mapped onto an unmapped one": {
 			policy: backup.MigratePolicy{
 				NamespaceMapping: map[string]string{"a": "b", "c": "d", "e": "f", "f": "g", "h": "h"},
 				ResourceFilter:   &backup.ResourceFilter{IncludedNamespaces: []string{"a", "b", "c", "d", "e", "f", "h"}, ExcludedNamespaces: []string{"d"}},
@@ -270,7 +270,7 @@ func TestPolicy(t *testing.T) {
 				`spec.policy.namespaceMapping[a]: Invalid value: "b": is included too, so namespaces "a" and "b" would become one: map "b" to another name, or exclude it`,
 			},
 		},
-		"patterns that take for ever": {
+		"expensive patterns": {
 			policy: backup.MigratePolicy{ResourceFilter: &backup.ResourceFilter{
 				IncludedNamespaces: []string{"a*a*a*a*a*a", "a*a*a*a*a*a*a"}, ExcludedResources: []string{"*x*x*x*x*x*"},
 			}},
@@ -280,12 +280,12 @@ func TestPolicy(t *testing.T) {
 			},
 		},
 		"only namespaceMapping": {policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"a": "b", "b": "a"}}},
-		"all of it": {policy: backup.MigratePolicy{
+		"all fields": {policy: backup.MigratePolicy{
 			OrderedResources:  map[string]string{"pods": "a/x,a/y", "persistentvolumes": "pv1,pv2"},
 			MigrateStatus:     &backup.PreserveStatus{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
 			PreserveNodePorts: ptr.To(true),
 		}},
-		"orders that aren't": {
+		"invalid orders": {
 			policy: backup.MigratePolicy{OrderedResources: map[string]string{
 				"deployments.apps":       "a/x",
 				"persistentvolumeclaims": "a/x, a/y",
@@ -301,13 +301,13 @@ func TestPolicy(t *testing.T) {
 				`spec.policy.orderedResources[services]: Invalid value: "": has an empty entry: write "namespace/name", or "name" for a cluster-scoped resource, separated by "," without spaces`,
 			},
 		},
-		"two namespaces onto one": {
+		"two namespaces mapped onto one": {
 			policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"a": "c", "b": "c"}},
 			want: []string{
 				`spec.policy.namespaceMapping[b]: Invalid value: "c": namespace "a" is already mapped to it: use a different name for each namespace`,
 			},
 		},
-		"namespaces that aren't": {
+		"invalid namespaces": {
 			policy: backup.MigratePolicy{NamespaceMapping: map[string]string{"*": "b", "c": "", "d": "E"}},
 			want: []string{
 				`spec.policy.namespaceMapping[*]: Invalid value: "*": is not the name of a namespace: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
@@ -315,7 +315,7 @@ func TestPolicy(t *testing.T) {
 				`spec.policy.namespaceMapping[d]: Invalid value: "E": is not the name of a namespace: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
 			},
 		},
-		"a status filter that Velero would take for its opposite": {
+		"a status filter that Velero would invert": {
 			policy: backup.MigratePolicy{MigrateStatus: &backup.PreserveStatus{ExcludedResources: []string{"*"}}},
 			want: []string{
 				`spec.policy.migrateStatus.excludedResources: Invalid value: ["*"]: "*" can't be excluded: nothing would be left; write names`,
@@ -379,7 +379,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// TestEveryFieldOfTheSpecIsImmutable goes through those that there are.
+// TestEveryFieldOfTheSpecIsImmutable changes one field after the other, by reflection.
 func TestEveryFieldOfTheSpecIsImmutable(t *testing.T) {
 	kind := reflect.TypeFor[backup.MigrateSpec]()
 	for i := range kind.NumField() {
@@ -401,7 +401,7 @@ func TestEveryFieldOfTheSpecIsImmutable(t *testing.T) {
 	}
 }
 
-func TestUpdateOfAnObjectThatWouldBeRefusedToday(t *testing.T) {
+func TestUpdateAcceptsAnInvalidStoredSpec(t *testing.T) {
 	old := migrate()
 	old.ResourceVersion = "1"
 	old.Spec.TargetCluster.Clusters = []corev1.ObjectReference{{}}
@@ -415,14 +415,14 @@ func TestRecord(t *testing.T) {
 		was, is backup.MigratePhase
 		want    []string
 	}{
-		"begins":    {was: "", is: "Pending"},
-		"goes on":   {was: "BackupInProgress", is: "RestoreInProgress"},
-		"ends":      {was: "RestoreInProgress", is: "Completed"},
-		"stays":     {was: "Completed", is: "Completed"},
-		"completed": {was: "Completed", is: "Failed", want: []string{`status.phase: Forbidden: is Completed, which is terminal: it can't change to "Failed"`}},
-		"failed":    {was: "Failed", is: "RestoreInProgress", want: []string{`status.phase: Forbidden: is Failed, which is terminal: it can't change to "RestoreInProgress"`}},
-		"partially": {was: "PartiallyFailed", is: "Completed", want: []string{`status.phase: Forbidden: is PartiallyFailed, which is terminal: it can't change to "Completed"`}},
-		"refused":   {was: "FailedValidation", is: "", want: []string{`status.phase: Forbidden: is FailedValidation, which is terminal: it can't change to ""`}},
+		"begins":     {was: "", is: "Pending"},
+		"next phase": {was: "BackupInProgress", is: "RestoreInProgress"},
+		"ends":       {was: "RestoreInProgress", is: "Completed"},
+		"stays":      {was: "Completed", is: "Completed"},
+		"completed":  {was: "Completed", is: "Failed", want: []string{`status.phase: Forbidden: is Completed, which is terminal: it can't change to "Failed"`}},
+		"failed":     {was: "Failed", is: "RestoreInProgress", want: []string{`status.phase: Forbidden: is Failed, which is terminal: it can't change to "RestoreInProgress"`}},
+		"partially":  {was: "PartiallyFailed", is: "Completed", want: []string{`status.phase: Forbidden: is PartiallyFailed, which is terminal: it can't change to "Completed"`}},
+		"refused":    {was: "FailedValidation", is: "", want: []string{`status.phase: Forbidden: is FailedValidation, which is terminal: it can't change to ""`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -460,7 +460,7 @@ func TestBounds(t *testing.T) {
 			},
 			want: []string{`spec: Forbidden: metadata and spec are larger than 512 KiB together: select by labels instead of naming everything, or split it into several Migrates`},
 		},
-		"a list of nothing": {
+		"a list of empty items": {
 			change: func(m *backup.Migrate) {
 				m.Spec.Policy = &backup.MigratePolicy{OrderedResources: map[string]string{"pods": ",,,"}}
 			},
@@ -486,8 +486,8 @@ func TestErrorsAreBounded(t *testing.T) {
 	expect(t, errs[100:], []string{`spec: Forbidden: and 9900 more errors`})
 }
 
-// TestGrowth changes an object that is larger than it could be made today.
-func TestGrowth(t *testing.T) {
+// TestUpdateBoundsGrowth updates an object that is larger than a create may be.
+func TestUpdateBoundsGrowth(t *testing.T) {
 	old := migrate()
 	old.ResourceVersion = "1"
 	old.Spec.Policy = &backup.MigratePolicy{OrderedResources: map[string]string{"pods": strings.Repeat("x", 1<<20)}}
@@ -499,7 +499,7 @@ func TestGrowth(t *testing.T) {
 	expect(t, validation.ValidateMigrateUpdate(m, old), []string{`metadata: Forbidden: metadata and spec are larger than 512 KiB together: select by labels instead of naming everything, or split it into several Migrates`})
 }
 
-func TestNothingPanics(t *testing.T) {
+func TestValidationDoesNotPanic(t *testing.T) {
 	fill := apifuzzer.FuzzerFor(fuzzer.Funcs, rand.NewSource(1), serializer.CodecFactory{})
 	for range 5000 {
 		var m, old backup.Migrate

@@ -31,7 +31,7 @@ func newMigrate(requester *backup.Requester) *backup.Migrate {
 	}}
 }
 
-// TestCreateRecordsTheRequester sends no requester, and that of somebody else.
+// TestCreateRecordsTheRequester sends no requester, another user and an empty one.
 func TestCreateRecordsTheRequester(t *testing.T) {
 	for name, sent := range map[string]*backup.Requester{"none": nil, "forged": claimed, "empty": {}} {
 		m := newMigrate(sent)
@@ -44,11 +44,11 @@ func TestCreateRecordsTheRequester(t *testing.T) {
 	m := newMigrate(claimed)
 	NewStrategy(runtime.NewScheme()).PrepareForCreate(context.Background(), m)
 	if m.Spec.Requester != nil {
-		t.Errorf("nobody is known to ask, and %v is recorded", m.Spec.Requester)
+		t.Errorf("a request without a user recorded %v", m.Spec.Requester)
 	}
 }
 
-// TestCreateCopiesTheRequester changes what the request knows of its user afterwards.
+// TestCreateCopiesTheRequester changes the request's user after the create.
 func TestCreateCopiesTheRequester(t *testing.T) {
 	u := &user.DefaultInfo{Name: "jane", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}}
 	m := newMigrate(nil)
@@ -56,7 +56,7 @@ func TestCreateCopiesTheRequester(t *testing.T) {
 	u.Groups[0] = "system:masters"
 	delete(u.Extra, "scopes")
 	if m.Spec.Requester.Groups[0] != "shop" || len(m.Spec.Requester.Extra) != 1 {
-		t.Errorf("recorded is %+v", m.Spec.Requester)
+		t.Errorf("recorded %+v", m.Spec.Requester)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestRequesterHasNoCredentials(t *testing.T) {
 	}
 }
 
-// TestUpdateKeepsTheRequester is by another user, who sends every requester.
+// TestUpdateKeepsTheRequester updates as another user, with several requesters.
 func TestUpdateKeepsTheRequester(t *testing.T) {
 	ctx := genericapirequest.WithUser(context.Background(), &user.DefaultInfo{Name: "joe"})
 	strategy := NewStrategy(runtime.NewScheme())
@@ -88,12 +88,12 @@ func TestUpdateKeepsTheRequester(t *testing.T) {
 	}
 }
 
-// TestApplyDoesNotTrackTheRequester is what server-side apply is told.
+// TestApplyDoesNotTrackTheRequester checks the fields that server-side apply resets.
 func TestApplyDoesNotTrackTheRequester(t *testing.T) {
 	reset := NewStrategy(runtime.NewScheme()).GetResetFields()
 	fields := reset[fieldpath.APIVersion("backup.kurator.dev/v1alpha1")]
 	if fields == nil || len(reset) != 1 {
-		t.Fatalf("reset are %v", reset)
+		t.Fatalf("reset fields: %v", reset)
 	}
 	for path, want := range map[string]bool{"requester": true, "sourceCluster": false, "targetCluster": false, "policy": false} {
 		if got := fields.Has(fieldpath.MakePathOrDie("spec", path)); got != want {
@@ -105,8 +105,9 @@ func TestApplyDoesNotTrackTheRequester(t *testing.T) {
 	}
 }
 
-// TestCreateSetsInitialConditions by the rules of kstatus (sigs.k8s.io/cli-utils): Reconciling
-// is looked at first, then Stalled, then Ready; what has none of them is done.
+// TestCreateSetsInitialConditions checks that a new Migrate is in progress by the rules of kstatus
+// (sigs.k8s.io/cli-utils): it checks Reconciling, then Stalled, then Ready, and takes an object
+// without them for done.
 func TestCreateSetsInitialConditions(t *testing.T) {
 	created := metav1.Unix(1700000000, 0)
 	m := newMigrate(nil)
@@ -125,8 +126,8 @@ func TestCreateSetsInitialConditions(t *testing.T) {
 	}
 }
 
-// TestKuratorsFinalizerIsDropped at create and update, for nobody here would remove it,
-// and who sent it is told.
+// TestKuratorsFinalizerIsDropped creates and updates: no controller here would remove the
+// finalizer, and the client gets a warning.
 func TestKuratorsFinalizerIsDropped(t *testing.T) {
 	sent := []string{"example.com/hold", "migrate.kurator.dev"}
 	strategy := NewStrategy(runtime.NewScheme())
@@ -146,7 +147,7 @@ func TestKuratorsFinalizerIsDropped(t *testing.T) {
 		t.Errorf("warnings: %q", warnings.texts)
 	}
 	if old.Finalizers[1] != "migrate.kurator.dev" {
-		t.Error("the stored object is written to")
+		t.Error("the stored object is modified")
 	}
 }
 

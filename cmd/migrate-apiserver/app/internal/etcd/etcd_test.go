@@ -14,7 +14,7 @@ import (
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 )
 
-func TestRestartKeepsTheData(t *testing.T) {
+func TestStartKeepsTheData(t *testing.T) {
 	dirs := map[string]string{
 		"a socket in the data directory": filepath.Join(t.TempDir(), "etcd"),
 		"a path too long for a socket":   filepath.Join(t.TempDir(), strings.Repeat("long", 30)),
@@ -42,7 +42,7 @@ func TestRestartKeepsTheData(t *testing.T) {
 	}
 }
 
-func TestADirectoryHasOneProcess(t *testing.T) {
+func TestStartRefusesADirectoryInUse(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, dir)
 	_, ctx := ktesting.NewTestContext(t)
@@ -56,7 +56,7 @@ func TestADirectoryHasOneProcess(t *testing.T) {
 	}
 }
 
-func TestNoDirectory(t *testing.T) {
+func TestStartFailsWithoutADirectory(t *testing.T) {
 	_, ctx := ktesting.NewTestContext(t)
 	if _, err := etcd.Start(ctx, etcd.Config{Dir: "/dev/null/etcd"}); err == nil {
 		t.Error("started in /dev/null")
@@ -100,7 +100,7 @@ func get(t *testing.T, server *etcd.Server, key string) string {
 		t.Fatal(err)
 	}
 	if len(response.Kvs) != 1 {
-		t.Fatalf("%s is not there", key)
+		t.Fatalf("key %s is missing", key)
 	}
 	return string(response.Kvs[0].Value)
 }

@@ -129,7 +129,7 @@ func TestRecordWritesTheStatusAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestRecordOfTheSameMakesNoVersion(t *testing.T) {
+func TestRecordWithoutAChangeKeepsTheVersion(t *testing.T) {
 	s := newStorage(t)
 	first := record(t, s, create(t, s, newMigrate()), v1alpha1.MigratePhasePending)
 	again, err := s.Recorder.Record(context.Background(), first)
@@ -151,11 +151,11 @@ func TestRecordPreconditions(t *testing.T) {
 		change func(*v1alpha1.Migrate)
 		is     func(error) bool
 	}{
-		"an old version":   {func(m *v1alpha1.Migrate) { m.ResourceVersion = created.ResourceVersion }, apierrors.IsConflict},
-		"another object":   {func(m *v1alpha1.Migrate) { m.UID = "another" }, apierrors.IsConflict},
-		"a name not there": {func(m *v1alpha1.Migrate) { m.Name = "another" }, apierrors.IsNotFound},
-		"no version":       {func(m *v1alpha1.Migrate) { m.ResourceVersion = "" }, apierrors.IsBadRequest},
-		"no uid":           {func(m *v1alpha1.Migrate) { m.UID = "" }, apierrors.IsBadRequest},
+		"an old version": {func(m *v1alpha1.Migrate) { m.ResourceVersion = created.ResourceVersion }, apierrors.IsConflict},
+		"another object": {func(m *v1alpha1.Migrate) { m.UID = "another" }, apierrors.IsConflict},
+		"a missing name": {func(m *v1alpha1.Migrate) { m.Name = "another" }, apierrors.IsNotFound},
+		"no version":     {func(m *v1alpha1.Migrate) { m.ResourceVersion = "" }, apierrors.IsBadRequest},
+		"no uid":         {func(m *v1alpha1.Migrate) { m.UID = "" }, apierrors.IsBadRequest},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestStatusIsComputedOnRead(t *testing.T) {
 
 	status := storage.NewStatusREST(s.Migrate, liveFunc(func(_ context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 		if diff := cmp.Diff(recorded, m); diff != "" {
-			t.Errorf("asked for (-recorded +asked)\n%s", diff)
+			t.Errorf("live status of (-recorded +got)\n%s", diff)
 		}
 		m.Status.SourceClusterStatus.Message = "written through"
 		m.Labels = map[string]string{"written": "through"}
@@ -221,10 +221,10 @@ func TestStatusErrors(t *testing.T) {
 		live error
 		want string
 	}{
-		"no such Migrate": {name: "another", want: `migrates.backup.kurator.dev "another" not found`},
-		"its own error":   {name: "select-labels", live: errors.New("broken"), want: `Internal error occurred: status of migrates.backup.kurator.dev "select-labels": broken`},
-		"an API error":    {name: "select-labels", live: apierrors.NewTooManyRequests("later", 1), want: `later`},
-		"too late":        {name: "select-labels", live: fmt.Errorf("asking: %w", context.DeadlineExceeded), want: `The get operation against migrates.backup.kurator.dev could not be completed at this time, please try again.`},
+		"no such Migrate":   {name: "another", want: `migrates.backup.kurator.dev "another" not found`},
+		"another error":     {name: "select-labels", live: errors.New("broken"), want: `Internal error occurred: status of migrates.backup.kurator.dev "select-labels": broken`},
+		"an API error":      {name: "select-labels", live: apierrors.NewTooManyRequests("later", 1), want: `later`},
+		"past its deadline": {name: "select-labels", live: fmt.Errorf("asking: %w", context.DeadlineExceeded), want: `The get operation against migrates.backup.kurator.dev could not be completed at this time, please try again.`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -444,19 +444,19 @@ func (f liveFunc) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha
 	return f(ctx, m)
 }
 
-// unmendable is what was sent and can't be made into an object.
-type unmendable struct {
+// invalidUpdate is an update that fails with err.
+type invalidUpdate struct {
 	rest.UpdatedObjectInfo
 	err error
 }
 
-func (u unmendable) UpdatedObject(context.Context, runtime.Object) (runtime.Object, error) {
+func (u invalidUpdate) UpdatedObject(context.Context, runtime.Object) (runtime.Object, error) {
 	return nil, u.err
 }
 
-// TestPatchThatCannotBeApplied is answered with 400 where the library answers an error
-// without a status, and as it is where the fault is another.
-func TestPatchThatCannotBeApplied(t *testing.T) {
+// TestUpdateReportsAnInvalidPatch checks that an error of the library without a status is a 400,
+// and that other errors are unchanged.
+func TestUpdateReportsAnInvalidPatch(t *testing.T) {
 	s := newStorage(t)
 	m := create(t, s, newMigrate())
 	plain := errors.New("field does not match the schema")
@@ -470,11 +470,11 @@ func TestPatchThatCannotBeApplied(t *testing.T) {
 	}{
 		"a patch":             {testContext(), "patch", plain, metav1.StatusReasonBadRequest},
 		"an update":           {testContext(), "update", plain, metav1.StatusReasonUnknown},
-		"an error of its own": {testContext(), "patch", apierrors.NewConflict(backup.Resource("migrates"), m.Name, plain), metav1.StatusReasonConflict},
+		"an API error":        {testContext(), "patch", apierrors.NewConflict(backup.Resource("migrates"), m.Name, plain), metav1.StatusReasonConflict},
 		"a request that ends": {ended, "patch", plain, metav1.StatusReasonUnknown},
 	} {
 		ctx := genericapirequest.WithRequestInfo(c.ctx, &genericapirequest.RequestInfo{Verb: c.verb})
-		_, _, err := s.Migrate.Update(ctx, m.Name, unmendable{rest.DefaultUpdatedObjectInfo(m), c.err},
+		_, _, err := s.Migrate.Update(ctx, m.Name, invalidUpdate{rest.DefaultUpdatedObjectInfo(m), c.err},
 			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		if got := apierrors.ReasonForError(err); err == nil || got != c.want {
 			t.Errorf("%s: %v (%s), want reason %q", name, err, got, c.want)

@@ -151,17 +151,17 @@ func inFailedCluster(s *backup.MigrateStatus) string {
 		return s.SourceClusterStatus.Message
 	}
 	for i := range s.TargetClusterStatus {
-		if part := &s.TargetClusterStatus[i].ClusterStatus; failed(part) {
-			return part.ClusterName + ": " + part.Message
+		if status := &s.TargetClusterStatus[i].ClusterStatus; failed(status) {
+			return status.ClusterName + ": " + status.Message
 		}
 	}
 	return ""
 }
 
-func failed(part *backup.ClusterStatus) bool {
-	switch part.Phase {
+func failed(status *backup.ClusterStatus) bool {
+	switch status.Phase {
 	case backup.MigratePhaseFailed, backup.MigratePhasePartiallyFailed, backup.MigratePhaseFailedValidation:
-		return part.Message != ""
+		return status.Message != ""
 	}
 	return false
 }

@@ -35,7 +35,7 @@ func TestTable(t *testing.T) {
 		status backup.MigrateStatus
 		want   []any
 	}{
-		"just created, nothing named": {
+		"created without names": {
 			want: []any{"a", "", "<none>", "0/all", "<none>", "11d", "<none>", "<none>"},
 		},
 		"waits": {
@@ -49,7 +49,7 @@ func TestTable(t *testing.T) {
 			},
 			want: []any{"a", "Pending", "member1", "0/2", "<none>", "11d", "<none>", "Fleet quickstart does not exist"},
 		},
-		"is backed up": {
+		"a backup in progress": {
 			status: backup.MigrateStatus{
 				Phase: "BackupInProgress",
 				SourceClusterStatus: source("BackupInProgress", "", &velerov1.BackupStatus{
@@ -60,7 +60,7 @@ func TestTable(t *testing.T) {
 			},
 			want: []any{"a", "BackupInProgress", "member1", "0/1", "4/9", "11d", "member1-migrate-default-a-x", "Velero backs up"},
 		},
-		"a member can't be asked": {
+		"an unreachable member": {
 			status: backup.MigrateStatus{
 				Phase: "RestoreInProgress",
 				Conditions: []metav1.Condition{
