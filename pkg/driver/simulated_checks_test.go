@@ -21,53 +21,55 @@ import (
 
 // The invariants of the design, by number, and where each is checked:
 //
-//	1 no Restore before its Backup finished well   checkRestore
-//	2 one Backup, one Restore of each UID          checkCreated
-//	3 an end stays, and nothing is written after   checkKept, checkCreated
-//	4 what is not ours is not touched              checkCreated, checkTruth; a Member
-//	                                               has no way to change or delete
-//	5 one resourceVersion, one content             checkForward, for what is recorded
-//	                                               of members; for the API itself
+//	1 no Restore before its Backup is Completed    checkRestore
+//	2 one Backup, one Restore per UID and cluster  checkCreated
+//	3 a terminal phase is final, and nothing is    checkImmutable, checkCreated
+//	  written after it
+//	4 foreign objects are neither used nor changed checkCreated, checkObserved; Member
+//	                                               has no method for it
+//	5 one resourceVersion, one content             checkMonotonic, for the recorded
+//	                                               state of members; for the API,
 //	                                               test/integration, verbs_test.go
-//	6 the API answers with all members down        pkg/registry/backup/migrate/storage;
-//	                                               there is no API here
-//	7 an unknown phase is never success, and       checkTruth, checkConditions
-//	  nothing moved is never silent success
-//	8 status sent by a user is never stored        pkg/registry/backup/migrate; there
-//	                                               are no users here
+//	6 the API responds with all members down       pkg/registry/backup/migrate/storage;
+//	                                               the simulation has no API
+//	7 an unknown phase is never success, and an    checkObserved, checkConditions
+//	  empty migration is never silent success
+//	8 status sent by a user is never stored        pkg/registry/backup/migrate; the
+//	                                               simulation has no users
 //	9 the same end after any fault                 checkEnd, finish
 //
-// Of the decisions: D6 (others) in checkOthers, D8 (the pin) in checkKept.
+// The decisions: D6 (independent targets) in checkIndependence, D8 (pinned clusters) in
+// checkImmutable.
 
-// checkRecord checks a record against the one before it and against the world.
+// checkRecord checks a recorded Migrate against the version before it, and against the members.
 func (s *simulation) checkRecord(before, after *v1alpha1.Migrate) {
-	s.checkKept(&before.Status, &after.Status)
-	s.checkTruth(after)
-	s.checkForward(before, after)
+	s.checkImmutable(&before.Status, &after.Status)
+	s.checkObserved(after)
+	s.checkMonotonic(before, after)
 	s.checkConditions(&after.Status)
 }
 
-// checkLive checks a live status against what is recorded and against the world.
+// checkLive checks a live status against the recorded status and against the members.
 func (s *simulation) checkLive(recorded *v1alpha1.Migrate, live *v1alpha1.MigrateStatus) {
 	if migration.IsTerminal(recorded.Status.Phase) {
 		if !equality.Semantic.DeepEqual(&recorded.Status, live) {
-			s.failf("invariant 3: after the end %s is read, and %s is recorded", describe(live), describe(&recorded.Status))
+			s.failf("invariant 3: the live status after the end is %s, the recorded status %s", describe(live), describe(&recorded.Status))
 		}
 		return
 	}
-	s.checkKept(&recorded.Status, live)
+	s.checkImmutable(&recorded.Status, live)
 	s.checkNoNewEnd(&recorded.Status, live)
 	m := recorded.DeepCopy()
 	m.Status = *live
-	s.checkTruth(m)
+	s.checkObserved(m)
 	s.checkConditions(live)
 }
 
-// checkNoNewEnd: no live read returns an end, of the Migrate or of a cluster, that is not
-// recorded.
+// checkNoNewEnd checks that a live status has no terminal phase, of the Migrate or of a cluster, that
+// is not recorded.
 func (s *simulation) checkNoNewEnd(recorded, live *v1alpha1.MigrateStatus) {
 	ends := func(status *v1alpha1.MigrateStatus) map[string]bool {
-		ends := map[string]bool{"the whole": migration.IsTerminal(status.Phase)}
+		ends := map[string]bool{"the Migrate": migration.IsTerminal(status.Phase)}
 		if source := status.SourceClusterStatus; source != nil {
 			ends[source.ClusterName] = migration.IsTerminal(source.Phase)
 		}
@@ -79,55 +81,55 @@ func (s *simulation) checkNoNewEnd(recorded, live *v1alpha1.MigrateStatus) {
 	before := ends(recorded)
 	for what, ended := range ends(live) {
 		if ended && !before[what] {
-			s.failf("invariant 3: %s is read as ended, and that is not recorded: %s", what, describe(live))
+			s.failf("invariant 3: the live status has an end of %s that is not recorded: %s", what, describe(live))
 		}
 	}
 }
 
-// checkKept: no recorded end changes, of the Migrate or of a cluster, and the clusters
-// stay once the Backup has its name.
-func (s *simulation) checkKept(before, after *v1alpha1.MigrateStatus) {
+// checkImmutable checks that no recorded terminal phase changes, of the Migrate or of a cluster, and
+// that the clusters don't change after the name of the Backup is recorded.
+func (s *simulation) checkImmutable(before, after *v1alpha1.MigrateStatus) {
 	if migration.IsTerminal(before.Phase) {
-		s.failf("invariant 3: %s is recorded over %s", after.Phase, before.Phase)
+		s.failf("invariant 3: phase %s replaces %s", after.Phase, before.Phase)
 	}
 	if before.SourceClusterStatus == nil || before.SourceClusterStatus.BackupNameInCluster == "" {
 		return
 	}
 	was, is := before.SourceClusterStatus, after.SourceClusterStatus
 	if is == nil || is.ClusterName != was.ClusterName || len(after.TargetClusterStatus) != len(before.TargetClusterStatus) {
-		s.failf("D8: the clusters are resolved again after the pin: %s, then %s", describe(before), describe(after))
+		s.failf("D8: the clusters change after they were pinned: %s, then %s", describe(before), describe(after))
 		return
 	}
 	if migration.IsTerminal(was.Phase) && (is.Phase != was.Phase || !equality.Semantic.DeepEqual(is.BackupStatusInCluster, was.BackupStatusInCluster)) {
-		s.failf("invariant 3: %s in %s is recorded over %s", is.Phase, is.ClusterName, was.Phase)
+		s.failf("invariant 3: phase %s of %s replaces %s", is.Phase, is.ClusterName, was.Phase)
 	}
 	for i, was := range before.TargetClusterStatus {
 		is := after.TargetClusterStatus[i]
 		if is.ClusterName != was.ClusterName {
-			s.failf("D8: target %s is recorded over %s after the pin", is.ClusterName, was.ClusterName)
+			s.failf("D8: target %s replaces %s after the pin", is.ClusterName, was.ClusterName)
 		}
 		if migration.IsTerminal(was.Phase) && (is.Phase != was.Phase || !equality.Semantic.DeepEqual(is.RestoreStatusInCluster, was.RestoreStatusInCluster)) {
-			s.failf("invariant 3: %s in %s is recorded over %s", is.Phase, is.ClusterName, was.Phase)
+			s.failf("invariant 3: phase %s of %s replaces %s", is.Phase, is.ClusterName, was.Phase)
 		}
 	}
 }
 
-// checkTruth: what is recorded of an object was once so, of one that was made for
-// this Migrate, and its phase means what the API says that it means.
-func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
+// checkObserved checks that each recorded status of an object is one that an object of this Migrate
+// had at some time, and that the phases follow from these statuses as the API documents.
+func (s *simulation) checkObserved(m *v1alpha1.Migrate) {
 	source := m.Status.SourceClusterStatus
 	if source == nil {
 		return
 	}
 	if status := source.BackupStatusInCluster; status != nil {
 		states := s.statesOf(source.ClusterStatus, "Backup", source.BackupNameInCluster, m.UID)
-		if _, last := statesWith(states, func(o modelvelero.Object) bool {
+		if _, last := matchingStates(states, func(o modelvelero.Object) bool {
 			return equality.Semantic.DeepEqual(&o.(*velerov1.Backup).Status, status)
 		}); last < 0 {
-			s.failf("invariant 4: the Backup that is recorded of %s was never so there: %+v", source.ClusterName, status)
+			s.failf("invariant 4: the Backup in %s never had the recorded status: %+v", source.ClusterName, status)
 		}
-		gone := source.Reason == v1alpha1.ReasonBackupDeleted && wasGone(states)
-		if want := backupMeans[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && (!gone || source.Phase != v1alpha1.MigratePhaseFailed) {
+		deleted := source.Reason == v1alpha1.ReasonBackupDeleted && wasDeleted(states)
+		if want := phaseOfBackup[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && (!deleted || source.Phase != v1alpha1.MigratePhaseFailed) {
 			s.failf("invariant 7: Backup phase %q in %s is recorded as %s (%s)", status.Phase, source.ClusterName, source.Phase, source.Reason)
 		}
 	} else if source.Phase != v1alpha1.MigratePhasePending {
@@ -136,22 +138,23 @@ func (s *simulation) checkTruth(m *v1alpha1.Migrate) {
 	for i := range m.Status.TargetClusterStatus {
 		s.checkTarget(m, &m.Status.TargetClusterStatus[i])
 	}
-	if want := meansAltogether(&m.Status); m.Status.Phase != want {
-		s.failf("invariant 7: the whole is %s, want %s: %s", m.Status.Phase, want, describe(&m.Status))
+	if want := overallPhase(&m.Status); m.Status.Phase != want {
+		s.failf("invariant 7: the phase is %s, want %s: %s", m.Status.Phase, want, describe(&m.Status))
 	}
 }
 
+// checkTarget is checkObserved for one target.
 func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) {
 	source := m.Status.SourceClusterStatus
 	if status := target.RestoreStatusInCluster; status != nil {
 		states := s.statesOf(target.ClusterStatus, "Restore", target.RestoreNameInCluster, m.UID)
-		if _, last := statesWith(states, func(o modelvelero.Object) bool {
+		if _, last := matchingStates(states, func(o modelvelero.Object) bool {
 			return equality.Semantic.DeepEqual(&o.(*velerov1.Restore).Status, status)
 		}); last < 0 {
-			s.failf("invariant 4: the Restore that is recorded of %s was never so there: %+v", target.ClusterName, status)
+			s.failf("invariant 4: the Restore in %s never had the recorded status: %+v", target.ClusterName, status)
 		}
-		gone := target.Reason == v1alpha1.ReasonRestoreDeleted && wasGone(states) && target.Phase == v1alpha1.MigratePhaseFailed
-		if want := restoreMeans[status.Phase]; target.Phase != orElse(want, v1alpha1.MigratePhaseRestoreInProgress) && !gone {
+		deleted := target.Reason == v1alpha1.ReasonRestoreDeleted && wasDeleted(states) && target.Phase == v1alpha1.MigratePhaseFailed
+		if want := phaseOfRestore[status.Phase]; target.Phase != orElse(want, v1alpha1.MigratePhaseRestoreInProgress) && !deleted {
 			s.failf("invariant 7: Restore phase %q in %s is recorded as %s (%s)", status.Phase, target.ClusterName, target.Phase, target.Reason)
 		}
 		return
@@ -170,24 +173,24 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 	}
 }
 
-// checkForward: with one driver at a time, what is recorded of an object never goes
-// back to an earlier state of it. (If another client removes a label and puts it back
-// on, a watch may have less than an earlier read.)
-func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
-	if s.two {
+// checkMonotonic checks that the recorded status of an object never goes back to an earlier one, while
+// there is one driver at a time. It skips objects that another client modified: if that removes the
+// label and adds it again, a watch may be behind an earlier live read.
+func (s *simulation) checkMonotonic(before, after *v1alpha1.Migrate) {
+	if s.concurrent {
 		return
 	}
 	was, is := before.Status.SourceClusterStatus, after.Status.SourceClusterStatus
-	if was != nil && is != nil && was.BackupStatusInCluster != nil && is.BackupStatusInCluster != nil && !s.isTouched(is.ClusterStatus, "Backup", is.BackupNameInCluster) {
+	if was != nil && is != nil && was.BackupStatusInCluster != nil && is.BackupStatusInCluster != nil && !s.isModified(is.ClusterStatus, "Backup", is.BackupNameInCluster) {
 		states := s.statesOf(is.ClusterStatus, "Backup", is.BackupNameInCluster, after.UID)
 		with := func(status *velerov1.BackupStatus) func(modelvelero.Object) bool {
 			return func(o modelvelero.Object) bool {
 				return equality.Semantic.DeepEqual(&o.(*velerov1.Backup).Status, status)
 			}
 		}
-		first, _ := statesWith(states, with(was.BackupStatusInCluster))
-		if _, last := statesWith(states, with(is.BackupStatusInCluster)); last < first {
-			s.failf("invariant 5: the Backup goes back from %s to %s", was.BackupStatusInCluster.Phase, is.BackupStatusInCluster.Phase)
+		first, _ := matchingStates(states, with(was.BackupStatusInCluster))
+		if _, last := matchingStates(states, with(is.BackupStatusInCluster)); last < first {
+			s.failf("invariant 5: the recorded Backup goes back from %s to %s", was.BackupStatusInCluster.Phase, is.BackupStatusInCluster.Phase)
 		}
 	}
 	for i := range after.Status.TargetClusterStatus {
@@ -196,7 +199,7 @@ func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 		}
 		was, is := before.Status.TargetClusterStatus[i], after.Status.TargetClusterStatus[i]
 		if was.RestoreStatusInCluster == nil || is.RestoreStatusInCluster == nil || was.ClusterName != is.ClusterName ||
-			s.isTouched(is.ClusterStatus, "Restore", is.RestoreNameInCluster) {
+			s.isModified(is.ClusterStatus, "Restore", is.RestoreNameInCluster) {
 			continue
 		}
 		states := s.statesOf(is.ClusterStatus, "Restore", is.RestoreNameInCluster, after.UID)
@@ -205,23 +208,24 @@ func (s *simulation) checkForward(before, after *v1alpha1.Migrate) {
 				return equality.Semantic.DeepEqual(&o.(*velerov1.Restore).Status, status)
 			}
 		}
-		first, _ := statesWith(states, with(was.RestoreStatusInCluster))
-		if _, last := statesWith(states, with(is.RestoreStatusInCluster)); last < first {
-			s.failf("invariant 5: the Restore in %s goes back from %s to %s", is.ClusterName, was.RestoreStatusInCluster.Phase, is.RestoreStatusInCluster.Phase)
+		first, _ := matchingStates(states, with(was.RestoreStatusInCluster))
+		if _, last := matchingStates(states, with(is.RestoreStatusInCluster)); last < first {
+			s.failf("invariant 5: the recorded Restore in %s goes back from %s to %s", is.ClusterName, was.RestoreStatusInCluster.Phase, is.RestoreStatusInCluster.Phase)
 		}
 	}
 }
 
-// count is how many are true.
-func count(all ...bool) (n int) {
-	for _, one := range all {
-		if one {
+// count returns how many of the values are true.
+func count(values ...bool) (n int) {
+	for _, value := range values {
+		if value {
 			n++
 		}
 	}
 	return n
 }
 
+// checkConditions checks the conditions against the phases.
 func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 	isTrue := func(condition string) bool { return meta.IsStatusConditionTrue(status.Conditions, condition) }
 	if isTrue("Finished") != migration.IsTerminal(status.Phase) {
@@ -236,37 +240,38 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 	source := status.SourceClusterStatus
 	if status.Phase == v1alpha1.MigratePhaseCompleted && source.BackupStatusInCluster.Progress.TotalItems == 0 &&
 		!meta.IsStatusConditionFalse(status.Conditions, "ItemsFound") {
-		s.failf("invariant 7: nothing moved, and ItemsFound is not False")
+		s.failf("invariant 7: the migration is empty, and ItemsFound is not False")
 	}
 }
 
-// checkCreated checks an object that a driver has made, by a call that was decided
-// on, and that read the Migrate right before, when the Migrate had so many versions.
+// checkCreated checks an object that a driver created. decided and confirmed are the numbers of
+// versions of the Migrate when the call was decided, and when it read the Migrate right before the
+// write; confirmed is 0 if it did not.
 func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object, decided, confirmed int) {
 	key := modelvelero.KeyOf(object)
 	member := s.members[c]
 	uid := types.UID(object.GetLabels()[velero.MigrateUIDLabel])
 	if key.Kind == "PodVolumeBackup" {
 		for _, owner := range object.GetOwnerReferences() {
-			uid = s.madeFor(c, owner.Name)
+			uid = s.migrateUIDOf(c, owner.Name)
 		}
 	}
 	if uid == "" {
-		s.failf("invariant 4: %s %s in %s has no UID of a Migrate", key.Kind, key.Name, c.Name)
+		s.failf("invariant 4: %s %s in %s has no label with the UID of a Migrate", key.Kind, key.Name, c.Name)
 	}
-	if m := s.checkWanted(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
+	if m := s.checkConfirmed(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
 		s.failf("invariant 3: a %s is created in %s for a Migrate that is being deleted", key.Kind, c.Name)
 	}
-	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.two {
+	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.concurrent {
 		s.failf("invariant 3: %s is created in %s after the end", key.Kind, c.Name)
 	}
-	made := 0
+	created := 0
 	for other, history := range member.history {
-		if other.Kind == key.Kind && key.Kind != "PodVolumeBackup" && history[0] != nil && velero.BelongsTo(history[0].GetLabels(), uid) && !s.touched[objectID{c, other}] {
-			made++
+		if other.Kind == key.Kind && key.Kind != "PodVolumeBackup" && history[0] != nil && velero.BelongsTo(history[0].GetLabels(), uid) && !s.modified[objectID{c, other}] {
+			created++
 		}
 	}
-	if made > 1 || s.isRecorded(s.versions[decided-1], c, key.Kind) {
+	if created > 1 || s.isRecorded(s.versions[decided-1], c, key.Kind) {
 		s.failf("invariant 2: a second %s in %s", key.Kind, c.Name)
 	}
 	s.checkRecorded(s.versions[decided-1], c, key)
@@ -275,8 +280,8 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	}
 }
 
-// checkRecorded: what is acted upon is recorded: the Backup's name before the Backup is
-// made, its good end before anything is made in a target.
+// checkRecorded checks that an object was created after its preconditions were recorded: the Backup
+// after its name, and an object in a target after the Backup's phase Completed.
 func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key modelvelero.Key) {
 	var source *v1alpha1.BackupDetails
 	if m != nil {
@@ -286,12 +291,12 @@ func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key
 	case source == nil,
 		c == m1 && source.BackupNameInCluster != key.Name,
 		c != m1 && source.Phase != v1alpha1.MigratePhaseCompleted:
-		s.failf("invariant 9: %s is created in %s before that is recorded on which it is done", key.Kind, c.Name)
+		s.failf("invariant 9: %s is created in %s before its precondition is recorded", key.Kind, c.Name)
 	}
 }
 
-// isRecorded reports whether a Backup made in the source, or a Restore, was there by the
-// record: one that is gone since is not made again.
+// isRecorded reports whether m records a status of the Backup in the source, or of the Restore in a
+// target. Then the object must not be created again, even if it was deleted.
 func (s *simulation) isRecorded(m *v1alpha1.Migrate, c migration.Cluster, kind string) bool {
 	if m == nil || m.Status.SourceClusterStatus == nil {
 		return false
@@ -307,22 +312,22 @@ func (s *simulation) isRecorded(m *v1alpha1.Migrate, c migration.Cluster, kind s
 	return false
 }
 
-// checkWanted: right before each write the Migrate is read, and is neither gone nor has
-// it ended; it returns what was read.
-func (s *simulation) checkWanted(c migration.Cluster, what string, uid types.UID, confirmed int) *v1alpha1.Migrate {
+// checkConfirmed checks that the driver read the Migrate right before a write, and that it existed and
+// had not ended. It returns the Migrate as read.
+func (s *simulation) checkConfirmed(c migration.Cluster, what string, uid types.UID, confirmed int) *v1alpha1.Migrate {
 	if confirmed == 0 {
-		s.failf("invariant 3: a %s is created in %s, and its Migrate was not read right before", what, c.Name)
+		s.failf("invariant 3: a %s is created in %s without a GET of its Migrate right before", what, c.Name)
 		return nil
 	}
 	m := s.versions[confirmed-1]
 	if m == nil || m.UID != uid || migration.IsTerminal(m.Status.Phase) {
-		s.failf("invariant 3: a %s is created in %s, and its Migrate was gone or had ended right before", what, c.Name)
+		s.failf("invariant 3: a %s is created in %s, but its Migrate was deleted or had ended", what, c.Name)
 	}
 	return m
 }
 
-// madeFor is the UID of the Migrate that a Backup was ever made for.
-func (s *simulation) madeFor(c migration.Cluster, backup string) types.UID {
+// migrateUIDOf returns the UID of the Migrate that a Backup of that name was first labelled with.
+func (s *simulation) migrateUIDOf(c migration.Cluster, backup string) types.UID {
 	for _, state := range s.members[c].history[modelvelero.Key{Kind: "Backup", Name: backup}] {
 		if state != nil && state.GetLabels()[velero.MigrateUIDLabel] != "" {
 			return types.UID(state.GetLabels()[velero.MigrateUIDLabel])
@@ -331,8 +336,8 @@ func (s *simulation) madeFor(c migration.Cluster, backup string) types.UID {
 	return ""
 }
 
-// checkRestore: a Restore is only made of a Backup of the same Migrate that has
-// finished well, and with all that belongs to it.
+// checkRestore checks that a Restore uses a Completed Backup of the same Migrate, and that all its
+// PodVolumeBackups are in the target.
 func (s *simulation) checkRestore(c migration.Cluster, restore *velerov1.Restore, uid types.UID) {
 	key := modelvelero.Key{Kind: "Backup", Name: restore.Spec.BackupName}
 	completed := false
@@ -342,139 +347,141 @@ func (s *simulation) checkRestore(c migration.Cluster, restore *velerov1.Restore
 		}
 	}
 	if !completed {
-		s.failf("invariant 1: a Restore in %s, and Backup %s has never finished well", c.Name, key.Name)
+		s.failf("invariant 1: a Restore in %s, but Backup %s was never Completed", c.Name, key.Name)
 	}
-	if s.madeFor(c, key.Name) != uid {
-		s.failf("invariant 4: a Restore in %s of a Backup that was not made for its Migrate", c.Name)
+	if s.migrateUIDOf(c, key.Name) != uid {
+		s.failf("invariant 4: a Restore in %s of a Backup of another Migrate", c.Name)
 	}
-	if s.touched[objectID{c, key}] || s.members[c].syncBroken || s.members[m1].syncBroken {
+	if s.modified[objectID{c, key}] || s.members[c].syncInterrupted || s.members[m1].syncInterrupted {
 		return
 	}
-	backup, _ := s.members[c].now(key).(*velerov1.Backup)
+	backup, _ := s.members[c].current(key).(*velerov1.Backup)
 	if backup == nil || backup.Status.Phase != velerov1.BackupPhaseCompleted {
-		s.failf("invariant 1: a Restore in %s without a finished Backup there", c.Name)
+		s.failf("invariant 1: a Restore in %s without a Completed Backup there", c.Name)
 		return
 	}
-	// Velero's sync and a handoff name them differently, and may both make one known.
-	there := sets.New[string]()
+	// Velero's sync and a handoff use different names, and may both create a PodVolumeBackup
+	// for the same volume.
+	pods := sets.New[string]()
 	for _, object := range s.members[c].memory.Objects() {
 		if pvb, ok := object.(*velerov1.PodVolumeBackup); ok && velero.IsOwnedBy(pvb, backup) {
-			there.Insert(pvb.Spec.Pod.Name)
+			pods.Insert(pvb.Spec.Pod.Name)
 		}
 	}
-	if len(there) != volumes && !s.volumesLost {
-		s.failf("invariant 1: a Restore in %s with %d of %d PodVolumeBackups", c.Name, len(there), volumes)
+	if len(pods) != volumes && !s.volumesLost {
+		s.failf("invariant 1: a Restore in %s with %d of %d PodVolumeBackups", c.Name, len(pods), volumes)
 	}
 }
 
-// checkOthers: a target that is disturbed for ever holds up no other one.
-func (s *simulation) checkOthers(disturbed migration.Cluster) {
+// checkIndependence checks that the other targets end while one is disturbed for ever.
+func (s *simulation) checkIndependence(disturbed migration.Cluster) {
 	s.finish(func() bool {
 		if s.stored == nil || migration.IsTerminal(s.stored.Status.Phase) {
 			return true
 		}
-		parts := s.stored.Status.TargetClusterStatus
-		for _, part := range parts {
-			if part.ClusterName != disturbed.Name && !migration.IsTerminal(part.Phase) {
+		targets := s.stored.Status.TargetClusterStatus
+		for _, target := range targets {
+			if target.ClusterName != disturbed.Name && !migration.IsTerminal(target.Phase) {
 				return false
 			}
 		}
-		return len(parts) > 0
+		return len(targets) > 0
 	})
 	if strings.HasPrefix(s.failure, "invariant 9") {
-		s.failure = fmt.Sprintf("D6: the others wait for %s: %s", disturbed.Name, s.failure)
+		s.failure = fmt.Sprintf("D6: the other targets wait for %s: %s", disturbed.Name, s.failure)
 	}
 }
 
-// checkEnd: the end is that of the objects in the members, unless another client has
-// changed them; and that which the Veleros were meant to come to, where nothing
-// excuses another.
-func (s *simulation) checkEnd(w ways) {
+// checkEnd checks that the recorded phases match the objects in the members, unless another client
+// modified them, and that the Migrate ended as the script demands, unless a disturbance allows another
+// end. It also checks that the drivers closed their watches.
+func (s *simulation) checkEnd(script veleroScript) {
 	if s.failure != "" {
 		return
 	}
 	for _, d := range s.drivers {
-		if len(d.views) > 0 || len(d.loop.states) > 0 {
-			s.failf("driver %d holds %d watches and %d states after the end", d.number, len(d.views), len(d.loop.states))
+		if len(d.caches) > 0 || len(d.loop.states) > 0 {
+			s.failf("driver %d has %d watches and %d states after the end", d.number, len(d.caches), len(d.loop.states))
 		}
 	}
 	m := s.stored
 	if m == nil {
 		return
 	}
-	s.checkTruth(m)
+	s.checkObserved(m)
 	source := m.Status.SourceClusterStatus
-	if b, ok := s.untouched(source.ClusterStatus, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.excused && !s.waited && backupMeans[b.Status.Phase] != source.Phase {
-		s.failf("invariant 9: the Backup has ended %s, and the source %s", b.Status.Phase, source.Phase)
+	if b, ok := s.unmodified(source.ClusterStatus, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.otherEndAllowed && !s.waited && phaseOfBackup[b.Status.Phase] != source.Phase {
+		s.failf("invariant 9: the Backup ended %s, and the source %s", b.Status.Phase, source.Phase)
 	}
 	for _, target := range m.Status.TargetClusterStatus {
 		name := velero.ObjectName(target.ClusterName, m)
-		r, ok := s.untouched(target.ClusterStatus, "Restore", name).(*velerov1.Restore)
-		if ok && restoreMeans[r.Status.Phase] != target.Phase {
-			s.failf("invariant 9: the Restore in %s has ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)
+		r, ok := s.unmodified(target.ClusterStatus, "Restore", name).(*velerov1.Restore)
+		if ok && phaseOfRestore[r.Status.Phase] != target.Phase {
+			s.failf("invariant 9: the Restore in %s ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)
 		}
 	}
-	if want := w.end(m); m.Status.Phase != want && !s.excused && len(s.touched) == 0 {
-		s.failf("invariant 9: has ended %s, want %s", m.Status.Phase, want)
+	if want := script.end(m); m.Status.Phase != want && !s.otherEndAllowed && len(s.modified) == 0 {
+		s.failf("invariant 9: the Migrate ended %s, want %s", m.Status.Phase, want)
 	}
 }
 
-// untouched returns an object if no other client has changed it.
-func (s *simulation) untouched(part v1alpha1.ClusterStatus, kind, name string) modelvelero.Object {
-	if s.isTouched(part, kind, name) {
+// unmodified returns an object if no other client has modified it, nil otherwise.
+func (s *simulation) unmodified(cs v1alpha1.ClusterStatus, kind, name string) modelvelero.Object {
+	if s.isModified(cs, kind, name) {
 		return nil
 	}
-	return s.members[migration.ClusterOf(part)].now(modelvelero.Key{Kind: kind, Name: name})
+	return s.members[migration.ClusterOf(cs)].current(modelvelero.Key{Kind: kind, Name: name})
 }
 
-func (s *simulation) isTouched(part v1alpha1.ClusterStatus, kind, name string) bool {
-	return s.touched[objectID{migration.ClusterOf(part), modelvelero.Key{Kind: kind, Name: name}}]
+// isModified reports whether another client has modified an object.
+func (s *simulation) isModified(cs v1alpha1.ClusterStatus, kind, name string) bool {
+	return s.modified[objectID{migration.ClusterOf(cs), modelvelero.Key{Kind: kind, Name: name}}]
 }
 
-// end is how a migration must end whose Veleros go these ways.
-func (w ways) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
-	switch w.backup[len(w.backup)-1] {
+// end returns the phase in which m must end.
+func (p veleroScript) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
+	switch p.backup[len(p.backup)-1] {
 	case velerov1.BackupPhaseFailedValidation:
 		return v1alpha1.MigratePhaseFailedValidation
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
 		return v1alpha1.MigratePhaseFailed
 	}
-	if w.items == 0 {
+	if p.items == 0 {
 		return v1alpha1.MigratePhaseCompleted
 	}
-	well, partly := 0, 0
+	completed, partial := 0, 0
 	for _, target := range m.Status.TargetClusterStatus {
-		way := w.restores[migration.ClusterOf(target.ClusterStatus)]
-		switch way[len(way)-1] {
+		phases := p.restores[migration.ClusterOf(target.ClusterStatus)]
+		switch phases[len(phases)-1] {
 		case velerov1.RestorePhaseCompleted:
-			well++
+			completed++
 		case velerov1.RestorePhasePartiallyFailed:
-			partly++
+			partial++
 		}
 	}
 	switch {
-	case well == len(m.Status.TargetClusterStatus):
+	case completed == len(m.Status.TargetClusterStatus):
 		return v1alpha1.MigratePhaseCompleted
-	case well+partly > 0:
+	case completed+partial > 0:
 		return v1alpha1.MigratePhasePartiallyFailed
 	}
 	return v1alpha1.MigratePhaseFailed
 }
 
-// backupMeans and restoreMeans are what an end of Velero's means; any other phase
-// means that it is in progress.
+// phaseOfBackup and phaseOfRestore map terminal phases of Velero to those of a cluster. Any other
+// phase is in progress.
 var (
-	backupMeans = map[velerov1.BackupPhase]v1alpha1.MigratePhase{
+	phaseOfBackup = map[velerov1.BackupPhase]v1alpha1.MigratePhase{
 		"Completed": "Completed", "PartiallyFailed": "PartiallyFailed", "Failed": "Failed",
 		"FailedValidation": "FailedValidation", "Deleting": "Failed",
 	}
-	restoreMeans = map[velerov1.RestorePhase]v1alpha1.MigratePhase{
+	phaseOfRestore = map[velerov1.RestorePhase]v1alpha1.MigratePhase{
 		"Completed": "Completed", "PartiallyFailed": "PartiallyFailed", "Failed": "Failed", "FailedValidation": "FailedValidation",
 	}
 )
 
-// meansAltogether is the table of the API document.
-func meansAltogether(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
+// overallPhase returns the phase of a Migrate by the table in the API documentation.
+func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	count := map[v1alpha1.MigratePhase]int{}
 	for _, target := range status.TargetClusterStatus {
 		count[target.Phase]++
@@ -498,9 +505,10 @@ func meansAltogether(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	}
 }
 
-// statesOf are all states of the objects of a name, if one was made for the Migrate.
-func (s *simulation) statesOf(part v1alpha1.ClusterStatus, kind, name string, uid types.UID) []modelvelero.Object {
-	states := s.members[migration.ClusterOf(part)].history[modelvelero.Key{Kind: kind, Name: name}]
+// statesOf returns the history of the objects of that name, from the first that belongs to the Migrate.
+// A nil state is a deletion.
+func (s *simulation) statesOf(cs v1alpha1.ClusterStatus, kind, name string, uid types.UID) []modelvelero.Object {
+	states := s.members[migration.ClusterOf(cs)].history[modelvelero.Key{Kind: kind, Name: name}]
 	for i, state := range states {
 		if state != nil && velero.BelongsTo(state.GetLabels(), uid) {
 			return states[i:]
@@ -509,11 +517,11 @@ func (s *simulation) statesOf(part v1alpha1.ClusterStatus, kind, name string, ui
 	return nil
 }
 
-// statesWith are the first and the last of the states that are so; -1 if none is.
-func statesWith(states []modelvelero.Object, so func(modelvelero.Object) bool) (first, last int) {
+// matchingStates returns the indexes of the first and the last state that matches; -1 if none does.
+func matchingStates(states []modelvelero.Object, match func(modelvelero.Object) bool) (first, last int) {
 	first, last = -1, -1
 	for i, state := range states {
-		if state != nil && so(state) {
+		if state != nil && match(state) {
 			if last = i; first < 0 {
 				first = i
 			}
@@ -522,7 +530,8 @@ func statesWith(states []modelvelero.Object, so func(modelvelero.Object) bool) (
 	return first, last
 }
 
-func wasGone(states []modelvelero.Object) bool {
+// wasDeleted reports whether the history contains a deletion.
+func wasDeleted(states []modelvelero.Object) bool {
 	for _, state := range states {
 		if state == nil {
 			return true
@@ -538,7 +547,7 @@ func orElse(p, other v1alpha1.MigratePhase) v1alpha1.MigratePhase {
 	return p
 }
 
-// describe is a status in a line.
+// describe returns a summary of a status in one line.
 func describe(status *v1alpha1.MigrateStatus) string {
 	if status.SourceClusterStatus == nil {
 		return string(status.Phase)

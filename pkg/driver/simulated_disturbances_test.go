@@ -17,45 +17,44 @@ import (
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
-// disturbances are what may happen to a migration; each simulation has some of them.
-// The number is its rarity.
+// disturbances are the faults and edits of a simulation, which has a random half of them. A chosen
+// disturbance happens once in rare attempts.
 var disturbances = []struct {
 	name string
 	rare int
 	do   func(*simulation)
 }{
-	{"a driver dies", 1, func(s *simulation) { s.crash(s.drivers[s.random.IntN(len(s.drivers))]) }},
-	{"a second driver", 1, func(s *simulation) {
+	{"driver crash", 1, func(s *simulation) { s.crash(s.drivers[s.random.IntN(len(s.drivers))]) }},
+	{"second driver", 1, func(s *simulation) {
 		if len(s.drivers) < 2 {
 			s.startDriver()
 		}
 	}},
-	{"a watch stalls or goes on", 2, (*simulation).stallWatch},
-	{"a member goes or comes", 1, func(s *simulation) { s.setFault(errDown) }},
-	{"credentials", 2, func(s *simulation) { s.setFault(errCredentials) }},
-	{"time", 1, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(5000)) * time.Millisecond) }},
-	{"a long time", 4, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(15)) * time.Minute) }},
-	{"the host", 1, (*simulation).disturbHost},
-	{"a spurious event", 1, (*simulation).spuriousEvent},
-	{"a reader", 1, (*simulation).readLive},
-	{"Velero stops or goes on", 2, func(s *simulation) {
-		m := s.members[s.someCluster()]
+	{"stalled watch", 2, (*simulation).stallWatch},
+	{"unreachable member", 1, func(s *simulation) { s.setFault(errDown) }},
+	{"rejected credentials", 2, func(s *simulation) { s.setFault(errCredentials) }},
+	{"seconds pass", 1, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(5000)) * time.Millisecond) }},
+	{"minutes pass", 4, func(s *simulation) { s.clock.Step(time.Duration(s.random.IntN(15)) * time.Minute) }},
+	{"host inventory", 1, (*simulation).disturbHost},
+	{"spurious event", 1, (*simulation).spuriousEvent},
+	{"live read", 1, (*simulation).readLive},
+	{"stopped Velero", 2, func(s *simulation) {
+		m := s.members[s.randomCluster()]
 		m.stopped = !m.stopped
 		s.tracef("Velero in %s is stopped: %v", m.cluster.Name, m.stopped)
 	}},
-	{"Velero is restarted", 4, (*simulation).restartVelero},
-	{"storage", 6, (*simulation).disturbStorage},
-	{"a deletion", 8, func(s *simulation) { s.touch(deleteObject) }},
-	{"a label", 8, func(s *simulation) { s.touch(takeLabelOff) }},
-	{"a phase", 8, func(s *simulation) { s.touch(writePhase) }},
-	{"a copy", 8, func(s *simulation) { s.touch(makeAgain) }},
-	{"a volume", 8, (*simulation).deleteVolume},
-	{"a foreign object", 8, (*simulation).makeForeign},
-	{"the Migrate", 10, (*simulation).disturbMigrate},
+	{"Velero restart", 4, (*simulation).restartVelero},
+	{"object storage", 6, (*simulation).disturbStorage},
+	{"deleted object", 8, func(s *simulation) { s.modifyRandom(deleteObject) }},
+	{"removed label", 8, func(s *simulation) { s.modifyRandom(removeLabels) }},
+	{"edited phase", 8, func(s *simulation) { s.modifyRandom(writePhase) }},
+	{"recreated object", 8, func(s *simulation) { s.modifyRandom(recreateObject) }},
+	{"deleted PodVolumeBackup", 8, (*simulation).deleteVolume},
+	{"foreign object", 8, (*simulation).createForeign},
+	{"edited Migrate", 10, (*simulation).disturbMigrate},
 }
 
-// disturb takes so many random steps, among disturbances of which each is there in
-// every other simulation.
+// disturb takes a number of random steps, with random disturbances among them.
 func (s *simulation) disturb(steps int) {
 	var chosen []func(*simulation)
 	var rare []int
@@ -76,26 +75,26 @@ func (s *simulation) disturb(steps int) {
 				chosen[i](s)
 			}
 		case i < 28:
-			s.veleroStep(s.someCluster())
+			s.veleroStep(s.randomCluster())
 		default:
 			if !s.step() {
-				s.pass()
+				s.advanceToNext()
 			}
 		}
 	}
 }
 
-// heal ends all disturbances but those of one cluster.
-func (s *simulation) heal(but migration.Cluster) {
-	s.tracef("all is well again, except in %q", but.Name)
-	inventory := s.wholeFleet()
-	if but.Name != "" && !s.host.inventory.Clusters[but].Ready {
-		inventory.Clusters[but] = migration.ClusterState{VeleroNamespace: veleroNamespace}
+// heal ends all disturbances except those of one cluster, which may be empty.
+func (s *simulation) heal(except migration.Cluster) {
+	s.tracef("all disturbances end, except in %q", except.Name)
+	inventory := s.completeInventory()
+	if except.Name != "" && !s.host.inventory.Clusters[except].Ready {
+		inventory.Clusters[except] = migration.ClusterState{VeleroNamespace: veleroNamespace}
 	}
-	s.setHost("all is well", inventory)
+	s.setHost("no faults", inventory)
 	for _, c := range s.clusters {
 		m := s.members[c]
-		if m.healed = c != but; !m.healed {
+		if m.healed = c != except; !m.healed {
 			continue
 		}
 		m.fault = nil
@@ -109,8 +108,8 @@ func (s *simulation) heal(but migration.Cluster) {
 	}
 	for _, d := range s.drivers {
 		d.stalled = false
-		for c, v := range d.views {
-			v.stalled = v.stalled && c == but
+		for c, v := range d.caches {
+			v.stalled = v.stalled && c == except
 		}
 	}
 	if s.stored != nil && s.stored.DeletionTimestamp != nil {
@@ -118,13 +117,13 @@ func (s *simulation) heal(but migration.Cluster) {
 	}
 }
 
-// administer does what an administrator does by the status: removes what another client
-// left in the way. It stands for the end of a disturbance.
-func (s *simulation) administer() {
+// cleanUp does what the Migrate's status asks of an administrator: it removes obstacles that another
+// client left. Without it some disturbances would never end.
+func (s *simulation) cleanUp() {
 	for _, c := range s.clusters {
 		if m := s.members[c]; m.healed {
 			for _, object := range m.memory.Objects() {
-				s.tidy(objectID{c, modelvelero.KeyOf(object)}, object)
+				s.cleanUpObject(objectID{c, modelvelero.KeyOf(object)}, object)
 			}
 		}
 	}
@@ -132,33 +131,34 @@ func (s *simulation) administer() {
 	s.waitForExpiry()
 }
 
-// tidy puts back a label that was taken off, and takes away what is not ours or has
-// come to a phase from which Velero does not go on.
-func (s *simulation) tidy(id objectID, object modelvelero.Object) {
+// cleanUpObject restores a removed label, and deletes a foreign object and one that another client
+// moved to a phase that Velero does not continue from.
+func (s *simulation) cleanUpObject(id objectID, object modelvelero.Object) {
 	var done bool
 	switch o := object.(type) {
 	case *velerov1.Backup:
-		done = o.Status.Phase == velerov1.BackupPhaseCompleted || id.cluster == m1 && backupMeans[o.Status.Phase] != ""
+		done = o.Status.Phase == velerov1.BackupPhaseCompleted || id.cluster == m1 && phaseOfBackup[o.Status.Phase] != ""
 	case *velerov1.Restore:
-		done = restoreMeans[o.Status.Phase] != ""
+		done = phaseOfRestore[o.Status.Phase] != ""
 	default:
 		return
 	}
 	switch foreign := s.foreign[object.GetUID()]; {
 	case object.GetDeletionTimestamp() != nil:
-	case foreign, s.edited[object.GetUID()] && !done:
-		s.tracef("somebody takes %s %s in %s away", id.key.Kind, id.key.Name, id.cluster.Name)
+	case foreign, s.phaseEdited[object.GetUID()] && !done:
+		s.tracef("the administrator deletes %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 		s.remove(id)
 	case object.GetLabels()[velero.MigrateUIDLabel] == "":
-		s.tracef("somebody puts the label back on %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
-		s.touched[id] = true
+		s.tracef("the administrator restores the label of %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
+		s.modified[id] = true
 		after := object.DeepCopyObject().(modelvelero.Object)
 		suffix := id.key.Name[strings.LastIndex(id.key.Name, "-")+1:]
-		metav1.SetMetaDataLabel(metaOf(after), velero.MigrateUIDLabel, suffix+uidEnd)
+		metav1.SetMetaDataLabel(metaOf(after), velero.MigrateUIDLabel, suffix+uidSuffix)
 		_ = s.members[id.cluster].memory.Patch(context.Background(), object, after)
 	}
 }
 
+// metaOf returns the metadata of a Backup or Restore.
 func metaOf(object modelvelero.Object) *metav1.ObjectMeta {
 	if b, ok := object.(*velerov1.Backup); ok {
 		return &b.ObjectMeta
@@ -166,8 +166,8 @@ func metaOf(object modelvelero.Object) *metav1.ObjectMeta {
 	return &object.(*velerov1.Restore).ObjectMeta
 }
 
-// completeHandoffs takes a handed-over Backup away that can't be completed, because
-// the source no longer has what is missing; Velero's sync brings all of it then.
+// completeHandoffs deletes handed-over Backups in targets that can't be completed because the source
+// has lost the missing objects. Then Velero's sync creates all of them.
 func (s *simulation) completeHandoffs() {
 	for _, c := range s.clusters[1:] {
 		if !s.members[c].healed {
@@ -176,22 +176,22 @@ func (s *simulation) completeHandoffs() {
 		target, _ := s.members[c].memory.Read(context.Background())
 		source, _ := s.members[m1].memory.Read(context.Background())
 		for _, b := range target.Backups {
-			var there []velerov1.PodVolumeBackup
+			var existing []velerov1.PodVolumeBackup
 			for _, v := range target.PodVolumeBackups {
-				there = append(there, *v)
+				existing = append(existing, *v)
 			}
 			from := source.Backup(b.Name)
-			if velero.IsHandedOver(b) && !velero.IsHandoffComplete(b, there) && (from == nil || s.touched[objectID{m1, modelvelero.KeyOf(from)}]) {
-				s.tracef("somebody takes the incomplete Backup %s in %s away", b.Name, c.Name)
-				s.touched[objectID{c, modelvelero.KeyOf(b)}] = true
+			if velero.IsHandedOver(b) && !velero.IsHandoffComplete(b, existing) && (from == nil || s.modified[objectID{m1, modelvelero.KeyOf(from)}]) {
+				s.tracef("the administrator deletes the incomplete Backup %s in %s", b.Name, c.Name)
+				s.modified[objectID{c, modelvelero.KeyOf(b)}] = true
 				s.remove(objectID{c, modelvelero.KeyOf(b)})
 			}
 		}
 	}
 }
 
-// waitForExpiry lets the time pass for which Velero keeps a Backup, where its data is
-// gone, or another client marked it as complete: nothing else can end a migration that has not been restored.
+// waitForExpiry lets the TTL of the Backup pass if its data was deleted, or if another client set its
+// phase to Completed. Only the expiry ends such a migration.
 func (s *simulation) waitForExpiry() {
 	if s.stored == nil || s.waited || !s.quiet() {
 		return
@@ -201,39 +201,42 @@ func (s *simulation) waitForExpiry() {
 		return
 	}
 	s.waited = true
-	s.tracef("a month passes")
+	s.tracef("31 days pass")
 	s.clock.Step(31 * 24 * time.Hour)
 }
 
+// setFault makes a random member unreachable with an error, or reachable again.
 func (s *simulation) setFault(fault error) {
-	m := s.members[s.someCluster()]
+	m := s.members[s.randomCluster()]
 	if m.fault != nil {
 		fault = nil
 	}
 	m.fault = fault
-	s.tracef("%s can be asked%s", m.cluster.Name, orError(fault))
+	s.tracef("calls to %s have the result%s", m.cluster.Name, orError(fault))
 }
 
+// restartVelero restarts a random Velero.
 func (s *simulation) restartVelero() {
-	m := s.members[s.someCluster()]
-	s.tracef("Velero in %s is restarted", m.cluster.Name)
-	s.excused = true
-	// A round of the sync that was broken off between a Backup and its volumes is
-	// never made good by Velero.
-	m.syncBroken = true
+	m := s.members[s.randomCluster()]
+	s.tracef("Velero in %s restarts", m.cluster.Name)
+	s.otherEndAllowed = true
+	// Velero never completes a sync that was interrupted between a Backup and its
+	// PodVolumeBackups.
+	m.syncInterrupted = true
 	m.restart()
 }
 
+// disturbStorage changes the object storage of a random member.
 func (s *simulation) disturbStorage() {
-	m := s.members[s.someCluster()]
-	s.excused = true
+	m := s.members[s.randomCluster()]
+	s.otherEndAllowed = true
 	switch s.random.IntN(4) {
 	case 0:
 		m.velero.StorageErr = "connection refused"
-		s.tracef("%s has lost its storage", m.cluster.Name)
+		s.tracef("the storage of %s is unreachable", m.cluster.Name)
 	case 1:
 		m.velero.StorageErr = ""
-		s.tracef("%s has its storage", m.cluster.Name)
+		s.tracef("the storage of %s is reachable", m.cluster.Name)
 	case 2:
 		s.tracef("the storage of %s is read-only", m.cluster.Name)
 		m.setAccess(velerov1.BackupStorageLocationAccessModeReadOnly)
@@ -245,15 +248,16 @@ func (s *simulation) disturbStorage() {
 	}
 }
 
+// setAccess sets the access mode of the default location.
 func (m *simulatedMember) setAccess(mode velerov1.BackupStorageLocationAccessMode) {
-	before := m.now(modelvelero.Key{Kind: "BackupStorageLocation", Name: "default"}).(*velerov1.BackupStorageLocation)
+	before := m.current(modelvelero.Key{Kind: "BackupStorageLocation", Name: "default"}).(*velerov1.BackupStorageLocation)
 	after := before.DeepCopy()
 	after.Spec.AccessMode = mode
 	_ = m.memory.Patch(context.Background(), before, after)
 }
 
-// stallWatch has a driver hear nothing of the Migrate, or of a cluster, until that is
-// done to it again: what it knows comes to be of any age.
+// stallWatch stalls a watch of a driver, of the Migrates or of a member, or resumes it. A stalled watch
+// delivers nothing, so its cache may become arbitrarily old.
 func (s *simulation) stallWatch() {
 	d := s.drivers[s.random.IntN(len(s.drivers))]
 	if s.random.IntN(2) == 0 {
@@ -261,27 +265,27 @@ func (s *simulation) stallWatch() {
 		s.tracef("the watch of Migrates of driver %d is stalled: %v", d.number, d.stalled)
 		return
 	}
-	c := s.someCluster()
-	if v := d.views[c]; v != nil {
+	c := s.randomCluster()
+	if v := d.caches[c]; v != nil {
 		v.stalled = !v.stalled
 		s.tracef("the watch of %s of driver %d is stalled: %v", c.Name, d.number, v.stalled)
 	}
 }
 
-// spuriousEvent has a driver hear of what it knows.
+// spuriousEvent delivers events without a change to a random driver.
 func (s *simulation) spuriousEvent() {
 	d := s.drivers[s.random.IntN(len(s.drivers))]
-	s.tracef("driver %d hears something again", d.number)
+	s.tracef("driver %d receives a spurious event", d.number)
 	d.queue.Add(migrateKey)
 	for _, c := range s.clusters {
-		if v := d.views[c]; v != nil && s.random.IntN(2) == 0 {
+		if v := d.caches[c]; v != nil && s.random.IntN(2) == 0 {
 			v.onChange("")
 		}
 	}
 }
 
-// readLive reads the live status while nothing else happens: the
-// members are asked at once, so what would happen first would be left to luck.
+// readLive reads the live status without interleaving: the driver reads the members concurrently, so
+// the order would not be deterministic.
 func (s *simulation) readLive() {
 	if s.stored == nil {
 		return
@@ -293,25 +297,25 @@ func (s *simulation) readLive() {
 	m := s.stored.DeepCopy()
 	live, err := (&Driver{Config: d.loop.Config}).LiveStatus(context.Background(), m)
 	if err != nil {
-		s.failf("the live status can't be read: %v", err)
+		s.failf("LiveStatus: %v", err)
 		return
 	}
-	s.tracef("somebody reads the live status: %s", describe(live))
+	s.tracef("a user reads the live status: %s", describe(live))
 	s.checkLive(m, live)
 }
 
-// touch does something to a Backup or Restore of ours.
-func (s *simulation) touch(how func(s *simulation, id objectID, object modelvelero.Object)) {
-	s.touchAny(s.someCluster(), "", how)
+// modifyRandom modifies a random Backup or Restore as another client.
+func (s *simulation) modifyRandom(modify func(s *simulation, id objectID, object modelvelero.Object)) {
+	s.modifyObject(s.randomCluster(), "", modify)
 }
 
-// touchAny does something to one of the objects of a kind, or of either, in a cluster.
-func (s *simulation) touchAny(c migration.Cluster, kind string, how func(s *simulation, id objectID, object modelvelero.Object)) {
+// modifyObject modifies a random object of a kind in a cluster; an empty kind means Backup or Restore.
+func (s *simulation) modifyObject(c migration.Cluster, kind string, modify func(s *simulation, id objectID, object modelvelero.Object)) {
 	var found []objectID
 	for _, object := range s.members[c].memory.Objects() {
 		key := modelvelero.KeyOf(object)
-		ours := key.Kind == kind || kind == "" && (key.Kind == "Backup" || key.Kind == "Restore")
-		if ours && object.GetDeletionTimestamp() == nil {
+		matches := key.Kind == kind || kind == "" && (key.Kind == "Backup" || key.Kind == "Restore")
+		if matches && object.GetDeletionTimestamp() == nil {
 			found = append(found, objectID{c, key})
 		}
 	}
@@ -319,22 +323,22 @@ func (s *simulation) touchAny(c migration.Cluster, kind string, how func(s *simu
 		return
 	}
 	id := found[s.random.IntN(len(found))]
-	s.touched[id] = true
-	how(s, id, s.members[c].now(id.key))
+	s.modified[id] = true
+	modify(s, id, s.members[c].current(id.key))
 }
 
 func deleteObject(s *simulation, id objectID, _ modelvelero.Object) {
-	s.tracef("somebody deletes %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
+	s.tracef("another client deletes %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 	s.remove(id)
 }
 
 func (s *simulation) remove(id objectID) {
 	m := s.members[id.cluster]
-	_ = m.memory.Delete(context.Background(), m.now(id.key))
+	_ = m.memory.Delete(context.Background(), m.current(id.key))
 }
 
-func takeLabelOff(s *simulation, id objectID, object modelvelero.Object) {
-	s.tracef("somebody takes the label off %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
+func removeLabels(s *simulation, id objectID, object modelvelero.Object) {
+	s.tracef("another client removes the labels of %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 	after := object.DeepCopyObject().(modelvelero.Object)
 	after.SetLabels(nil)
 	_ = s.members[id.cluster].memory.Patch(context.Background(), object, after)
@@ -356,34 +360,34 @@ func writePhase(s *simulation, id objectID, object modelvelero.Object) {
 	case *velerov1.Restore:
 		o.Status.Phase = velerov1.RestorePhase(phase)
 	}
-	s.edited[object.GetUID()] = true
-	s.tracef("somebody writes phase %s into %s %s in %s", phase, id.key.Kind, id.key.Name, id.cluster.Name)
+	s.phaseEdited[object.GetUID()] = true
+	s.tracef("another client sets phase %s of %s %s in %s", phase, id.key.Kind, id.key.Name, id.cluster.Name)
 	_ = s.members[id.cluster].memory.Patch(context.Background(), object, after)
 }
 
-// makeAgain deletes an object and creates a copy of it.
-func makeAgain(s *simulation, id objectID, object modelvelero.Object) {
-	s.tracef("somebody makes %s %s in %s again", id.key.Kind, id.key.Name, id.cluster.Name)
+// recreateObject deletes an object and creates a copy of it.
+func recreateObject(s *simulation, id objectID, object modelvelero.Object) {
+	s.tracef("another client recreates %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 	s.remove(id)
-	again := object.DeepCopyObject().(modelvelero.Object)
-	again.SetFinalizers(nil)
-	again.SetResourceVersion("")
-	created, err := s.members[id.cluster].memory.Create(context.Background(), again)
+	recreated := object.DeepCopyObject().(modelvelero.Object)
+	recreated.SetFinalizers(nil)
+	recreated.SetResourceVersion("")
+	created, err := s.members[id.cluster].memory.Create(context.Background(), recreated)
 	if err != nil {
 		return
 	}
-	// It is unknown what belonged to the Backup that was copied.
+	// The copy may lack PodVolumeBackups.
 	s.volumesLost = s.volumesLost || id.key.Kind == "Backup"
 	s.foreign[created.GetUID()] = s.foreign[object.GetUID()]
-	s.edited[created.GetUID()] = true
+	s.phaseEdited[created.GetUID()] = true
 }
 
-// deleteVolume deletes a PodVolumeBackup in a target.
+// deleteVolume deletes a PodVolumeBackup in a random target.
 func (s *simulation) deleteVolume() {
 	c := s.clusters[1+s.random.IntN(len(s.clusters)-1)]
 	for _, object := range s.members[c].memory.Objects() {
 		if key := modelvelero.KeyOf(object); key.Kind == "PodVolumeBackup" {
-			s.tracef("somebody deletes PodVolumeBackup %s in %s", key.Name, c.Name)
+			s.tracef("another client deletes PodVolumeBackup %s in %s", key.Name, c.Name)
 			s.volumesLost = true
 			s.remove(objectID{c, key})
 			return
@@ -391,12 +395,12 @@ func (s *simulation) deleteVolume() {
 	}
 }
 
-// makeForeign makes an object of a name of ours that is not ours.
-func (s *simulation) makeForeign() {
+// createForeign creates an object with a name that the driver uses, but without its label.
+func (s *simulation) createForeign() {
 	if s.stored == nil {
 		return
 	}
-	c := s.someCluster()
+	c := s.randomCluster()
 	var object modelvelero.Object = &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: velero.ObjectName(c.Name, s.stored)}}
 	if c == m1 || s.random.IntN(2) == 0 {
 		object = &velerov1.Backup{
@@ -405,22 +409,22 @@ func (s *simulation) makeForeign() {
 		}
 	}
 	if len(s.members[c].history[modelvelero.KeyOf(object)]) > 0 {
-		// One that replaces ours can't be distinguished from ours without its label.
+		// A foreign object that replaces the driver's looks like the driver's without its
+		// label.
 		return
 	}
 	if created, err := s.members[c].memory.Create(context.Background(), object); err == nil {
 		s.foreign[created.GetUID()] = true
-		s.touched[objectID{c, modelvelero.KeyOf(object)}] = true
-		s.tracef("somebody makes an object %s in %s", object.GetName(), c.Name)
+		s.modified[objectID{c, modelvelero.KeyOf(object)}] = true
+		s.tracef("another client creates the foreign object %s in %s", object.GetName(), c.Name)
 	}
 }
 
-// disturbMigrate deletes the Migrate, has it wait for a finalizer, changes its
-// metadata, or makes it again.
+// disturbMigrate deletes the Migrate, without or with a finalizer, annotates it, or recreates it.
 func (s *simulation) disturbMigrate() {
 	switch {
 	case s.stored == nil:
-		s.tracef("the Migrate is made again")
+		s.tracef("the Migrate is recreated")
 		s.createMigrate()
 	case s.random.IntN(3) == 0:
 		s.tracef("the Migrate is annotated")
@@ -436,7 +440,7 @@ func (s *simulation) disturbMigrate() {
 		s.tracef("the Migrate is deleted")
 		s.store(nil)
 		if s.random.IntN(2) == 0 {
-			s.tracef("the Migrate is made again")
+			s.tracef("the Migrate is recreated")
 			s.createMigrate()
 		}
 	}

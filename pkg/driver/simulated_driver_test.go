@@ -29,44 +29,44 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
-// simulatedDriver is one driver with what it has heard of the world. Its loop is the
-// real one.
+// simulatedDriver is a driver with its caches. Its loop is the real one.
 type simulatedDriver struct {
 	s       *simulation
 	number  int
 	dead    bool
-	turning bool
+	syncing bool
 	loop    *loop
 	queue   *simulatedQueue
-	calls   []besideCall
-	// decided is the number of versions of the Migrate when the current call was decided.
+	calls   []asyncCall
+	// decided is the number of versions of the Migrate when the current call was started.
 	decided int
-	// confirmed is how many versions the Migrate had when the call under way read it, if
-	// that was the last request that it made; 0 if it was not.
+	// confirmed is the number of versions of the Migrate when the current call read it, or 0
+	// if that was not its last request.
 	confirmed atomic.Int64
-	// heard is up to where in its history the driver knows the Migrate.
-	heard int
-	// stalled is set while it gets no events of the Migrate.
+	// delivered is the number of versions of the Migrate that the watch has delivered.
+	delivered int
+	// stalled is set while the watch of Migrates delivers nothing.
 	stalled bool
 	host    simulatedHost
-	views   map[migration.Cluster]*view
+	caches  map[migration.Cluster]*memberCache
 }
 
-// besideCall is a call that a driver has decided to make async its loop.
-type besideCall struct {
+// asyncCall is a background call that has not run yet.
+type asyncCall struct {
 	do      func()
 	decided int
 }
 
-// crashed is what a driver panics with when it dies.
+// crashed is the panic of a driver that crashes.
 type crashed struct{ driver *simulatedDriver }
 
+// startDriver starts another driver.
 func (s *simulation) startDriver() {
 	s.started++
 	d := &simulatedDriver{
-		s: s, number: s.started, heard: len(s.versions), host: s.host,
-		queue: &simulatedQueue{later: map[types.NamespacedName]time.Time{}, clock: s.clock},
-		views: map[migration.Cluster]*view{},
+		s: s, number: s.started, delivered: len(s.versions), host: s.host,
+		queue:  &simulatedQueue{later: map[types.NamespacedName]time.Time{}, clock: s.clock},
+		caches: map[migration.Cluster]*memberCache{},
 	}
 	d.loop = &loop{
 		Config: Config{
@@ -76,19 +76,19 @@ func (s *simulation) startDriver() {
 		queue:  d.queue,
 		lister: simulatedLister{d: d},
 		async: func(_ types.NamespacedName, call func()) {
-			d.calls = append(d.calls, besideCall{call, len(s.versions)})
+			d.calls = append(d.calls, asyncCall{call, len(s.versions)})
 		},
 		states: map[types.NamespacedName]*migrateState{},
 	}
 	s.drivers = append(s.drivers, d)
-	s.two = s.two || len(s.drivers) > 1
+	s.concurrent = s.concurrent || len(s.drivers) > 1
 	s.tracef("driver %d starts", d.number)
 	d.queue.Add(migrateKey)
 }
 
-// crash ends a driver; if it was the only one another takes its place.
+// crash ends a driver. If it was the only one, another driver starts.
 func (s *simulation) crash(d *simulatedDriver) {
-	s.tracef("driver %d dies", d.number)
+	s.tracef("driver %d crashes", d.number)
 	d.dead = true
 	s.drivers = slices.DeleteFunc(s.drivers, func(other *simulatedDriver) bool { return other == d })
 	if len(s.drivers) == 0 {
@@ -96,18 +96,18 @@ func (s *simulation) crash(d *simulatedDriver) {
 	}
 }
 
-// guarded does something that the driver may die of.
-func (d *simulatedDriver) guarded(do func()) {
+// recoverCrash calls do, which may crash the driver.
+func (d *simulatedDriver) recoverCrash(do func()) {
 	confirmed := d.confirmed.Swap(0)
 	defer func() {
 		d.confirmed.Store(confirmed)
 		r := recover()
-		c, died := r.(crashed)
+		c, ok := r.(crashed)
 		switch {
 		case r == nil:
-		case !died || c.driver != d:
+		case !ok || c.driver != d:
 			d.s.tracef("panic: %v", r)
-			panic(fmt.Sprintf("%v\n%s", r, d.s.story()))
+			panic(fmt.Sprintf("%v\n%s", r, d.s.report()))
 		case !d.dead:
 			d.s.crash(d)
 		}
@@ -115,40 +115,42 @@ func (d *simulatedDriver) guarded(do func()) {
 	do()
 }
 
-// possible is what the driver may do next, or hear.
-func (d *simulatedDriver) possible() []func() {
-	var possible []func()
-	if len(d.queue.ready) > 0 && !d.turning {
-		possible = append(possible, d.turn)
+// steps returns the steps that the driver may take next: a sync, a call, or a delivery to a cache.
+func (d *simulatedDriver) steps() []func() {
+	var steps []func()
+	if len(d.queue.ready) > 0 && !d.syncing {
+		steps = append(steps, d.sync)
 	}
 	for i := range d.calls {
-		possible = append(possible, func() { d.call(i) })
+		steps = append(steps, func() { d.call(i) })
 	}
-	if d.heard < len(d.s.versions) && !d.stalled {
-		possible = append(possible, d.deliverMigrate)
+	if d.delivered < len(d.s.versions) && !d.stalled {
+		steps = append(steps, d.deliverMigrate)
 	}
 	if d.host.version != d.s.host.version {
-		possible = append(possible, d.deliverHost)
+		steps = append(steps, d.deliverHost)
 	}
 	for _, c := range d.s.clusters {
-		if v := d.views[c]; v != nil && !v.stalled && v.isBehind(d.s.members[c]) {
-			possible = append(possible, func() { d.deliverMember(c) })
+		if v := d.caches[c]; v != nil && !v.stalled && v.isBehind(d.s.members[c]) {
+			steps = append(steps, func() { d.deliverMember(c) })
 		}
 	}
-	return possible
+	return steps
 }
 
-func (d *simulatedDriver) turn() {
-	d.s.tracef("driver %d turns", d.number)
-	d.turning = true
-	defer func() { d.turning = false }()
-	d.guarded(func() {
+// sync syncs the next Migrate of the queue.
+func (d *simulatedDriver) sync() {
+	d.s.tracef("driver %d syncs", d.number)
+	d.syncing = true
+	defer func() { d.syncing = false }()
+	d.recoverCrash(func() {
 		ctx := klog.NewContext(context.Background(), logr.Discard())
 		key, _ := d.queue.Get()
 		d.loop.requeue(ctx, key, d.loop.sync(ctx, key))
 	})
 }
 
+// call runs a background call.
 func (d *simulatedDriver) call(i int) {
 	call := d.calls[i]
 	d.calls = slices.Delete(d.calls, i, i+1)
@@ -156,22 +158,23 @@ func (d *simulatedDriver) call(i int) {
 	decided := d.decided
 	defer func() { d.decided = decided }()
 	d.decided = call.decided
-	d.guarded(call.do)
+	d.recoverCrash(call.do)
 }
 
-// deliverMigrate delivers a later state of the Migrate; some are left out, as by a
-// watch that was broken off.
+// deliverMigrate delivers a later version of the Migrate. It may skip versions, like a watch that is
+// restarted.
 func (d *simulatedDriver) deliverMigrate() {
-	d.heard += 1 + d.s.random.IntN(len(d.s.versions)-d.heard)
-	d.s.tracef("driver %d hears of version %d of the Migrate", d.number, d.heard)
+	d.delivered += 1 + d.s.random.IntN(len(d.s.versions)-d.delivered)
+	d.s.tracef("driver %d receives version %d of the Migrate", d.number, d.delivered)
 	d.queue.Add(migrateKey)
 }
 
-func (d *simulatedDriver) known() *v1alpha1.Migrate { return d.s.versions[d.heard-1] }
+// cached returns the Migrate in the driver's cache; nil if there is none.
+func (d *simulatedDriver) cached() *v1alpha1.Migrate { return d.s.versions[d.delivered-1] }
 
-// Record is etcd's, with the checks that every record must pass.
+// Record stores a status, and checks it.
 func (d *simulatedDriver) Record(_ context.Context, m *v1alpha1.Migrate) (recorded *v1alpha1.Migrate, err error) {
-	err = d.write(aRecord{m}, func() error {
+	err = d.write(recordWrite{m}, func() error {
 		before := d.s.stored
 		stored, err := d.s.record(m)
 		if err != nil {
@@ -187,13 +190,14 @@ func (d *simulatedDriver) Record(_ context.Context, m *v1alpha1.Migrate) (record
 	return recorded, nil
 }
 
-type aRecord struct{ *v1alpha1.Migrate }
+// recordWrite describes a status update in the trace.
+type recordWrite struct{ *v1alpha1.Migrate }
 
-func (r aRecord) String() string { return "record " + describe(&r.Status) }
+func (r recordWrite) String() string { return "record " + describe(&r.Status) }
 
 var migrateKey = types.NamespacedName{Namespace: "default", Name: "app"}
 
-// simulatedQueue is a work queue whose time is the simulation's.
+// simulatedQueue is a work queue on the clock of the simulation.
 type simulatedQueue struct {
 	workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	clock *clocktesting.FakeClock
@@ -223,6 +227,7 @@ func (q *simulatedQueue) Get() (key types.NamespacedName, shutdown bool) {
 	return key, false
 }
 
+// wake adds the keys that are due.
 func (q *simulatedQueue) wake(now time.Time) {
 	for key, at := range q.later {
 		if !at.After(now) {
@@ -248,20 +253,20 @@ type oneMigrate struct {
 }
 
 func (o oneMigrate) Get(name string) (*v1alpha1.Migrate, error) {
-	if o.d.known() == nil {
+	if o.d.cached() == nil {
 		return nil, apierrors.NewNotFound(v1alpha1.Resource("migrates"), name)
 	}
-	return o.d.known(), nil
+	return o.d.cached(), nil
 }
 
 func (o oneMigrate) List(labels.Selector) ([]*v1alpha1.Migrate, error) {
-	if o.d.known() == nil {
+	if o.d.cached() == nil {
 		return nil, nil
 	}
-	return []*v1alpha1.Migrate{o.d.known()}, nil
+	return []*v1alpha1.Migrate{o.d.cached()}, nil
 }
 
-// simulatedClient reads what is stored.
+// simulatedClient reads the stored Migrate.
 type simulatedClient struct {
 	versioned.Interface
 	d *simulatedDriver

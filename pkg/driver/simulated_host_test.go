@@ -16,14 +16,14 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// simulatedHost is the host's inventory as it really is.
+// simulatedHost is a version of the host's inventory.
 type simulatedHost struct {
 	inventory migration.Inventory
 	version   int
 }
 
-// wholeFleet is an inventory in which everything is as it should be.
-func (s *simulation) wholeFleet() migration.Inventory {
+// completeInventory returns an inventory without faults.
+func (s *simulation) completeInventory() migration.Inventory {
 	fleet := migration.Fleet{Found: true, Members: s.clusters}
 	inventory := migration.Inventory{SourceFleet: fleet, TargetFleet: fleet, Clusters: map[migration.Cluster]migration.ClusterState{}}
 	for _, c := range s.clusters {
@@ -32,46 +32,47 @@ func (s *simulation) wholeFleet() migration.Inventory {
 	return inventory
 }
 
+// setHost replaces the inventory of the host.
 func (s *simulation) setHost(what string, inventory migration.Inventory) {
 	s.tracef("the host: %s", what)
 	s.host.inventory = inventory
 	s.host.version++
 }
 
-// disturbHost changes one thing on the host.
+// disturbHost makes one random change to the inventory.
 func (s *simulation) disturbHost() {
-	now := s.host.inventory
-	c := s.someCluster()
-	now.Clusters = maps.Clone(now.Clusters)
+	inventory := s.host.inventory
+	c := s.randomCluster()
+	inventory.Clusters = maps.Clone(inventory.Clusters)
 	switch s.random.IntN(7) {
 	case 0:
-		s.setHost("the Fleet is gone", migration.Inventory{Clusters: now.Clusters})
+		s.setHost("the Fleet is deleted", migration.Inventory{Clusters: inventory.Clusters})
 	case 1:
-		state := now.Clusters[c]
+		state := inventory.Clusters[c]
 		state.Ready = !state.Ready
-		now.Clusters[c] = state
-		s.setHost(c.Name+" is ready or not", now)
+		inventory.Clusters[c] = state
+		s.setHost(c.Name+" changes its readiness", inventory)
 	case 2:
-		delete(now.Clusters, c)
-		s.setHost(c.Name+" does not exist", now)
+		delete(inventory.Clusters, c)
+		s.setHost(c.Name+" is deleted", inventory)
 	case 3:
-		members := slices.DeleteFunc(slices.Clone(now.SourceFleet.Members), func(m migration.Cluster) bool { return m == c })
-		now.SourceFleet.Members, now.TargetFleet.Members = members, members
-		s.setHost(c.Name+" leaves the fleet", now)
+		members := slices.DeleteFunc(slices.Clone(inventory.SourceFleet.Members), func(m migration.Cluster) bool { return m == c })
+		inventory.SourceFleet.Members, inventory.TargetFleet.Members = members, members
+		s.setHost(c.Name+" leaves the fleet", inventory)
 	case 4:
-		now.Err = errors.New("the host can't be read")
-		s.setHost("can't be read", now)
+		inventory.Err = errors.New("reading the host failed")
+		s.setHost("reads fail", inventory)
 	case 5:
-		state := now.Clusters[c]
+		state := inventory.Clusters[c]
 		state.VeleroNamespace = elsewhere
-		now.Clusters[c] = state
-		s.setHost("the Velero of "+c.Name+" is said to be elsewhere", now)
+		inventory.Clusters[c] = state
+		s.setHost(c.Name+" has another Velero namespace", inventory)
 	default:
-		s.setHost("all is well", s.wholeFleet())
+		s.setHost("no faults", s.completeInventory())
 	}
 }
 
-// The driver's view of the host, which may be any earlier one.
+// The driver's cache of the host, which may be any earlier version.
 
 func (d *simulatedDriver) Run(ctx context.Context) { <-ctx.Done() }
 func (d *simulatedDriver) OnChange(func(string))   {}
@@ -86,19 +87,22 @@ func (d *simulatedDriver) Read(context.Context, string, *v1alpha1.MigrateSpec) m
 }
 
 func (d *simulatedDriver) deliverHost() {
-	d.s.tracef("driver %d hears of the host", d.number)
+	d.s.tracef("driver %d receives the inventory of the host", d.number)
 	d.host = d.s.host
 	d.loop.enqueueNamespace("default")
 }
 
-// etcd is what is stored of the Migrate, and all that ever was.
+// etcd holds the stored Migrate and all its versions.
 type etcd struct {
 	// stored is nil while there is no Migrate.
-	stored      *v1alpha1.Migrate
-	versions    []*v1alpha1.Migrate
+	stored *v1alpha1.Migrate
+	// versions are all versions so far; a nil version is a deletion.
+	versions []*v1alpha1.Migrate
+	// incarnation is the number of Migrates created so far.
 	incarnation int
 }
 
+// store stores a version of the Migrate; nil deletes it.
 func (e *etcd) store(m *v1alpha1.Migrate) {
 	if m != nil {
 		m = m.DeepCopy()
@@ -115,7 +119,7 @@ func (e *etcd) get(name string) (*v1alpha1.Migrate, error) {
 	return e.stored.DeepCopy(), nil
 }
 
-// record is what etcd does with a record: its preconditions.
+// record stores m's status if the stored Migrate has m's UID and resourceVersion.
 func (e *etcd) record(m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	stored, err := e.get(m.Name)
 	if err != nil {

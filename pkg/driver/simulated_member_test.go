@@ -23,36 +23,36 @@ import (
 
 var (
 	errDown = errors.New("connection refused")
-	// errCredentials is the error of a member after the Secret was changed.
+	// errCredentials is the error of a member that rejects the credentials.
 	errCredentials error = apierrors.NewUnauthorized("the cluster does not accept the credentials")
 )
 
-// simulatedMember is one member as it really is: the objects in it, all that they
-// ever were, and its Velero.
+// simulatedMember is a member cluster with its Velero and the history of its objects.
 type simulatedMember struct {
 	modelMember
 	s       *simulation
 	cluster migration.Cluster
 	options modelvelero.Options
+	// history has all states of each object; a nil state is a deletion.
 	history map[modelvelero.Key][]modelvelero.Object
-	// stopped is set while its Velero does not run, or is stuck; it runs while the
-	// cluster can't be reached from the host.
+	// stopped is set while its Velero does not run, or is stuck. Velero also runs while the
+	// host can't reach the cluster.
 	stopped bool
-	// fault is why it is unreachable.
+	// fault is the error of all calls; nil if the member is reachable.
 	fault error
-	// healed is set when it has no more faults.
+	// healed is set after its faults have ended.
 	healed bool
-	// syncBroken is set if its Velero may have left PodVolumeBackups out of a sync,
-	// which it does not make good.
-	syncBroken bool
+	// syncInterrupted is set if its Velero may have skipped PodVolumeBackups in a sync, which
+	// it does not repeat.
+	syncInterrupted bool
 }
 
-func newSimulatedMember(s *simulation, c migration.Cluster, w ways) *simulatedMember {
+func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
 	m := &simulatedMember{s: s, cluster: c, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
-		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return w.backup },
-		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return w.restores[c] },
-		Items:         w.items,
+		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return script.backup },
+		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return script.restores[c] },
+		Items:         script.items,
 		Volumes:       volumes,
 	}
 	m.modelMember = newModelMember(c.Name, m.options, s.bucket, s.clock.Now)
@@ -63,7 +63,7 @@ func newSimulatedMember(s *simulation, c migration.Cluster, w ways) *simulatedMe
 	return m
 }
 
-// restart has the Velero die and come again.
+// restart restarts the Velero.
 func (m *simulatedMember) restart() {
 	storage := m.velero.StorageErr
 	m.velero = modelvelero.New(m.options, m.s.bucket)
@@ -71,50 +71,52 @@ func (m *simulatedMember) restart() {
 	m.stopped = false
 }
 
-// veleroNamespace is where the Veleros are, elsewhere where none is.
+// veleroNamespace is the namespace of the Veleros; elsewhere is a namespace without one.
 const veleroNamespace, elsewhere = velerov1.DefaultNamespace, "velero-2"
 
-// view is what a driver's watch of a member has heard: of each object any state that
-// it has been in, and never an earlier one than before.
-type view struct {
-	// elsewhere is set if it is of another namespace, which is empty.
+// memberCache is the cache of a driver's watch of a member. It has a state of each object that may be
+// old, but never older than before.
+type memberCache struct {
+	// elsewhere is set if the watch is of a namespace without a Velero.
 	listed, elsewhere bool
-	// stalled is set while it gets no events.
-	stalled  bool
-	heard    map[modelvelero.Key]int
-	err      error
-	since    time.Time
-	onChange func(types.UID)
+	// stalled is set while the watch delivers nothing.
+	stalled bool
+	// delivered is the number of states of each object that the watch has delivered.
+	delivered map[modelvelero.Key]int
+	err       error
+	since     time.Time
+	onChange  func(types.UID)
 }
 
-func (v *view) isBehind(m *simulatedMember) bool {
-	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.lacks(m)) > 0
+// isBehind reports whether the cache lacks states of objects, or the fault of the member.
+func (v *memberCache) isBehind(m *simulatedMember) bool {
+	return !v.listed || !errors.Is(v.err, m.fault) || v.err == nil && len(v.undelivered(m)) > 0
 }
 
-// lacks are the objects of which there is more to hear.
-func (v *view) lacks(m *simulatedMember) []modelvelero.Key {
-	var lacks []modelvelero.Key
+// undelivered returns the keys of the objects with states that the watch has not delivered.
+func (v *memberCache) undelivered(m *simulatedMember) []modelvelero.Key {
+	var keys []modelvelero.Key
 	if v.elsewhere {
 		return nil
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(m.history), compareKeys) {
-		if v.heard[key] < len(m.history[key]) && key.Kind != "PodVolumeBackup" && key.Kind != "ServerStatusRequest" {
-			lacks = append(lacks, key)
+		if v.delivered[key] < len(m.history[key]) && key.Kind != "PodVolumeBackup" && key.Kind != "ServerStatusRequest" {
+			keys = append(keys, key)
 		}
 	}
-	return lacks
+	return keys
 }
 
 func compareKeys(a, b modelvelero.Key) int {
 	return strings.Compare(a.Name+a.Kind, b.Name+b.Kind)
 }
 
-// deliverMember delivers a fault, or its end, which comes with all that is there
-// now; else of one object, and sometimes of that again.
+// deliverMember delivers a fault, or a new list of all objects after it ended. Otherwise it delivers a
+// later state of one object, sometimes twice.
 func (d *simulatedDriver) deliverMember(c migration.Cluster) {
-	v, m := d.views[c], d.s.members[c]
+	v, m := d.caches[c], d.s.members[c]
 	if m.fault != nil || !v.listed || v.err != nil {
-		d.s.tracef("driver %d hears all of %s%s", d.number, c.Name, orError(m.fault))
+		d.s.tracef("driver %d lists the objects of %s%s", d.number, c.Name, orError(m.fault))
 		if v.err == nil && m.fault != nil {
 			v.since = d.s.clock.Now()
 		}
@@ -122,25 +124,25 @@ func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 		if v.err == nil {
 			v.listed = true
 			for key, history := range m.history {
-				v.heard[key] = len(history)
+				v.delivered[key] = len(history)
 			}
 		}
 		v.onChange("")
 		return
 	}
-	lacks := v.lacks(m)
-	key := lacks[d.s.random.IntN(len(lacks))]
-	before, history := v.heard[key], m.history[key]
-	v.heard[key] += 1 + d.s.random.IntN(len(history)-before)
-	d.s.tracef("driver %d hears of %s %s in %s", d.number, key.Kind, key.Name, c.Name)
+	keys := v.undelivered(m)
+	key := keys[d.s.random.IntN(len(keys))]
+	before, history := v.delivered[key], m.history[key]
+	v.delivered[key] += 1 + d.s.random.IntN(len(history)-before)
+	d.s.tracef("driver %d receives %s %s in %s", d.number, key.Kind, key.Name, c.Name)
 	for range 1 + d.s.random.IntN(2) {
-		v.tell(key, history, before)
-		v.tell(key, history, v.heard[key])
+		v.notify(key, history, before)
+		v.notify(key, history, v.delivered[key])
 	}
 }
 
-// tell notifies the watch of the Migrate that an object belongs to.
-func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int) {
+// notify calls onChange for a state of an object.
+func (v *memberCache) notify(key modelvelero.Key, history []modelvelero.Object, state int) {
 	switch {
 	case key.Kind == "BackupStorageLocation":
 		v.onChange("")
@@ -153,8 +155,8 @@ func (v *view) tell(key modelvelero.Key, history []modelvelero.Object, state int
 
 func (d *simulatedDriver) Watch(_ string, v migration.Velero, _ types.UID, onChange func(types.UID)) Watch {
 	c := v.Cluster
-	d.views[c] = &view{elsewhere: v.Namespace != veleroNamespace, heard: map[modelvelero.Key]int{}, onChange: onChange}
-	return simulatedWatch{d, c, d.views[c]}
+	d.caches[c] = &memberCache{elsewhere: v.Namespace != veleroNamespace, delivered: map[modelvelero.Key]int{}, onChange: onChange}
+	return simulatedWatch{d, c, d.caches[c]}
 }
 
 func (d *simulatedDriver) Member(_ string, v migration.Velero) Member {
@@ -164,7 +166,7 @@ func (d *simulatedDriver) Member(_ string, v migration.Velero) Member {
 type simulatedWatch struct {
 	d *simulatedDriver
 	c migration.Cluster
-	v *view
+	v *memberCache
 }
 
 func (w simulatedWatch) Observe(of migration.Objects) (migration.Member, bool) {
@@ -173,8 +175,8 @@ func (w simulatedWatch) Observe(of migration.Objects) (migration.Member, bool) {
 	}
 	m := w.d.s.members[w.c]
 	var objects []modelvelero.Object
-	for _, key := range slices.SortedFunc(maps.Keys(w.v.heard), compareKeys) {
-		if n := w.v.heard[key]; n > 0 && m.history[key][n-1] != nil {
+	for _, key := range slices.SortedFunc(maps.Keys(w.v.delivered), compareKeys) {
+		if n := w.v.delivered[key]; n > 0 && m.history[key][n-1] != nil {
 			objects = append(objects, m.history[key][n-1])
 		}
 	}
@@ -187,16 +189,16 @@ func (w simulatedWatch) Observe(of migration.Objects) (migration.Member, bool) {
 }
 
 func (w simulatedWatch) Stop() {
-	if w.d.views[w.c] == w.v {
-		delete(w.d.views, w.c)
+	if w.d.caches[w.c] == w.v {
+		delete(w.d.caches, w.c)
 	}
 }
 
-// memberClient is a call to a member: it reaches it as it is.
+// memberClient makes live calls to a member.
 type memberClient struct {
 	d *simulatedDriver
 	c migration.Cluster
-	// elsewhere is set if it is to another namespace, which is empty.
+	// elsewhere is set if the calls are to a namespace without a Velero.
 	elsewhere bool
 }
 
@@ -214,8 +216,8 @@ func (c memberClient) Read(_ context.Context, of migration.Objects) migration.Me
 	return observe(m.memory.Objects(), of)
 }
 
-// now is an object as it is; nil if it is not there.
-func (m *simulatedMember) now(key modelvelero.Key) modelvelero.Object {
+// current returns the current state of an object; nil if it does not exist.
+func (m *simulatedMember) current(key modelvelero.Key) modelvelero.Object {
 	history := m.history[key]
 	if len(history) == 0 {
 		return nil
@@ -223,15 +225,15 @@ func (m *simulatedMember) now(key modelvelero.Key) modelvelero.Object {
 	return history[len(history)-1]
 }
 
-// read returns a copy of what is there.
+// read returns a copy of an object.
 func read[T modelvelero.Object](c memberClient, kind, name string) (T, error) {
 	c.d.request()
-	var nothing T
+	var zero T
 	if err := c.member().fault; err != nil {
-		return nothing, err
+		return zero, err
 	}
 	if c.elsewhere && name != "" {
-		return nothing, apierrors.NewNotFound(velerov1.Resource(kind), name)
+		return zero, apierrors.NewNotFound(velerov1.Resource(kind), name)
 	}
 	return get[T](c.member().modelMember, kind, name)
 }
@@ -255,12 +257,12 @@ func (c memberClient) PodVolumeBackups(_ context.Context, backup string) ([]vele
 	return c.member().podVolumeBackups(backup), nil
 }
 
-// create is a write into a member, with the checks that every one must pass.
+// create creates an object in a member, and checks it.
 func create[T modelvelero.Object](c memberClient, object T) (T, error) {
 	var created modelvelero.Object
 	key := modelvelero.KeyOf(object)
 	d, s, decided, confirmed := c.d, c.d.s, c.d.decided, int(c.d.confirmed.Load())
-	err := d.write(aCreate{key, c.c}, func() (err error) {
+	err := d.write(createWrite{key, c.c}, func() (err error) {
 		if err := c.mayCreate(object); err != nil {
 			return err
 		}
@@ -270,12 +272,12 @@ func create[T modelvelero.Object](c memberClient, object T) (T, error) {
 		return err
 	})
 	if err != nil {
-		var nothing T
-		return nothing, err
+		var zero T
+		return zero, err
 	}
-	// A watch knows at once what its own driver has made, as those of package member do.
-	if v := d.views[c.c]; v != nil && v.listed {
-		v.heard[key] = max(v.heard[key], c.member().find(key, created))
+	// As in package member, a watch immediately has the objects that its driver created.
+	if v := d.caches[c.c]; v != nil && v.listed {
+		v.delivered[key] = max(v.delivered[key], c.member().stateCount(key, created))
 	}
 	return created.DeepCopyObject().(T), nil
 }
@@ -283,34 +285,36 @@ func create[T modelvelero.Object](c memberClient, object T) (T, error) {
 // mayCreate returns why an object can't be created; nil if it can.
 func (c memberClient) mayCreate(object modelvelero.Object) error {
 	if c.elsewhere {
-		c.d.s.failf("D8: %s %s is to be created elsewhere in %s", modelvelero.KeyOf(object).Kind, object.GetName(), c.c.Name)
+		c.d.s.failf("D8: %s %s is created in another namespace of %s", modelvelero.KeyOf(object).Kind, object.GetName(), c.c.Name)
 	}
 	return c.member().fault
 }
 
-// find returns the number of states before an object had the given one.
-func (m *simulatedMember) find(key modelvelero.Key, object modelvelero.Object) int {
+// stateCount returns the number of states of an object up to the given one.
+func (m *simulatedMember) stateCount(key modelvelero.Key, object modelvelero.Object) int {
 	return 1 + slices.Index(m.history[key], object)
 }
 
-type aDelete aCreate
+// deleteWrite describes a deletion in the trace.
+type deleteWrite createWrite
 
-func (d aDelete) String() string {
+func (d deleteWrite) String() string {
 	return "delete " + d.key.Kind + " " + d.key.Name + " in " + d.in.Name
 }
 
-type aCreate struct {
+// createWrite describes a creation in the trace.
+type createWrite struct {
 	key modelvelero.Key
 	in  migration.Cluster
 }
 
-func (c aCreate) String() string {
+func (c createWrite) String() string {
 	return "create " + c.key.Kind + " " + c.key.Name + " in " + c.in.Name
 }
 
-// Diagnose asks the Velero, by a write of its own.
+// Diagnose checks whether the Velero responds to a request.
 func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatusRequest, _, _ string) (d migration.Diagnosis) {
-	_ = c.ask(request, func() error {
+	_ = c.request(request, func() error {
 		if d.Server = migration.ServerAnswers; c.member().stopped {
 			d.Server = migration.ServerSilent
 		}
@@ -319,9 +323,9 @@ func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatus
 	return d
 }
 
-// Results returns errors of the Velero, with the writes that it causes.
+// Results returns an error of the model; it writes a request.
 func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
-	r.Err = c.ask(results, func() error {
+	r.Err = c.request(results, func() error {
 		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded
 		}
@@ -331,11 +335,11 @@ func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRe
 	return r
 }
 
-// ask makes a request for Velero in a member, and has it answered.
-func (c memberClient) ask(request metav1.Object, answer func() error) error {
+// request writes a request for Velero into a member, and calls answer for the result.
+func (c memberClient) request(request metav1.Object, answer func() error) error {
 	confirmed, uid := int(c.d.confirmed.Load()), types.UID(request.GetLabels()[velero.MigrateUIDLabel])
-	return c.d.write(aCreate{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
-		c.d.s.checkWanted(c.c, "request", uid, confirmed)
+	return c.d.write(createWrite{modelvelero.Key{Kind: "request", Name: request.GetName()}, c.c}, func() error {
+		c.d.s.checkConfirmed(c.c, "request", uid, confirmed)
 		if err := c.member().fault; err != nil {
 			return err
 		}
@@ -347,16 +351,16 @@ func (c memberClient) CreateBackup(_ context.Context, b *velerov1.Backup) (*vele
 	return create(c, b)
 }
 
-// DeleteRestore is for one that Velero refused since it did not know the Backup.
+// DeleteRestore deletes a Restore, which Velero must have rejected.
 func (c memberClient) DeleteRestore(_ context.Context, r *velerov1.Restore) error {
 	key := modelvelero.KeyOf(r)
-	return c.d.write(aDelete{key, c.c}, func() error {
+	return c.d.write(deleteWrite{key, c.c}, func() error {
 		if err := c.member().fault; err != nil {
 			return err
 		}
 		err := c.member().deleteRestore(r)
 		if err == nil && r.Status.Phase != velerov1.RestorePhaseFailedValidation {
-			c.d.s.failf("invariant 4: Restore %s in %s is deleted, which Velero did not refuse", r.Name, c.c.Name)
+			c.d.s.failf("invariant 4: Restore %s in %s is deleted, but Velero did not reject it", r.Name, c.c.Name)
 		}
 		return err
 	})

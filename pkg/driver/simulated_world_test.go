@@ -22,37 +22,36 @@ import (
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
-// fault is how a write goes wrong.
+// fault is a fault of a write.
 type fault int
 
 const (
-	none        fault = iota
-	crashBefore       // the driver dies before the write is made
-	crashAfter        // the driver dies after it
-	refused           // the write fails, and the driver gets the error
-	timedOut          // the write is not made, and the driver learns nothing for a while
-	answerLost        // the write succeeds, and the driver gets an error
-	late              // the driver gets a timeout, and the write succeeds after that
+	none         fault = iota
+	crashBefore        // the driver crashes before the write
+	crashAfter         // the driver crashes after the write
+	rejected           // the write fails with an error
+	timedOut           // the write fails with a timeout
+	responseLost       // the write succeeds, but the driver gets an error
+	late               // the driver gets a timeout, and the write succeeds later
 )
 
-// faults are all of them; those of which the write is made come first.
-var faults = []fault{crashAfter, answerLost, late, crashBefore, refused, timedOut}
+// faults are all faults; those in which the write succeeds come first.
+var faults = []fault{crashAfter, responseLost, late, crashBefore, rejected, timedOut}
 
 func (f fault) String() string {
-	return [...]string{"none", "crash before", "crash after", "refused", "timed out", "answer lost", "late"}[f]
+	return [...]string{"none", "crash before", "crash after", "rejected", "timed out", "response lost", "late"}[f]
 }
 
-// callTimeout is how long a call takes that is not answered.
+// callTimeout is the duration of a call without a response.
 const callTimeout = 10 * time.Second
 
-// simulation is a world in which nothing happens by itself: the real loop's syncs
-// and calls, the steps of the modelled Veleros and the deliveries of watches are
-// all taken one by one, so the same choices always lead to the same end. Between
-// any two requests of a driver the others may go on.
+// simulation is a deterministic simulation of a migration: it runs the syncs and calls of the real
+// loop, the steps of the modelled Veleros and the deliveries of watches one by one, in an order that
+// random decides. Other steps may run between any two requests of a driver.
 type simulation struct {
 	random *rand.Rand
 	clock  *clocktesting.FakeClock
-	trace  []traced
+	trace  []traceLine
 	// failure is the first check that failed.
 	failure string
 
@@ -62,37 +61,36 @@ type simulation struct {
 	bucket   *modelvelero.Bucket
 	host     simulatedHost
 	drivers  []*simulatedDriver
-	// started is how many drivers there have been.
+	// started is the number of drivers started so far.
 	started int
 
-	// steps counts those of finish.
+	// steps is the number of steps of finish.
 	steps int
-	// writes counts the writes that were tried; plan says which go wrong, and
-	// faultRate that one of so many others does.
+	// writes is the number of attempted writes. plan has the faults of some, by number; one
+	// in faultRate of the others has a random fault.
 	writes    int
 	plan      map[int]fault
 	faultRate int
-	// late are writes that are yet to arrive.
+	// late are the writes that will succeed later.
 	late []func()
-	// interleave is the number of requests, on average, between which something else
-	// happens; depth is the number of requests in progress.
+	// interleave is the average number of requests between which other steps run; 0 means
+	// none. depth is the number of interrupted requests.
 	interleave, depth int
 	// calm is set when no more faults are injected.
 	calm bool
-	// two is set if two drivers ran at the same time.
-	two bool
-	// excused is set if something was done for which a migration may end otherwise
-	// than its Veleros were meant to let it end.
-	excused bool
-	// waited is set when the data's TTL has passed.
+	// concurrent is set after two drivers ran at the same time.
+	concurrent bool
+	// otherEndAllowed is set after a disturbance that may change the end of the migration.
+	otherEndAllowed bool
+	// waited is set after the TTL of the Backup has passed.
 	waited bool
-	// touched are the objects that another client changed, created or deleted.
-	touched map[objectID]bool
-	// volumesLost is set if it is unknown what belongs to a Backup.
+	// modified are the objects that another client changed, created or deleted.
+	modified map[objectID]bool
+	// volumesLost is set if a Backup may lack PodVolumeBackups.
 	volumesLost bool
-	// foreign are the objects, by UID, that another client created with our names.
-	// edited are those that have a phase which Velero did not give them.
-	foreign, edited map[types.UID]bool
+	// foreign are the objects, by UID, that another client created with the driver's names.
+	// phaseEdited are the objects with a phase that Velero did not set.
+	foreign, phaseEdited map[types.UID]bool
 }
 
 type objectID struct {
@@ -100,8 +98,8 @@ type objectID struct {
 	key     modelvelero.Key
 }
 
-// ways are how the work of the Veleros of a simulation is meant to go.
-type ways struct {
+// veleroScript determines the phases of the Backup and the Restores, and their number of items.
+type veleroScript struct {
 	backup   []velerov1.BackupPhase
 	restores map[migration.Cluster][]velerov1.RestorePhase
 	items    int
@@ -109,38 +107,38 @@ type ways struct {
 
 var allTargets = []migration.Cluster{m2, m3, {Kind: migration.KindAttachedCluster, Name: "m4"}}
 
-// volumes is how many PodVolumeBackups belong to each Backup.
+// volumes is the number of PodVolumeBackups of each Backup.
 const volumes = 2
 
-// newSimulation is one of a Migrate from m1 to so many targets.
-func newSimulation(random *rand.Rand, targets int, w ways) *simulation {
+// newSimulation returns a simulation of a Migrate from m1 to a number of targets.
+func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulation {
 	s := &simulation{
-		random: random, plan: map[int]fault{}, touched: map[objectID]bool{}, foreign: map[types.UID]bool{}, edited: map[types.UID]bool{},
+		random: random, plan: map[int]fault{}, modified: map[objectID]bool{}, foreign: map[types.UID]bool{}, phaseEdited: map[types.UID]bool{},
 		clock:    clocktesting.NewFakeClock(time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)),
 		clusters: append([]migration.Cluster{m1}, allTargets[:targets]...),
 		members:  map[migration.Cluster]*simulatedMember{},
 		bucket:   modelvelero.NewBucket(),
 	}
 	for _, c := range s.clusters {
-		s.members[c] = newSimulatedMember(s, c, w)
+		s.members[c] = newSimulatedMember(s, c, script)
 	}
-	s.host.inventory = s.wholeFleet()
+	s.host.inventory = s.completeInventory()
 	s.createMigrate()
 	s.startDriver()
 	return s
 }
 
-// traced is a line of the trace, which is formatted when it is read.
-type traced struct {
+// traceLine is a line of the trace. It is formatted only if it is printed.
+type traceLine struct {
 	format string
 	args   []any
 }
 
 func (s *simulation) tracef(format string, args ...any) {
-	s.trace = append(s.trace, traced{format, args})
+	s.trace = append(s.trace, traceLine{format, args})
 }
 
-// failf notes that a check failed; the first one counts.
+// failf records a failed check, unless one has failed before.
 func (s *simulation) failf(format string, args ...any) {
 	if s.failure == "" {
 		s.failure = fmt.Sprintf(format, args...)
@@ -148,12 +146,13 @@ func (s *simulation) failf(format string, args ...any) {
 	}
 }
 
-func (s *simulation) someCluster() migration.Cluster {
+func (s *simulation) randomCluster() migration.Cluster {
 	return s.clusters[s.random.IntN(len(s.clusters))]
 }
 
+// faultOf returns the fault of a write.
 func (s *simulation) faultOf(write int) fault {
-	if f, planned := s.plan[write]; planned {
+	if f, ok := s.plan[write]; ok {
 		return f
 	}
 	if s.faultRate > 0 && s.random.IntN(s.faultRate) == 0 {
@@ -162,8 +161,8 @@ func (s *simulation) faultOf(write int) fault {
 	return none
 }
 
-// meanwhile is between two requests: others go on.
-func (s *simulation) meanwhile() {
+// runOthers runs random other steps between two requests.
+func (s *simulation) runOthers() {
 	if s.interleave == 0 || s.depth >= 2 {
 		return
 	}
@@ -171,65 +170,65 @@ func (s *simulation) meanwhile() {
 	defer func() { s.depth-- }()
 	for s.random.IntN(s.interleave) == 0 {
 		if s.random.IntN(2) == 0 {
-			s.veleroStep(s.someCluster())
+			s.veleroStep(s.randomCluster())
 		} else {
 			s.step()
 		}
 	}
 }
 
-// step does one of the things that a driver has to do, or delivers to it. It is not
-// done where there is nothing.
+// step takes a random step of a driver, or delivers a late write. It returns false if there is
+// neither.
 func (s *simulation) step() bool {
-	var possible []func()
+	var steps []func()
 	for _, d := range s.drivers {
-		possible = append(possible, d.possible()...)
+		steps = append(steps, d.steps()...)
 	}
 	if len(s.late) > 0 {
-		possible = append(possible, s.arrive)
+		steps = append(steps, s.deliverLateWrite)
 	}
-	if len(possible) == 0 {
+	if len(steps) == 0 {
 		return false
 	}
-	possible[s.random.IntN(len(possible))]()
+	steps[s.random.IntN(len(steps))]()
 	return true
 }
 
-// arrive has a write arrive that its driver has given up.
-func (s *simulation) arrive() {
-	arrived := s.late[0]
+// deliverLateWrite makes a write succeed after its driver got a timeout.
+func (s *simulation) deliverLateWrite() {
+	write := s.late[0]
 	s.late = s.late[1:]
-	arrived()
+	write()
 }
 
-// pass lets time pass until something is due, or for a while.
-func (s *simulation) pass() {
-	const most = 10 * time.Second
-	wait := most
+// advanceToNext advances the clock to the next due key of a queue, by at most 10 s.
+func (s *simulation) advanceToNext() {
+	wait := 10 * time.Second
 	for _, d := range s.drivers {
 		for _, at := range d.queue.later {
 			wait = min(wait, max(at.Sub(s.clock.Now()), time.Millisecond))
 		}
 	}
-	s.elapse(wait)
+	s.advance(wait)
 }
 
-// elapse lets time pass, and what is due then be ready.
-func (s *simulation) elapse(d time.Duration) {
+// advance advances the clock, and queues the keys that are due.
+func (s *simulation) advance(d time.Duration) {
 	s.clock.Step(d)
 	for _, d := range s.drivers {
 		d.queue.wake(s.clock.Now())
 	}
 }
 
-// veleroStep has the Velero in a cluster take one step, or its garbage collector.
+// veleroStep takes a step of the garbage collector of a cluster, or of its Velero. It returns false if
+// there is none.
 func (s *simulation) veleroStep(c migration.Cluster) bool {
 	m := s.members[c]
 	if m.stopped {
 		return false
 	}
 	if m.memory.Collect() {
-		s.tracef("the garbage collector of %s", c.Name)
+		s.tracef("the garbage collector of %s deletes an object", c.Name)
 		return true
 	}
 	objects, _ := m.memory.Read(context.Background())
@@ -243,32 +242,34 @@ func (s *simulation) veleroStep(c migration.Cluster) bool {
 	step := steps[s.random.IntN(len(steps))]
 	err := modelvelero.Take(context.Background(), m.memory, step)
 	if _, volume := step.After.(*velerov1.PodVolumeBackup); volume && err != nil {
-		// One of an earlier Backup of that name is in the way, and is collected after.
-		m.syncBroken = true
+		// A PodVolumeBackup of an earlier Backup of that name exists until the garbage
+		// collector deletes it.
+		m.syncInterrupted = true
 	}
 	if _, backup := step.Before.(*velerov1.Backup); backup && step.After == nil {
-		// Velero's sync also deletes one that came into the bucket while it was looking.
-		s.excused = true
+		// Velero's sync also deletes a Backup that was added to the bucket during the sync.
+		s.otherEndAllowed = true
 	}
 	s.tracef("Velero in %s: %s%s", c.Name, step.What, orError(err))
 	return true
 }
 
-// isRoutine reports whether a step is one that a Velero repeats periodically,
-// and whose event wakes a driver that has forgotten something.
+// isRoutine reports whether Velero takes a step periodically. The event of such a step would trigger
+// a sync that the driver had forgotten.
 func isRoutine(step modelvelero.Step) bool {
 	before, location := step.Before.(*velerov1.BackupStorageLocation)
 	return location && before.Status.Phase == step.After.(*velerov1.BackupStorageLocation).Status.Phase ||
 		step.Before == nil && step.After == nil
 }
 
-// needsSync reports whether something waits for what Velero does periodically.
+// needsSync reports whether a target waits for Velero's periodic sync.
 func (s *simulation) needsSync() bool {
 	return s.stored != nil && slices.ContainsFunc(s.stored.Status.TargetClusterStatus, func(target v1alpha1.RestoreDetails) bool {
 		return target.Reason == v1alpha1.ReasonWaitingForBackupSync
 	})
 }
 
+// orError returns err as a suffix, which is empty if err is nil.
 func orError(err error) string {
 	if err == nil {
 		return ""
@@ -276,52 +277,52 @@ func orError(err error) string {
 	return ": " + err.Error()
 }
 
-// patience is how long an undisturbed end may take: longer than the longest retry
-// and a sync, shorter than what wakes whoever was forgotten, which are the progress
-// deadline and allowedInterval.
-const patience = 4 * time.Minute
+// finishTimeout bounds the time to the end without disturbances. It is longer than the longest backoff
+// and a sync, and shorter than the progress deadline and allowedInterval, which would trigger a sync
+// that the driver had forgotten.
+const finishTimeout = 4 * time.Minute
 
-// finish lets everything happen, undisturbed, for long enough; until says when it
-// is.
-func (s *simulation) finish(until func() bool) {
+// finish takes steps without disturbances until done returns true. It fails after finishTimeout.
+func (s *simulation) finish(done func() bool) {
 	s.faultRate, s.calm = 0, true
-	began, waited := s.clock.Now(), s.waited
-	for s.failure == "" && !until() {
+	started, waited := s.clock.Now(), s.waited
+	for s.failure == "" && !done() {
 		if s.waited != waited {
-			began, waited = s.clock.Now(), s.waited
+			started, waited = s.clock.Now(), s.waited
 		}
-		if s.clock.Since(began) > patience {
-			s.failf("invariant 9: no end after %s undisturbed", patience)
+		if s.clock.Since(started) > finishTimeout {
+			s.failf("invariant 9: no end after %s without disturbances", finishTimeout)
 			return
 		}
-		s.administer()
+		s.cleanUp()
 		s.steps++
-		moved := s.step()
+		progress := s.step()
 		for _, c := range s.clusters {
-			if s.random.IntN(3) == 0 || !moved {
-				moved = s.veleroStep(c) || moved
+			if s.random.IntN(3) == 0 || !progress {
+				progress = s.veleroStep(c) || progress
 			}
 		}
-		if !moved {
-			s.pass()
+		if !progress {
+			s.advanceToNext()
 		} else if s.random.IntN(3) == 0 {
-			s.elapse(time.Duration(s.random.IntN(1000)) * time.Millisecond)
+			s.advance(time.Duration(s.random.IntN(1000)) * time.Millisecond)
 		}
 	}
 }
 
-// ended reports whether the Migrate has ended, or is gone, and nothing more happens.
+// ended reports whether the Migrate has ended or was deleted, and the drivers have nothing to do.
 func (s *simulation) ended() bool {
 	return (s.stored == nil || migration.IsTerminal(s.stored.Status.Phase)) && s.quiet()
 }
 
+// quiet reports whether the drivers have nothing to do, and no late write is pending.
 func (s *simulation) quiet() bool {
 	return len(s.late) == 0 && !slices.ContainsFunc(s.drivers, func(d *simulatedDriver) bool {
-		return len(d.queue.ready)+len(d.calls) > 0 || d.heard < len(s.versions)
+		return len(d.queue.ready)+len(d.calls) > 0 || d.delivered < len(s.versions)
 	})
 }
 
-// write makes a write of a driver, or has it go wrong.
+// write performs a write of a driver, possibly with a fault.
 func (d *simulatedDriver) write(what fmt.Stringer, do func() error) error {
 	d.request()
 	s := d.s
@@ -332,22 +333,22 @@ func (d *simulatedDriver) write(what fmt.Stringer, do func() error) error {
 	switch f {
 	case crashBefore:
 		panic(crashed{d})
-	case refused:
-		return errors.New("refused")
+	case rejected:
+		return errors.New("rejected")
 	case timedOut:
 		s.clock.Step(callTimeout)
 		return context.DeadlineExceeded
 	case late:
 		s.clock.Step(callTimeout)
-		s.late = append(s.late, func() { s.tracef("write %d arrives%s", n, orError(do())) })
+		s.late = append(s.late, func() { s.tracef("late write %d arrives%s", n, orError(do())) })
 		return context.DeadlineExceeded
 	}
 	err := do()
 	switch f {
 	case crashAfter:
 		panic(crashed{d})
-	case answerLost:
-		return errors.New("the answer was lost")
+	case responseLost:
+		return errors.New("the response was lost")
 	}
 	if err != nil {
 		s.tracef("write %d: %v", n, err)
@@ -355,23 +356,24 @@ func (d *simulatedDriver) write(what fmt.Stringer, do func() error) error {
 	return err
 }
 
-// request is before each request of a driver: one that is dead makes none.
+// request is called before each request of a driver. It panics if the driver has crashed.
 func (d *simulatedDriver) request() {
 	d.confirmed.Store(0)
-	d.s.meanwhile()
+	d.s.runOthers()
 	if d.dead {
 		panic(crashed{d})
 	}
 }
 
-// uidEnd is how every UID of a Migrate ends.
-const uidEnd = "-1727"
+// uidSuffix is the suffix of all UIDs of Migrates.
+const uidSuffix = "-1727"
 
+// createMigrate creates the Migrate with a new UID.
 func (s *simulation) createMigrate() {
 	s.incarnation++
 	m := &v1alpha1.Migrate{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "default", Name: "app", UID: types.UID(fmt.Sprintf("%08x%s", 0xc948154c+s.incarnation, uidEnd)),
+			Namespace: "default", Name: "app", UID: types.UID(fmt.Sprintf("%08x%s", 0xc948154c+s.incarnation, uidSuffix)),
 			CreationTimestamp: metav1.NewTime(s.clock.Now()),
 		},
 		Spec: v1alpha1.MigrateSpec{
@@ -380,7 +382,7 @@ func (s *simulation) createMigrate() {
 			Requester:     &v1alpha1.Requester{Username: "jane"},
 		},
 	}
-	// Every other Migrate leaves its targets to the fleet.
+	// Every other Migrate names no targets, so that all members of the fleet are targets.
 	if s.incarnation%2 == 1 {
 		for _, c := range s.clusters[1:] {
 			m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
