@@ -62,7 +62,7 @@ func TestAWatchGoesOnAfterAPanic(t *testing.T) {
 	server.AwaitWatches(3)
 	server.Put("backups", membertest.Object("b2", "u2"))
 	server.Put("backups", membertest.Object("b3", "u3"))
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for uid := types.UID(""); uid != "u3"; {
 		select {
 		case uid = <-changes:

@@ -69,7 +69,7 @@ func objectsOf(uid types.UID) migration.Objects {
 // is announced.
 func (s *spectator) await(what string, uid types.UID, wanted func(migration.Member) bool) migration.Member {
 	s.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		seen, ok := s.observe(uid)
 		if ok && wanted(seen) {
@@ -86,7 +86,7 @@ func (s *spectator) await(what string, uid types.UID, wanted func(migration.Memb
 // awaitChange returns when a change of this Migrate, or of all, is announced.
 func (s *spectator) awaitChange(uid types.UID) {
 	s.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case got := <-s.changes:
