@@ -32,22 +32,21 @@ func (l *loop) startAction(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		return
 	}
 	member := l.writable(m, plan.Of(cluster))
-	do := l.actionFunc(ctx, m, plan, action, member)
 	l.async(s.key, func() {
-		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless do returns
+		err := errors.New("internal error (a bug, please report it with the stack in the log of the server)") // unless perform returns
 		defer func() { l.finishAction(ctx, s, cluster, err) }()
 		if !l.isStillAllowed(ctx, s, m, plan.Of(cluster), member) {
 			err = nil
 			return
 		}
-		err = do()
+		err = l.perform(ctx, m, plan, action, member)
 	})
 }
 
 // finishAction logs and stores the result of an action in a cluster, and queues its Migrate.
 func (l *loop) finishAction(ctx context.Context, s *migrateState, cluster migration.Cluster, err error) {
 	logger := klog.FromContext(ctx)
-	if errors.Is(err, errNotWritable) {
+	if errors.Is(err, errNotLive) {
 		logger.V(4).Info("Skipping the write", "cluster", cluster.Name, "reason", err)
 		err = nil
 	}
@@ -65,17 +64,15 @@ func (l *loop) finishAction(ctx context.Context, s *migrateState, cluster migrat
 	l.queue.Add(s.key)
 }
 
-// actionFunc returns a function that performs an action in the Veleros of the plan. target is the
-// Velero of the action's cluster.
-func (l *loop) actionFunc(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, target Member) func() error {
+// perform performs an action in the Veleros of the plan; in is that of the action's cluster.
+func (l *loop) perform(ctx context.Context, m *v1alpha1.Migrate, plan migration.Plan, action migration.Action, in Member) error {
 	switch action := action.(type) {
 	case migration.CreateBackup:
-		return func() error { return l.createBackup(ctx, m, action, target) }
+		return l.createBackup(ctx, m, action, in)
 	case migration.StartRestore:
-		source := l.member(m, plan.Of(action.Source))
-		return func() error { return l.startRestore(ctx, m, action, source, target) }
+		return l.startRestore(ctx, m, action, l.member(m, plan.Of(action.Source)), in)
 	default:
-		return func() error { return fmt.Errorf("unknown action %T", action) }
+		return fmt.Errorf("unknown action %T", action)
 	}
 }
 
@@ -184,38 +181,38 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	return backup, err
 }
 
-// errNotWritable reports that a write was skipped because its Migrate is gone, has ended, or is being
-// deleted. It is not a failure.
-var errNotWritable = errors.New("the Migrate has been deleted or has ended")
+// errNotLive reports that nothing is done because a Migrate is gone, has ended, or is being deleted.
+// It is not a failure.
+var errNotLive = errors.New("the Migrate is deleted, is being deleted, or has ended")
 
 // confirmWritable confirms with a GET that m is stored, has not ended, and is not being deleted. It
-// returns errNotWritable otherwise.
+// returns errNotLive otherwise.
 func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	fresh, err := l.confirmLive(ctx, m)
 	if err == nil && fresh.DeletionTimestamp != nil {
-		err = notWritable(m)
+		err = notLive(m)
 	}
 	return err
 }
 
 // confirmLive confirms with a GET that m is stored and has not ended, and returns the stored Migrate.
-// It returns errNotWritable otherwise. A Migrate that is being deleted but has a finalizer is live:
+// It returns errNotLive otherwise. A Migrate that is being deleted but has a finalizer is live:
 // it is observed until its end is recorded.
 func (l *loop) confirmLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	fresh, err := l.read(ctx, m)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, notWritable(m)
+		return nil, notLive(m)
 	case err != nil:
 		return nil, fmt.Errorf("confirming Migrate %s/%s: %w", m.Namespace, m.Name, err)
 	case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):
-		return nil, notWritable(m)
+		return nil, notLive(m)
 	}
 	return fresh, nil
 }
 
-func notWritable(m *v1alpha1.Migrate) error {
-	return fmt.Errorf("%s/%s: %w", m.Namespace, m.Name, errNotWritable)
+func notLive(m *v1alpha1.Migrate) error {
+	return fmt.Errorf("%s/%s: %w", m.Namespace, m.Name, errNotLive)
 }
 
 // confirmingMember is a Member that calls confirm right before each write of an action, because the

@@ -20,8 +20,9 @@
 // A live read never reports a terminal phase that is not recorded, not even of one cluster, because
 // only the record makes it final: the loop reads the errors first, and the phase may differ then.
 //
-// Right before each write into a member, a GET confirms that the Migrate is stored, has not ended
-// and is not being deleted (confirmingMember). No action is started for a Migrate that is being
+// Right before each write of an action, a GET confirms that the Migrate is stored, has not ended and
+// is not being deleted (confirmingMember). Background reads, which create ServerStatusRequests and
+// DownloadRequests, confirm only that it is stored and has not ended. No action is started for a Migrate that is being
 // deleted but has a finalizer; it is observed until its end is recorded.
 //
 // When a leader loses its Lease, or can't renew it for RenewDeadline, the contexts of all syncs and
@@ -33,8 +34,8 @@
 // served, or if a leader neither renews nor stops. It ignores faults of members, the host and the
 // storage.
 //
-// Calls to members run in the background, one at a time for each Migrate and cluster, so that a
-// member that hangs delays no other.
+// Calls to members run in the background, at most one write and one read of each kind at a time for
+// each Migrate and cluster, so that a member that hangs delays no other.
 //
 // No content of a Migrate or a member may end the process: a panic in a sync, background call or
 // live read is logged with its stack, counted in migrate_panics_total, and fails that Migrate only.

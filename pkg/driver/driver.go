@@ -50,7 +50,7 @@ type Members interface {
 	// UID after one of them changed, and with an empty UID after a change that concerns all
 	// Migrates. onChange must not block.
 	Watch(namespace string, v migration.Velero, uid types.UID, onChange func(types.UID)) Watch
-	// Member returns a Velero and its cluster.
+	// Member returns the client of a Velero.
 	Member(namespace string, v migration.Velero) Member
 }
 
@@ -186,7 +186,7 @@ func (d *Driver) campaign(ctx context.Context) error {
 	}()
 	select {
 	case leading := <-started:
-		err = d.leadUntil(leading, ctx.Done())
+		err = d.leadUntil(leading, ctx)
 	case <-ctx.Done():
 	case <-stopped:
 	}
@@ -199,18 +199,12 @@ func (d *Driver) campaign(ctx context.Context) error {
 	return nil
 }
 
-// leadUntil leads until leadership is lost, which ends ctx, or stop is closed.
-func (d *Driver) leadUntil(ctx context.Context, stop <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
+// leadUntil leads until leadership is lost, which ends leading, or ctx ends.
+func (d *Driver) leadUntil(leading, ctx context.Context) error {
+	leading, cancel := context.WithCancel(leading)
 	defer cancel()
-	go func() {
-		defer cancel()
-		select {
-		case <-stop:
-		case <-ctx.Done():
-		}
-	}()
-	return d.lead(ctx)
+	defer context.AfterFunc(ctx, cancel)()
+	return d.lead(leading)
 }
 
 // release releases the Lease if this replica holds it, so that the next leader does not wait until

@@ -22,6 +22,8 @@ type inquiry[T any] struct {
 	running bool
 	at      time.Time
 	answer  *T
+	// generation counts what makes the answer of a running read obsolete.
+	generation int
 }
 
 // inquire returns the last answer for c while it is younger than ttl. Otherwise it calls read in the
@@ -39,11 +41,11 @@ func inquire[T any](l *loop, s *migrateState, q *inquiries[T], c migration.Clust
 		return nil
 	}
 	i.running = true
-	last := i.answer
+	last, generation := i.answer, i.generation
 	l.async(s.key, func() {
 		var answer *T
 		defer func() { // also if read panics
-			q.store(c, answer, l.Clock.Now())
+			q.finish(c, generation, answer, l.Clock.Now())
 			l.queue.Add(s.key)
 		}()
 		answer = read(last)
@@ -51,12 +53,24 @@ func inquire[T any](l *loop, s *migrateState, q *inquiries[T], c migration.Clust
 	return nil
 }
 
-// store stores the answer for c.
+// finish ends a background read of c, and stores its answer unless that is obsolete.
+func (q *inquiries[T]) finish(c migration.Cluster, generation int, answer *T, now time.Time) {
+	i := q.of(c)
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	i.running = false
+	if i.generation == generation {
+		i.at, i.answer = now, answer
+	}
+}
+
+// store stores a newer answer for c than that of a running read.
 func (q *inquiries[T]) store(c migration.Cluster, answer *T, now time.Time) {
 	i := q.of(c)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	i.running, i.at, i.answer = false, now, answer
+	i.at, i.answer = now, answer
+	i.generation++
 }
 
 // last returns the last answer for c and its time.

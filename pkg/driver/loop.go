@@ -38,17 +38,18 @@ const (
 	diagnosisInterval = 10 * time.Second
 	// diagnosisTimeout bounds one diagnosis.
 	diagnosisTimeout = 8 * time.Second
-	// deniedInterval and allowedInterval are the times after which denied and allowed access
-	// to a cluster is checked again while nothing has started there.
+	// deniedInterval is the time after which denied access to a cluster is checked again, and
+	// allowedInterval the age at which the next sync checks allowed access again, while
+	// nothing has started there.
 	deniedInterval, allowedInterval = 15 * time.Second, 5 * time.Minute
 	// allowedGrace is the time for which access stays allowed during a repeated check.
 	allowedGrace = time.Minute
 	// writeInterval is the longest time between an access check and a write. The authorizer
 	// caches the host's answers for the same time.
 	writeInterval = 10 * time.Second
-	// resultsDeadline is the time after which the end of an object is recorded without its
-	// errors if reading them fails. resultsTimeout bounds one attempt, and resultsInterval is
-	// the time between two attempts.
+	// resultsDeadline is the time after which a failed attempt to read the errors of an object
+	// is not repeated, and its end is recorded without them. resultsTimeout bounds one
+	// attempt, and resultsInterval is the time between two attempts.
 	resultsDeadline, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
 	// firstSyncRetry and lastSyncRetry bound the backoff of failed syncs. Only a retry
 	// notices that our own storage works again.

@@ -132,16 +132,16 @@ func TestDriverWritesNothingForADeletedMigrate(t *testing.T) {
 				remove(w)
 				backup := &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: backupName}}
 				err := l.createBackup(t.Context(), m, migration.CreateBackup{Source: m1, Backup: backup}, source)
-				if !errors.Is(err, errNotWritable) {
+				if !errors.Is(err, errNotLive) {
 					t.Errorf("createBackup: %v", err)
 				}
-				if _, err := source.CreatePodVolumeBackup(t.Context(), &velerov1.PodVolumeBackup{}); !errors.Is(err, errNotWritable) {
+				if _, err := source.CreatePodVolumeBackup(t.Context(), &velerov1.PodVolumeBackup{}); !errors.Is(err, errNotLive) {
 					t.Errorf("CreatePodVolumeBackup: %v", err)
 				}
-				if _, err := source.CreateRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotWritable) {
+				if _, err := source.CreateRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotLive) {
 					t.Errorf("CreateRestore: %v", err)
 				}
-				if err := source.DeleteRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotWritable) {
+				if err := source.DeleteRestore(t.Context(), &velerov1.Restore{}); !errors.Is(err, errNotLive) {
 					t.Errorf("DeleteRestore: %v", err)
 				}
 				w.wantCreates(m1)

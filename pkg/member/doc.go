@@ -17,7 +17,7 @@
 //     what the requester of a Migrate may do in the member
 //   - metrics: the metrics of all of them
 //
-// A Pool has the members of all fleets, each of which is one Velero of a cluster. Everything
+// A Pool has a Member for each Velero of each cluster of all fleets. Everything
 // that writes in a member writes objects of Velero, named and labelled for the Migrate.
 //
 // The address of a member and the errors of its connections appear in the status of a Migrate:

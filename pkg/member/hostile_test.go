@@ -188,7 +188,7 @@ func TestHostileMembers(t *testing.T) {
 		},
 		"a token without end": {
 			list: page(strings.Repeat("x", 1<<20), ""),
-			want: "the list of backups has a resource version or a continue token of more than", exceeded: true,
+			want: "the list of backups has a continue token of more than 16384 bytes", exceeded: true,
 		},
 		"a page that is no page": {
 			list: page("", strings.Repeat("{},", 100_000)+"{}"),

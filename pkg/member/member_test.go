@@ -129,7 +129,7 @@ func TestFaultsOfCalls(t *testing.T) {
 		"redirects": {func(s *membertest.APIServer) {
 			s.SetFault(http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP)
 		}, "", false},
-		"says very much":   {func(s *membertest.APIServer) { s.SetFault(membertest.Status(403, strings.Repeat("x", 1<<20))) }, "x…", false},
+		"says very much":   {func(s *membertest.APIServer) { s.SetFault(membertest.Status(403, strings.Repeat("x", 1<<20))) }, "x...", false},
 		"isn't Kubernetes": {func(s *membertest.APIServer) { s.SetFault(membertest.Answer(500, "text/plain", "elsewhere")) }, "it answers 500, and not as Kubernetes does", false},
 		"isn't JSON":       {func(s *membertest.APIServer) { s.SetFault(membertest.Answer(200, "text/plain", "elsewhere")) }, "serializer for text/plain doesn't exist", true},
 		"answers a YAML bomb": {func(s *membertest.APIServer) {

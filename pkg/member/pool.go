@@ -60,8 +60,8 @@ func NewPool(kubeconfigs Kubeconfigs, options Options) *Pool {
 	}
 }
 
-// Member returns a member by one of its Veleros. It makes no calls, and does not check whether
-// the member exists: the methods of Member do.
+// Member returns the Member for a Velero. It makes no calls, and does not check whether the
+// cluster exists: the methods of Member do.
 func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,7 +81,7 @@ func (p *Pool) Member(namespace string, velero migration.Velero) *Member {
 // member share its cache.
 //
 // onChange is called after a change: with the UID after a Backup or Restore of the Migrate
-// changed, or without one after the state of the member or its storage changed, which concerns
+// changed, or with an empty one after the state of the member or its storage changed, which concerns
 // every Migrate. It must not block, and may still run while Stop does.
 func (p *Pool) Watch(namespace string, velero migration.Velero, uid types.UID, onChange func(uid types.UID)) *Watch {
 	return p.Member(namespace, velero).watch(uid, onChange)
@@ -114,7 +114,8 @@ func (p *Pool) Close() {
 	}
 }
 
-// sweep closes the connections that are idle for Options.IdleTimeout.
+// sweep removes and closes the members that are unused for Options.IdleTimeout. The caller holds
+// the lock.
 func (p *Pool) sweep() {
 	if time.Since(p.swept) < p.options.IdleTimeout/10 {
 		return

@@ -128,13 +128,11 @@ func waitsForVelero(cs *v1alpha1.ClusterStatus) bool {
 var diagnosisReasons = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating}
 
 // withDiagnosis returns the state of a cluster: basic, the state of its object, refined by the
-// diagnosis d, which may be nil. cs is the recorded status; moved is true if the object has made
-// progress since, which makes the diagnosis obsolete.
+// diagnosis d, which may be nil. cs has the observed phase, and still the recorded reason and
+// message; moved is true if the object has made progress since they were recorded, which makes the
+// diagnosis obsolete.
 func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, moved bool, d *Diagnosis) state {
-	if !waitsForVelero(&cs) {
-		return basic
-	}
-	if moved {
+	if !waitsForVelero(&cs) || moved {
 		return basic
 	}
 	if d == nil || d.Server == "" {
@@ -169,28 +167,26 @@ func affectedNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string
 	if m.Spec.Policy == nil {
 		return namespaces, false
 	}
-	mapping := m.Spec.Policy.NamespaceMapping
-	from := func(target string) string {
+	mapping, filter := m.Spec.Policy.NamespaceMapping, m.Spec.Policy.ResourceFilter
+	named = filter != nil && velero.ListsNamespaces(*filter)
+	isSelected := func(source string) bool {
+		return filter == nil ||
+			(!named || slices.Contains(filter.IncludedNamespaces, source)) && !slices.Contains(filter.ExcludedNamespaces, source)
+	}
+	for _, target := range namespaces {
+		var sources []string
+		if _, mapped := mapping[target]; !mapped {
+			sources = append(sources, target)
+		}
 		for source, to := range mapping {
 			if to == target {
-				return source
+				sources = append(sources, source)
 			}
 		}
-		return target
+		if slices.ContainsFunc(sources, isSelected) {
+			into = append(into, target)
+		}
 	}
-	filter := m.Spec.Policy.ResourceFilter
-	named = filter != nil && len(filter.IncludedNamespaces) > 0 &&
-		!slices.ContainsFunc(filter.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
-	into = slices.DeleteFunc(slices.Clone(namespaces), func(target string) bool {
-		source := from(target)
-		if _, moved := mapping[source]; moved && mapping[source] != target {
-			return true
-		}
-		if filter == nil {
-			return false
-		}
-		return named && !slices.Contains(filter.IncludedNamespaces, source) || slices.Contains(filter.ExcludedNamespaces, source)
-	})
 	return into, named
 }
 

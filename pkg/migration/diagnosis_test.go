@@ -140,7 +140,7 @@ func TestUnreachableMessageHasTheNextAttempt(t *testing.T) {
 	s.with(m2, func(m *Member) {
 		m.Err, m.Since, m.NextTry = errDown, start, start.Add(8*time.Second)
 	}).record()
-	s.wantState(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z")
+	s.wantState(s.target(), "MemberUnreachable", "Reading m2 has failed since 2023-10-28T15:55:13Z: connection refused; retrying at 2023-10-28T15:55:21Z.")
 }
 
 func TestVolumeProgressPreventsStalled(t *testing.T) {

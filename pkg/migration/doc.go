@@ -12,7 +12,7 @@
 // Migrate and from what package fleet reads from the host (Inventory). Plan.NotStarted lists
 // the clusters to which access must be checked; Plan.WithAccess adds the results of package
 // permission. Everything else uses the plan: which Veleros are observed, which objects are
-// looked up there, what a member reviews, the status and the next actions. The plan and what
+// looked up there, what is reviewed in a member, the status and the next actions. The plan and what
 // package member reads from the members form the Observation.
 //
 // Three rules keep a status correct when an observation is stale or incomplete:
@@ -24,5 +24,5 @@
 //   - A recorded object counts as deleted only if a successful read did not return it. An
 //     unreachable member proves nothing.
 //
-// The package imports only the API types and package velero of this module.
+// The package imports only the API packages and package velero of this module.
 package migration

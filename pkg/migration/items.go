@@ -5,11 +5,11 @@ package migration
 
 import (
 	"slices"
-	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // hasNoItems reports whether a completed Backup is known to have no items.
@@ -30,8 +30,7 @@ func maybeOnlyNamespaces(m *v1alpha1.Migrate, status *velerov1.BackupStatus) boo
 	if !hasSelector || len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) == 0 || !selectsNamespaces(f) {
 		return false
 	}
-	named := len(f.IncludedNamespaces) > 0 && !slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.Contains(n, "*") })
-	return !named || status.Progress.TotalItems <= len(f.IncludedNamespaces)
+	return !velero.ListsNamespaces(*f) || status.Progress.TotalItems <= len(f.IncludedNamespaces)
 }
 
 // selectsNamespaces reports whether f selects the resource namespaces.

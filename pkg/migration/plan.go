@@ -112,7 +112,8 @@ func (p Plan) Of(c Cluster) ClusterPlan {
 	return ClusterPlan{}
 }
 
-// NotStarted returns the clusters in which no object of the Migrate exists yet, source first.
+// NotStarted returns the clusters for which no object of the Migrate is recorded and whose phase is
+// not final, source first.
 // Before one is created, the access of the requester must be checked.
 func (p Plan) NotStarted() []ClusterPlan {
 	var notStarted []ClusterPlan

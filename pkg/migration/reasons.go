@@ -43,9 +43,9 @@ func unreachable(cluster string, member Member) state {
 		message += "; find and remove what exceeds the limit, usually objects in the namespace of its Velero"
 	}
 	if member.NextTry.IsZero() {
-		message += "; retrying within a minute"
+		message += "; retrying within a minute."
 	} else {
-		message += "; retrying at " + clockTime(member.NextTry)
+		message += "; retrying at " + clockTime(member.NextTry) + "."
 	}
 	switch {
 	case errors.Is(member.Err, ErrKubeconfigNotAccepted):

@@ -303,7 +303,7 @@ func TestDeletedObjects(t *testing.T) {
 		s.record()
 		s.wantPhase("BackupInProgress")
 		source := s.m.Status.SourceClusterStatus
-		if source.Reason != "MemberUnreachable" || source.Message != "Reading m1 has failed since 2023-10-28T15:55:13Z: connection refused; retrying within a minute" {
+		if source.Reason != "MemberUnreachable" || source.Message != "Reading m1 has failed since 2023-10-28T15:55:13Z: connection refused; retrying within a minute." {
 			t.Errorf("the status of the source is %s: %s", source.Reason, source.Message)
 		}
 		if source.BackupStatusInCluster.Phase != velerov1.BackupPhaseInProgress {

@@ -28,8 +28,8 @@ func TestEveryFieldIsExplained(t *testing.T) {
 		_, err := n.try("", "explain", "migrate")
 		return err == nil
 	})
-	contains(t, n.run("explain", "migrate"), "GROUP:      backup.kurator.dev", "KIND:       Migrate", "DESCRIPTION:", "Velero back them up")
-	contains(t, n.run("explain", "migrate.spec.policy.resourceFilter.orLabelSelectors"), "match any one of them")
+	contains(t, n.run("explain", "migrate"), "GROUP:      backup.kurator.dev", "KIND:       Migrate", "DESCRIPTION:", "Velero backs them up")
+	contains(t, n.run("explain", "migrate.spec.policy.resourceFilter.orLabelSelectors"), "match at least one of")
 	contains(t, n.run("explain", "migrate.status", "--recursive"), "backupStatusInCluster")
 
 	var document struct {

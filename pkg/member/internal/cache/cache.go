@@ -116,8 +116,8 @@ type Registration struct {
 }
 
 // Register keeps the objects of the Migrate with a UID until Unregister. onChange is called
-// without locks: with the UID after one of its Backups or Restores changed, or without one
-// after the state of the member or a BackupStorageLocation changed.
+// without locks: with the UID after one of its Backups or Restores changed, or with an empty
+// one after the state of the member or a BackupStorageLocation changed.
 func (c *Cache) Register(uid types.UID, onChange func(uid types.UID)) *Registration {
 	r := &Registration{uid: uid, onChange: onChange}
 	c.mu.Lock()

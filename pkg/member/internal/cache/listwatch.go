@@ -44,7 +44,7 @@ const watchPause = time.Second
 // fillAtOnce is the number of Migrates whose incomplete objects are listed together.
 const fillAtOnce = 10
 
-// Run keeps watches open until Stop.
+// Run keeps watches open until Cancel or Stop.
 func (c *Cache) Run() {
 	defer close(c.stopped)
 	metrics.MembersWatched.Inc()
@@ -254,8 +254,8 @@ func (lw *listWatch[T, L]) ended(err error) {
 func (lw *listWatch[T, L]) fill(ctx context.Context) {
 	retry := lw.cache.client.Backoff()
 	for failures := 0; ctx.Err() == nil; {
-		uids := lw.store.missing(fillAtOnce)
-		if len(uids) == 0 {
+		missing := lw.store.missing(fillAtOnce)
+		if len(missing) == 0 {
 			lw.cache.works(lw.filling()) // a list of the reflector may have brought them meanwhile
 			select {
 			case <-ctx.Done():
@@ -263,7 +263,7 @@ func (lw *listWatch[T, L]) fill(ctx context.Context) {
 			}
 			continue
 		}
-		err := recovery.Do(ctx, func() error { return lw.fetch(ctx, uids) })
+		err := recovery.Do(ctx, func() error { return lw.fetch(ctx, missing) })
 		if err == nil {
 			lw.cache.works(lw.filling())
 			failures = 0
@@ -281,18 +281,22 @@ func (lw *listWatch[T, L]) fill(ctx context.Context) {
 func (lw *listWatch[T, L]) filling() string { return lw.store.resource + ", filling in" }
 
 // fetch lists the objects of some Migrates and adds them to the store.
-func (lw *listWatch[T, L]) fetch(ctx context.Context, uids []types.UID) error {
+func (lw *listWatch[T, L]) fetch(ctx context.Context, missing map[types.UID]*owned) error {
 	var values []string
-	for _, uid := range uids {
+	for uid := range missing {
 		values = append(values, string(uid))
 	}
 	isOf, err := labels.NewRequirement(velero.MigrateUIDLabel, selection.In, values)
 	if err != nil {
 		return err
 	}
-	found, err := lw.page(ctx, lw.filling(), metav1.ListOptions{LabelSelector: isOf.String(), Limit: fillAtOnce * maxKeptObjects})
+	const limit = fillAtOnce * maxKeptObjects
+	found, err := lw.page(ctx, lw.filling(), metav1.ListOptions{LabelSelector: isOf.String(), Limit: limit})
 	if err != nil {
 		return err
+	}
+	if found.GetListMeta().GetContinue() != "" {
+		return limits.Exceeded(limits.Objects, "more than %d %s belong to %d Migrates", limit, lw.store.resource, len(missing))
 	}
 	var items []T
 	foreign := 0
@@ -301,7 +305,7 @@ func (lw *listWatch[T, L]) fetch(ctx context.Context, uids []types.UID) error {
 		return nil
 	})
 	if err == nil {
-		lw.store.fill(uids, items)
+		lw.store.fill(missing, items)
 	}
 	return err
 }
@@ -310,10 +314,12 @@ func (lw *listWatch[T, L]) fetch(ctx context.Context, uids []types.UID) error {
 // are served by members of any version.
 func (lw *listWatch[T, L]) IsWatchListSemanticsUnSupported() bool { return true }
 
+// List is required by ListerWatcher; the reflector calls ListWithContext.
 func (lw *listWatch[T, L]) List(opts metav1.ListOptions) (runtime.Object, error) {
 	return lw.ListWithContext(context.Background(), opts)
 }
 
+// Watch is required by ListerWatcher; the reflector calls WatchWithContext.
 func (lw *listWatch[T, L]) Watch(opts metav1.ListOptions) (watch.Interface, error) {
 	return lw.WatchWithContext(context.Background(), opts)
 }
@@ -361,8 +367,10 @@ func (lw *listWatch[T, L]) take(page L) error {
 	switch {
 	case lw.pages == maxPages && of.GetContinue() != "":
 		return limits.Exceeded(limits.Pages, "the list of %s has more than %d pages of %d", lw.store.resource, maxPages, pageSize)
-	case len(of.GetContinue()) > maxContinue, len(of.GetResourceVersion()) > maxVersion:
-		return limits.Exceeded(limits.Answer, "the list of %s has a resource version or a continue token of more than %d bytes", lw.store.resource, maxVersion)
+	case len(of.GetContinue()) > maxContinue:
+		return limits.Exceeded(limits.Answer, "the list of %s has a continue token of more than %d bytes", lw.store.resource, maxContinue)
+	case len(of.GetResourceVersion()) > maxVersion:
+		return limits.Exceeded(limits.Answer, "the list of %s has a resourceVersion of more than %d bytes", lw.store.resource, maxVersion)
 	}
 	return lw.each(page, &lw.foreign, lw.store.list)
 }
@@ -423,6 +431,9 @@ func (lw *listWatch[T, L]) gap() time.Duration {
 	return client.Backoff{Shortest: watchPause, Longest: healthyWatch}.Delay(lw.short - patience)
 }
 
+// errRecorded hides an error from the reflector, which would silently retry after some.
+var errRecorded = errors.New("recorded as a fault of the cache")
+
 // attempt makes a call over the Connection. It records an error as the fault of a name.
 func attempt[A any, T object, L list](ctx context.Context, lw *listWatch[T, L], name string, call func(context.Context) (A, error)) (A, error) {
 	result, err := client.Attempt(ctx, lw.cache.client, func(ctx context.Context, conn *client.Connection) (A, error) {
@@ -438,5 +449,5 @@ func attempt[A any, T object, L list](ctx context.Context, lw *listWatch[T, L], 
 	if ctx.Err() == nil {
 		lw.cache.note(name, err)
 	}
-	return result, errors.New("noted")
+	return result, errRecorded
 }

@@ -159,21 +159,22 @@ func (s *store[T]) signal() {
 }
 
 // missing returns up to n owners whose objects are incomplete.
-func (s *store[T]) missing(n int) []types.UID {
+func (s *store[T]) missing(n int) map[types.UID]*owned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var missing []types.UID
+	missing := map[types.UID]*owned{}
 	for uid, of := range s.byUID {
 		if s.listing && !of.complete && !of.listing && len(missing) < n {
-			missing = append(missing, uid)
+			missing[uid] = of
 		}
 	}
 	return missing
 }
 
-// fill adds the objects of owners that were missing, as listed since. It skips those that
-// changed meanwhile: the reflector brings their current state.
-func (s *store[T]) fill(uids []types.UID, items []T) {
+// fill adds the objects of owners that were missing, as listed since. It skips objects that
+// changed meanwhile, whose current state the reflector brings, and owners that were released
+// meanwhile, even if they were retained again.
+func (s *store[T]) fill(missing map[types.UID]*owned, items []T) {
 	entries := make([]entry[T], 0, len(items))
 	for _, item := range items {
 		if e, ok := s.entry(item); ok {
@@ -183,8 +184,8 @@ func (s *store[T]) fill(uids []types.UID, items []T) {
 	}
 	_ = s.change(func(changes sets.Set[types.UID]) error { // an error ends the watch
 		filled := sets.New[types.UID]()
-		for _, uid := range uids {
-			if of := s.byUID[uid]; of != nil && !of.complete {
+		for uid, of := range missing {
+			if s.byUID[uid] == of && !of.complete {
 				filled.Insert(uid)
 			}
 		}
@@ -463,7 +464,7 @@ func (s *store[T]) delete(item T, changes sets.Set[types.UID]) error {
 	name := item.GetName()
 	if of := s.byUID[s.owner(item)]; of != nil {
 		if of.touch(name); len(of.touched) > 2*s.maxObjects {
-			return limits.Exceeded(limits.Objects, "more than %d %s of one Migrate come and go", s.maxObjects, s.resource)
+			return limits.Exceeded(limits.Objects, "more than %d %s of one Migrate come and go", 2*s.maxObjects, s.resource)
 		}
 	}
 	e, ok := s.byName[name]

@@ -18,7 +18,7 @@ import (
 )
 
 // stream is a watch of a member, for a reflector. It passes on the objects that were requested,
-// and ends with an error without its text.
+// and replaces the error that ends the watch by one without the text of the member.
 type stream[T object, L list] struct {
 	lw        *listWatch[T, L]
 	from      watch.Interface

@@ -59,7 +59,6 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 	if a := limits.AllowanceOf(ctx); !a.IsWatch() {
 		defer a.Release()
 	}
-	started := time.Now()
 	done, err := c.circuit.admit()
 	if err != nil {
 		return none, err
@@ -70,6 +69,7 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		return none, err
 	}
 	call = contained(call)
+	started := time.Now()
 	result, err := call(ctx, conn)
 	if apierrors.IsUnauthorized(err) {
 		// The credentials may have been renewed since they were read. The call was not
@@ -86,7 +86,8 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		return result, nil
 	}
 	recorded := outcome(ctx, err)
-	if took := time.Since(started); errors.Is(recorded, ErrAbandoned) && took >= c.options.CallTimeout/2 {
+	gaveUp := context.Cause(ctx) != nil && !errors.Is(err, ErrAbandoned) && !errors.Is(err, limits.ErrBusy)
+	if took := time.Since(started); gaveUp && errors.Is(recorded, ErrAbandoned) && took >= c.options.CallTimeout/2 {
 		// The caller gave up before our own timeout, but late enough.
 		recorded = transport.TimeoutError{Within: took.Round(time.Second)}
 	}
@@ -183,7 +184,7 @@ func ExplainStatus(status *apierrors.StatusError) error {
 
 func shorten(status *apierrors.StatusError) *apierrors.StatusError {
 	if len(status.ErrStatus.Message) > maxMessage {
-		status = withMessage(status, status.ErrStatus.Message[:maxMessage]+"…")
+		status = withMessage(status, migration.Shorten(status.ErrStatus.Message, maxMessage))
 	}
 	if size, err := limits.SizeOf(status); err == nil && size <= maxStatus {
 		return status
@@ -252,8 +253,8 @@ func InNamespace[T interface {
 	return obj
 }
 
-// PollAnswer polls until Velero's server has processed a request that is an object, or the
-// time for that is over: wait.Interrupted is true of the error then.
+// PollAnswer polls until Velero has processed a ServerStatusRequest or DownloadRequest. After
+// Options.AnswerTimeout it returns an error for which wait.Interrupted is true.
 func (c *Client) PollAnswer(ctx context.Context, answered wait.ConditionWithContextFunc) error {
 	const polls = 15
 	return wait.PollUntilContextTimeout(ctx, c.options.AnswerTimeout/polls, c.options.AnswerTimeout, true, answered)

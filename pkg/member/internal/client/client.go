@@ -30,7 +30,7 @@ type Kubeconfigs interface {
 
 // ErrVeleroNamespace reports that the annotation of a cluster object is not the name of a
 // namespace.
-var ErrVeleroNamespace = errors.New("no name of a namespace")
+var ErrVeleroNamespace = errors.New("not a valid namespace name")
 
 // Client makes calls to one Velero of a member, by Do. An error is an API status if the
 // member answered with one, so that apierrors.IsNotFound works; an UnreachableError while no
@@ -180,10 +180,12 @@ func (c *Client) refresh(ctx context.Context) (*Connection, error) {
 	epoch, conn := c.epoch, c.conn
 	c.mu.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, c.options.CallTimeout)
+	reading, cancel := context.WithTimeout(ctx, c.options.CallTimeout)
 	defer cancel()
-	kubeconfig, err := c.kubeconfig(ctx)
+	kubeconfig, err := c.kubeconfig(reading)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
+		return nil, &accessError{context.Cause(ctx)} // the kubeconfig is still to be read
 	case err != nil && conn != nil && hostSilent(err):
 	case err != nil:
 		c.replace(nil, epoch)

@@ -23,11 +23,11 @@ type Options struct {
 	RetryMin, RetryMax time.Duration
 	// RecheckInterval is the time after which a kubeconfig is read again. Default: 1 min.
 	RecheckInterval time.Duration
-	// PingInterval is the time after which a silent connection is tested; the test may take
-	// half as long. Default: 10 s.
+	// PingInterval is the time of silence after which a connection is tested. It is closed if
+	// the test is not answered within half of it. Default: 10 s.
 	PingInterval time.Duration
-	// AnswerTimeout is the time in which Velero's server must answer a request that is an
-	// object. Default: 3 s.
+	// AnswerTimeout is the time within which Velero must process a ServerStatusRequest or
+	// DownloadRequest. Default: 3 s.
 	AnswerTimeout time.Duration
 	// IdleTimeout is the time after which an unused connection is closed. Default: 10 min.
 	IdleTimeout time.Duration
