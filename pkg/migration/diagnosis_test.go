@@ -5,6 +5,7 @@ package migration
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -333,30 +334,31 @@ func TestNeedsResults(t *testing.T) {
 
 func TestAffectedNamespaces(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		policy *v1alpha1.MigratePolicy
-		want   []string
+		name               string
+		included, excluded []string
+		mapping            map[string]string
+		want               []string
+		named              bool
 	}{
-		{"no policy", nil, []string{"a", "b", "c"}},
-		{"named", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"b"}}}, []string{"b"}},
-		{"all", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}}}, []string{"a", "b", "c"}},
-		{"excluded", &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b"}}}, []string{"a", "c"}},
-		{
-			"mapped", &v1alpha1.MigratePolicy{
-				ResourceFilter:   &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"b"}},
-				NamespaceMapping: map[string]string{"b": "c"},
-			},
-			[]string{"c"},
-		},
-		{"moved away", &v1alpha1.MigratePolicy{NamespaceMapping: map[string]string{"a": "z"}}, []string{"b", "c"}},
+		{"everything", nil, nil, nil, []string{"a", "b", "ns-1"}, false},
+		{"a name", []string{"a"}, nil, nil, []string{"a"}, true},
+		{"a pattern with ?", []string{"ns-?"}, nil, nil, []string{"a", "b", "ns-1"}, false},
+		{"a pattern with []", []string{"[ab]"}, nil, nil, []string{"a", "b", "ns-1"}, false},
+		{"an excluded name", nil, []string{"b"}, nil, []string{"a", "ns-1"}, false},
+		{"a namespace that is mapped to another name", nil, nil, map[string]string{"a": "z"}, []string{"b", "ns-1"}, false},
+		{"a mapped name", []string{"a"}, nil, map[string]string{"a": "b"}, []string{"b"}, true},
+		{"another name that is mapped", []string{"b"}, nil, map[string]string{"a": "b"}, []string{"b"}, true},
+		{"two names that are mapped to one", []string{"y"}, nil, map[string]string{"x": "a", "y": "a"}, []string{"a"}, true},
 	} {
-		m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Policy: tt.policy}}
-		got, named := affectedNamespaces(m, []string{"a", "b", "c"})
-		if d := cmp.Diff(tt.want, got); d != "" {
-			t.Errorf("%s: %s", tt.name, d)
-		}
-		if wantNamed := tt.name == "named" || tt.name == "mapped"; named != wantNamed {
-			t.Errorf("%s: the filter names namespaces: %v, want %v", tt.name, named, wantNamed)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{Policy: &v1alpha1.MigratePolicy{
+				ResourceFilter:   &v1alpha1.ResourceFilter{IncludedNamespaces: tt.included, ExcludedNamespaces: tt.excluded},
+				NamespaceMapping: tt.mapping,
+			}}}
+			got, named := affectedNamespaces(m, []string{"a", "b", "ns-1"})
+			if !slices.Equal(got, tt.want) || named != tt.named {
+				t.Errorf("got %q, named %v; want %q, %v", got, named, tt.want, tt.named)
+			}
+		})
 	}
 }

@@ -5,9 +5,14 @@ package client
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -37,5 +42,51 @@ func TestReadersLeaveSlotsToTheDriver(t *testing.T) {
 	}
 	if len(c.slots) != 4 || len(c.readerSlots) != 2 {
 		t.Errorf("%d slots are taken, %d by readers", len(c.slots), len(c.readerSlots))
+	}
+}
+
+// host returns one kubeconfig, or the error of the context once it has ended.
+type host string
+
+func (h host) Kubeconfig(ctx context.Context, _ string, _ migration.Cluster) ([]byte, error) {
+	return []byte(h), ctx.Err()
+}
+
+func newTestClient(t *testing.T) *Client {
+	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
+	kubeconfig := host(membertest.NewAPIServer(t).Kubeconfig())
+	return New("default", velero, kubeconfig, Options{}.WithDefaults(), limits.NewReading().Quota())
+}
+
+func TestSlowBusyCallDoesNotOpenTheCircuit(t *testing.T) {
+	c := newTestClient(t)
+	synctest.Test(t, func(t *testing.T) {
+		_, err := Attempt(t.Context(), c, func(context.Context, *Connection) (any, error) {
+			time.Sleep(c.options.CallTimeout)
+			return nil, limits.ErrBusy
+		})
+		if !errors.Is(err, limits.ErrBusy) || c.circuit.err != nil {
+			t.Errorf("error %v, circuit %v; want ErrBusy and a closed circuit", err, c.circuit.err)
+		}
+	})
+}
+
+func TestCanceledCallerLeavesTheKubeconfigToBeRead(t *testing.T) {
+	c := newTestClient(t)
+	before, err := c.Connection(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Invalidate()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if conn, err := c.Connection(canceled); conn != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %v; want that it was canceled", conn, err)
+	}
+	if c.current() != nil {
+		t.Error("the kubeconfig counts as read")
+	}
+	if after, err := c.Connection(t.Context()); after != before || err != nil {
+		t.Errorf("got another Connection, or %v", err)
 	}
 }
