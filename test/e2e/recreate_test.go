@@ -84,7 +84,7 @@ spec: {clusters: [{kind: AttachedCluster, name: kurator-member1}, {kind: Attache
 	attach(t, "early", 1)
 	attach(t, "early", 2)
 	waiting = waits("ClusterNotReady")
-	if got, want := waiting.Status.SourceClusterStatus.Message, "AttachedCluster kurator-member1 is not ready; waiting for it. See its status."; got != want {
+	if got, want := waiting.Status.SourceClusterStatus.Message, "AttachedCluster kurator-member1 is not ready, waiting for it; see its status."; got != want {
 		t.Errorf("the source's message is %q, want %q", got, want)
 	}
 	markReady(t, "early", 1)
