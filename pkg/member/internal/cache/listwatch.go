@@ -51,7 +51,7 @@ func (c *Cache) Run() {
 	defer metrics.MembersWatched.Dec()
 	defer c.clear()
 	for c.ctx.Err() == nil {
-		conn, err := c.connect()
+		conn, err := c.client.Connect(c.ctx)
 		if err == nil {
 			c.works(access)
 			c.serve(conn)
@@ -69,14 +69,6 @@ func (c *Cache) Cancel() { c.cancel() }
 func (c *Cache) Stop() {
 	c.cancel()
 	<-c.stopped
-}
-
-// connect returns the Connection within the time for a call.
-func (c *Cache) connect() (*client.Connection, error) {
-	timeout := c.client.Options().CallTimeout
-	ctx, cancel := context.WithTimeoutCause(c.ctx, timeout, transport.TimeoutError{Within: timeout})
-	defer cancel()
-	return c.client.Connect(ctx)
 }
 
 // clear drops all objects.
@@ -350,7 +342,7 @@ func (lw *listWatch[T, L]) page(ctx context.Context, name string, opts metav1.Li
 	timeout := lw.cache.client.Options().CallTimeout
 	ctx = lw.cache.client.Allow(ctx, fmt.Sprintf("a list of %d %s", opts.Limit, lw.store.resource), limits.MaxPage)
 	return attempt(ctx, lw, name, func(ctx context.Context) (L, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, timeout, transport.TimeoutError{Within: timeout})
+		ctx, cancel := transport.WithTimeout(ctx, timeout)
 		defer cancel()
 		page, err := lw.from.List(ctx, opts)
 		if err != nil && ctx.Err() != nil {

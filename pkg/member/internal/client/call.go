@@ -32,7 +32,7 @@ const maxMessage, maxStatus = 1024, 16 << 10
 // Do makes a call, waiting for a slot. what names it in the message of an error, as in
 // "get backup".
 func Do[T any](ctx context.Context, c *Client, what string, call func(context.Context, *Connection) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.options.CallTimeout, transport.TimeoutError{Within: c.options.CallTimeout})
+	ctx, cancel := transport.WithTimeout(ctx, c.options.CallTimeout)
 	defer cancel()
 	c.Touch()
 
@@ -59,13 +59,8 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 	if a := limits.AllowanceOf(ctx); !a.IsWatch() {
 		defer a.Release()
 	}
-	done, err := c.circuit.admit()
+	conn, done, err := c.open(ctx)
 	if err != nil {
-		return none, err
-	}
-	conn, err := c.Connection(ctx)
-	if err != nil {
-		done(outcome(ctx, err))
 		return none, err
 	}
 	call = contained(call)
@@ -85,12 +80,7 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		done(nil)
 		return result, nil
 	}
-	recorded := outcome(ctx, err)
-	gaveUp := context.Cause(ctx) != nil && !errors.Is(err, ErrAbandoned) && !errors.Is(err, limits.ErrBusy)
-	if took := time.Since(started); gaveUp && errors.Is(recorded, ErrAbandoned) && took >= c.options.CallTimeout/2 {
-		// The caller gave up before our own timeout, but late enough.
-		recorded = transport.TimeoutError{Within: took.Round(time.Second)}
-	}
+	recorded := c.outcome(ctx, err, time.Since(started))
 	if recorded != nil && !errors.Is(recorded, ErrAbandoned) {
 		c.suspect(conn)
 	}
@@ -110,9 +100,23 @@ func contained[T any](call func(context.Context, *Connection) (T, error)) func(c
 	}
 }
 
-// outcome returns what to record of a failed attempt: nil if the member answered with an
-// error status, ErrAbandoned if the caller gave up, else the reason why there was no answer.
-func outcome(ctx context.Context, err error) error {
+// open returns the Connection if the circuit admits an attempt. The caller calls done with the
+// outcome of the attempt.
+func (c *Client) open(ctx context.Context) (conn *Connection, done func(error), err error) {
+	if done, err = c.circuit.admit(); err != nil {
+		return nil, nil, err
+	}
+	if conn, err = c.Connection(ctx); err != nil {
+		done(c.outcome(ctx, err, 0))
+		return nil, nil, err
+	}
+	return conn, done, nil
+}
+
+// outcome returns what to record of an attempt that failed after the member had a time to
+// answer: nil if the member answered with an error status, ErrAbandoned if the caller gave up
+// early, else the reason why there was no answer.
+func (c *Client) outcome(ctx context.Context, err error, took time.Duration) error {
 	var status apierrors.APIStatus
 	var hostSide *accessError
 	cause := context.Cause(ctx)
@@ -122,6 +126,8 @@ func outcome(ctx context.Context, err error) error {
 		return ErrAbandoned
 	case !isHostSide && errors.As(err, &status):
 		return nil
+	case gaveUp && took >= c.options.CallTimeout/2:
+		return transport.TimeoutError{Within: took.Round(time.Second)}
 	case gaveUp:
 		return ErrAbandoned
 	case isHostSide:

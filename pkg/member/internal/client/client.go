@@ -19,6 +19,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
@@ -115,20 +116,16 @@ func (c *Client) Changed() <-chan struct{} { return c.circuit.onChange() }
 // LimitExceeded opens the circuit because the member exceeded a limit outside of a call.
 func (c *Client) LimitExceeded(err *limits.Error) { c.circuit.record(err, false) }
 
-// Connect returns the Connection, or an UnreachableError. A failure opens the circuit; success
-// does not close it, because the member was not called.
+// Connect returns the Connection within Options.CallTimeout, or an UnreachableError. A failure
+// opens the circuit; success does not close it, because the member was not called.
 func (c *Client) Connect(ctx context.Context) (*Connection, error) {
-	done, err := c.circuit.admit()
-	if err != nil {
-		return nil, err
+	ctx, cancel := transport.WithTimeout(ctx, c.options.CallTimeout)
+	defer cancel()
+	conn, done, err := c.open(ctx)
+	if err == nil {
+		done(ErrAbandoned)
 	}
-	conn, err := c.Connection(ctx)
-	if err != nil {
-		done(outcome(ctx, err))
-		return nil, err
-	}
-	done(ErrAbandoned)
-	return conn, nil
+	return conn, err
 }
 
 // accessError reports that there is no way to connect to a member: its kubeconfig is missing

@@ -100,7 +100,7 @@ func downloadURL(ctx context.Context, c *client.Client, request *velerov1.Downlo
 // Fetch calls read with the file at a URL that a member provides. Errors don't repeat the URL,
 // by which anybody can read the file.
 func Fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, read func(io.Reader) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, downloadTimeout, transport.TimeoutError{Within: downloadTimeout})
+	ctx, cancel := transport.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {

@@ -101,6 +101,11 @@ type TimeoutError struct{ Within time.Duration }
 
 func (e TimeoutError) Error() string { return fmt.Sprintf("no answer within %s", e.Within) }
 
+// WithTimeout returns a context that ends after d, with a TimeoutError as its cause.
+func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, TimeoutError{d})
+}
+
 // body is the body of a response. Reading it uses the allowance of its call; each event of
 // a watch uses it anew.
 type body struct {
