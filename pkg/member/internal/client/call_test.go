@@ -71,6 +71,23 @@ func TestSlowBusyCallDoesNotOpenTheCircuit(t *testing.T) {
 	})
 }
 
+func TestCallerThatGivesUpLateOpensTheCircuit(t *testing.T) {
+	for patience, opens := range map[time.Duration]bool{4 * time.Second: false, 6 * time.Second: true} {
+		c := newTestClient(t)
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, err := Attempt(ctx, c, func(ctx context.Context, _ *Connection) (any, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			if got := c.circuit.err != nil; err == nil || got != opens {
+				t.Errorf("after %s of %s: error %v, the circuit is open: %v, want %v", patience, c.options.CallTimeout, err, got, opens)
+			}
+		})
+	}
+}
+
 func TestCanceledCallerLeavesTheKubeconfigToBeRead(t *testing.T) {
 	c := newTestClient(t)
 	before, err := c.Connection(t.Context())
