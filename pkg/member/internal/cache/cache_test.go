@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -52,10 +53,8 @@ func await(t *testing.T, what string, condition func() bool) {
 // expects no fault once the reflector has listed them.
 func TestFillFailsWhileTheMemberIsGone(t *testing.T) {
 	server := membertest.NewAPIServer(t)
-	options := client.Options{RetryMin: time.Second, RetryMax: time.Second}.WithDefaults()
-	options.Addresses.AllowLocal = true // where test servers are
-	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
-	c := New(client.New("default", velero, membertest.NewHost(server.Kubeconfig()), options, limits.NewReading().Quota()), limits.NewKept().Quota())
+	options := client.Options{RetryMin: time.Second, RetryMax: time.Second}
+	c := New(clienttest.New(server, options), limits.NewKept().Quota())
 	c.Register("u1", func(types.UID) {})
 	go c.Run()
 	t.Cleanup(c.Stop)

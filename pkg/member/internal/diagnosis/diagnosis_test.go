@@ -15,17 +15,10 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
-
-// clientOf returns a Client of the Velero of a modelled member.
-func clientOf(server *membertest.APIServer, o client.Options) *client.Client {
-	o.Addresses.AllowLocal = true // where test servers are
-	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
-	return client.New("default", velero, membertest.NewHost(server.Kubeconfig()), o.WithDefaults(), limits.NewReading().Quota())
-}
 
 // brief is how long the tests wait for Velero.
 var brief = client.Options{AnswerTimeout: 200 * time.Millisecond}
@@ -49,7 +42,7 @@ func TestDiagnose(t *testing.T) {
 		"/apis/velero.io/v2alpha1/namespaces/velero/datadownloads": `{"items":[
 			{"status":{"progress":{"bytesDone":10,"totalBytes":30}}},{"status":{"progress":{"bytesDone":5,"totalBytes":5}}}]}`,
 	}
-	got := New(clientOf(s, brief)).Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.RestoreNameLabel, "r")
+	got := New(clienttest.New(s, brief)).Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.RestoreNameLabel, "r")
 	want := migration.Diagnosis{
 		Server: migration.ServerAnswers, Terminating: []string{"app", "shop"},
 		Volumes: &v1alpha1.VolumeProgress{BytesDone: 15, TotalBytes: 35},
@@ -63,7 +56,7 @@ func TestDiagnose(t *testing.T) {
 // an old answer is none.
 func TestServerState(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	c := clientOf(s, brief)
+	c := clienttest.New(s, brief)
 	ask := func(want migration.ServerState) {
 		t.Helper()
 		if got := serverState(t.Context(), c, &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != want {
@@ -86,7 +79,7 @@ func TestServerState(t *testing.T) {
 func TestServerStateOfAnother(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.Put("serverstatusrequests", request("u2", "Processed"))
-	serverState(t.Context(), clientOf(s, brief), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
+	serverState(t.Context(), clienttest.New(s, brief), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
 	if n := s.Count("delete serverstatusrequests"); n != 0 {
 		t.Error("another's request was deleted")
 	}
@@ -95,7 +88,7 @@ func TestServerStateOfAnother(t *testing.T) {
 func TestOneAnswerServesAll(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.OnCreate = answering
-	d := New(clientOf(s, client.Options{AnswerTimeout: time.Hour}))
+	d := New(clienttest.New(s, client.Options{AnswerTimeout: time.Hour}))
 	s.Answers = map[string]string{"/api/v1/namespaces": `{}`}
 	for range 3 {
 		d.Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")
@@ -111,7 +104,7 @@ func TestOneAnswerServesAll(t *testing.T) {
 // TestAMemberThatHangsIsNoSilentVelero takes the request and then answers nothing.
 func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	c := clientOf(s, brief)
+	c := clienttest.New(s, brief)
 	s.OnCreate = func(string, *unstructured.Unstructured) {
 		s.SetFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	}
@@ -128,7 +121,7 @@ func TestRunningRestore(t *testing.T) {
 		obj.SetName(name)
 		s.Put("restores", obj)
 	}
-	if got := runningRestore(t.Context(), clientOf(s, brief), "it"); got != "nightly" {
+	if got := runningRestore(t.Context(), clienttest.New(s, brief), "it"); got != "nightly" {
 		t.Errorf("Velero is at %q", got)
 	}
 }
@@ -139,7 +132,7 @@ func TestDiagnoseWithoutPermission(t *testing.T) {
 	s.SetFault(func(w http.ResponseWriter, _ *http.Request) {
 		membertest.WriteStatus(w, http.StatusForbidden, metav1.StatusReasonForbidden, "not allowed")
 	})
-	c := clientOf(s, brief)
+	c := clienttest.New(s, brief)
 	got := New(c).Diagnose(t.Context(), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}, velerov1.BackupNameLabel, "b")
 	if d := cmp.Diff(migration.Diagnosis{}, got); d != "" {
 		t.Error(d)

@@ -21,18 +21,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
-
-// clientOf returns a Client of the Velero of a modelled member.
-func clientOf(server *membertest.APIServer, o client.Options) *client.Client {
-	o.Addresses.AllowLocal = true // where test servers are
-	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
-	return client.New("default", velero, membertest.NewHost(server.Kubeconfig()), o.WithDefaults(), limits.NewReading().Quota())
-}
 
 // brief is how long the tests wait for Velero.
 var brief = client.Options{AnswerTimeout: 200 * time.Millisecond}
@@ -98,7 +91,7 @@ func TestResults(t *testing.T) {
 					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
 				}
 			}
-			got := Read(t.Context(), clientOf(s, brief), requestOf("results"), requestOf("log"), ca)
+			got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), ca)
 			if d := cmp.Diff(tt.errors, got.Errors); d != "" {
 				t.Error(d)
 			}
@@ -119,7 +112,7 @@ func TestResults(t *testing.T) {
 // nowhere.
 func TestResultsOutOfReach(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	got := Read(t.Context(), clientOf(s, brief), requestOf("results"), requestOf("log"), nil)
+	got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), nil)
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
 		t.Errorf("error %v", got.Err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
@@ -75,13 +75,6 @@ func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	review.Status.Allowed = v.refuses == nil || !v.refuses(what)
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(review)
-}
-
-// clientOf returns a Client of the Velero of a modelled member.
-func clientOf(server *membertest.APIServer, o client.Options) *client.Client {
-	o.Addresses.AllowLocal = true // where test servers are
-	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
-	return client.New("default", velero, membertest.NewHost(server.Kubeconfig()), o.WithDefaults(), limits.NewReading().Quota())
 }
 
 // quick fails fast and does not retry.
@@ -231,7 +224,7 @@ func TestReview(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server, v := membertest.NewAPIServer(t), &reviewer{refuses: tt.refuses}
 			server.SetFault(v.ServeHTTP)
-			m := clientOf(server, quick())
+			m := clienttest.New(server, quick())
 			refusal, err := Check(t.Context(), m, reviewOf(tt.filter, !tt.target))
 			if err != nil {
 				t.Fatal(err)
@@ -262,7 +255,7 @@ func TestReviewOfOneCallAtATime(t *testing.T) {
 	server.SetFault(v.ServeHTTP)
 	o := quick()
 	o.MaxCalls = 1
-	m := clientOf(server, o)
+	m := clienttest.New(server, o)
 	if refusal, err := Check(t.Context(), m, reviewOf(v1alpha1.ResourceFilter{}, true)); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
 	}
@@ -289,7 +282,7 @@ func TestReviewThatCantBeMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := membertest.NewAPIServer(t)
 			server.SetFault(test.fault)
-			m := clientOf(server, quick())
+			m := clienttest.New(server, quick())
 			refusal, err := Check(t.Context(), m, reviewOf(v1alpha1.ResourceFilter{IncludedResources: []string{"cm"}}, true))
 			if err == nil || refusal != "" || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %q, %v, want an error that says %q", refusal, err, test.want)
@@ -306,7 +299,7 @@ func TestReviewTakesNothingButTheAnswer(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"spec":{"user":"root","groups":["system:masters"],"extra":{"scopes":["none"]}},"status":{"allowed":true}}`)
 	})
-	m := clientOf(server, quick())
+	m := clienttest.New(server, quick())
 	review := reviewOf(v1alpha1.ResourceFilter{}, true)
 	if refusal, err := Check(t.Context(), m, review); err != nil || refusal != "" {
 		t.Errorf("got %q, %v", refusal, err)
@@ -337,7 +330,7 @@ func TestReviewOfStatus(t *testing.T) {
 		v := &reviewer{refuses: refusesStatus}
 		server := membertest.NewAPIServer(t)
 		server.SetFault(v.ServeHTTP)
-		member := clientOf(server, quick())
+		member := clienttest.New(server, quick())
 		got, err := Check(t.Context(), member, migration.NewReview(m, migration.ClusterPlan{Source: source}))
 		if got != want || err != nil {
 			t.Errorf("source %v: %q, %v; want %q", source, got, err, want)
