@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -149,7 +150,7 @@ func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
 	return state{
-		orElse(reason, string(v1alpha1.MigratePhaseCompleted)),
+		cmp.Or(reason, string(v1alpha1.MigratePhaseCompleted)),
 		strings.Join(append([]string{summary}, messages...), " "),
 	}
 }
@@ -174,7 +175,7 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, summary state,
 		for _, since := range clocks(m, status) {
 			if !now.Before(since.at.Add(progressDeadline(m))) {
 				late = append(late, fmt.Sprintf("%s has made no progress since %s: %s",
-					since.what, clockTime(since.at), orElse(since.why, summary.message)))
+					since.what, clockTime(since.at), cmp.Or(since.why, summary.message)))
 			}
 		}
 	}
@@ -262,11 +263,4 @@ func conditionStatus(b bool) metav1.ConditionStatus {
 		return metav1.ConditionTrue
 	}
 	return metav1.ConditionFalse
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -80,7 +81,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	}
 	add := func(c ClusterPlan, cs v1alpha1.ClusterStatus, fleet Fleet) {
 		c.Cluster = ClusterOf(cs)
-		c.VeleroNamespace = orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
+		c.VeleroNamespace = cmp.Or(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
 		c.WasUsable = wasUsable(cs)
 		c.unready = unready(c.Cluster, fleet, host)
 		c.ended = IsTerminal(status.Phase) || IsTerminal(cs.Phase)
@@ -88,7 +89,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 		p.index[c.Cluster] = len(p.clusters)
 		p.clusters = append(p.clusters, c)
 	}
-	backup := orElse(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
+	backup := cmp.Or(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
 	add(ClusterPlan{
 		Source: true, Destination: m.Spec.SourceCluster,
 		Objects: Objects{UID: m.UID, Backup: backup},
@@ -97,7 +98,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	for _, t := range status.TargetClusterStatus {
 		add(ClusterPlan{
 			Destination: m.Spec.TargetCluster,
-			Objects:     Objects{UID: m.UID, Backup: backup, Restore: orElse(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m))},
+			Objects:     Objects{UID: m.UID, Backup: backup, Restore: cmp.Or(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m))},
 			started:     t.RestoreStatusInCluster != nil,
 		}, t.ClusterStatus, host.TargetFleet)
 	}
@@ -113,8 +114,7 @@ func (p Plan) Of(c Cluster) ClusterPlan {
 }
 
 // NotStarted returns the clusters for which no object of the Migrate is recorded and whose phase is
-// not final, source first.
-// Before one is created, the access of the requester must be checked.
+// not final, source first. Before one is created, the access of the requester must be checked.
 func (p Plan) NotStarted() []ClusterPlan {
 	var notStarted []ClusterPlan
 	for _, c := range p.clusters {

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func isRestorable(target string, member Member) (state, bool) {
 	if backup.Status.Phase != velerov1.BackupPhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Backup %s in %s is %s, so it can't be restored; waiting for Velero to sync it from the storage again.",
-			backup.Name, target, orElse(string(backup.Status.Phase), "new"))}, false
+			backup.Name, target, cmp.Or(string(backup.Status.Phase), "new"))}, false
 	}
 	if velero.IsHandedOver(backup) || isSyncComplete(member) {
 		return state{}, true

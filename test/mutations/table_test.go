@@ -86,8 +86,8 @@ var mutations = []mutation{
 	},
 	{
 		"the Velero is not pinned", "pkg/migration/plan.go",
-		"orElse(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
-		"orElse(host.Clusters[c.Cluster].VeleroNamespace, cs.VeleroNamespace)",
+		"cmp.Or(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
+		"cmp.Or(host.Clusters[c.Cluster].VeleroNamespace, cs.VeleroNamespace)",
 	},
 	{
 		"clusters are not pinned", "pkg/migration/resolve.go",
