@@ -41,9 +41,6 @@ func newMember(c *client.Client, kept *limits.Quota) *Member {
 	return &Member{client: c, diagnoser: diagnosis.New(c), kept: kept}
 }
 
-// String returns the kind, namespace and name of the cluster object.
-func (m *Member) String() string { return m.client.String() }
-
 // Read returns the objects of a Migrate by live calls, as Watch.Observe returns them from the
 // cache.
 func (m *Member) Read(ctx context.Context, of migration.Objects) migration.Member {
