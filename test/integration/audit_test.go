@@ -20,9 +20,10 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// TestAudit has the server write an audit log of its own: who asked for which
-// migration is in it, and the host's log has an event of each of these requests.
-func TestAudit(t *testing.T) {
+// TestAuditRecordsRequesterAndClusters checks that our server's audit log has the requester
+// and the clusters of each migration, and that the host's audit log has an event with the
+// same audit ID.
+func TestAuditRecordsRequesterAndClusters(t *testing.T) {
 	n := newNamespace(t)
 	const policy = `apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -51,29 +52,29 @@ rules:
 	n.run("create", "rolebinding", "alice", "--clusterrole=cluster-admin", "--user=alice")
 	users := map[string]tenant{"alice": n.byCertificate("alice", "tenants"), "bob": n.byCertificate("bob"), "kubernetes-admin": administrator()}
 
-	about := func(requester string) map[string]string {
+	annotations := func(requester string) map[string]string {
 		return map[string]string{
 			"backup.kurator.dev/clusters":  "AttachedCluster/member1 -> AttachedCluster/member2,AttachedCluster/member3",
 			"backup.kurator.dev/requester": requester,
 		}
 	}
-	var want []entry
+	var want []auditEntry
 	for _, r := range []struct {
 		user, verb, name string
 		code             int32
-		about            map[string]string
+		annotations      map[string]string
 		args             string
 	}{
-		{"bob", "create", "a", 403, about("bob"), "create -f -"},
-		{"bob", "patch", "a", 403, about("bob"), "apply --server-side -f -"},
-		{"alice", "create", "a", 201, about("alice"), "create --dry-run=server -f -"},
-		{"alice", "create", "a", 201, about("alice"), "create -f -"},
-		{"alice", "create", "a", 409, about("alice"), "create -f -"},
-		{"alice", "patch", "b", 201, about("alice"), "apply --server-side -f -"},
+		{"bob", "create", "a", 403, annotations("bob"), "create -f -"},
+		{"bob", "patch", "a", 403, annotations("bob"), "apply --server-side -f -"},
+		{"alice", "create", "a", 201, annotations("alice"), "create --dry-run=server -f -"},
+		{"alice", "create", "a", 201, annotations("alice"), "create -f -"},
+		{"alice", "create", "a", 409, annotations("alice"), "create -f -"},
+		{"alice", "patch", "b", 201, annotations("alice"), "apply --server-side -f -"},
 		{"kubernetes-admin", "patch", "b", 200, nil, "apply --server-side --force-conflicts -f -"},
 		{"alice", "patch", "a", 200, nil, "label migrate a it=is-changed"},
-		{"kubernetes-admin", "delete", "a", 200, about("alice"), "delete migrate a --dry-run=server"},
-		{"kubernetes-admin", "delete", "a", 200, about("alice"), "delete migrate a"},
+		{"kubernetes-admin", "delete", "a", 200, annotations("alice"), "delete migrate a --dry-run=server"},
+		{"kubernetes-admin", "delete", "a", 200, annotations("alice"), "delete migrate a"},
 		{"kubernetes-admin", "deletecollection", "", 200, nil, "delete --raw " + migratesIn + n.name + "/migrates"},
 	} {
 		forged := strings.Replace(manifest(r.name), "spec:\n", "spec:\n  requester: {username: mallory}\n", 1)
@@ -81,38 +82,38 @@ rules:
 		if (err == nil) != (r.code < 400) {
 			t.Fatalf("%s by %s: %v\n%s", r.args, r.user, err, out)
 		}
-		want = append(want, entry{r.user, r.verb, n.name + "/" + r.name, r.code, r.about})
+		want = append(want, auditEntry{r.user, r.verb, n.name + "/" + r.name, r.code, r.annotations})
 	}
-	equal(t, "what is left", n.run("get", "migrates", "-o", "name"), "")
+	equal(t, "Migrates left", n.run("get", "migrates", "-o", "name"), "")
 
-	// An event is written when its request is answered.
-	atHost, ours := map[types.UID]auditv1.Event{}, []entry{}
+	// The event of the last request may be written after its response.
+	hostEvents, ours := map[types.UID]auditv1.Event{}, []auditEntry{}
 	eventually(t, "the last event", func(context.Context) bool {
-		for _, event := range audited(t, host.HostAuditLog(), "migrates") {
-			atHost[event.AuditID] = event
+		for _, event := range auditEvents(t, host.HostAuditLog(), "migrates") {
+			hostEvents[event.AuditID] = event
 		}
-		return slices.ContainsFunc(audited(t, log, "migrates"), func(event auditv1.Event) bool {
-			return event.Verb == "deletecollection" && atHost[event.AuditID].AuditID != ""
+		return slices.ContainsFunc(auditEvents(t, log, "migrates"), func(event auditv1.Event) bool {
+			return event.Verb == "deletecollection" && hostEvents[event.AuditID].AuditID != ""
 		})
 	})
-	for _, event := range audited(t, log, "migrates") {
-		same := entryOf(event)
-		same.Annotations = nil
+	for _, event := range auditEvents(t, log, "migrates") {
+		expected := auditEntryOf(event)
+		expected.Annotations = nil
 		if event.Verb == "create" {
-			same.Object = n.name + "/" // the name is in the body, which the host only passes on
+			expected.Object = n.name + "/" // the name is in the body, which the host does not decode
 		}
-		if d := cmp.Diff(same, entryOf(atHost[event.AuditID])); d != "" {
-			t.Errorf("another event of the host (-ours +the host's):\n%s", d)
+		if d := cmp.Diff(expected, auditEntryOf(hostEvents[event.AuditID])); d != "" {
+			t.Errorf("the host's event differs (-ours +host):\n%s", d)
 		}
-		ours = append(ours, entryOf(event))
+		ours = append(ours, auditEntryOf(event))
 	}
 	if d := cmp.Diff(want, ours); d != "" {
 		t.Error(d)
 	}
 }
 
-// audited are the events about a resource in a log.
-func audited(t *testing.T, log, resource string) []auditv1.Event {
+// auditEvents returns the events in an audit log that are about a resource.
+func auditEvents(t *testing.T, log, resource string) []auditv1.Event {
 	t.Helper()
 	content, err := os.ReadFile(log)
 	if err != nil {
@@ -131,16 +132,16 @@ func audited(t *testing.T, log, resource string) []auditv1.Event {
 	return all
 }
 
-// entry is what matters of an audit event.
-type entry struct {
+// auditEntry has the fields of an audit event that the test compares.
+type auditEntry struct {
 	User, Verb, Object string
 	Code               int32
 	Annotations        map[string]string
 }
 
-// entryOf has those annotations that are ours.
-func entryOf(event auditv1.Event) entry {
-	e := entry{User: event.User.Username, Verb: event.Verb}
+// auditEntryOf keeps only the annotations of our API group: k8s.io/apiserver adds others.
+func auditEntryOf(event auditv1.Event) auditEntry {
+	e := auditEntry{User: event.User.Username, Verb: event.Verb}
 	if event.ObjectRef != nil {
 		e.Object = event.ObjectRef.Namespace + "/" + event.ObjectRef.Name
 	}
@@ -158,9 +159,9 @@ func entryOf(event auditv1.Event) entry {
 	return e
 }
 
-// TestFlowControl has a FlowSchema of the host take up a user: our server names it
-// in its answer.
-func TestFlowControl(t *testing.T) {
+// TestFlowSchemaClassifiesRequests checks that our server applies the FlowSchemas of the
+// host: the response headers name the one that matched.
+func TestFlowSchemaClassifiesRequests(t *testing.T) {
 	n := newNamespace(t)
 	n.apply(`apiVersion: flowcontrol.apiserver.k8s.io/v1
 kind: FlowSchema
@@ -186,22 +187,22 @@ spec:
 	schema := n.run("get", "flowschema", n.name, "-o", "jsonpath={.metadata.uid}")
 	level := n.run("get", "prioritylevelconfiguration", "workload-low", "-o", "jsonpath={.metadata.uid}")
 	headers := func(ctx context.Context, user string) (schema, level string) {
-		server := directAs(t, func(config *rest.Config) *rest.Config {
+		server := directClientAs(t, func(config *rest.Config) *rest.Config {
 			config.Impersonate.UserName = user
 			return config
 		})
-		response, err := server.ask(ctx, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates")
+		response, err := server.open(ctx, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
 		return response.Header.Get("X-Kubernetes-Pf-Flowschema-Uid"), response.Header.Get("X-Kubernetes-Pf-Prioritylevel-Uid")
 	}
-	eventually(t, "the FlowSchema to take up the user", func(ctx context.Context) bool {
+	eventually(t, "the FlowSchema to match the user", func(ctx context.Context) bool {
 		s, l := headers(ctx, "busy")
 		return s == schema && l == level
 	})
 	if s, _ := headers(t.Context(), "idle"); s == schema || s == "" {
-		t.Errorf("another user is of FlowSchema %q", s)
+		t.Errorf("the FlowSchema of another user is %q", s)
 	}
 }

@@ -14,20 +14,21 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// directly is a way to our server that leaves the host out, as kubelet's probes
-// and a scraper of metrics take it.
-type directly struct {
+// apiClient sends HTTP requests to our server, either directly, like kubelet's probes and a
+// metrics scraper, or through the host's aggregator.
+type apiClient struct {
 	client *http.Client
 	url    string
 }
 
-// direct is the administrator's way.
-func direct(t *testing.T) directly {
+// directClient returns a client of the administrator that connects to our server directly.
+func directClient(t *testing.T) apiClient {
 	t.Helper()
-	return directAs(t, func(config *rest.Config) *rest.Config { return config })
+	return directClientAs(t, func(config *rest.Config) *rest.Config { return config })
 }
 
-func directAs(t *testing.T, identify func(*rest.Config) *rest.Config) directly {
+// directClientAs returns a direct client with the credentials that identify sets.
+func directClientAs(t *testing.T, identify func(*rest.Config) *rest.Config) apiClient {
 	t.Helper()
 	if host == nil {
 		t.Skip("needs a host")
@@ -50,31 +51,31 @@ func directAs(t *testing.T, identify func(*rest.Config) *rest.Config) directly {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	return directly{client, config.Host}
+	return apiClient{client, config.Host}
 }
 
-// throughHost is the administrator's way by the host's aggregator, without kubectl.
-func throughHost(t *testing.T) directly {
+// hostClient returns a client of the administrator that connects through the host's aggregator.
+func hostClient(t *testing.T) apiClient {
 	t.Helper()
 	config, err := host.HostConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return throughHostAs(t, config)
+	return hostClientAs(t, config)
 }
 
-func throughHostAs(t *testing.T, config *rest.Config) directly {
+func hostClientAs(t *testing.T, config *rest.Config) apiClient {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	return directly{client, config.Host}
+	return apiClient{client, config.Host}
 }
 
-// get is the body of what must be answered with 200.
-func (d directly) get(t *testing.T, path string) string {
+// get returns the body of a GET, which must succeed with 200.
+func (d apiClient) get(t *testing.T, path string) string {
 	t.Helper()
 	code, body, err := d.try(t.Context(), path)
 	if err != nil || code != http.StatusOK {
@@ -83,8 +84,8 @@ func (d directly) get(t *testing.T, path string) string {
 	return body
 }
 
-// send sends any request and returns what it is answered.
-func (d directly) send(t *testing.T, method, path string, header http.Header, body string) (code int, answer string) {
+// send sends a request and returns the code and body of the response.
+func (d apiClient) send(t *testing.T, method, path string, header http.Header, body string) (code int, answer string) {
 	t.Helper()
 	code, answer, err := d.trySend(t.Context(), method, path, header, body)
 	if err != nil {
@@ -93,7 +94,7 @@ func (d directly) send(t *testing.T, method, path string, header http.Header, bo
 	return code, answer
 }
 
-func (d directly) trySend(ctx context.Context, method, path string, header http.Header, body string) (code int, answer string, err error) {
+func (d apiClient) trySend(ctx context.Context, method, path string, header http.Header, body string) (code int, answer string, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, d.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
@@ -110,8 +111,8 @@ func (d directly) trySend(ctx context.Context, method, path string, header http.
 	return response.StatusCode, string(content), err
 }
 
-func (d directly) try(ctx context.Context, path string) (code int, body string, err error) {
-	response, err := d.ask(ctx, path)
+func (d apiClient) try(ctx context.Context, path string) (code int, body string, err error) {
+	response, err := d.open(ctx, path)
 	if err != nil {
 		return 0, "", err
 	}
@@ -120,8 +121,8 @@ func (d directly) try(ctx context.Context, path string) (code int, body string, 
 	return response.StatusCode, string(content), err
 }
 
-// ask sends a GET; the caller closes the body.
-func (d directly) ask(ctx context.Context, path string) (*http.Response, error) {
+// open sends a GET; the caller must close the body of the response.
+func (d apiClient) open(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,15 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package integration tests the API as its users have it: through the host's
-// aggregator, with the real kubectl and the RBAC of artifacts/deploy, against our
-// program on its embedded etcd. There are no members; what needs one is in
-// package e2e.
+// Package integration tests the API as users reach it: with the real kubectl through the
+// host's aggregator. The server under test has its embedded etcd and the RBAC of
+// artifacts/deploy. There are no members; package e2e tests migrations.
 //
-// It needs what `make tools build` puts into _output/bin. With -short, nothing
-// runs.
+// The tests need the programs of `make tools build` in _output/bin, and are skipped with
+// -short. To run a single test:
+//
+//	go test ./test/integration -run TestWatch -v
+//
+// Tests share the host and the server. A test gets a namespace named like itself. Those that
+// restart the server with other flags restore it at the end, and must not be parallel.
 package integration

@@ -14,14 +14,14 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// TestCrashKeepsEverything kills the server in the middle of writes: what was
-// answered is there afterwards.
-func TestCrashKeepsEverything(t *testing.T) {
+// TestCrashKeepsAcknowledgedWrites kills the server during a write: every Migrate whose
+// creation was acknowledged must be stored after the restart.
+func TestCrashKeepsAcknowledgedWrites(t *testing.T) {
 	n := newNamespace(t)
 	process := ourServer(t)
 	file := n.file("a.yaml", manifest("a"), 0o600)
-	const many = 10
-	for i := range many {
+	const count = 10
+	for i := range count {
 		n.run("create", "-f", n.file("m.yaml", manifest(fmt.Sprintf("m%02d", i)), 0o600))
 	}
 	killed := make(chan error, 1)
@@ -33,7 +33,7 @@ func TestCrashKeepsEverything(t *testing.T) {
 	if err := host.StartServer(t.Context(), localfleet.ServerProgram(host.BinDir())); err != nil {
 		t.Fatal(err)
 	}
-	for i := range many {
+	for i := range count {
 		n.run("get", "migrate", fmt.Sprintf("m%02d", i))
 	}
 	if created == nil {
@@ -41,11 +41,11 @@ func TestCrashKeepsEverything(t *testing.T) {
 	}
 }
 
-// TestExternalEtcd runs the server on the etcd of the host, over TLS and beside
-// the host's own objects.
+// TestExternalEtcd runs the server with the host's etcd, over TLS. The host's own objects
+// are in the same etcd.
 func TestExternalEtcd(t *testing.T) {
 	n := newNamespace(t)
-	n.create("in-the-embedded-one")
+	n.create("embedded")
 
 	program, keys := localfleet.ServerProgram(host.BinDir()), filepath.Join(host.Dir(), "pki", "etcd")
 	flags := []string{
@@ -61,23 +61,23 @@ func TestExternalEtcd(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	equal(t, "Migrates in the other etcd", n.run("get", "migrates", "-o", "name"), "")
-	n.create("in-the-external-one")
+	equal(t, "Migrates in the external etcd", n.run("get", "migrates", "-o", "name"), "")
+	n.create("external")
 	if err := host.StopServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := host.StartServer(t.Context(), program, flags...); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "Migrates after a restart", n.run("get", "migrates", "-o", "name"), "migrate.backup.kurator.dev/in-the-external-one\n")
+	equal(t, "Migrates after a restart", n.run("get", "migrates", "-o", "name"), "migrate.backup.kurator.dev/external\n")
 
 	if err := host.StartServer(t.Context(), program); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "Migrates in the embedded one", n.run("get", "migrates", "-o", "name"), "migrate.backup.kurator.dev/in-the-embedded-one\n")
+	equal(t, "Migrates in the embedded etcd", n.run("get", "migrates", "-o", "name"), "migrate.backup.kurator.dev/embedded\n")
 }
 
-// port is where a process of the fleet listens.
+// port returns the port on which a process of the fleet listens.
 func port(t *testing.T, process string) int {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(host.Dir(), "state.json"))

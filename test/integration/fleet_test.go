@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// createOfDeadFleet creates a Migrate whose members are all there and ready, but for
-// their servers, and returns when the server has tried to reach them.
-func (n namespace) createOfDeadFleet(name string) {
+// createUnreachable creates a Migrate whose cluster objects exist and are ready but whose
+// members can't be reached, and waits until its status reports that.
+func (n namespace) createUnreachable(name string) {
 	n.t.Helper()
-	n.run("create", "-f", n.file("fleet.yaml", deadFleet(n.t, "member1", "member2", "member3"), 0o600))
+	n.run("create", "-f", n.file("fleet.yaml", unreachableFleet(n.t, "member1", "member2", "member3"), 0o600))
 	for _, member := range []string{"member1", "member2", "member3"} {
 		n.run("patch", "attachedcluster", member, "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
 	}
@@ -23,11 +23,11 @@ func (n namespace) createOfDeadFleet(name string) {
 	n.run("wait", "migrate/"+name, "--for=jsonpath={.status.sourceClusterStatus.reason}=MemberUnreachable", "--timeout=60s")
 }
 
-// deadFleet is a Fleet named nowhere, of AttachedClusters whose servers are gone.
-// They have yet to be ready.
-func deadFleet(t *testing.T, members ...string) string {
+// unreachableFleet returns manifests of Fleet nowhere and of its AttachedClusters, which can't
+// be reached and are not ready yet.
+func unreachableFleet(t *testing.T, members ...string) string {
 	t.Helper()
-	kubeconfig := deadKubeconfig(t)
+	kubeconfig := unreachableKubeconfig(t)
 	var all, clusters strings.Builder
 	for _, name := range members {
 		all.WriteString(secret(name, kubeconfig) + `---
@@ -46,11 +46,11 @@ spec:
 	return all.String() + fleetHeader + clusters.String()
 }
 
-// fleetOfTwoKinds is a Fleet named nowhere of the AttachedCluster member1 and the
-// Cluster member2, whose servers are gone. They have yet to be ready.
-func fleetOfTwoKinds(t *testing.T) string {
+// fleetOfBothKinds returns manifests of Fleet nowhere and of its members AttachedCluster
+// member1 and Cluster member2, which can't be reached and are not ready yet.
+func fleetOfBothKinds(t *testing.T) string {
 	t.Helper()
-	return deadFleet(t, "member1") + `  - kind: Cluster
+	return unreachableFleet(t, "member1") + `  - kind: Cluster
     name: member2
 ---
 apiVersion: cluster.kurator.dev/v1alpha1
@@ -58,7 +58,7 @@ kind: Cluster
 metadata:
   name: member2
 ---
-` + secret("member2-kubeconfig", deadKubeconfig(t))
+` + secret("member2-kubeconfig", unreachableKubeconfig(t))
 }
 
 const fleetHeader = `apiVersion: fleet.kurator.dev/v1alpha1
@@ -74,8 +74,8 @@ func secret(name, value string) string {
 		name, base64.StdEncoding.EncodeToString([]byte(value)))
 }
 
-// deadKubeconfig leads to a port of this machine on which nothing listens any more.
-func deadKubeconfig(t *testing.T) string {
+// unreachableKubeconfig returns a kubeconfig for a local port on which nothing listens.
+func unreachableKubeconfig(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -8,33 +8,34 @@ import (
 	"testing"
 )
 
-// TestBadInput sends what only the wire can hold: nulls, and values of another
-// type. What is refused for its meaning is in the tests of package validation.
-func TestBadInput(t *testing.T) {
+// TestInvalidInput sends what only a serialized object can have: nulls and values of a wrong
+// type. The unit tests of package validation have the other cases.
+func TestInvalidInput(t *testing.T) {
 	n := newNamespace(t)
 	tests := map[string]struct{ old, new, want string }{
-		"a null reference":       {"    - kind: AttachedCluster\n      name: member3\n", "    - null\n", "spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry"},
-		"a null spec":            {"  sourceCluster:\n    fleet: nowhere\n    clusters:\n    - kind: AttachedCluster\n      name: member1\n", "  sourceCluster: null\n", "spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of"},
-		"null among selectors":   {"      labelSelector:\n        matchLabels:\n          app: busybox\n", "      orLabelSelectors: [null]\n", "spec.policy.resourceFilter.orLabelSelectors[0]: Required value: write a label selector, or remove the entry"},
-		"a list for a string":    {"fleet: nowhere", "fleet: [nowhere]", "cannot unmarshal array into Go struct field"},
-		"a deadline of a string": {"spec:\n", "spec:\n  progressDeadlineSeconds: soon\n", "cannot unmarshal string into Go struct field"},
-		"a name that isn't one":  {"  name: a\n", "  name: A_B\n", "metadata.name: Invalid value: \"A_B\""},
+		"null cluster":          {"    - kind: AttachedCluster\n      name: member3\n", "    - null\n", "spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry"},
+		"null sourceCluster":    {"  sourceCluster:\n    fleet: nowhere\n    clusters:\n    - kind: AttachedCluster\n      name: member1\n", "  sourceCluster: null\n", "spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of"},
+		"null label selector":   {"      labelSelector:\n        matchLabels:\n          app: busybox\n", "      orLabelSelectors: [null]\n", "spec.policy.resourceFilter.orLabelSelectors[0]: Required value: write a label selector, or remove the entry"},
+		"array for a string":    {"fleet: nowhere", "fleet: [nowhere]", "cannot unmarshal array into Go struct field"},
+		"string for an integer": {"spec:\n", "spec:\n  progressDeadlineSeconds: soon\n", "cannot unmarshal string into Go struct field"},
+		"invalid name":          {"  name: a\n", "  name: A_B\n", "metadata.name: Invalid value: \"A_B\""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			bad := strings.Replace(manifest("a"), test.old, test.new, 1)
 			if bad == manifest("a") {
-				t.Fatal("nothing is bad in it")
+				t.Fatal("the case does not change the manifest")
 			}
 			n := namespace{t, n.name}
 			contains(t, n.fail("create", "--validate=ignore", "-f", n.file("bad.yaml", bad, 0o600)), test.want)
 			n.fail("apply", "--server-side", "--validate=ignore", "-f", n.file("bad.yaml", bad, 0o600))
 		})
 	}
-	equal(t, "stored", n.run("get", "migrates", "-o", "name"), "")
+	equal(t, "stored Migrates", n.run("get", "migrates", "-o", "name"), "")
 }
 
-// TestKuratorManifest applies what Kurator's users have, in all its breadth.
+// TestKuratorManifest applies a manifest as users of Kurator have it, with many fields at once:
+// this API must stay compatible with Kurator's.
 func TestKuratorManifest(t *testing.T) {
 	n := newNamespace(t)
 	n.run("apply", "-f", n.file("kurator.yaml", `apiVersion: backup.kurator.dev/v1alpha1
@@ -70,6 +71,6 @@ spec:
       includedResources: [deployments.apps]
     preserveNodePorts: true
 `, 0o600))
-	equal(t, "kind as it was written", n.get("everything", "{.spec.targetCluster.clusters[0].kind}"), "")
+	equal(t, "omitted kind", n.get("everything", "{.spec.targetCluster.clusters[0].kind}"), "")
 	equal(t, "mapping", n.get("everything", "{.spec.policy.namespaceMapping.a}"), "z")
 }

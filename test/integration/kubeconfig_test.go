@@ -20,16 +20,16 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
-// marker is in every field of the kubeconfigs that could hold a secret.
+// marker is the value of every field of the kubeconfigs that could be a credential.
 const marker = "s3cr3t-marker"
 
-// part is a cluster's part of a Migrate: its kubeconfig, the reason that is told, and
-// what its message says.
-type part struct{ kubeconfig, reason, message string }
+// kubeconfigCase is the kubeconfig of a cluster, the expected reason in its cluster status, and
+// a part of the expected message.
+type kubeconfigCase struct{ kubeconfig, reason, message string }
 
-// hostileKubeconfigs are what a tenant may write into a Secret, by the name of the
-// cluster.
-func hostileKubeconfigs(t *testing.T) map[string]part {
+// hostileKubeconfigs returns kubeconfigs as a malicious tenant may write them, by the name of
+// the cluster.
+func hostileKubeconfigs(t *testing.T) map[string]kubeconfigCase {
 	t.Helper()
 	config, err := host.HostConfig()
 	if err != nil {
@@ -43,7 +43,7 @@ func hostileKubeconfigs(t *testing.T) map[string]part {
 	encoded := base64.StdEncoding.EncodeToString([]byte(marker))
 	token := "token: " + marker
 	const refused = "KubeconfigNotAccepted"
-	return map[string]part{
+	return map[string]kubeconfigCase{
 		"token":       {write(cluster, token), "MemberUnreachable", "does not accept the credentials"},
 		"password":    {write(cluster, "username: "+marker+", password: "+marker), "MemberUnreachable", `User "system:anonymous" cannot list`},
 		"certificate": {write(cluster, clientCertificate(t)), "MemberUnreachable", "does not accept the credentials"},
@@ -62,17 +62,18 @@ func hostileKubeconfigs(t *testing.T) map[string]part {
 		"plain-http":      {write("server: 'http://"+marker+"'", token), refused, "https://"},
 		"unix-socket":     {write("server: 'unix:///"+marker+"'", token), refused, "https://"},
 		"userinfo":        {write("server: 'https://"+marker+":"+marker+"@127.0.0.1:1'", token), refused, "no user"},
-		"not-one":         {"password: " + marker + "\n", refused, ""},
+		"no-config":       {"password: " + marker + "\n", refused, ""},
 		"not-yaml":        {"{" + marker, refused, "can't be parsed"},
 		"wrong-kind":      {"apiVersion: v1\nkind: " + marker + "\n", refused, "can't be parsed"},
 		"yaml-alias-bomb": {write(cluster, token) + "a: &a " + strings.Repeat(marker, 10_000) + "\nb: [" + strings.Repeat("*a,", 50_000) + "]\n", refused, "it has YAML aliases"},
 	}
 }
 
-// clientCertificate is a user whom nobody knows, with the name of the marker.
+// clientCertificate returns kubeconfig fields with a certificate for user marker, signed by an
+// authority that the member does not trust.
 func clientCertificate(t *testing.T) string {
 	t.Helper()
-	authority, err := pki.NewAuthority("nobody-knows")
+	authority, err := pki.NewAuthority("unknown")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,19 +82,19 @@ func clientCertificate(t *testing.T) string {
 		t.Fatal(err)
 	}
 	block, _ := pem.Decode(pair.Key)
-	// The key holds the marker too: in a header, which is no part of its value.
+	// A PEM header adds the marker to the key and keeps the key valid.
 	block.Headers = map[string]string{"Note": marker}
 	return "client-certificate-data: " + base64.StdEncoding.EncodeToString(pair.Certificate) +
 		", client-key-data: " + base64.StdEncoding.EncodeToString(pem.EncodeToMemory(block))
 }
 
-// TestHostileKubeconfigs has the server use each of them at its highest verbosity, and
-// looks through all that it writes for what was in them, and for the token of a user.
-func TestHostileKubeconfigs(t *testing.T) {
+// TestKubeconfigContentIsNotLeaked runs the server at its highest verbosity with each hostile
+// kubeconfig. No log, status, Event or metric may contain the marker or the token of a user.
+func TestKubeconfigContentIsNotLeaked(t *testing.T) {
 	n := newNamespace(t)
 	program := localfleet.ServerProgram(host.BinDir())
-	// The host looks for the API once a minute where it did not find it.
-	eventually(t, "the host to know the API", func(context.Context) bool {
+	// If the host finds an API unavailable, it fetches its schemas again only after a minute.
+	eventually(t, "the host to have the schemas", func(context.Context) bool {
 		_, err := n.try("", "explain", "migrate")
 		return err == nil
 	})
@@ -106,68 +107,70 @@ func TestHostileKubeconfigs(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := hostileKubeconfigs(t)
-	n.enroll(cases)
-	n.awaitParts(map[string]part{"token": {
+	n.createClusters(cases)
+	n.awaitReports(map[string]kubeconfigCase{"token": {
 		reason: "MemberAddressNotAllowed", message: "it is a loopback address, which the operator of this server may allow with --member-allow-local-addresses",
 	}})
 
 	if err := host.StartServer(t.Context(), program, "-v=10"); err != nil {
 		t.Fatal(err)
 	}
-	var written strings.Builder
-	n.awaitParts(cases)
-	server := direct(t)
-	n.run("create", "serviceaccount", "talker")
-	token := strings.TrimSpace(n.run("create", "token", "talker"))
-	directAs(t, func(config *rest.Config) *rest.Config {
+	var output strings.Builder
+	n.awaitReports(cases)
+	server := directClient(t)
+	n.run("create", "serviceaccount", "client")
+	token := strings.TrimSpace(n.run("create", "token", "client"))
+	directClientAs(t, func(config *rest.Config) *rest.Config {
 		config = rest.AnonymousClientConfig(config)
 		config.BearerToken = token
 		return config
 	}).get(t, "/readyz")
 	for name := range cases {
-		written.WriteString(server.get(t, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates/"+name+"/status"))
+		output.WriteString(server.get(t, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+n.name+"/migrates/"+name+"/status"))
 	}
-	written.WriteString(n.run("get", "migrates", "-o", "yaml", "--show-managed-fields"))
-	written.WriteString(n.run("get", "events.v1.events.k8s.io", "-A", "-o", "yaml"))
-	written.WriteString(server.get(t, "/metrics"))
+	output.WriteString(n.run("get", "migrates", "-o", "yaml", "--show-managed-fields"))
+	output.WriteString(n.run("get", "events.v1.events.k8s.io", "-A", "-o", "yaml"))
+	output.WriteString(server.get(t, "/metrics"))
 	process := ourServer(t)
 	log, err := os.ReadFile(process.LogFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verbose := range []string{"/attachedclusters", "/tokenreviews", `"Response Body"`} {
-		if !strings.Contains(string(log), verbose) {
-			t.Errorf("the log does not hold %q, so it is not verbose", verbose)
+	for _, want := range []string{"/attachedclusters", "/tokenreviews", `"Response Body"`} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("the log is not verbose enough: it does not contain %q", want)
 		}
 	}
-	written.Write(log)
-	if strings.Contains(written.String(), token) {
-		t.Error("the token of a user was written")
+	output.Write(log)
+	if strings.Contains(output.String(), token) {
+		t.Error("the token of a user was leaked")
 	}
-	// Some bodies would be written as a hexadecimal dump.
-	if all, left := strings.Count(string(log), ` Body" body=`), strings.Count(string(log), ` Body" body="(`); all != left {
-		t.Errorf("%d of %d bodies were written", all-left, all)
+	// The log has the size of each body instead of its content. The search for the marker
+	// would miss a hexadecimal dump.
+	if all, sizes := strings.Count(string(log), ` Body" body=`), strings.Count(string(log), ` Body" body="(`); all != sizes {
+		t.Errorf("%d of %d bodies were logged", all-sizes, all)
 	}
-	for form, text := range formsOf(marker) {
-		if i := strings.Index(written.String(), text); i >= 0 {
-			t.Errorf("%s was written, %s:\n%s", marker, form, written.String()[max(0, i-300):min(written.Len(), i+300)])
+	for encoding, text := range encodings(marker) {
+		if i := strings.Index(output.String(), text); i >= 0 {
+			t.Errorf("%s was leaked, %s:\n%s", marker, encoding, output.String()[max(0, i-300):min(output.Len(), i+300)])
 		}
 	}
 }
 
-// formsOf are the ways in which a text may be written: as it is, and as a part of what
-// is base64, which depends on where in it the text begins.
-func formsOf(text string) map[string]string {
-	forms := map[string]string{"as it is": text}
+// encodings returns a text as it is and in base64. Within longer base64 data, its encoding
+// depends on its offset modulo 3.
+func encodings(text string) map[string]string {
+	encoded := map[string]string{"as it is": text}
 	for offset := range 3 {
-		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", offset) + text))
-		forms[fmt.Sprintf("in base64, from %d", offset)] = encoded[4 : len(encoded)-4]
+		all := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", offset) + text))
+		encoded[fmt.Sprintf("in base64 at offset %d", offset)] = all[4 : len(all)-4]
 	}
-	return forms
+	return encoded
 }
 
-// enroll makes clusters of these kubeconfigs, a Fleet, and a Migrate from each.
-func (n namespace) enroll(cases map[string]part) {
+// createClusters creates a cluster for each kubeconfig, a Fleet of all of them, and a Migrate
+// with each as its source.
+func (n namespace) createClusters(cases map[string]kubeconfigCase) {
 	n.t.Helper()
 	var objects, statuses, members strings.Builder
 	for name, test := range cases {
@@ -193,17 +196,17 @@ spec:
 	n.run("apply", "--server-side", "--subresource=status", "--field-manager=status", "-f", n.file("statuses.yaml", statuses.String(), 0o600))
 }
 
-// awaitParts returns when the source's part of each of these Migrates is as it should
-// be.
-func (n namespace) awaitParts(want map[string]part) {
+// awaitReports waits until the status of the source cluster of each of these Migrates is as
+// expected.
+func (n namespace) awaitReports(want map[string]kubeconfigCase) {
 	n.t.Helper()
 	missing := map[string]string{}
-	err := wait.PollUntilContextTimeout(n.t.Context(), time.Second, patience, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(n.t.Context(), time.Second, waitTimeout, true, func(context.Context) (bool, error) {
 		clear(missing)
 		for line := range strings.Lines(n.run("get", "migrates", "-o", `jsonpath={range .items[*]}{.metadata.name}{"\t"}{.status.sourceClusterStatus.reason}{"\t"}{.status.sourceClusterStatus.message}{"\n"}{end}`)) {
 			fields := strings.SplitN(line, "\t", 3)
 			if len(fields) != 3 {
-				continue // a line of a message of several
+				continue // a further line of a message
 			}
 			if test, ok := want[fields[0]]; ok && (fields[1] != test.reason || !strings.Contains(fields[2], test.message)) {
 				missing[fields[0]] = line
@@ -212,6 +215,6 @@ func (n namespace) awaitParts(want map[string]part) {
 		return len(missing) == 0, nil
 	})
 	if err != nil {
-		n.t.Fatalf("not as they should be: %v", missing)
+		n.t.Fatalf("these differ: %v", missing)
 	}
 }

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// patience is how long anything may take that is a matter of seconds.
-const patience = time.Minute
+// waitTimeout limits each wait and each call of kubectl, which normally take seconds.
+const waitTimeout = time.Minute
 
-// namespace is a test's own, in which it runs kubectl as the administrator.
+// namespace is the namespace of a test, in which it runs kubectl as the administrator.
 type namespace struct {
 	t    *testing.T
 	name string
 }
 
-// newNamespace makes a namespace named like the test.
+// newNamespace creates a namespace with the name of the test.
 func newNamespace(t *testing.T) namespace {
 	t.Helper()
 	if host == nil {
@@ -34,7 +34,7 @@ func newNamespace(t *testing.T) namespace {
 	return n
 }
 
-// run runs kubectl and returns what it printed; it must succeed.
+// run runs kubectl, which must succeed, and returns its output.
 func (n namespace) run(args ...string) string {
 	n.t.Helper()
 	out, err := n.try("", args...)
@@ -44,7 +44,7 @@ func (n namespace) run(args ...string) string {
 	return out
 }
 
-// fail runs kubectl and returns what it printed; it must fail.
+// fail runs kubectl, which must fail, and returns its output.
 func (n namespace) fail(args ...string) string {
 	n.t.Helper()
 	out, err := n.try("", args...)
@@ -54,14 +54,14 @@ func (n namespace) fail(args ...string) string {
 	return out
 }
 
-// try runs kubectl on an input and returns what it printed, complaints included.
+// try runs kubectl with an input and returns its output and errors.
 func (n namespace) try(input string, args ...string) (string, error) {
-	return n.tryIn(n.t.Context(), input, args...)
+	return n.tryWith(n.t.Context(), input, args...)
 }
 
-// tryIn is try, for cleanups too, which come after the end of a test's context.
-func (n namespace) tryIn(ctx context.Context, input string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// tryWith is try with a context, for cleanups: they run after the test's context is canceled.
+func (n namespace) tryWith(ctx context.Context, input string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	var out bytes.Buffer
 	command := n.command(ctx, args...)
@@ -70,8 +70,8 @@ func (n namespace) tryIn(ctx context.Context, input string, args ...string) (str
 	return out.String(), err
 }
 
-// afterwards runs kubectl when the test has ended.
-func (n namespace) afterwards(args ...string) {
+// runAtCleanup runs kubectl after the test.
+func (n namespace) runAtCleanup(args ...string) {
 	n.t.Cleanup(func() {
 		if out, err := n.command(context.Background(), args...).CombinedOutput(); err != nil {
 			n.t.Errorf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -85,7 +85,7 @@ func (n namespace) command(ctx context.Context, args ...string) *exec.Cmd {
 	return command
 }
 
-// file writes a file of the test and returns its path.
+// file writes a temporary file and returns its path.
 func (n namespace) file(name, content string, mode os.FileMode) string {
 	n.t.Helper()
 	path := filepath.Join(n.t.TempDir(), name)
@@ -95,13 +95,13 @@ func (n namespace) file(name, content string, mode os.FileMode) string {
 	return path
 }
 
-// create makes a Migrate of a fleet that does not exist, so that nothing happens.
+// create creates a Migrate whose Fleet does not exist, so that it stays Pending.
 func (n namespace) create(name string) {
 	n.t.Helper()
 	n.run("create", "-f", n.file("migrate.yaml", manifest(name), 0o600))
 }
 
-// get is a field of a Migrate.
+// get returns a field of a Migrate.
 func (n namespace) get(name, jsonpath string) string {
 	n.t.Helper()
 	return n.run("get", "migrate", name, "-o", "jsonpath="+jsonpath)
@@ -139,7 +139,7 @@ func contains(t *testing.T, out string, wants ...string) {
 	t.Helper()
 	for _, want := range wants {
 		if !strings.Contains(out, want) {
-			t.Errorf("%q is not in:\n%s", want, out)
+			t.Errorf("%q is missing in:\n%s", want, out)
 		}
 	}
 }

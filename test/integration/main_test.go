@@ -9,7 +9,7 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// host is a fleet without members, for all tests.
+// host is a fleet without members that all tests share. It is nil with -short.
 var host *localfleet.Fleet
 
 func TestMain(m *testing.M) {
@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// ourServer is the process of our server.
+// ourServer returns the process of our server.
 func ourServer(t *testing.T) *localfleet.Process {
 	t.Helper()
 	process, err := host.Process("migrate-apiserver")

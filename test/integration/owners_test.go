@@ -10,31 +10,31 @@ import (
 	"testing"
 )
 
-// TestNamespaceDeletion deletes a namespace whose Migrate waits for a member that is
-// down, and finds it closed to new Migrates meanwhile.
+// TestNamespaceDeletion deletes a namespace whose Migrate waits for an unreachable member. While
+// the namespace is terminating, no Migrate can be created in it.
 func TestNamespaceDeletion(t *testing.T) {
 	n := newNamespace(t)
-	n.createOfDeadFleet("a")
-	const held = `{"metadata":{"finalizers":["test.kurator.dev/%s"]}}`
-	n.run("create", "configmap", "last")
-	n.run("patch", "configmap", "last", "--type=merge", "-p", fmt.Sprintf(held, "held"))
+	n.createUnreachable("a")
+	const finalizer = `{"metadata":{"finalizers":["test.kurator.dev/%s"]}}`
+	n.run("create", "configmap", "holds-namespace")
+	n.run("patch", "configmap", "holds-namespace", "--type=merge", "-p", fmt.Sprintf(finalizer, "held"))
 
 	n.run("delete", "namespace", n.name, "--wait=false")
-	eventually(t, "the Migrate to go", func(context.Context) bool {
+	eventually(t, "the Migrate to be deleted", func(context.Context) bool {
 		return n.run("get", "migrates", "-o", "name") == ""
 	})
 	contains(t, n.fail("create", "-f", n.file("late.yaml", manifest("late"), 0o600)),
 		"(Forbidden)", "unable to create new content in namespace "+n.name+" because it is being terminated")
-	n.run("patch", "configmap", "last", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	n.run("patch", "configmap", "holds-namespace", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
 	n.run("wait", "namespace", n.name, "--for=delete", "--timeout=60s")
 	contains(t, n.fail("create", "-f", n.file("later.yaml", manifest("later"), 0o600)),
 		`(NotFound)`, `namespaces "`+n.name+`" not found`)
 }
 
-// TestOwnedByMigrate deletes Migrates that own a ConfigMap, in each way there is. The
-// host's garbage collector learns of a new API within half a minute, so this waits
-// beside other tests that wait.
-func TestOwnedByMigrate(t *testing.T) {
+// TestMigrateDeletionCascades deletes Migrates that own other objects, with each propagation
+// policy. It is parallel because the host's garbage collector needs up to half a minute to
+// discover a new API.
+func TestMigrateDeletionCascades(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
 	for _, name := range []string{"background", "foreground", "orphan"} {
@@ -59,8 +59,8 @@ func TestOwnedByMigrate(t *testing.T) {
 	}
 }
 
-// TestMigrateOwnedByConfigMap deletes a ConfigMap that owns a Migrate.
-func TestMigrateOwnedByConfigMap(t *testing.T) {
+// TestOwnerDeletionDeletesMigrate deletes a ConfigMap that owns a Migrate.
+func TestOwnerDeletionDeletesMigrate(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
 	n.run("create", "configmap", "owner")
@@ -71,7 +71,8 @@ func TestMigrateOwnedByConfigMap(t *testing.T) {
 	n.run("wait", "migrate/owned", "--for=delete", "--timeout=60s")
 }
 
-// ownedBy is a patch that gives an object an owner, who in the foreground waits for it.
+// ownedBy returns a patch that sets the owner of an object. The owner's deletion in the
+// foreground waits for the object's.
 func ownedBy(apiVersion, kind, name, uid string) string {
 	return fmt.Sprintf(`{"metadata":{"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":%q,"uid":%q,"blockOwnerDeletion":true}]}}`, apiVersion, kind, name, uid)
 }

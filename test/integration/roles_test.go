@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// TestTenantRoles binds the roles that every cluster has, and finds in them what
-// artifacts/examples adds.
+// TestTenantRoles checks what artifacts/examples aggregates to the ClusterRoles view, edit and
+// admin.
 func TestTenantRoles(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
@@ -30,7 +30,7 @@ func TestTenantRoles(t *testing.T) {
 	eventually(t, "the roles to be aggregated", func(context.Context) bool {
 		return may("view", "get", migrates) && may("edit", "create", migrates) && may("admin", "deletecollection", migrates)
 	})
-	for _, right := range []struct {
+	for _, test := range []struct {
 		verb              string
 		resource          authorizationv1.ResourceAttributes
 		view, edit, admin bool
@@ -48,9 +48,9 @@ func TestTenantRoles(t *testing.T) {
 		{"use", clusters, false, false, false},
 		{"use", fleets, false, false, false},
 	} {
-		for user, want := range map[string]bool{"view": right.view, "edit": right.edit, "admin": right.admin} {
-			if got := may(user, right.verb, right.resource); got != want {
-				t.Errorf("%s may %s %s %s: %t, want %t", user, right.verb, right.resource.Resource, right.resource.Subresource, got, want)
+		for user, want := range map[string]bool{"view": test.view, "edit": test.edit, "admin": test.admin} {
+			if got := may(user, test.verb, test.resource); got != want {
+				t.Errorf("%s may %s %s %s: %t, want %t", user, test.verb, test.resource.Resource, test.resource.Subresource, got, want)
 			}
 		}
 	}
@@ -59,15 +59,16 @@ func TestTenantRoles(t *testing.T) {
 	contains(t, n.fail("create", "--as=view", "-f", file), `User "view" cannot create resource "migrates"`)
 	contains(t, n.fail("create", "--as=edit", "-f", file), "(Forbidden)", "use", "member1", "migrate-cluster-user")
 	n.run("create", "rolebinding", "clusters", "--clusterrole=migrate-cluster-user", "--user=edit")
-	// What the host has refused is remembered for some seconds.
-	eventually(t, "the role to let the Migrate in", func(context.Context) bool {
+	// Our server caches a denial of the host for some seconds.
+	eventually(t, "the ClusterRole to take effect", func(context.Context) bool {
 		_, err := n.try("", "create", "--as=edit", "-f", file)
 		return err == nil
 	})
 	equal(t, "requester", n.get("a", "{.spec.requester.username}"), "edit")
 }
 
-// may asks the host's authorizer what a user may do in the namespace.
+// may returns a function that checks with a SubjectAccessReview what a user may do in the
+// namespace.
 func (n namespace) may() func(user, verb string, what authorizationv1.ResourceAttributes) bool {
 	n.t.Helper()
 	config, err := host.HostConfig()

@@ -21,10 +21,12 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
+// TestEveryFieldIsExplained checks that `kubectl explain` works, and that each of our types and
+// fields has a description.
 func TestEveryFieldIsExplained(t *testing.T) {
 	n := newNamespace(t)
-	// The host fetches the schemas after it has made the API available.
-	eventually(t, "the host to know the schemas", func(context.Context) bool {
+	// The host marks the API available before it has fetched the schemas.
+	eventually(t, "the host to have the schemas", func(context.Context) bool {
 		_, err := n.try("", "explain", "migrate")
 		return err == nil
 	})
@@ -49,16 +51,16 @@ func TestEveryFieldIsExplained(t *testing.T) {
 		ours++
 		s := document.Components.Schemas[name]
 		if s.Description == "" {
-			t.Errorf("%s is not explained", name)
+			t.Errorf("%s has no description", name)
 		}
 		for _, property := range slices.Sorted(maps.Keys(s.Properties)) {
 			if s.Properties[property].Description == "" {
-				t.Errorf("%s.%s is not explained", name, property)
+				t.Errorf("%s.%s has no description", name, property)
 			}
 		}
 	}
 	if ours != 12 {
-		t.Errorf("got %d schemas of ours, want 12", ours)
+		t.Errorf("got %d schemas of our types, want 12", ours)
 	}
 }
 
@@ -69,7 +71,7 @@ type schema struct {
 
 func TestWatch(t *testing.T) {
 	n := newNamespace(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	watch := n.command(ctx, "get", "migrates", "--watch", "--output-watch-events", "-o", "jsonpath={.type} {.object.metadata.name} {.object.status.phase}{\"\\n\"}")
 	out, err := watch.StdoutPipe()
@@ -103,7 +105,7 @@ func TestWatch(t *testing.T) {
 func TestHealthAndMetrics(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
-	server := direct(t)
+	server := directClient(t)
 	for _, path := range []string{"/livez", "/readyz"} {
 		equal(t, path, server.get(t, path), "ok")
 	}
@@ -113,12 +115,11 @@ func TestHealthAndMetrics(t *testing.T) {
 	contains(t, server.get(t, "/openapi/v2"), `"title":"Kurator Migrate"`)
 }
 
-// TestRestartKeepsEverything stops the server as a rollout does, while somebody
-// watches.
-func TestRestartKeepsEverything(t *testing.T) {
+// TestRestartKeepsMigrates stops the server as a rollout does, while a watch is open.
+func TestRestartKeepsMigrates(t *testing.T) {
 	n := newNamespace(t)
-	const many = 20
-	for i := range many {
+	const count = 20
+	for i := range count {
 		n.create(fmt.Sprintf("m%02d", i))
 	}
 	n.run("wait", "migrates", "--all", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
@@ -133,26 +134,26 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bufio.NewScanner(watching).Scan() {
-		t.Fatal("no watch")
+		t.Fatal("the watch returned nothing")
 	}
-	began := time.Now()
+	start := time.Now()
 	if err := host.StopServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("a watch held the server up for %s", took)
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("with a watch open, the shutdown took %s", took)
 	}
-	_ = watch.Process.Kill() // kubectl may go on watching through the host
+	_ = watch.Process.Kill() // kubectl may still be connected to the host
 	_ = watch.Wait()
 	if err := host.StartServer(t.Context(), localfleet.ServerProgram(host.BinDir())); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "all Migrates", n.run("get", "migrates", "-o", "yaml"), before)
+	equal(t, "Migrates after the restart", n.run("get", "migrates", "-o", "yaml"), before)
 	n.create("after")
 }
 
-// TestGracefulShutdown has the server stop while it is used: it says so, serves
-// on until the delay is over, and ends.
+// TestGracefulShutdown checks that after SIGTERM readyz fails and requests are served until
+// --shutdown-delay-duration is over, and that the driver stops before the server.
 func TestGracefulShutdown(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
@@ -165,7 +166,7 @@ func TestGracefulShutdown(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	server := direct(t)
+	server := directClient(t)
 	process := ourServer(t)
 	if err := process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestGracefulShutdown(t *testing.T) {
 
 func eventually(t *testing.T, what string, condition func(context.Context) bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true,
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, waitTimeout, true,
 		func(ctx context.Context) (bool, error) { return condition(ctx), nil })
 	if err != nil {
 		t.Fatalf("waited for %s: %v", what, err)

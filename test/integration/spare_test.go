@@ -27,76 +27,78 @@ type permission struct{ group, resource, verb string }
 
 func (p permission) String() string { return p.verb + " " + p.resource + "." + p.group }
 
-// refusal is how the host says that somebody lacks it.
-func (p permission) refusal() string {
+// errorText returns a part of the host's 403 message if the permission is missing.
+func (p permission) errorText() string {
 	return fmt.Sprintf("cannot %s resource %q in API group %q", p.verb, p.resource, p.group)
 }
 
-// spare is a server that the host does not know, and what a test has of it.
+// spare is a server to which no APIService leads, and a direct client of it.
 type spare struct {
 	*localfleet.Spare
-	directly
+	apiClient
 
 	t       *testing.T
 	n       namespace
 	account string
-	// created says that it has a Migrate to work on.
+	// created is whether ensureMigrate has created its Migrate.
 	created bool
 }
 
-// startWithout starts a server with the permissions of artifacts/deploy but one.
-func startWithout(t *testing.T, places chan *localfleet.Spare, n namespace, account string, without permission) *spare {
+// startWithout starts a server with the permissions of artifacts/deploy except one, on the next
+// free spare.
+func startWithout(t *testing.T, spares chan *localfleet.Spare, n namespace, account string, without permission) *spare {
 	t.Helper()
-	place := <-places
-	t.Cleanup(func() { places <- place })
+	server := <-spares
+	t.Cleanup(func() { spares <- server })
 	run := localfleet.SpareRun{Account: account, Permissions: permissionsWithout(t, account, without)}
 	if without.verb == "list" {
-		// A list is what a host asks for that does not stream lists in watches.
+		// With streaming lists, an informer does not send a list request.
 		run.Environment = append(run.Environment, "KUBE_FEATURE_WatchListClient=false")
 	}
-	return startSpare(t, place, n, run)
+	return startSpare(t, server, n, run)
 }
 
-// startSpare starts a server that ends with the test.
-func startSpare(t *testing.T, place *localfleet.Spare, n namespace, run localfleet.SpareRun) *spare {
+// startSpare starts a server, which is killed at the end of the test.
+func startSpare(t *testing.T, server *localfleet.Spare, n namespace, run localfleet.SpareRun) *spare {
 	t.Helper()
 	t.Cleanup(func() {
-		if err := place.Kill(context.Background()); err != nil {
+		if err := server.Kill(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := place.Start(t.Context(), run); err != nil {
+	if err := server.Start(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	s := &spare{Spare: place, t: t, n: namespace{t, n.name}, account: run.Account}
-	s.directly = s.as(func(*rest.Config) {})
+	s := &spare{Spare: server, t: t, n: namespace{t, n.name}, account: run.Account}
+	s.apiClient = s.clientAs(func(*rest.Config) {})
 	return s
 }
 
-// as is a way to the server, of the administrator if nothing else is set.
-func (s *spare) as(identify func(*rest.Config)) directly {
+// clientAs returns a client of the server with the administrator's credentials, unless identify
+// changes them.
+func (s *spare) clientAs(identify func(*rest.Config)) apiClient {
 	s.t.Helper()
 	config, err := s.Config()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	identify(config)
-	// A connection of the moment in which the server has yet to read whose certificates
-	// it trusts would stay one of nobody in particular.
+	// A connection that is opened before the server has loaded the CA of client certificates
+	// stays unauthenticated. So each request opens one.
 	config.NextProtos = []string{"http/1.1"}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return closingTransport{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(client.CloseIdleConnections)
-	return directly{client, config.Host}
+	return apiClient{client, config.Host}
 }
 
-// once has each request take a connection of its own.
-type once struct{ next http.RoundTripper }
+// closingTransport closes the connection after each request.
+type closingTransport struct{ next http.RoundTripper }
 
-func (o once) RoundTrip(request *http.Request) (*http.Response, error) {
+func (o closingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
 	request.Close = true
 	return o.next.RoundTrip(request)
@@ -107,11 +109,11 @@ func (s *spare) log() string {
 	if err != nil {
 		s.t.Error(err)
 	}
-	// What is quoted in a log is escaped.
+	// Quotes within a logged message are escaped.
 	return strings.ReplaceAll(content, `\"`, `"`)
 }
 
-// read is what the server answers to a GET of a Migrate.
+// read returns the response to a GET of a Migrate, or the error.
 func (s *spare) read(ctx context.Context, name string) string {
 	_, body, err := s.try(ctx, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+s.n.name+"/migrates/"+name)
 	if err != nil {
@@ -120,20 +122,20 @@ func (s *spare) read(ctx context.Context, name string) string {
 	return strings.ReplaceAll(body, `\"`, `"`)
 }
 
-// giveWork creates the Migrate that the server works on, as soon as it takes one.
-func (s *spare) giveWork(ctx context.Context) {
+// ensureMigrate creates Migrate a. While the server does not accept it, each call tries again.
+func (s *spare) ensureMigrate(ctx context.Context) {
 	if !s.created {
 		code, _ := s.create(ctx, s.n.name, "a")
 		s.created = code == http.StatusCreated
 	}
 }
 
-// create creates a Migrate of both members; the code is 0 if there is no answer.
+// create creates a Migrate from member1 to member2. The code is 0 if there is no response.
 func (s *spare) create(ctx context.Context, namespace, name string) (code int, answer string) {
-	return s.createOf(ctx, namespace, name, "nowhere")
+	return s.createInFleet(ctx, namespace, name, "nowhere")
 }
 
-func (s *spare) createOf(ctx context.Context, namespace, name, fleet string) (code int, answer string) {
+func (s *spare) createInFleet(ctx context.Context, namespace, name, fleet string) (code int, answer string) {
 	body := fmt.Sprintf(`{"apiVersion":"backup.kurator.dev/v1alpha1","kind":"Migrate","metadata":{"name":%q},"spec":{`+
 		`"sourceCluster":{"fleet":%[2]q,"clusters":[{"kind":"AttachedCluster","name":"member1"}]},`+
 		`"targetCluster":{"fleet":%[2]q,"clusters":[{"kind":"Cluster","name":"member2"}]}}}`, name, fleet)
@@ -155,11 +157,11 @@ func (s *spare) createOf(ctx context.Context, namespace, name, fleet string) (co
 	return response.StatusCode, strings.ReplaceAll(string(content), `\"`, `"`)
 }
 
-// repeatAnEvent has a Migrate wait for its Fleet, which comes and goes. It does
-// nothing while the server takes no Migrate.
-func (s *spare) repeatAnEvent(ctx context.Context) {
+// repeatEvent creates and deletes the Fleet of a Migrate, so that its Event FleetNotFound is
+// repeated. It does nothing while the server does not accept the Migrate.
+func (s *spare) repeatEvent(ctx context.Context) {
 	name := "again-" + s.account
-	if code, _ := s.createOf(ctx, s.n.name, name, s.account); code != http.StatusCreated && code != http.StatusConflict {
+	if code, _ := s.createInFleet(ctx, s.n.name, name, s.account); code != http.StatusCreated && code != http.StatusConflict {
 		return
 	}
 	await := func(reason string) {
@@ -174,31 +176,32 @@ func (s *spare) repeatAnEvent(ctx context.Context) {
 	await("FleetNotFound")
 }
 
-// byToken makes a ServiceAccount of the host ask, byName a user.
-func byToken(s *spare, config *rest.Config) {
+// asServiceAccount authenticates with the token of a ServiceAccount.
+func asServiceAccount(s *spare, config *rest.Config) {
 	token := s.n.run("create", "token", "default")
 	*config = *rest.AnonymousClientConfig(config)
 	config.BearerToken = strings.TrimSpace(token)
 }
 
-func byName(s *spare, config *rest.Config) {
-	config.Impersonate.UserName = "anybody-" + s.account
+// asUser impersonates a user.
+func asUser(s *spare, config *rest.Config) {
+	config.Impersonate.UserName = "user-" + s.account
 }
 
-// codeFor is how a list of Migrates is answered.
-func (s *spare) codeFor(ctx context.Context, identify func(*spare, *rest.Config)) int {
-	code, _, err := s.as(func(config *rest.Config) { identify(s, config) }).try(ctx, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+s.n.name+"/migrates")
+// listCode returns the status code of a list of Migrates, or 0 if there is no response.
+func (s *spare) listCode(ctx context.Context, identify func(*spare, *rest.Config)) int {
+	code, _, err := s.clientAs(func(config *rest.Config) { identify(s, config) }).try(ctx, "/apis/backup.kurator.dev/v1alpha1/namespaces/"+s.n.name+"/migrates")
 	if err != nil {
 		return 0
 	}
 	return code
 }
 
-// permissionsWithout is what artifacts/deploy grants, for an account and a namespace
-// of that name, without one permission.
+// permissionsWithout returns the RBAC objects of artifacts/deploy without one permission, for an
+// account and a namespace of that name.
 func permissionsWithout(t *testing.T, account string, without permission) []*unstructured.Unstructured {
 	t.Helper()
-	objects := manifests(t, fileOf(t, deployed), forAccount(account))
+	objects := manifests(t, reader(t, deployManifests), forAccount(account))
 	for _, o := range objects {
 		if replaceBuiltin(t, o, without) {
 			objects = append(objects, builtinWithout(o, without))
@@ -212,7 +215,7 @@ func permissionsWithout(t *testing.T, account string, without permission) []*uns
 		}
 		var left []any
 		for _, rule := range rules {
-			for p, single := range singles(t, rule.(map[string]any)) {
+			for p, single := range splitRule(t, rule.(map[string]any)) {
 				if p != without {
 					left = append(left, single)
 				}
@@ -223,26 +226,27 @@ func permissionsWithout(t *testing.T, account string, without permission) []*uns
 	return objects
 }
 
-// forAccount changes manifests into those for an account and a namespace of that name.
+// forAccount returns a Replacer that changes manifests to an account and a namespace of that
+// name.
 func forAccount(account string) *strings.Replacer {
 	return strings.NewReplacer("migrate-system", account, "name: migrate-apiserver", "name: "+account)
 }
 
-// builtin are the permissions of the host's own roles that artifacts/deploy binds.
-var builtin = map[string][]permission{
+// builtinRoles has the permissions of the host's built-in roles that artifacts/deploy binds.
+var builtinRoles = map[string][]permission{
 	"system:auth-delegator":                     {{"authentication.k8s.io", "tokenreviews", "create"}, {"authorization.k8s.io", "subjectaccessreviews", "create"}},
 	"extension-apiserver-authentication-reader": {{"", "configmaps", "get"}},
 }
 
-// replaceBuiltin has a binding of one of the host's roles that has the permission bind
-// another of the name of the binding, and says whether it did.
+// replaceBuiltin reports whether a binding binds a built-in role with the permission. If so, it
+// changes the binding to a role with the binding's own name.
 func replaceBuiltin(t *testing.T, binding *unstructured.Unstructured, without permission) bool {
 	t.Helper()
 	role, _, err := unstructured.NestedString(binding.Object, "roleRef", "name")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(builtin[role], without) {
+	if !slices.Contains(builtinRoles[role], without) {
 		return false
 	}
 	if err := unstructured.SetNestedField(binding.Object, binding.GetName(), "roleRef", "name"); err != nil {
@@ -251,8 +255,8 @@ func replaceBuiltin(t *testing.T, binding *unstructured.Unstructured, without pe
 	return true
 }
 
-// builtinWithout is the role that a replaced binding binds: the other permissions of
-// the one that it bound.
+// builtinWithout returns the role for a binding that replaceBuiltin has changed: the built-in
+// role without the permission.
 func builtinWithout(binding *unstructured.Unstructured, without permission) *unstructured.Unstructured {
 	role := &unstructured.Unstructured{Object: map[string]any{}}
 	role.SetAPIVersion(binding.GetAPIVersion())
@@ -260,7 +264,7 @@ func builtinWithout(binding *unstructured.Unstructured, without permission) *uns
 	role.SetName(binding.GetName())
 	role.SetNamespace(binding.GetNamespace())
 	rules := []any{}
-	for _, permissions := range builtin {
+	for _, permissions := range builtinRoles {
 		if !slices.Contains(permissions, without) {
 			continue
 		}
@@ -274,17 +278,18 @@ func builtinWithout(binding *unstructured.Unstructured, without permission) *uns
 	return role
 }
 
-// granted are the permissions of artifacts/deploy.
-func granted(t *testing.T) []permission {
+// deployedPermissions returns the permissions of artifacts/deploy, without those of built-in
+// roles.
+func deployedPermissions(t *testing.T) []permission {
 	t.Helper()
 	var all []permission
-	for _, o := range manifests(t, fileOf(t, deployed), strings.NewReplacer()) {
+	for _, o := range manifests(t, reader(t, deployManifests), strings.NewReplacer()) {
 		rules, _, err := unstructured.NestedSlice(o.Object, "rules")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, rule := range rules {
-			for p := range singles(t, rule.(map[string]any)) {
+			for p := range splitRule(t, rule.(map[string]any)) {
 				all = append(all, p)
 			}
 		}
@@ -292,8 +297,8 @@ func granted(t *testing.T) []permission {
 	return all
 }
 
-// singles are a rule as rules of one verb on one resource.
-func singles(t *testing.T, rule map[string]any) map[permission]map[string]any {
+// splitRule splits a rule into rules of one verb on one resource.
+func splitRule(t *testing.T, rule map[string]any) map[permission]map[string]any {
 	t.Helper()
 	list := func(field string) []string {
 		values, _, err := unstructured.NestedStringSlice(rule, field)
@@ -317,13 +322,13 @@ func singles(t *testing.T, rule map[string]any) map[permission]map[string]any {
 	return all
 }
 
-// permissionFiles are those of artifacts/deploy that grant something.
+// permissionFiles are the files of artifacts/deploy with RBAC objects.
 var permissionFiles = []string{"00-namespace.yaml", "10-rbac.yaml"}
 
-// deployed has the manifests.
-var deployed = os.DirFS("../../artifacts/deploy")
+// deployManifests has the files of artifacts/deploy.
+var deployManifests = os.DirFS("../../artifacts/deploy")
 
-func fileOf(t *testing.T, files fs.FS) func(name string) []byte {
+func reader(t *testing.T, files fs.FS) func(name string) []byte {
 	return func(name string) []byte {
 		content, err := fs.ReadFile(files, name)
 		if err != nil {
@@ -333,7 +338,7 @@ func fileOf(t *testing.T, files fs.FS) func(name string) []byte {
 	}
 }
 
-// manifests are the objects that grant something, their text changed first.
+// manifests returns the objects in permissionFiles. change is applied to their text first.
 func manifests(t *testing.T, file func(name string) []byte, change *strings.Replacer) []*unstructured.Unstructured {
 	t.Helper()
 	var objects []*unstructured.Unstructured

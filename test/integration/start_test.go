@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What a Migrate waits for in TestPermissionWhenItStarts: a Fleet of two clusters whose
-// kubeconfigs lead to where nothing answers.
+// lateFleet has a Fleet of two clusters whose kubeconfigs lead to a port on which nothing
+// listens.
 const lateFleet = `
 apiVersion: v1
 kind: Secret
@@ -44,9 +44,10 @@ spec:
   - {kind: AttachedCluster, name: m2}
 `
 
-// TestPermissionWhenItStarts takes the verb use away between the creation of a
-// Migrate and the one of its Fleet, and gives it back.
-func TestPermissionWhenItStarts(t *testing.T) {
+// TestPermissionRevokedBeforeStart revokes the verb use after the creation of a Migrate and
+// before that of its Fleet, and grants it again. Access is checked again when the migration
+// starts.
+func TestPermissionRevokedBeforeStart(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
 	n.run("create", "role", "starter", "--verb=create,get", "--resource=migrates.backup.kurator.dev")
@@ -64,8 +65,8 @@ func TestPermissionWhenItStarts(t *testing.T) {
 	n.run("wait", "migrate/late", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=FleetNotFound", "--timeout=30s")
 
 	n.run("delete", "rolebinding", "use")
-	// What the host has granted is remembered for some seconds.
-	eventually(t, "the host to refuse", func(context.Context) bool {
+	// Our server caches a grant of the host for some seconds.
+	eventually(t, "the revocation to take effect", func(context.Context) bool {
 		out, err := create("another", "--dry-run=server")
 		return err != nil && strings.Contains(out, "may not use AttachedCluster "+n.name+"/m1")
 	})
@@ -84,10 +85,10 @@ func TestPermissionWhenItStarts(t *testing.T) {
 	equal(t, "phase", n.get("late", "{.status.phase}"), "Pending")
 	equal(t, "Backup", n.get("late", "{.status.sourceClusterStatus.backupNameInCluster}"), "")
 	live := n.run("get", "migrate", "late", "--subresource=status", "-o", "jsonpath="+source+" "+target)
-	equal(t, "live", live, "ClusterNotAuthorized ClusterNotAuthorized")
+	equal(t, "live reasons", live, "ClusterNotAuthorized ClusterNotAuthorized")
 	contains(t, n.run("describe", "migrate", "late"), "ClusterNotAuthorized")
 
-	// Nothing answers in the members, so it can't go further than to ask them.
+	// The next step is to connect to the members, which can't be reached.
 	n.run(grant...)
 	n.run("wait", "migrate/late", "--for=jsonpath="+source+"=MemberUnreachable", "--timeout=60s")
 	contains(t, n.get("late", "{.status.sourceClusterStatus.message}"), "m1")

@@ -18,27 +18,28 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
-// Two tenants: namespaces whose Migrates carry words that nobody may read in the
-// other one.
+// The namespaces of two tenants, and text in their Migrates that the other tenant must not see.
 const (
 	ours, theirs             = "matrix-ours", "matrix-theirs"
 	oursSecret, theirsSecret = "secret-of-ours", "secret-of-theirs"
 )
 
-// tenant is a user with credentials of the real kind.
+// tenant is a user with real credentials.
 type tenant struct {
 	name       string
 	kubeconfig string
-	// impersonates are kubectl's flags for whoever acts as this user.
+	// impersonates are flags of kubectl that impersonate this user.
 	impersonates []string
-	// bare says that without kubectl, which asks for a name, there are no credentials.
-	bare bool
+	// anonymous is whether config has no credentials. kubectl prompts for a name without any,
+	// so it impersonates the anonymous user.
+	anonymous bool
 }
 
-// The users of the matrix, in the order of its columns.
-var matrixUsers = []string{"viewer", "operator", "mover", "fleeter", "admin", "neighbour", "root", "nobody", "anonymous"}
+// matrixUsers are the users of the matrix, in the order of its columns.
+var matrixUsers = []string{"viewer", "operator", "cluster-user", "fleet-user", "admin", "other-tenant", "root", "no-role", "anonymous"}
 
-// newTenants makes two namespaces with Migrates, and all users of the matrix.
+// newTenants creates the namespaces and RBAC objects of two tenants, and returns the users of the
+// matrix by name.
 func newTenants(t *testing.T) map[string]tenant {
 	t.Helper()
 	if host == nil {
@@ -49,18 +50,18 @@ func newTenants(t *testing.T) map[string]tenant {
 	applyAs(t, administrator(), tenantObjects)
 	supporter := n.byCertificate("supporter")
 	users := map[string]tenant{
-		"viewer":    n.byCertificate("viewer"),
-		"operator":  n.byToken("operator"),
-		"mover":     n.byCertificate("mover", "movers"),
-		"fleeter":   supporter.acting("fleeter", "fleeters"),
-		"admin":     n.byToken("admin"),
-		"neighbour": n.byCertificate("neighbour"),
-		"root":      n.byCertificate("root"),
-		"nobody":    n.byToken("nobody"),
-		"anonymous": supporter.acting("system:anonymous", "system:unauthenticated"),
+		"viewer":       n.byCertificate("viewer"),
+		"operator":     n.byToken("operator"),
+		"cluster-user": n.byCertificate("cluster-user", "cluster-users"),
+		"fleet-user":   supporter.impersonating("fleet-user", "fleet-users"),
+		"admin":        n.byToken("admin"),
+		"other-tenant": n.byCertificate("other-tenant"),
+		"root":         n.byCertificate("root"),
+		"no-role":      n.byToken("no-role"),
+		"anonymous":    supporter.impersonating("system:anonymous", "system:unauthenticated"),
 	}
 	anonymous := users["anonymous"]
-	anonymous.name, anonymous.bare = "anonymous", true
+	anonymous.name, anonymous.anonymous = "anonymous", true
 	users["anonymous"] = anonymous
 	eventually(t, "the roles to be aggregated", func(context.Context) bool {
 		_, err := users["admin"].try(t, "", "auth", "can-i", "deletecollection", "migrates", "--namespace="+ours)
@@ -69,7 +70,7 @@ func newTenants(t *testing.T) map[string]tenant {
 	return users
 }
 
-// Who may do what. A user of a ServiceAccount is named as the host names it.
+// tenantObjects are the namespaces, ServiceAccounts and RBAC objects of the users.
 const tenantObjects = `
 apiVersion: v1
 kind: Namespace
@@ -89,7 +90,7 @@ metadata: {name: admin, namespace: matrix-ours}
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {name: nobody, namespace: matrix-ours}
+metadata: {name: no-role, namespace: matrix-ours}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -104,8 +105,8 @@ metadata: {name: operators, namespace: matrix-ours}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: migrate-operator}
 subjects:
 - {kind: ServiceAccount, name: operator, namespace: matrix-ours}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: mover}
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: fleeter}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: cluster-user}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: fleet-user}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -126,7 +127,7 @@ kind: RoleBinding
 metadata: {name: three-clusters, namespace: matrix-ours}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: three-clusters}
 subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: movers}
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: cluster-users}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -139,21 +140,21 @@ kind: RoleBinding
 metadata: {name: the-fleet, namespace: matrix-ours}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: the-fleet}
 subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: fleeters}
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: fleet-users}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: neighbours, namespace: matrix-theirs}
+metadata: {name: other-tenants, namespace: matrix-theirs}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: migrate-admin}
 subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: neighbour}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: other-tenant}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: all-clusters, namespace: matrix-theirs}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: migrate-cluster-user}
 subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: neighbour}
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: other-tenant}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -166,8 +167,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: matrix-supporter}
 rules:
-- {apiGroups: [""], resources: [users], resourceNames: [fleeter, "system:anonymous"], verbs: [impersonate]}
-- {apiGroups: [""], resources: [groups], resourceNames: [fleeters, "system:unauthenticated"], verbs: [impersonate]}
+- {apiGroups: [""], resources: [users], resourceNames: [fleet-user, "system:anonymous"], verbs: [impersonate]}
+- {apiGroups: [""], resources: [groups], resourceNames: [fleet-users, "system:unauthenticated"], verbs: [impersonate]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -177,7 +178,7 @@ subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: supporter}
 `
 
-// administrator is the host's.
+// administrator returns the administrator of the host.
 func administrator() tenant {
 	return tenant{name: "kubernetes-admin", kubeconfig: host.HostKubeconfig()}
 }
@@ -189,26 +190,26 @@ func applyAs(t *testing.T, u tenant, manifests string) {
 	}
 }
 
-// byCertificate is a user of the host by a client certificate.
+// byCertificate returns a user with a client certificate of the host.
 func (n namespace) byCertificate(user string, groups ...string) tenant {
 	n.t.Helper()
 	pair := clientPair(n.t, authorityOf(n.t, "host"), user, groups...)
 	return tenant{name: user, kubeconfig: n.kubeconfig(user, clientcmdapi.AuthInfo{ClientCertificateData: pair.Certificate, ClientKeyData: pair.Key})}
 }
 
-// byToken is a ServiceAccount of the namespace by a token.
+// byToken returns a ServiceAccount of the namespace with a token.
 func (n namespace) byToken(account string) tenant {
 	n.t.Helper()
 	token := strings.TrimSpace(n.run("create", "token", account, "--duration=1h"))
 	return tenant{name: account, kubeconfig: n.kubeconfig(account, clientcmdapi.AuthInfo{Token: token})}
 }
 
-// acting is somebody as whom the user may act.
-func (u tenant) acting(name, group string) tenant {
+// impersonating returns a user whom this user impersonates.
+func (u tenant) impersonating(name, group string) tenant {
 	return tenant{name: name, kubeconfig: u.kubeconfig, impersonates: []string{"--as=" + name, "--as-group=" + group}}
 }
 
-// kubeconfig writes one for the host and returns its path.
+// kubeconfig writes a kubeconfig for the host and returns its path.
 func (n namespace) kubeconfig(user string, identity clientcmdapi.AuthInfo) string {
 	n.t.Helper()
 	config, err := host.HostConfig()
@@ -236,9 +237,9 @@ func clientPair(t *testing.T, authority *pki.Authority, user string, groups ...s
 	return pair
 }
 
-// try runs kubectl as the user and returns what it printed, complaints included.
+// try runs kubectl as the user and returns its output and errors.
 func (u tenant) try(t *testing.T, input string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, host.KubectlPath(), append(args, u.impersonates...)...)
 	command.Env = host.KubectlEnvironment(u.kubeconfig)
@@ -248,21 +249,21 @@ func (u tenant) try(t *testing.T, input string, args ...string) (string, error) 
 	return out.String(), err
 }
 
-// config is the user's way to the host without kubectl.
+// config returns a client configuration for the host with the user's credentials.
 func (u tenant) config(t *testing.T) *rest.Config {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", u.kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u.bare {
+	if u.anonymous {
 		return rest.AnonymousClientConfig(config)
 	}
 	for _, flag := range u.impersonates {
-		if name, is := strings.CutPrefix(flag, "--as="); is {
+		if name, ok := strings.CutPrefix(flag, "--as="); ok {
 			config.Impersonate.UserName = name
 		}
-		if group, is := strings.CutPrefix(flag, "--as-group="); is {
+		if group, ok := strings.CutPrefix(flag, "--as-group="); ok {
 			config.Impersonate.Groups = append(config.Impersonate.Groups, group)
 		}
 	}

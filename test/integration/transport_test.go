@@ -21,8 +21,8 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet/pki"
 )
 
-// guarded are paths that only a known user gets something at.
-var guarded = []string{
+// protectedPaths are paths that require authentication.
+var protectedPaths = []string{
 	"/", "/version", "/version/", "/openapi/v2", "/openapi/v3", "/openapi/v3/apis/backup.kurator.dev/v1alpha1",
 	"/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/heap", "/debug/flags/v", "/debug/api_priority_and_fairness/dump_priority_levels",
 	"/apis", "/apis/backup.kurator.dev", "/apis/backup.kurator.dev/v1alpha1", "/apis/backup.kurator.dev/v1alpha1/migrates",
@@ -30,55 +30,56 @@ var guarded = []string{
 	"/healthz/", "/livez/ping", "/readyz/etcd", "/logs", "/nowhere",
 }
 
-// TestUnauthenticatedGetsHealthAlone asks as nobody, and as somebody who only says so.
-func TestUnauthenticatedGetsHealthAlone(t *testing.T) {
-	nobody := directAs(t, rest.AnonymousClientConfig)
+// TestAnonymousReadsHealthOnly sends requests without credentials, with invalid ones and with
+// forged identity headers.
+func TestAnonymousReadsHealthOnly(t *testing.T) {
+	unauthenticated := directClientAs(t, rest.AnonymousClientConfig)
 	for _, path := range []string{"/healthz", "/livez", "/readyz"} {
-		equal(t, path, nobody.get(t, path), "ok")
+		equal(t, path, unauthenticated.get(t, path), "ok")
 	}
 	forged := http.Header{
 		"X-Remote-User": {"kubernetes-admin"}, "X-Remote-Group": {"system:masters"}, "X-Remote-Uid": {"1"}, "X-Remote-Extra-A": {"b"},
 	}
 	for name, as := range map[string]struct {
-		directly
+		apiClient
 		header http.Header
 	}{
-		"nobody":                                    {nobody, nil},
-		"nobody who forges":                         {nobody, forged},
-		"nobody who forges anonymity":               {nobody, http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}},
-		"nobody who impersonates":                   {nobody, http.Header{"Impersonate-User": {"kubernetes-admin"}, "Impersonate-Group": {"system:masters"}}},
-		"a token that is none":                      {nobody, http.Header{"Authorization": {"Bearer none"}}},
-		"a token that is empty":                     {nobody, http.Header{"Authorization": {"Bearer "}}},
-		"a password":                                {nobody, http.Header{"Authorization": {"Basic YWRtaW46YWRtaW4="}}},
-		"a certificate of an unknown authority":     {withCertificate(t, newAuthority(t), "front-proxy"), forged},
-		"a front proxy of another name":             {withCertificate(t, authorityOf(t, "front-proxy"), "somebody"), forged},
-		"a front proxy that brings nobody":          {withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy"), nil},
-		"a front proxy that brings anonymity":       {withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy"), http.Header{"X-Remote-User": {"system:anonymous"}}},
-		"the server's own authority as a front one": {withCertificate(t, authorityOf(t, "migrate-apiserver"), "front-proxy"), forged},
+		"no credentials":                            {unauthenticated, nil},
+		"forged administrator":                      {unauthenticated, forged},
+		"forged anonymous user":                     {unauthenticated, http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}},
+		"impersonation":                             {unauthenticated, http.Header{"Impersonate-User": {"kubernetes-admin"}, "Impersonate-Group": {"system:masters"}}},
+		"invalid token":                             {unauthenticated, http.Header{"Authorization": {"Bearer none"}}},
+		"empty token":                               {unauthenticated, http.Header{"Authorization": {"Bearer "}}},
+		"password":                                  {unauthenticated, http.Header{"Authorization": {"Basic YWRtaW46YWRtaW4="}}},
+		"certificate of an unknown authority":       {withCertificate(t, newAuthority(t), "front-proxy"), forged},
+		"front-proxy certificate with another name": {withCertificate(t, authorityOf(t, "front-proxy"), "other"), forged},
+		"front proxy without a user":                {withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy"), nil},
+		"front proxy for the anonymous user":        {withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy"), http.Header{"X-Remote-User": {"system:anonymous"}}},
+		"certificate of the server's own authority": {withCertificate(t, authorityOf(t, "migrate-apiserver"), "front-proxy"), forged},
 	} {
-		for _, path := range guarded {
+		for _, path := range protectedPaths {
 			if code, body := as.send(t, http.MethodGet, path, as.header, ""); code != http.StatusUnauthorized {
 				t.Errorf("%s at %s: got %d\n%s", name, path, code, body)
 			}
 		}
 	}
-	// The true front proxy is believed, so the cases above could have been.
+	// The control: with the certificate of the front proxy the headers count.
 	front := withCertificate(t, authorityOf(t, "front-proxy"), "front-proxy")
 	if code, body := front.send(t, http.MethodGet, "/apis/backup.kurator.dev/v1alpha1/migrates", forged, ""); code != http.StatusOK {
 		t.Errorf("the front proxy: got %d\n%s", code, body)
 	}
 }
 
-// TestMetricsAndDebugNeedAuthorization asks as a user of the host who has no rights,
-// also under a forged name, and as one who has that one.
+// TestMetricsAndDebugNeedAuthorization reads as a user without permissions, with and without
+// forged identity headers, and as a user with permission for these paths only.
 func TestMetricsAndDebugNeedAuthorization(t *testing.T) {
 	n := newNamespace(t)
 	paths := []string{"/metrics", "/metrics/slis", "/debug/pprof/", "/debug/pprof/heap"}
-	unauthorized := withCertificate(t, authorityOf(t, "host"), "no-rights")
+	unauthorized := withCertificate(t, authorityOf(t, "host"), "no-permissions")
 	for _, header := range []http.Header{nil, {"X-Remote-User": {"kubernetes-admin"}, "X-Remote-Group": {"system:masters"}}} {
 		for _, path := range append(paths, "/apis/backup.kurator.dev/v1alpha1/migrates") {
 			if code, body := unauthorized.send(t, http.MethodGet, path, header, ""); code != http.StatusForbidden {
-				t.Errorf("%s without rights: got %d\n%s", path, code, body)
+				t.Errorf("%s without permission: got %d\n%s", path, code, body)
 			}
 		}
 	}
@@ -96,8 +97,8 @@ metadata: {name: test-scraper}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: test-scraper}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: scraper}]
 `, 0o600))
-	n.afterwards("delete", "clusterrole,clusterrolebinding", "test-scraper")
-	eventually(t, "the host to know the right", func(context.Context) bool {
+	n.runAtCleanup("delete", "clusterrole,clusterrolebinding", "test-scraper")
+	eventually(t, "the ClusterRole to take effect", func(context.Context) bool {
 		_, err := n.try("", "auth", "can-i", "get", "/metrics", "--as=scraper")
 		return err == nil
 	})
@@ -110,9 +111,10 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: scraper}]
 	}
 }
 
-// TestTLS asks for what is old and weak, by default and with the flags for it.
-func TestTLS(t *testing.T) {
-	n, server := newNamespace(t), direct(t)
+// TestTLSVersionsAndCipherSuites connects with outdated and with supported TLS versions and cipher
+// suites, by default and with the flags that restrict them.
+func TestTLSVersionsAndCipherSuites(t *testing.T) {
+	n, server := newNamespace(t), directClient(t)
 	address := strings.TrimPrefix(server.url, "https://")
 	dial := func(config *tls.Config) error {
 		config.InsecureSkipVerify = true
@@ -126,7 +128,7 @@ func TestTLS(t *testing.T) {
 		return dial(&tls.Config{MinVersion: lowest, MaxVersion: highest, CipherSuites: suites})
 	}
 
-	// A certificate serves suites of its own sort of key only: a second one has RSA.
+	// A suite needs a certificate with its type of key, so an RSA certificate is added.
 	const rsa = "rsa.example"
 	certificate, key, err := cert.GenerateSelfSignedCertKey(rsa, nil, nil)
 	if err != nil {
@@ -138,20 +140,20 @@ func TestTLS(t *testing.T) {
 	}
 
 	if err := upTo(tls.VersionTLS10, tls.VersionTLS11); err == nil {
-		t.Error("TLS 1.1 is taken")
+		t.Error("TLS 1.1 is accepted")
 	}
 	for _, suite := range tls.InsecureCipherSuites() {
 		if err := upTo(tls.VersionTLS10, tls.VersionTLS12, suite.ID); err == nil {
-			t.Errorf("%s is taken", suite.Name)
+			t.Errorf("%s is accepted", suite.Name)
 		}
 		if err := upToOfRSA(suite.ID); err == nil {
-			t.Errorf("%s is taken with a certificate of RSA", suite.Name)
+			t.Errorf("%s is accepted with the RSA certificate", suite.Name)
 		}
 	}
 	const suite, other = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
 	for name, err := range map[string]error{
 		"TLS 1.2": upTo(tls.VersionTLS12, tls.VersionTLS12, suite), "another suite": upTo(tls.VersionTLS12, tls.VersionTLS12, other),
-		"TLS 1.3": upTo(tls.VersionTLS13, tls.VersionTLS13), "a suite of RSA": upToOfRSA(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+		"TLS 1.3": upTo(tls.VersionTLS13, tls.VersionTLS13), "an RSA suite": upToOfRSA(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -163,44 +165,46 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the only suite: %v", err)
 	}
 	if err := upTo(tls.VersionTLS12, tls.VersionTLS12, other); err == nil {
-		t.Error("a suite that is left out is taken")
+		t.Error("a suite that is not in --tls-cipher-suites is accepted")
 	}
 	restartWith(t, "--tls-min-version=VersionTLS13")
 	if err := upTo(tls.VersionTLS12, tls.VersionTLS12); err == nil {
-		t.Error("TLS 1.2 is taken where 1.3 is the least")
+		t.Error("TLS 1.2 is accepted with --tls-min-version=VersionTLS13")
 	}
 	if err := upTo(tls.VersionTLS13, tls.VersionTLS13); err != nil {
 		t.Errorf("TLS 1.3: %v", err)
 	}
 }
 
-// TestServingCertificateIsReloaded replaces the files under the server that runs.
+// TestServingCertificateIsReloaded replaces the files while the server runs. While they are
+// invalid, the old certificate must be served.
 func TestServingCertificateIsReloaded(t *testing.T) {
-	server := direct(t)
+	server := directClient(t)
 	keys := filepath.Join(host.Dir(), "pki", "migrate-apiserver")
 	process := ourServer(t)
-	before, id := served(t, server), process.PID()
+	before, id := servedSerial(t, server), process.PID()
 
-	replace(t, filepath.Join(keys, "server.crt"), []byte("half written"))
+	replaceFile(t, filepath.Join(keys, "server.crt"), []byte("half written"))
 	renewed, err := authorityOf(t, "migrate-apiserver").Server("server", "localhost", "127.0.0.1", "migrate-apiserver.migrate-system.svc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "what is served while the files are broken", served(t, server), before)
-	replace(t, filepath.Join(keys, "server.key"), renewed.Key)
-	replace(t, filepath.Join(keys, "server.crt"), renewed.Certificate)
-	eventually(t, "the new certificate", func(context.Context) bool { return served(t, server) != before })
-	equal(t, "livez by the new one", server.get(t, "/livez"), "ok")
+	equal(t, "certificate while the files are invalid", servedSerial(t, server), before)
+	replaceFile(t, filepath.Join(keys, "server.key"), renewed.Key)
+	replaceFile(t, filepath.Join(keys, "server.crt"), renewed.Certificate)
+	eventually(t, "the new certificate", func(context.Context) bool { return servedSerial(t, server) != before })
+	equal(t, "livez with the new certificate", server.get(t, "/livez"), "ok")
 	newNamespace(t).create("a")
-	if now := process.PID(); now != id {
-		t.Errorf("it is another process: %d, not %d", now, id)
+	if current := process.PID(); current != id {
+		t.Errorf("the server was restarted: process %d, want %d", current, id)
 	}
 }
 
-// TestReadinessNeedsTheHost takes the right to ask the host away, and then the host.
-func TestReadinessNeedsTheHost(t *testing.T) {
+// TestReadinessDependsOnHost revokes the permission for delegated authorization, and later kills
+// the host's API server. Both must fail readyz but not livez.
+func TestReadinessDependsOnHost(t *testing.T) {
 	n := newNamespace(t)
-	server := directAs(t, rest.AnonymousClientConfig)
+	server := directClientAs(t, rest.AnonymousClientConfig)
 	ready := func(want int) func(context.Context) bool {
 		return func(ctx context.Context) bool {
 			code, body, err := server.try(ctx, "/readyz")
@@ -211,15 +215,15 @@ func TestReadinessNeedsTheHost(t *testing.T) {
 
 	n.run("delete", "clusterrolebinding", "migrate-apiserver:auth-delegator")
 	grant := func(ctx context.Context) {
-		if err := host.StartServer(ctx, localfleet.ServerProgram(host.BinDir())); err != nil { // grants, and finds that it runs
+		if err := host.StartServer(ctx, localfleet.ServerProgram(host.BinDir())); err != nil { // applies the RBAC objects; the server keeps running
 			t.Error(err)
 		}
 	}
 	t.Cleanup(func() { grant(context.Background()) })
-	eventually(t, "readyz to fail without the right", ready(http.StatusInternalServerError))
+	eventually(t, "readyz to fail without the permission", ready(http.StatusInternalServerError))
 	equal(t, "livez", server.get(t, "/livez"), "ok")
 	grant(t.Context())
-	eventually(t, "readyz with the right again", ready(http.StatusOK))
+	eventually(t, "readyz to succeed with the permission again", ready(http.StatusOK))
 
 	process, err := host.Process("host-apiserver")
 	if err != nil {
@@ -238,10 +242,10 @@ func TestReadinessNeedsTheHost(t *testing.T) {
 	if err := process.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "readyz with the host again", ready(http.StatusOK))
+	eventually(t, "readyz to succeed with the host again", ready(http.StatusOK))
 }
 
-// restartWith starts the server with other flags, for the rest of the test.
+// restartWith restarts the server with other flags for the rest of the test.
 func restartWith(t *testing.T, flags ...string) {
 	t.Helper()
 	program := localfleet.ServerProgram(host.BinDir())
@@ -255,8 +259,8 @@ func restartWith(t *testing.T, flags ...string) {
 	})
 }
 
-// served is the serial number of the certificate that is served.
-func served(t *testing.T, server directly) string {
+// servedSerial returns the serial number of the serving certificate.
+func servedSerial(t *testing.T, server apiClient) string {
 	t.Helper()
 	connection, err := tls.Dial("tcp", strings.TrimPrefix(server.url, "https://"), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
@@ -266,8 +270,8 @@ func served(t *testing.T, server directly) string {
 	return connection.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-// replace puts a new file in the place of one, as kubelet does.
-func replace(t *testing.T, path string, content []byte) {
+// replaceFile replaces a file by a rename, so that no reader sees half of it.
+func replaceFile(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := errors.Join(os.WriteFile(path+".new", content, 0o600), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
@@ -283,7 +287,7 @@ func newAuthority(t *testing.T) *pki.Authority {
 	return authority
 }
 
-// authorityOf is the one that signs the certificates of a part of the fleet.
+// authorityOf returns the certificate authority of a component of the fleet.
 func authorityOf(t *testing.T, owner string) *pki.Authority {
 	t.Helper()
 	if host == nil {
@@ -305,11 +309,11 @@ func authorityOf(t *testing.T, owner string) *pki.Authority {
 	return authority
 }
 
-// withCertificate is the way of a user with a client certificate of that authority.
-func withCertificate(t *testing.T, authority *pki.Authority, user string, groups ...string) directly {
+// withCertificate returns a direct client of a user with a client certificate of the authority.
+func withCertificate(t *testing.T, authority *pki.Authority, user string, groups ...string) apiClient {
 	t.Helper()
 	pair := clientPair(t, authority, user, groups...)
-	return directAs(t, func(config *rest.Config) *rest.Config {
+	return directClientAs(t, func(config *rest.Config) *rest.Config {
 		config = rest.AnonymousClientConfig(config)
 		config.CertData, config.KeyData = slices.Clone(pair.Certificate), pair.Key
 		return config

@@ -34,7 +34,7 @@ func TestDescribe(t *testing.T) {
 	contains(t, n.run("describe", "migrate", "a"), "Kind:         Migrate", "Source Cluster:", "member1")
 }
 
-func TestSelect(t *testing.T) {
+func TestSelectors(t *testing.T) {
 	n := newNamespace(t)
 	for i := range 5 {
 		n.create(fmt.Sprintf("m%d", i))
@@ -80,10 +80,10 @@ func TestApplyServerSide(t *testing.T) {
 	n.run("wait", "migrate/a", "--for=condition=MembersReachable=Unknown", "--timeout=30s")
 	contains(t, n.run("apply", "--server-side", "-f", file), "migrate.backup.kurator.dev/a serverside-applied")
 	if uid := n.get("a", "{.metadata.uid}"); !strings.HasSuffix(first, uid) {
-		t.Errorf("another object: %s, then %s", first, uid)
+		t.Errorf("the UID changed: %s, then %s", first, uid)
 	}
 
-	// Another manager may add what is its own, and not take what isn't.
+	// Another manager may add a field, but not change a field of kubectl's.
 	labelled := "apiVersion: backup.kurator.dev/v1alpha1\nkind: Migrate\nmetadata:\n  name: a\n  labels:\n    mine: too\n"
 	_, err := n.try(labelled, "apply", "--server-side", "--field-manager=other", "-f", "-")
 	if err != nil {
@@ -91,13 +91,13 @@ func TestApplyServerSide(t *testing.T) {
 	}
 	out, err := n.try(strings.Replace(labelled, "mine: too", "tier: other", 1), "apply", "--server-side", "--field-manager=other", "-f", "-")
 	if err == nil {
-		t.Error("another manager took a label")
+		t.Error("another manager changed a label without a conflict")
 	}
 	contains(t, out, `conflict with "kubectl": .metadata.labels.tier`)
 
-	owned := n.run("get", "migrate", "a", "-o", "yaml", "--show-managed-fields")
-	if strings.Contains(owned, "f:status") {
-		t.Errorf("somebody owns the status:\n%s", owned)
+	managed := n.run("get", "migrate", "a", "-o", "yaml", "--show-managed-fields")
+	if strings.Contains(managed, "f:status") {
+		t.Errorf("a field manager owns the status:\n%s", managed)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestDelete(t *testing.T) {
 	contains(t, n.run("delete", "migrate", "a", "--wait"), `migrate.backup.kurator.dev "a" deleted`)
 	n.fail("get", "migrate", "a")
 	n.run("delete", "migrates", "--all", "--wait")
-	equal(t, "left", n.run("get", "migrates", "-o", "name"), "")
+	equal(t, "Migrates left", n.run("get", "migrates", "-o", "name"), "")
 	n.create("d")
 	n.run("delete", "namespace", n.name, "--wait")
 }
@@ -188,15 +188,17 @@ func TestUnknownFields(t *testing.T) {
 func TestAuthAndDiscovery(t *testing.T) {
 	n := newNamespace(t)
 	equal(t, "admin", n.run("auth", "can-i", "create", "migrates.backup.kurator.dev"), "yes\n")
-	equal(t, "nobody", n.fail("auth", "can-i", "create", "migrates.backup.kurator.dev", "--as=nobody"), "no\n")
-	contains(t, n.fail("get", "migrates", "--as=nobody"), `migrates.backup.kurator.dev is forbidden: User "nobody" cannot list resource "migrates"`)
+	equal(t, "user without roles", n.fail("auth", "can-i", "create", "migrates.backup.kurator.dev", "--as=no-roles"), "no\n")
+	contains(t, n.fail("get", "migrates", "--as=no-roles"), `migrates.backup.kurator.dev is forbidden: User "no-roles" cannot list resource "migrates"`)
 
 	resources := strings.Fields(n.run("api-resources", "--api-group=backup.kurator.dev", "--no-headers", "-o", "wide"))
 	equal(t, "api-resources", strings.Join(resources, " "),
 		"migrates backup.kurator.dev/v1alpha1 true Migrate create,delete,deletecollection,get,list,patch,update,watch kurator-dev")
 }
 
-func TestStatusIsNotWritten(t *testing.T) {
+// TestStatusIsReadOnly checks that a user can set the status neither with the object nor with the
+// subresource.
+func TestStatusIsReadOnly(t *testing.T) {
 	n := newNamespace(t)
 	sent := manifest("a") + "status:\n  phase: Completed\n"
 	n.run("create", "-f", n.file("a.yaml", sent, 0o600))
@@ -209,5 +211,5 @@ func TestStatusIsNotWritten(t *testing.T) {
 		"MethodNotAllowed")
 	contains(t, n.fail("patch", "migrate", "a", "--subresource=status", "--type=merge", "-p", `{"status":{"phase":"Completed"}}`),
 		"MethodNotAllowed")
-	equal(t, "phase in the end", n.get("a", "{.status.phase}"), "Pending")
+	equal(t, "phase after writes to the status", n.get("a", "{.status.phase}"), "Pending")
 }

@@ -19,48 +19,48 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWebhooks has webhooks of the host change and refuse Migrates.
-func TestWebhooks(t *testing.T) {
+// TestAdmissionWebhooks checks that our server calls the host's mutating and validating webhooks.
+func TestAdmissionWebhooks(t *testing.T) {
 	n := newNamespace(t)
 	hook := newWebhook(t)
 	n.apply(hook.configuration("MutatingWebhookConfiguration", n.name, "/mutate", "CREATE"))
 	n.apply(hook.configuration("ValidatingWebhookConfiguration", n.name, "/validate", "CREATE, DELETE"))
 	forbidden := n.file("forbidden.yaml", manifest("forbidden"), 0o600)
-	eventually(t, "both webhooks to be asked", func(context.Context) bool {
+	eventually(t, "both webhooks to be called", func(context.Context) bool {
 		out, err := n.try("", "create", "--dry-run=server", "-f", forbidden)
-		return err != nil && strings.Contains(out, "the webhook says no to forbidden, noted by the webhook")
+		return err != nil && strings.Contains(out, "denied by the webhook: forbidden, noted by the webhook")
 	})
 	n.create("a")
 	equal(t, "annotation", n.get("a", "{.metadata.annotations.note}"), "by the webhook")
-	contains(t, n.fail("delete", "migrate", "a"), "the webhook says no to a, noted by the webhook")
+	contains(t, n.fail("delete", "migrate", "a"), "denied by the webhook: a, noted by the webhook")
 
-	asked := hook.last("/validate")
-	equal(t, "who asked", asked.UserInfo.Username, "kubernetes-admin")
-	equal(t, "of what", asked.Resource.String(), "backup.kurator.dev/v1alpha1, Resource=migrates")
-	equal(t, "what for", string(asked.Operation), "DELETE")
+	request := hook.last("/validate")
+	equal(t, "requester", request.UserInfo.Username, "kubernetes-admin")
+	equal(t, "resource", request.Resource.String(), "backup.kurator.dev/v1alpha1, Resource=migrates")
+	equal(t, "operation", string(request.Operation), "DELETE")
 
-	// One that can't be reached refuses, for so it is configured.
+	// The failurePolicy is Fail.
 	hook.server.Close()
 	contains(t, n.fail("create", "-f", n.file("b.yaml", manifest("b"), 0o600)), `failed calling webhook "mutate.test.kurator.dev"`)
 }
 
-// webhook is a server as an operator of the host may have one.
+// webhook is a webhook server. It has the last request for each path.
 type webhook struct {
 	server *httptest.Server
 
-	mu    sync.Mutex
-	asked map[string]*admissionv1.AdmissionRequest
+	mu       sync.Mutex
+	requests map[string]*admissionv1.AdmissionRequest
 }
 
 func newWebhook(t *testing.T) *webhook {
-	w := &webhook{asked: map[string]*admissionv1.AdmissionRequest{}}
+	w := &webhook{requests: map[string]*admissionv1.AdmissionRequest{}}
 	w.server = httptest.NewTLSServer(w)
 	t.Cleanup(w.server.Close)
 	return w
 }
 
-// ServeHTTP notes what it is asked. On /mutate it adds an annotation, on /validate
-// it refuses what is deleted and what is called forbidden.
+// ServeHTTP records the request. On /mutate it adds an annotation; on /validate it denies
+// deletions and objects with the name forbidden.
 func (w *webhook) ServeHTTP(out http.ResponseWriter, request *http.Request) {
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(request.Body).Decode(&review); err != nil {
@@ -68,7 +68,7 @@ func (w *webhook) ServeHTTP(out http.ResponseWriter, request *http.Request) {
 		return
 	}
 	w.mu.Lock()
-	w.asked[request.URL.Path] = review.Request
+	w.requests[request.URL.Path] = review.Request
 	w.mu.Unlock()
 
 	answer := &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
@@ -78,7 +78,7 @@ func (w *webhook) ServeHTTP(out http.ResponseWriter, request *http.Request) {
 		answer.Patch = []byte(`[{"op":"add","path":"/metadata/annotations","value":{"note":"by the webhook"}}]`)
 	} else if review.Request.Operation == admissionv1.Delete || review.Request.Name == "forbidden" {
 		answer.Allowed = false
-		answer.Result = refusalOf(review.Request)
+		answer.Result = denial(review.Request)
 	}
 	review.Request, review.Response = nil, answer
 	if err := json.NewEncoder(out).Encode(review); err != nil {
@@ -86,8 +86,9 @@ func (w *webhook) ServeHTTP(out http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// refusalOf names the object and what the other webhook noted on it.
-func refusalOf(request *admissionv1.AdmissionRequest) *metav1.Status {
+// denial returns a message with the name of the object and the annotation of the mutating
+// webhook, which must have been called before.
+func denial(request *admissionv1.AdmissionRequest) *metav1.Status {
 	raw := request.Object.Raw
 	if request.Operation == admissionv1.Delete {
 		raw = request.OldObject.Raw
@@ -96,16 +97,17 @@ func refusalOf(request *admissionv1.AdmissionRequest) *metav1.Status {
 	if err := json.Unmarshal(raw, &object); err != nil {
 		return &metav1.Status{Message: err.Error()}
 	}
-	return &metav1.Status{Message: fmt.Sprintf("the webhook says no to %s, noted %s", request.Name, object.Annotations["note"])}
+	return &metav1.Status{Message: fmt.Sprintf("denied by the webhook: %s, noted %s", request.Name, object.Annotations["note"])}
 }
 
 func (w *webhook) last(path string) *admissionv1.AdmissionRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.asked[path]
+	return w.requests[path]
 }
 
-// configuration registers a path of the webhook for the Migrates of one namespace.
+// configuration returns a manifest that registers a path of the webhook for the Migrates of a
+// namespace.
 func (w *webhook) configuration(kind, namespace, path, operations string) string {
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.server.Certificate().Raw})
 	return fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
