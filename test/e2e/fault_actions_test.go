@@ -66,16 +66,7 @@ func newProxy(t *testing.T, n int) *netproxy.Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := netproxy.Listen(config.Host[len("https://"):])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
+	return netproxy.ForTest(t, config.Host[len("https://"):])
 }
 
 // kubeconfigThrough returns a member's kubeconfig with the address of a proxy.

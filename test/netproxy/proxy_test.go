@@ -47,20 +47,6 @@ func echo(t *testing.T, name string) (address string, stop func()) {
 	return listener.Addr().String(), func() { listener.Close() }
 }
 
-func listen(t *testing.T, backends ...string) *Proxy {
-	t.Helper()
-	p, err := Listen(backends...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
 func set(t *testing.T, p *Proxy, mode Mode) {
 	t.Helper()
 	if err := p.Set(mode); err != nil {
@@ -126,7 +112,7 @@ func checkReset(t *testing.T, p *Proxy) {
 
 func TestPassForwardsDataAndEOF(t *testing.T) {
 	backend, _ := echo(t, "a")
-	p := listen(t, backend)
+	p := ForTest(t, backend)
 	c := dial(t, p)
 	c.expectAnswer(t, "one", "a one")
 	c.expectAnswer(t, "two", "a two")
@@ -141,7 +127,7 @@ func TestPassForwardsDataAndEOF(t *testing.T) {
 func TestBackendsAreUsedInRotation(t *testing.T) {
 	a, stopA := echo(t, "a")
 	b, stopB := echo(t, "b")
-	p := listen(t, a, b)
+	p := ForTest(t, a, b)
 	dial(t, p).expectAnswer(t, "one", "a one")
 	dial(t, p).expectAnswer(t, "two", "b two")
 	dial(t, p).expectAnswer(t, "three", "a three")
@@ -155,7 +141,7 @@ func TestBackendsAreUsedInRotation(t *testing.T) {
 func TestSetBackendsAffectsNewConnections(t *testing.T) {
 	a, _ := echo(t, "a")
 	b, _ := echo(t, "b")
-	p := listen(t, a)
+	p := ForTest(t, a)
 	old := dial(t, p)
 	old.expectAnswer(t, "one", "a one")
 	p.SetBackends(b)
@@ -167,7 +153,7 @@ func TestSetBackendsAffectsNewConnections(t *testing.T) {
 
 func TestDelayDelaysBothDirections(t *testing.T) {
 	backend, _ := echo(t, "a")
-	p := listen(t, backend)
+	p := ForTest(t, backend)
 	c := dial(t, p)
 	set(t, p, Delay(silence))
 	began := time.Now()
@@ -179,7 +165,7 @@ func TestDelayDelaysBothDirections(t *testing.T) {
 
 func TestBlackholeDropsData(t *testing.T) {
 	backend, _ := echo(t, "a")
-	p := listen(t, backend)
+	p := ForTest(t, backend)
 	old, idle := dial(t, p), dial(t, p)
 	old.expectAnswer(t, "one", "a one")
 	idle.expectAnswer(t, "one", "a one")
@@ -197,7 +183,7 @@ func TestBlackholeDropsData(t *testing.T) {
 
 func TestResetResetsConnections(t *testing.T) {
 	backend, _ := echo(t, "a")
-	p := listen(t, backend)
+	p := ForTest(t, backend)
 	c := dial(t, p)
 	c.expectAnswer(t, "one", "a one")
 	set(t, p, Reset)
@@ -211,7 +197,7 @@ func TestResetResetsConnections(t *testing.T) {
 
 func TestRefuseKeepsOpenConnectionsUntilCut(t *testing.T) {
 	backend, _ := echo(t, "a")
-	p := listen(t, backend)
+	p := ForTest(t, backend)
 	c := dial(t, p)
 	c.expectAnswer(t, "one", "a one")
 	set(t, p, Refuse)
@@ -229,12 +215,12 @@ func TestRefuseKeepsOpenConnectionsUntilCut(t *testing.T) {
 
 func TestProxiesReservePorts(t *testing.T) {
 	backend, _ := echo(t, "a")
-	one, two := listen(t, backend), listen(t, backend)
+	one, two := ForTest(t, backend), ForTest(t, backend)
 	if one.Addr() == two.Addr() {
 		t.Fatalf("two proxies listen on %s", one.Addr())
 	}
 	set(t, one, Refuse)
-	if three := listen(t, backend); three.Addr() == one.Addr() {
+	if three := ForTest(t, backend); three.Addr() == one.Addr() {
 		t.Errorf("another proxy listens on %s while the first refuses connections", one.Addr())
 	}
 	if _, err := ListenOn(two.port.number, backend); !errors.Is(err, syscall.EADDRINUSE) {

@@ -82,7 +82,8 @@ func enroll(t *testing.T) troubled {
 	}
 	server := &kubeconfig.Clusters[kubeconfig.Contexts[kubeconfig.CurrentContext].Cluster].Server
 	direct := *server
-	proxies := troubled{listen(t, direct), listen(t, direct), listen(t, direct)}
+	listen := func() *netproxy.Proxy { return netproxy.ForTest(t, direct[len("https://"):]) }
+	proxies := troubled{listen(), listen(), listen()}
 	var all []localfleet.Attachment
 	for n := range members {
 		*server = direct
@@ -125,18 +126,4 @@ func runVeleros(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-func listen(t *testing.T, url string) *netproxy.Proxy {
-	t.Helper()
-	p, err := netproxy.Listen(url[len("https://"):])
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
 }
