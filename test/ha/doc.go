@@ -1,16 +1,15 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ha proves what is promised of replicas and of crashes, under load and
-// through the host's aggregator: two replicas over an etcd of three members go on
-// when any one process of these dies, and are restarted one after the other without
-// a failure; one replica on its embedded etcd loses nothing that was acknowledged
-// when it is killed.
+// Package ha tests the availability of the server under load, through the host's
+// aggregator. With two replicas and an external etcd of three members, requests keep
+// succeeding when any one of these processes is killed, and a rolling restart fails few
+// requests. A single replica with embedded etcd loses no acknowledged write when it is
+// killed.
 //
-// The load is that of client-go with its own retries and no others: a request that
-// fails after them counts as failed. A keeper of the books knows what was
-// acknowledged; a watch that resumes where it ended, as an informer does, is
-// compared with a list at the end.
+// The clients are client-go's with its default retries: a request that fails after them
+// counts as failed. The load records each acknowledged write. A watch that resumes from
+// its last resourceVersion, like an informer's, must match a list at the end.
 //
-// It needs what `make tools build` puts into _output/bin. With -short, nothing runs.
+// The tests need the programs of `make tools build`. With -short they are skipped.
 package ha

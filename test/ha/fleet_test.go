@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// deadline is many times what anything here takes.
+	// deadline is many times as long as any step of these tests takes.
 	deadline     = 2 * time.Minute
 	pollInterval = 20 * time.Millisecond
 )
 
-// up brings a fleet up for one test.
-func up(t *testing.T, options localfleet.Options) *localfleet.Fleet {
+// startFleet starts a fleet without Velero for one test.
+func startFleet(t *testing.T, options localfleet.Options) *localfleet.Fleet {
 	t.Helper()
 	options.WithoutVelero = true
 	return localfleet.UpForTest(t, options)
@@ -61,36 +61,36 @@ func start(t *testing.T, p *localfleet.Process) {
 	}
 }
 
-// drives says whether a replica drives migrations, by the last that its log says.
-func drives(t *testing.T, p *localfleet.Process) bool {
+// isLeader reports whether a replica drives migrations, according to its log.
+func isLeader(t *testing.T, p *localfleet.Process) bool {
 	t.Helper()
 	log, err := os.ReadFile(p.LogFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	began, ended := strings.LastIndex(string(log), "\"Started driving migrations\""), strings.LastIndex(string(log), "\"Stopped driving migrations\"")
-	return p.Running() && began > ended && began > strings.LastIndex(string(log), "\"Starting\"")
+	started, stopped := strings.LastIndex(string(log), "\"Started driving migrations\""), strings.LastIndex(string(log), "\"Stopped driving migrations\"")
+	return p.Running() && started > stopped && started > strings.LastIndex(string(log), "\"Starting\"")
 }
 
-// driver is the replica that drives, and the other one.
-func driver(t *testing.T, fleet *localfleet.Fleet) (leader, other *localfleet.Process) {
+// leaderAndFollower waits for a leader and returns both replicas.
+func leaderAndFollower(t *testing.T, fleet *localfleet.Fleet) (leader, follower *localfleet.Process) {
 	t.Helper()
 	one, two := process(t, fleet, localfleet.ReplicaName(1)), process(t, fleet, localfleet.ReplicaName(2))
-	eventually(t, "a replica to drive", func() bool {
+	eventually(t, "a leader", func() bool {
 		switch {
-		case drives(t, one):
-			leader, other = one, two
-		case drives(t, two):
-			leader, other = two, one
+		case isLeader(t, one):
+			leader, follower = one, two
+		case isLeader(t, two):
+			leader, follower = two, one
 		}
 		return leader != nil
 	})
-	return leader, other
+	return leader, follower
 }
 
-func eventually(t *testing.T, what string, isTrue func() bool) {
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, deadline, true, func(context.Context) (bool, error) { return isTrue(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, deadline, true, func(context.Context) (bool, error) { return condition(), nil })
 	if err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)
 	}

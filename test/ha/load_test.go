@@ -25,53 +25,52 @@ import (
 )
 
 const (
-	// namespace has the Migrates of a load. Their fleet does not exist.
+	// namespace is the namespace of the Migrates of a load. Their fleet does not exist.
 	namespace = "default"
 	// writers is the number of clients, each with its own connections.
 	writers = 4
-	// pause is between two rounds of one writer.
+	// pause is the time between two rounds of a writer.
 	pause = 20 * time.Millisecond
-	// revision is the label that a writer counts up.
+	// revision is the label that a writer increments.
 	revision = "ha.test/revision"
-	// requestTimeout is a request's, its retries included.
+	// requestTimeout is the timeout of a request, including its retries.
 	requestTimeout = 30 * time.Second
 )
 
-// load writes and reads until it is stopped, and keeps the books.
+// load writes and reads until it is stopped, and records what was acknowledged.
 type load struct {
 	label   string
 	migrate typed.MigrateInterface
-	view    *view
+	watcher *watcher
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	began   time.Time
+	start   time.Time
 
 	mu        sync.Mutex
 	succeeded []time.Time
 	slowest   time.Duration
 	failures  []error
-	books     map[string]*book
+	objects   map[string]*objectState
 }
 
-// book is what was acknowledged of one object.
-type book struct {
-	// created, revision and deleted are the last that were acknowledged.
+// objectState is the acknowledged state of an object.
+type objectState struct {
 	created, deleted bool
 	revision         int
-	// doubt is the request that failed, of which it is not known whether it was
-	// carried out. Nothing comes after it.
-	doubt string
+	// failed is the write that failed, if any; it may have been stored nevertheless. No
+	// other write follows it.
+	failed string
 }
 
-// startLoad starts writers, readers and a watch of objects with a label.
+// startLoad starts the writers, which also read, and a watch of the objects with a label.
 func startLoad(t *testing.T, config *rest.Config, label string) *load {
 	t.Helper()
 	client := newClient(t, config)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	l := &load{label: label, migrate: client.BackupV1alpha1().Migrates(namespace), stop: cancel, began: time.Now(), books: map[string]*book{}}
-	l.view = watchAll(ctx, t, client.BackupV1alpha1().Migrates(namespace), label)
+	l := &load{label: label, migrate: client.BackupV1alpha1().Migrates(namespace), stop: cancel, start: time.Now(), objects: map[string]*objectState{}}
+	l.watcher = startWatcher(ctx, t, client.BackupV1alpha1().Migrates(namespace), label)
 	for n := range writers {
-		// Each has its own connections: what is lost with one is not lost for all.
+		// With their own connections, the loss of one fails the requests of one writer only.
 		writer := newClient(t, config).BackupV1alpha1().Migrates(namespace)
 		l.running.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
@@ -94,7 +93,7 @@ func newClient(t *testing.T, config *rest.Config) versioned.Interface {
 	t.Helper()
 	config = rest.CopyConfig(config)
 	config.QPS = -1
-	// A dial function of one's own keeps client-go from sharing connections.
+	// With its own dial function, client-go does not share connections between clients.
 	config.Dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	client, err := versioned.NewForConfig(config)
 	if err != nil {
@@ -103,25 +102,25 @@ func newClient(t *testing.T, config *rest.Config) versioned.Interface {
 	return client
 }
 
-// round creates an object, changes it twice, reads it and a list, and deletes every
-// second one.
+// round creates an object, patches it twice, gets it and a list, and deletes every second
+// object.
 func (l *load) round(ctx context.Context, client typed.MigrateInterface, name string) {
-	b := &book{}
+	state := &objectState{}
 	l.mu.Lock()
-	l.books[name] = b
+	l.objects[name] = state
 	l.mu.Unlock()
-	if !l.do(ctx, b, "create", func(ctx context.Context) error {
+	if !l.do(ctx, state, "create", func(ctx context.Context) error {
 		_, err := client.Create(ctx, l.object(name), metav1.CreateOptions{})
 		return err
-	}, func() { b.created = true }) {
+	}, func() { state.created = true }) {
 		return
 	}
 	for i := 1; i <= 2; i++ {
 		patch := fmt.Appendf(nil, "{\"metadata\":{\"labels\":{%q:%q}}}", revision, strconv.Itoa(i))
-		if !l.do(ctx, b, "patch", func(ctx context.Context) error {
+		if !l.do(ctx, state, "patch", func(ctx context.Context) error {
 			_, err := client.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 			return err
-		}, func() { b.revision = i }) {
+		}, func() { state.revision = i }) {
 			return
 		}
 	}
@@ -134,9 +133,9 @@ func (l *load) round(ctx context.Context, client typed.MigrateInterface, name st
 		return err
 	}, func() {})
 	if name[len(name)-1]%2 == 0 {
-		l.do(ctx, b, "delete", func(ctx context.Context) error {
+		l.do(ctx, state, "delete", func(ctx context.Context) error {
 			return client.Delete(ctx, name, metav1.DeleteOptions{})
-		}, func() { b.deleted = true })
+		}, func() { state.deleted = true })
 	}
 }
 
@@ -148,20 +147,21 @@ func (l *load) object(name string) *v1alpha1.Migrate {
 	return m
 }
 
-// do makes a request and notes how it went; acknowledged is called if it succeeded.
-func (l *load) do(ctx context.Context, b *book, what string, request func(context.Context) error, acknowledged func()) bool {
-	// What was begun is finished also when the load is stopped.
+// do makes a request, records its outcome, and calls acknowledged and returns true if it
+// succeeded. state is nil for a read.
+func (l *load) do(ctx context.Context, state *objectState, what string, request func(context.Context) error, acknowledged func()) bool {
+	// A request that has started is finished even if the load is stopped.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
-	began := time.Now()
+	start := time.Now()
 	err := request(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slowest = max(l.slowest, time.Since(began))
+	l.slowest = max(l.slowest, time.Since(start))
 	if err != nil {
-		l.failures = append(l.failures, fmt.Errorf("%s after %v: %w%s", what, time.Since(began).Round(time.Millisecond), err, body(err)))
-		if b != nil {
-			b.doubt = what
+		l.failures = append(l.failures, fmt.Errorf("%s after %v: %w%s", what, time.Since(start).Round(time.Millisecond), err, body(err)))
+		if state != nil {
+			state.failed = what
 		}
 		return false
 	}
@@ -170,42 +170,42 @@ func (l *load) do(ctx context.Context, b *book, what string, request func(contex
 	return true
 }
 
-// body is what was answered where that was not a Status: the host's aggregator says so
-// why it could not pass a request on.
+// body returns the body of a response that is not a Status: with one the
+// host's aggregator reports why it could not proxy a request.
 func body(err error) string {
 	var status *apierrors.StatusError
 	if !errors.As(err, &status) || status.ErrStatus.Details == nil {
 		return ""
 	}
-	said := ""
+	text := ""
 	for _, cause := range status.ErrStatus.Details.Causes {
 		if cause.Type == metav1.CauseTypeUnexpectedServerResponse {
-			said += ": " + cause.Message
+			text += ": " + cause.Message
 		}
 	}
-	return said
+	return text
 }
 
-// count is how many requests have succeeded.
+// count returns the number of requests that have succeeded.
 func (l *load) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.succeeded)
 }
 
-// awaitMore returns when n more requests have succeeded.
+// awaitMore waits until n more requests have succeeded.
 func (l *load) awaitMore(t *testing.T, n int) {
 	t.Helper()
 	want := l.count() + n
 	eventually(t, fmt.Sprintf("%d more requests to succeed", n), func() bool { return l.count() >= want })
 }
 
-// result is what a load went through.
+// result is the result of a load.
 type result struct {
 	requests int
 	failed   []error
-	// gap is the longest time in which nothing succeeded, and slowest that of one
-	// request.
+	// gap is the longest time without a successful request, slowest the duration of the
+	// slowest request.
 	gap, slowest time.Duration
 	relists      int
 }
@@ -223,35 +223,36 @@ func (r result) String() string {
 	return s
 }
 
-// end stops the load and checks the books and the watch.
+// end stops the load, checks what is stored and what the watch has seen, and returns the result.
 func (l *load) end(t *testing.T) result {
 	t.Helper()
 	l.stop()
 	l.running.Wait()
-	all := l.listWhenItAnswers(t)
-	there := map[string]*v1alpha1.Migrate{}
+	all := l.list(t)
+	stored := map[string]*v1alpha1.Migrate{}
 	for i := range all.Items {
-		there[all.Items[i].Name] = &all.Items[i]
+		stored[all.Items[i].Name] = &all.Items[i]
 	}
-	l.check(t, there)
-	l.view.awaitVersion(t, all)
-	for name, b := range l.books {
-		if b.created {
-			l.view.check(t, name, b)
+	l.check(t, stored)
+	l.watcher.awaitVersion(t, all)
+	for name, state := range l.objects {
+		if state.created {
+			l.watcher.check(t, name, state)
 		}
 	}
-	l.view.equals(t, there)
+	l.watcher.checkEqual(t, stored)
 
-	times := append([]time.Time{l.began}, l.succeeded...)
+	times := append([]time.Time{l.start}, l.succeeded...)
 	slices.SortFunc(times, time.Time.Compare)
-	r := result{requests: len(l.succeeded) + len(l.failures), failed: l.failures, slowest: l.slowest, relists: l.view.relists}
+	r := result{requests: len(l.succeeded) + len(l.failures), failed: l.failures, slowest: l.slowest, relists: l.watcher.relists}
 	for i := 1; i < len(times); i++ {
 		r.gap = max(r.gap, times[i].Sub(times[i-1]))
 	}
 	return r
 }
 
-func (l *load) listWhenItAnswers(t *testing.T) *v1alpha1.MigrateList {
+// list lists the objects of the load as soon as the server is available.
+func (l *load) list(t *testing.T) *v1alpha1.MigrateList {
 	t.Helper()
 	var all *v1alpha1.MigrateList
 	eventually(t, "a list", func() bool {
@@ -262,20 +263,20 @@ func (l *load) listWhenItAnswers(t *testing.T) *v1alpha1.MigrateList {
 	return all
 }
 
-// check compares what is there with what was acknowledged.
-func (l *load) check(t *testing.T, there map[string]*v1alpha1.Migrate) {
+// check compares the stored objects with the acknowledged writes.
+func (l *load) check(t *testing.T, stored map[string]*v1alpha1.Migrate) {
 	t.Helper()
-	for name, b := range l.books {
-		m := there[name]
+	for name, state := range l.objects {
+		m := stored[name]
 		switch {
-		case b.deleted && m != nil:
-			t.Errorf("%s was deleted and is there", name)
-		case b.created && !b.deleted && m == nil && b.doubt != "delete":
-			t.Errorf("%s was created and is not there", name)
-		case b.created && m != nil:
+		case state.deleted && m != nil:
+			t.Errorf("%s was deleted but is stored", name)
+		case state.created && !state.deleted && m == nil && state.failed != "delete":
+			t.Errorf("%s was created but is not stored", name)
+		case state.created && m != nil:
 			got, _ := strconv.Atoi(m.Labels[revision])
-			if got != b.revision && (got != b.revision+1 || b.doubt != "patch") {
-				t.Errorf("%s has revision %d, want %d", name, got, b.revision)
+			if got != state.revision && (got != state.revision+1 || state.failed != "patch") {
+				t.Errorf("%s has revision %d, want %d", name, got, state.revision)
 			}
 		}
 	}

@@ -22,21 +22,21 @@ import (
 )
 
 const (
-	// The times of the Lease: short ones, so that a test is.
+	// The durations of the Lease are short, so that a failover takes only seconds.
 	leaseDuration, renewDeadline, retryPeriod = 3 * time.Second, 2 * time.Second, 500 * time.Millisecond
-	// shutdownDelay is many times what the balancer needs to see who is not ready.
+	// shutdownDelay is many times what the load balancer needs to notice that a replica is not ready.
 	shutdownDelay = 5 * time.Second
-	// retryAfter is after how long a replica that ends has who still asks it come again
-	// (WithRetryAfter of k8s.io/apiserver); client-go waits that long.
+	// retryAfter is the Retry-After with which a replica rejects requests during its
+	// shutdown (WithRetryAfter of k8s.io/apiserver); client-go waits that long.
 	retryAfter = 5 * time.Second
-	// enough is how many requests succeed before a disturbance, and after it.
-	enough = 150
+	// minRequests is the number of requests that must succeed before and after a disruption.
+	minRequests = 150
 )
 
-// TestReplicas has two replicas over an etcd of three members, and ends or kills
-// one process after the other under load.
+// TestReplicas stops or kills the processes of two replicas and an etcd of three members
+// under load, one at a time.
 func TestReplicas(t *testing.T) {
-	fleet := up(t, localfleet.Options{
+	fleet := startFleet(t, localfleet.Options{
 		Members: 1, Replicas: 2,
 		ServerFlags: []string{
 			"--leader-elect-lease-duration=" + leaseDuration.String(), "--leader-elect-renew-deadline=" + renewDeadline.String(),
@@ -45,9 +45,9 @@ func TestReplicas(t *testing.T) {
 	})
 	config := hostConfig(t, fleet)
 
-	t.Run("nothing happens", func(t *testing.T) {
-		r := underLoad(t, config, "calm", func(t *testing.T, _ *load) {})
-		bounded(t, r, 0, time.Second)
+	t.Run("no disruption", func(t *testing.T) {
+		r := underLoad(t, config, "baseline", func(t *testing.T, _ *load) {})
+		checkResult(t, r, 0, time.Second)
 	})
 	t.Run("rolling restart", func(t *testing.T) {
 		r := underLoad(t, config, "rolling", func(t *testing.T, l *load) {
@@ -57,86 +57,87 @@ func TestReplicas(t *testing.T) {
 					t.Fatal(err)
 				}
 				start(t, p)
-				l.awaitMore(t, enough)
+				l.awaitMore(t, minRequests)
 			}
 		})
-		// Nothing is lost. But a replica that ends tells so by an HTTP/2 GOAWAY, and a
-		// request that crosses with it is not repeated by the host's aggregator if it
-		// has a body, which its proxy can't read again; client-go repeats no write
-		// either that was answered by 503 without Retry-After.
-		bounded(t, r, writers*fleet.Replicas(), retryAfter+2*time.Second)
+		// No acknowledged write is lost, but some requests fail: a replica that shuts
+		// down sends an HTTP/2 GOAWAY. The host's aggregator does not retry a request
+		// that crosses with it and has a body, because its proxy can't read the body
+		// again, and client-go does not retry a write after a 503 without Retry-After.
+		checkResult(t, r, writers*fleet.Replicas(), retryAfter+2*time.Second)
 		if r.relists > 0 {
 			t.Errorf("the watch could not be resumed %d times", r.relists)
 		}
 	})
-	t.Run("the replica that drives is killed", func(t *testing.T) {
-		victim, _ := driver(t, fleet)
-		bounded(t, killedUnderLoad(t, config, "leader", victim), 3*writers, 5*time.Second)
+	t.Run("leader is killed", func(t *testing.T) {
+		victim, _ := leaderAndFollower(t, fleet)
+		checkResult(t, killUnderLoad(t, config, "leader", victim), 3*writers, 5*time.Second)
 	})
-	t.Run("the other replica is killed", func(t *testing.T) {
-		_, victim := driver(t, fleet)
-		bounded(t, killedUnderLoad(t, config, "other", victim), 3*writers, 5*time.Second)
+	t.Run("follower is killed", func(t *testing.T) {
+		_, victim := leaderAndFollower(t, fleet)
+		checkResult(t, killUnderLoad(t, config, "follower", victim), 3*writers, 5*time.Second)
 	})
-	t.Run("the leader of etcd is killed", func(t *testing.T) {
-		bounded(t, killedUnderLoad(t, config, "etcd-leader", etcdMember(t, fleet, true)), 3*writers, 10*time.Second)
+	t.Run("etcd leader is killed", func(t *testing.T) {
+		checkResult(t, killUnderLoad(t, config, "etcd-leader", etcdMember(t, fleet, true)), 3*writers, 10*time.Second)
 	})
-	t.Run("a follower of etcd is killed", func(t *testing.T) {
-		bounded(t, killedUnderLoad(t, config, "etcd-follower", etcdMember(t, fleet, false)), 3*writers, 10*time.Second)
+	t.Run("etcd follower is killed", func(t *testing.T) {
+		checkResult(t, killUnderLoad(t, config, "etcd-follower", etcdMember(t, fleet, false)), 3*writers, 10*time.Second)
 	})
-	t.Run("a migration outlives the replica that drives it", func(t *testing.T) { failover(t, fleet) })
+	t.Run("migration continues after its leader is killed", func(t *testing.T) { testFailover(t, fleet) })
 }
 
-// underLoad has something happen in the middle of a load.
-func underLoad(t *testing.T, config *rest.Config, label string, happens func(*testing.T, *load)) result {
+// underLoad calls disrupt in the middle of a load and returns the result of the load.
+func underLoad(t *testing.T, config *rest.Config, label string, disrupt func(*testing.T, *load)) result {
 	t.Helper()
 	l := startLoad(t, config, label)
-	l.awaitMore(t, enough)
-	happens(t, l)
-	l.awaitMore(t, enough)
+	l.awaitMore(t, minRequests)
+	disrupt(t, l)
+	l.awaitMore(t, minRequests)
 	r := l.end(t)
 	t.Log(r)
 	return r
 }
 
-func killedUnderLoad(t *testing.T, config *rest.Config, label string, victim *localfleet.Process) result {
+func killUnderLoad(t *testing.T, config *rest.Config, label string, victim *localfleet.Process) result {
 	t.Helper()
 	return underLoad(t, config, label, func(t *testing.T, l *load) {
 		kill(t, victim)
-		l.awaitMore(t, enough)
+		l.awaitMore(t, minRequests)
 		start(t, victim)
 	})
 }
 
-// bounded checks that no more requests failed than those that were under way, and
-// that it did not take long.
-func bounded(t *testing.T, r result, failed int, gap time.Duration) {
+// checkResult checks the number of failed requests, which should only be those in flight
+// at the disruption, and the longest time without a successful request.
+func checkResult(t *testing.T, r result, maxFailed int, maxGap time.Duration) {
 	t.Helper()
-	if len(r.failed) > failed {
-		t.Errorf("%d requests failed, want at most %d", len(r.failed), failed)
+	if len(r.failed) > maxFailed {
+		t.Errorf("%d requests failed, want at most %d", len(r.failed), maxFailed)
 	}
-	if r.gap > gap {
-		t.Errorf("nothing succeeded for %v, want at most %v", r.gap, gap)
+	if r.gap > maxGap {
+		t.Errorf("no request succeeded for %v, want at most %v", r.gap, maxGap)
 	}
 }
 
-func etcdMember(t *testing.T, fleet *localfleet.Fleet, leads bool) *localfleet.Process {
+// etcdMember returns the leader of etcd, or a follower.
+func etcdMember(t *testing.T, fleet *localfleet.Fleet, wantLeader bool) *localfleet.Process {
 	t.Helper()
 	leader := ""
-	eventually(t, "a leader of etcd", func() bool {
+	eventually(t, "an etcd leader", func() bool {
 		var err error
 		leader, err = fleet.ServerEtcdLeader(t.Context())
 		return err == nil
 	})
 	name := leader
-	for n := 1; !leads && name == leader; n++ {
+	for n := 1; !wantLeader && name == leader; n++ {
 		name = localfleet.ServerEtcdName(n)
 	}
 	return process(t, fleet, name)
 }
 
-// failover kills the replica that drives while a Backup is under way.
-func failover(t *testing.T, fleet *localfleet.Fleet) {
-	enroll(t, fleet)
+// testFailover kills the leader while a Backup is in progress.
+func testFailover(t *testing.T, fleet *localfleet.Fleet) {
+	attachModelledMembers(t, fleet)
 	client, err := versioned.NewForConfig(hostConfig(t, fleet))
 	if err != nil {
 		t.Fatal(err)
@@ -159,25 +160,26 @@ func failover(t *testing.T, fleet *localfleet.Fleet) {
 		})
 	}
 	awaitPhase(v1alpha1.MigratePhaseBackupInProgress)
-	leader, other := driver(t, fleet)
+	leader, follower := leaderAndFollower(t, fleet)
 	kill(t, leader)
 	killed := time.Now()
-	eventually(t, "the other replica to drive", func() bool { return drives(t, other) })
+	eventually(t, "the follower to become the leader", func() bool { return isLeader(t, follower) })
 	took := time.Since(killed)
 	awaitPhase(v1alpha1.MigratePhaseCompleted)
-	t.Logf("the other replica drives %v after the kill, by a Lease of %v; the migration is Completed after %v",
+	t.Logf("the follower is the leader %v after the kill, with a Lease of %v; the migration is Completed after %v",
 		took.Round(time.Millisecond), leaseDuration, time.Since(killed).Round(time.Millisecond))
-	// A Lease is good for its duration after its last renewal; a follower looks at it
-	// once in a retry period, which client-go makes up to 2.2 times as long.
+	// A Lease expires leaseDuration after its last renewal. A follower checks it once per
+	// retry period, which client-go extends by jitter to up to 2.2 times.
 	if limit := leaseDuration + 5*retryPeriod; took > limit {
-		t.Errorf("that took %v, want at most %v", took, limit)
+		t.Errorf("the failover took %v, want at most %v", took, limit)
 	}
-	once(t, fleet, string(m.UID))
+	checkMigratedOnce(t, fleet, string(m.UID))
 	start(t, leader)
 }
 
-// enroll makes a fleet of two members with modelled Veleros, in one cluster.
-func enroll(t *testing.T, fleet *localfleet.Fleet) {
+// attachModelledMembers creates a fleet of two members with modelled Veleros, which are
+// namespaces of one cluster, and runs the Veleros until the test ends.
+func attachModelledMembers(t *testing.T, fleet *localfleet.Fleet) {
 	t.Helper()
 	kubeconfig, err := os.ReadFile(fleet.MemberKubeconfig(1))
 	if err != nil {
@@ -202,18 +204,18 @@ func enroll(t *testing.T, fleet *localfleet.Fleet) {
 	}
 	veleros.PhaseTime = 500 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error)
-	go func() { ended <- veleros.Run(ctx) }()
+	done := make(chan error)
+	go func() { done <- veleros.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// once checks that there is one Backup in the source and one Restore in the target.
-func once(t *testing.T, fleet *localfleet.Fleet, uid string) {
+// checkMigratedOnce checks that the source has one Backup and the target one Restore.
+func checkMigratedOnce(t *testing.T, fleet *localfleet.Fleet, uid string) {
 	t.Helper()
 	config, err := fleet.MemberConfig(1)
 	if err != nil {

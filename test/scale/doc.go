@@ -1,16 +1,15 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scale proves that a hundred members, thirty of which are refused, silent
-// or slow, leave the migrations of the other seventy alone, and our server small and
-// quiet.
+// Package scale tests that a hundred members, thirty of which refuse connections, don't
+// answer or are slow, do not delay the migrations of the other seventy, and that the
+// server then uses little memory and logs little.
 //
-// The members share one real kube-apiserver. Each has a namespace of its own in it,
-// by the annotation of its AttachedCluster, and in that a modelled Velero (package
-// modelvelero). The kubeconfigs of the thirty lead through proxies (package
-// netproxy). The seventy migrate by themselves, among the hundred and by themselves
-// again, in the same run, and these are compared: how fast the machine is does not
-// matter.
+// The members share one real kube-apiserver. Each has its own namespace, by an annotation
+// of its AttachedCluster, with a modelled Velero (package modelvelero). The kubeconfigs of
+// the thirty lead through proxies (package netproxy). The test measures the migrations of
+// the seventy before, during and after the faults and compares them, so that the speed of
+// the machine does not matter.
 //
-// It needs what `make tools build` puts into _output/bin. With -short, nothing runs.
+// The test needs the programs of `make tools build`. With -short it is skipped.
 package scale

@@ -9,7 +9,7 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// fleet has one member, which all others are in.
+// fleet has one real member, whose namespaces are the members of the test.
 var fleet *localfleet.Fleet
 
 func TestMain(m *testing.M) {

@@ -16,23 +16,23 @@ import (
 	"kurator.dev/migrate-apiserver/test/netproxy"
 )
 
-// namespace is where the fleets and Migrates are on the host.
+// namespace is the namespace of the fleets and Migrates on the host.
 const namespace = "default"
 
-// The members by number: ten each are behind a proxy that takes connections and
-// stays silent, that refuses them, and that delays; the others are well. Those in
-// trouble come first in every order that there is.
+// The members by number: ten don't answer, ten refuse connections, and ten are slow, all by
+// proxies. The others are healthy. The faulty members come first in every sort order.
 const (
 	silentMembers = 10
-	deadMembers   = 20
-	firstWell     = 30
-	members       = 100
+	// unreachableMembers is the number of members that don't answer or refuse connections.
+	unreachableMembers = 20
+	firstHealthy       = 30
+	members            = 100
 )
 
-// The fleets: that of those who are well, and that of all.
+// Names of the fleets: of the healthy members, and of all.
 const (
-	seventy = "seventy"
-	hundred = "hundred"
+	healthyFleet = "healthy"
+	fullFleet    = "full"
 )
 
 func memberName(n int) string { return fmt.Sprintf("member%03d", n) }
@@ -47,34 +47,34 @@ func veleroNamespaces() []string {
 
 func veleroNamespace(n int) string { return fmt.Sprintf("velero-%03d", n) }
 
-// troubled are the proxies before the thirty: ten members behind each.
-type troubled struct {
+// faultyProxies are the proxies of the faulty members, ten behind each.
+type faultyProxies struct {
 	silent, refused, slow *netproxy.Proxy
 }
 
-// of is the proxy before a member; nil if there is none.
-func (p troubled) of(n int) *netproxy.Proxy {
+// of returns the proxy of a member, or nil if it is healthy.
+func (p faultyProxies) of(n int) *netproxy.Proxy {
 	switch {
 	case n < silentMembers:
 		return p.silent
-	case n < deadMembers:
+	case n < unreachableMembers:
 		return p.refused
-	case n < firstWell:
+	case n < firstHealthy:
 		return p.slow
 	}
 	return nil
 }
 
-func (p troubled) set(t *testing.T, silent, refused, slow netproxy.Mode) {
+func (p faultyProxies) set(t *testing.T, silent, refused, slow netproxy.Mode) {
 	t.Helper()
 	if err := errors.Join(p.silent.Set(silent), p.refused.Set(refused), p.slow.Set(slow)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// enroll makes the hundred members and both fleets, and a namespace with a storage
-// location in the cluster that they share for each.
-func enroll(t *testing.T) troubled {
+// attachMembers attaches the members to both fleets and creates a namespace with a
+// storage location for each.
+func attachMembers(t *testing.T) faultyProxies {
 	t.Helper()
 	kubeconfig, err := clientcmd.LoadFromFile(fleet.MemberKubeconfig(1))
 	if err != nil {
@@ -83,23 +83,23 @@ func enroll(t *testing.T) troubled {
 	server := &kubeconfig.Clusters[kubeconfig.Contexts[kubeconfig.CurrentContext].Cluster].Server
 	direct := *server
 	listen := func() *netproxy.Proxy { return netproxy.ForTest(t, direct[len("https://"):]) }
-	proxies := troubled{listen(), listen(), listen()}
+	proxies := faultyProxies{listen(), listen(), listen()}
 	var all []localfleet.Attachment
 	for n := range members {
 		*server = direct
 		if p := proxies.of(n); p != nil {
 			*server = "https://" + p.Addr()
 		}
-		way, err := clientcmd.Write(*kubeconfig)
+		memberKubeconfig, err := clientcmd.Write(*kubeconfig)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, localfleet.Attachment{Name: memberName(n), Kubeconfig: way, VeleroNamespace: veleroNamespace(n)})
+		all = append(all, localfleet.Attachment{Name: memberName(n), Kubeconfig: memberKubeconfig, VeleroNamespace: veleroNamespace(n)})
 	}
 	if err := errors.Join(
 		fleet.AddVeleroNamespaces(t.Context(), 1, veleroNamespaces()...),
-		fleet.Attach(t.Context(), hundred, all...),
-		fleet.Attach(t.Context(), seventy, all[firstWell:]...),
+		fleet.Attach(t.Context(), fullFleet, all...),
+		fleet.Attach(t.Context(), healthyFleet, all[firstHealthy:]...),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -118,11 +118,11 @@ func runVeleros(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error)
-	go func() { ended <- veleros.Run(ctx) }()
+	done := make(chan error)
+	go func() { done <- veleros.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})

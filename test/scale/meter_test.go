@@ -23,7 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 )
 
-// meter measures our server from outside, all the while that a test runs.
+// meter measures the server from outside during a test.
 type meter struct {
 	server *http.Client
 	url    string
@@ -37,8 +37,8 @@ type meter struct {
 }
 
 const (
-	scrapeInterval = 500 * time.Millisecond
-	askInterval    = 100 * time.Millisecond
+	scrapeInterval  = 500 * time.Millisecond
+	requestInterval = 100 * time.Millisecond
 )
 
 func newMeter(t *testing.T, migrates versioned.Interface) *meter {
@@ -62,7 +62,7 @@ func newMeter(t *testing.T, migrates versioned.Interface) *meter {
 		running.Wait()
 	})
 	running.Go(func() { every(ctx, scrapeInterval, func() { m.scrape(ctx) }) })
-	running.Go(func() { every(ctx, askInterval, func() { m.ask(ctx, migrates) }) })
+	running.Go(func() { every(ctx, requestInterval, func() { m.request(ctx, migrates) }) })
 	return m
 }
 
@@ -79,7 +79,7 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// scrape records the size of the server by its metrics.
+// scrape records the numbers of goroutines and bytes of memory from the server's metrics.
 func (m *meter) scrape(ctx context.Context) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.url+"/metrics", nil)
 	if err != nil {
@@ -87,13 +87,13 @@ func (m *meter) scrape(ctx context.Context) {
 	}
 	response, err := m.server.Do(request)
 	if err != nil {
-		m.failed(ctx, err)
+		m.addFailure(ctx, err)
 		return
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		m.failed(ctx, err)
+		m.addFailure(ctx, err)
 		return
 	}
 	m.mu.Lock()
@@ -102,6 +102,7 @@ func (m *meter) scrape(ctx context.Context) {
 	m.memory = append(m.memory, value(content, "process_resident_memory_bytes"))
 }
 
+// value returns the value of a metric, or -1 if it is missing.
 func value(metrics []byte, name string) float64 {
 	for line := range bytes.Lines(metrics) {
 		if rest, ok := strings.CutPrefix(string(line), name+" "); ok {
@@ -112,16 +113,16 @@ func value(metrics []byte, name string) float64 {
 	return -1
 }
 
-// ask lists the Migrates as a user does, and reads one.
-func (m *meter) ask(ctx context.Context, migrates versioned.Interface) {
-	began := time.Now()
+// request measures a LIST of Migrates and a GET of one, like a user's.
+func (m *meter) request(ctx context.Context, migrates versioned.Interface) {
+	start := time.Now()
 	list, err := migrates.BackupV1alpha1().Migrates(namespace).List(ctx, metav1.ListOptions{Limit: 50})
 	if err == nil && len(list.Items) > 0 {
 		_, err = migrates.BackupV1alpha1().Migrates(namespace).Get(ctx, list.Items[0].Name, metav1.GetOptions{})
 	}
-	took := time.Since(began)
+	took := time.Since(start)
 	if err != nil {
-		m.failed(ctx, err)
+		m.addFailure(ctx, err)
 		return
 	}
 	m.mu.Lock()
@@ -129,7 +130,7 @@ func (m *meter) ask(ctx context.Context, migrates versioned.Interface) {
 	m.latencies = append(m.latencies, took)
 }
 
-func (m *meter) failed(ctx context.Context, err error) {
+func (m *meter) addFailure(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -138,21 +139,21 @@ func (m *meter) failed(ctx context.Context, err error) {
 	m.failures = append(m.failures, err)
 }
 
-// reading is what was measured since the last reading.
+// reading has the measurements since the last reading.
 type reading struct {
 	goroutines, peakGoroutines int
 	memory, peakMemory         int // MiB
-	latency                    spread
+	latency                    durations
 	failures                   []error
 }
 
 func (r reading) String() string {
-	return fmt.Sprintf("goroutines %d (most %d), memory %d MiB (most %d), LIST and GET %v, %d failed",
+	return fmt.Sprintf("goroutines %d (max %d), memory %d MiB (max %d), LIST and GET %v, %d failed",
 		r.goroutines, r.peakGoroutines, r.memory, r.peakMemory, r.latency, len(r.failures))
 }
 
-// read is called after each part of a test. It waits for what is measured next, so
-// that it tells of how things are.
+// read returns a reading of the last phase of a test. It scrapes once more first, so that
+// the reading is current.
 func (m *meter) read(ctx context.Context) reading {
 	m.scrape(ctx)
 	m.mu.Lock()
@@ -163,14 +164,14 @@ func (m *meter) read(ctx context.Context) reading {
 		peakGoroutines: int(slices.Max(m.goroutines)),
 		memory:         int(m.memory[len(m.memory)-1] / mebibyte),
 		peakMemory:     int(slices.Max(m.memory) / mebibyte),
-		latency:        spreadOf(m.latencies),
+		latency:        durationsOf(m.latencies),
 		failures:       m.failures,
 	}
 	m.goroutines, m.memory, m.latencies, m.failures = nil, nil, nil, nil
 	return r
 }
 
-// lines are those of the server's log from an offset on, and where it ends.
+// lines returns the lines of the server's log from an offset on, and the end of the log.
 func (m *meter) lines(t *testing.T, from int) (lines []string, end int) {
 	t.Helper()
 	content, err := os.ReadFile(m.log)
@@ -180,17 +181,17 @@ func (m *meter) lines(t *testing.T, from int) (lines []string, end int) {
 	return strings.Split(strings.TrimSpace(string(content[from:])), "\n"), len(content)
 }
 
-// spread is how times are distributed.
-type spread struct{ median, most time.Duration }
+// durations summarizes a number of measured durations.
+type durations struct{ median, max time.Duration }
 
-func (s spread) String() string {
-	return fmt.Sprintf("median %v, most %v", s.median.Round(time.Millisecond), s.most.Round(time.Millisecond))
+func (d durations) String() string {
+	return fmt.Sprintf("median %v, max %v", d.median.Round(time.Millisecond), d.max.Round(time.Millisecond))
 }
 
-func spreadOf(times []time.Duration) spread {
+func durationsOf(times []time.Duration) durations {
 	if len(times) == 0 {
-		return spread{}
+		return durations{}
 	}
 	sorted := slices.Sorted(slices.Values(times))
-	return spread{sorted[len(sorted)/2], sorted[len(sorted)-1]}
+	return durations{sorted[len(sorted)/2], sorted[len(sorted)-1]}
 }

@@ -18,27 +18,28 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// observer watches all Migrates as a user does, and notes when each, and each
-// target of each, was first seen Completed.
+// observer watches all Migrates and records when each Migrate, and each of its targets,
+// was first seen Completed.
 type observer struct {
 	mu sync.Mutex
-	// completed is by NAME for a Migrate and NAME/CLUSTER for a target.
+	// completed has a time for NAME of a Migrate and for NAME/CLUSTER of a target.
 	completed map[string]time.Time
 	last      map[string]*v1alpha1.Migrate
-	// ended are those that ended otherwise.
-	ended []string
-	// changed is closed and replaced at each change.
+	// failed are the Migrates that ended in another terminal phase.
+	failed []string
+	// changed is closed and replaced at each event.
 	changed chan struct{}
 }
 
-func observe(t *testing.T, migrates versioned.Interface) *observer {
+// startObserver starts an observer that runs until the test ends.
+func startObserver(t *testing.T, migrates versioned.Interface) *observer {
 	t.Helper()
 	o := &observer{completed: map[string]time.Time{}, last: map[string]*v1alpha1.Migrate{}, changed: make(chan struct{})}
 	factory := externalversions.NewSharedInformerFactoryWithOptions(migrates, 0, externalversions.WithNamespace(namespace))
 	informer := factory.Backup().V1alpha1().Migrates().Informer()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    o.saw,
-		UpdateFunc: func(_, object any) { o.saw(object) },
+		AddFunc:    o.handle,
+		UpdateFunc: func(_, object any) { o.handle(object) },
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -49,65 +50,67 @@ func observe(t *testing.T, migrates versioned.Interface) *observer {
 		factory.Shutdown()
 	})
 	if !cache.WaitForCacheSync(t.Context().Done(), informer.HasSynced) {
-		t.Fatal("can't watch Migrates")
+		t.Fatal("the cache of Migrates did not sync")
 	}
 	return o
 }
 
-func (o *observer) saw(object any) {
+func (o *observer) handle(object any) {
 	now := time.Now()
 	m := object.(*v1alpha1.Migrate)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	note := func(id string, phase v1alpha1.MigratePhase) {
+	record := func(id string, phase v1alpha1.MigratePhase) {
 		if _, known := o.completed[id]; !known && phase == v1alpha1.MigratePhaseCompleted {
 			o.completed[id] = now
 		}
 	}
-	note(m.Name, m.Status.Phase)
+	record(m.Name, m.Status.Phase)
 	for _, target := range m.Status.TargetClusterStatus {
-		note(m.Name+"/"+target.ClusterName, target.Phase)
+		record(m.Name+"/"+target.ClusterName, target.Phase)
 	}
 	if migration.IsTerminal(m.Status.Phase) && m.Status.Phase != v1alpha1.MigratePhaseCompleted {
-		o.ended = append(o.ended, m.Name+" is "+string(m.Status.Phase))
+		o.failed = append(o.failed, m.Name+" is "+string(m.Status.Phase))
 	}
 	o.last[m.Name] = m
 	close(o.changed)
 	o.changed = make(chan struct{})
 }
 
-// await returns when each of the ids was seen Completed.
-func (o *observer) await(t *testing.T, patience time.Duration, ids map[string]time.Time) []time.Duration {
+// await waits until all ids are Completed, and returns the time that each took since the
+// time given for it.
+func (o *observer) await(t *testing.T, timeout time.Duration, ids map[string]time.Time) []time.Duration {
 	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
 	for {
-		took, missing, changed := o.look(ids)
+		took, missing, changed := o.check(ids)
 		if len(missing) == 0 {
 			return took
 		}
 		select {
 		case <-changed:
-		case <-timeout.C:
-			t.Fatalf("after %v %d of %d are not Completed:\n%v", patience, len(missing), len(ids), missing)
+		case <-timer.C:
+			t.Fatalf("after %v %d of %d are not Completed:\n%v", timeout, len(missing), len(ids), missing)
 		}
 	}
 }
 
-// look returns the time that each took since the given time, or its state.
-func (o *observer) look(ids map[string]time.Time) (took []time.Duration, missing []string, changed <-chan struct{}) {
+// check returns the time that each of the Completed ids took, the states of the others,
+// and a channel that is closed at the next event.
+func (o *observer) check(ids map[string]time.Time) (took []time.Duration, missing []string, changed <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for id, began := range ids {
+	for id, start := range ids {
 		if at, ok := o.completed[id]; ok {
-			took = append(took, at.Sub(began))
+			took = append(took, at.Sub(start))
 			continue
 		}
-		how := "not seen"
+		state := "not seen"
 		if m := o.last[id]; m != nil {
-			how = fmt.Sprintf("%s, %+v", m.Status.Phase, m.Status.TargetClusterStatus)
+			state = fmt.Sprintf("%s, %+v", m.Status.Phase, m.Status.TargetClusterStatus)
 		}
-		missing = append(missing, id+": "+how)
+		missing = append(missing, id+": "+state)
 	}
-	return took, append(missing, o.ended...), o.changed
+	return took, append(missing, o.failed...), o.changed
 }
