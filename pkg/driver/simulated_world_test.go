@@ -227,7 +227,7 @@ func (s *simulation) veleroStep(c migration.Cluster) bool {
 	if m.stopped {
 		return false
 	}
-	if m.memory.Collect() {
+	if m.memory.CollectGarbage() {
 		s.tracef("the garbage collector of %s deletes an object", c.Name)
 		return true
 	}

@@ -16,14 +16,14 @@ import (
 // Veleros. It checks that they behave as the simulation assumes.
 func TestVeleroBehavesLikeItsModel(t *testing.T) {
 	needsFleet(t)
-	v := &modelvelero.Trial{
+	h := &modelvelero.Harness{
 		Source: veleroObjects(t, source), Target: veleroObjects(t, 2),
 		// Objects in the bucket outlive the test, so each run needs its own names.
-		Prefix: fmt.Sprintf("model-%d-", time.Now().UnixNano()),
-		Now:    time.Now,
-		Work:   func() { <-time.After(pollInterval) },
-		Freeze: func() func() { return pause(t, "storage") },
-		Kill: func() func() {
+		Prefix:       fmt.Sprintf("model-%d-", time.Now().UnixNano()),
+		Now:          time.Now,
+		Advance:      func() { <-time.After(pollInterval) },
+		PauseStorage: func() func() { return pause(t, "storage") },
+		KillSource: func() func() {
 			velero, err := fleet.Process(localfleet.MemberName(source) + "-velero")
 			if err == nil {
 				err = velero.Kill(t.Context())
@@ -39,7 +39,7 @@ func TestVeleroBehavesLikeItsModel(t *testing.T) {
 		},
 	}
 	for _, scenario := range modelvelero.Scenarios {
-		if !t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, v, false) }) {
+		if !t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, h, false) }) {
 			return
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DefaultBackupPhases is the way of a Backup that goes well and has no data
+// DefaultBackupPhases returns the phases of a Backup that succeeds and has no data
 // operations.
 func DefaultBackupPhases() []velerov1.BackupPhase {
 	return []velerov1.BackupPhase{
@@ -21,32 +21,32 @@ func DefaultBackupPhases() []velerov1.BackupPhase {
 	}
 }
 
-// backupSteps is what is next for a Backup: its way through the queue, its run, its
-// expiry.
+// backupSteps returns the next step of a Backup in the queue, while it runs, or when it
+// has expired.
 func (s *Server) backupSteps(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
 	if steps := s.expire(c, b, now); steps != nil {
 		return steps
 	}
-	next, ok := following(s.options.BackupPhases(b), b.Status.Phase)
+	next, ok := nextPhase(s.options.BackupPhases(b), b.Status.Phase)
 	switch now := b.Status.Phase; {
-	case !ok || isBackupEnd(now):
+	case !ok || isBackupTerminal(now):
 		return nil
 	case now == velerov1.BackupPhaseReadyToStart && !s.dequeued[b.Name]:
 		return nil
-	case now != velerov1.BackupPhaseReadyToStart && isStart(next) && !mayStart(c, b):
+	case now != velerov1.BackupPhaseReadyToStart && isActive(next) && !mayStart(c, b):
 		return nil
 	case now == velerov1.BackupPhaseInProgress && s.StorageErr == "":
-		if step, ok := s.run(c, b); ok {
+		if step, ok := s.runBackup(c, b); ok {
 			return []Step{step}
 		}
 	case s.StorageErr != "" && (now == velerov1.BackupPhaseFinalizing || now == velerov1.BackupPhaseFinalizingPartiallyFailed):
-		// backup_finalizer_controller tries again until it can be done.
+		// backup_finalizer_controller retries until the storage is available.
 		return nil
 	}
 	return []Step{s.moveBackup(c, b, next, now)}
 }
 
-func isBackupEnd(p velerov1.BackupPhase) bool {
+func isBackupTerminal(p velerov1.BackupPhase) bool {
 	switch p {
 	case velerov1.BackupPhaseCompleted, velerov1.BackupPhasePartiallyFailed, velerov1.BackupPhaseFailed,
 		velerov1.BackupPhaseFailedValidation, velerov1.BackupPhaseDeleting:
@@ -55,26 +55,27 @@ func isBackupEnd(p velerov1.BackupPhase) bool {
 	return false
 }
 
-// isStart says whether a phase is that of the one Backup which may be at it.
-func isStart(p velerov1.BackupPhase) bool {
+// isActive reports whether only one Backup at a time may be in a phase.
+func isActive(p velerov1.BackupPhase) bool {
 	return p == velerov1.BackupPhaseReadyToStart || p == velerov1.BackupPhaseInProgress
 }
 
-// mayStart is backup_queue_controller: no other is at it or before b in the queue.
+// mayStart reports whether no other Backup is active or before b in the queue, as
+// backup_queue_controller checks.
 func mayStart(c *Cluster, b *velerov1.Backup) bool {
 	for _, other := range c.Backups {
 		earlier := other.Status.Phase == velerov1.BackupPhaseQueued && b.Status.Phase == velerov1.BackupPhaseQueued &&
 			other.Status.QueuePosition < b.Status.QueuePosition
-		if other.Name != b.Name && (isStart(other.Status.Phase) || earlier) {
+		if other.Name != b.Name && (isActive(other.Status.Phase) || earlier) {
 			return false
 		}
 	}
 	return true
 }
 
-// run is what becomes of a Backup while it is InProgress: its PodVolumeBackups and
-// its progress.
-func (s *Server) run(c *Cluster, b *velerov1.Backup) (Step, bool) {
+// runBackup returns the next step of a Backup that is InProgress, if any: the creation of
+// a PodVolumeBackup, or an update of its progress.
+func (s *Server) runBackup(c *Cluster, b *velerov1.Backup) (Step, bool) {
 	if s.bucket.Has(b.Name) {
 		return Step{}, false
 	}
@@ -86,12 +87,12 @@ func (s *Server) run(c *Cluster, b *velerov1.Backup) (Step, bool) {
 	if b.Status.Progress == nil && s.options.Items > 1 {
 		after := b.DeepCopy()
 		after.Status.Progress = &velerov1.BackupProgress{TotalItems: s.options.Items, ItemsBackedUp: s.options.Items / 2}
-		return Step{What: "Backup " + b.Name + " has come half way", Before: b, After: after}, true
+		return Step{What: "Backup " + b.Name + " is half done", Before: b, After: after}, true
 	}
 	return Step{}, false
 }
 
-// podVolumeBackup is the nth of a Backup: of the one volume of pod n.
+// podVolumeBackup returns the PodVolumeBackup number n of a Backup, of the only volume of pod n.
 func podVolumeBackup(n int, b *velerov1.Backup) *velerov1.PodVolumeBackup {
 	controller := true
 	return &velerov1.PodVolumeBackup{
@@ -115,7 +116,7 @@ func podVolumeBackup(n int, b *velerov1.Backup) *velerov1.PodVolumeBackup {
 	}
 }
 
-// moveBackup moves a Backup to its next phase, or to the failure that comes instead.
+// moveBackup returns the step to the next phase of a Backup, or to a failure.
 func (s *Server) moveBackup(c *Cluster, b *velerov1.Backup, next velerov1.BackupPhase, now time.Time) Step {
 	after := b.DeepCopy()
 	status := &after.Status
@@ -127,19 +128,19 @@ func (s *Server) moveBackup(c *Cluster, b *velerov1.Backup, next velerov1.Backup
 	case next == velerov1.BackupPhaseQueued:
 		status.QueuePosition = lastPosition(c) + 1
 	case next == velerov1.BackupPhaseInProgress, next == velerov1.BackupPhaseFailedValidation:
-		s.prepare(c, after, now)
+		s.prepareBackup(c, after, now)
 	case b.Status.Phase == velerov1.BackupPhaseInProgress:
-		s.finishRun(b, after)
+		s.finishBackup(b, after)
 	}
-	if isBackupEnd(status.Phase) && status.Phase != velerov1.BackupPhaseFailedValidation {
+	if isBackupTerminal(status.Phase) && status.Phase != velerov1.BackupPhaseFailedValidation {
 		status.CompletionTimestamp = at(now)
 	}
 	step := Step{What: fmt.Sprintf("Backup %s is %q", b.Name, status.Phase), Before: b, After: after}
 	if status.StartTimestamp != nil && b.Status.StartTimestamp != nil && status.Phase != velerov1.BackupPhaseFailed {
 		volumes := volumesOf(c, b)
-		step.first = func() { s.bucket.put(after, volumes) }
+		step.beforeWrite = func() { s.bucket.put(after, volumes) }
 	}
-	step.done = func(_ Object, err error) {
+	step.afterWrite = func(_ Object, err error) {
 		if err == nil && next == velerov1.BackupPhaseReadyToStart {
 			s.dequeued[b.Name] = true
 		} else if err == nil {
@@ -159,9 +160,9 @@ func lastPosition(c *Cluster) int {
 	return last
 }
 
-// prepare is prepareBackupRequest of backup_controller: what Velero fills in, and
-// what it refuses.
-func (s *Server) prepare(c *Cluster, b *velerov1.Backup, now time.Time) {
+// prepareBackup follows prepareBackupRequest of backup_controller: it sets defaults and
+// validates the Backup.
+func (s *Server) prepareBackup(c *Cluster, b *velerov1.Backup, now time.Time) {
 	status := &b.Status
 	if b.Spec.StorageLocation == "" {
 		b.Spec.StorageLocation = c.defaultLocation()
@@ -193,8 +194,8 @@ func (s *Server) prepare(c *Cluster, b *velerov1.Backup, now time.Time) {
 	}
 }
 
-// finishRun is the end of runBackup of backup_controller.
-func (s *Server) finishRun(before, after *velerov1.Backup) {
+// finishBackup follows the end of runBackup of backup_controller.
+func (s *Server) finishBackup(before, after *velerov1.Backup) {
 	status := &after.Status
 	fail := func(reason string) {
 		status.Phase, status.FailureReason = velerov1.BackupPhaseFailed, "backup execution failed: "+reason
@@ -224,12 +225,12 @@ func volumesOf(c *Cluster, b *velerov1.Backup) []*velerov1.PodVolumeBackup {
 	return volumes
 }
 
-// expire is gc_controller and backup_deletion_controller: the data, the Restores
-// and the Backup itself go.
+// expire follows gc_controller and backup_deletion_controller: it deletes the Restores of an
+// expired Backup, then its data and the Backup itself.
 func (s *Server) expire(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
 	location := c.Location(b.Spec.StorageLocation)
 	deleting := b.Status.Phase == velerov1.BackupPhaseDeleting
-	expired := b.Status.Expiration != nil && !b.Status.Expiration.After(now) && isBackupEnd(b.Status.Phase)
+	expired := b.Status.Expiration != nil && !b.Status.Expiration.After(now) && isBackupTerminal(b.Status.Phase)
 	switch {
 	case location == nil || !isAvailable(location) || s.StorageErr != "",
 		location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly,
@@ -238,7 +239,7 @@ func (s *Server) expire(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
 	case !deleting:
 		after := b.DeepCopy()
 		after.Status.Phase = velerov1.BackupPhaseDeleting
-		return []Step{{What: "Backup " + b.Name + " has expired", Before: b, After: after}}
+		return []Step{{What: "marks the expired Backup " + b.Name + " Deleting", Before: b, After: after}}
 	}
 	for _, r := range c.Restores {
 		if r.Spec.BackupName == b.Name && r.DeletionTimestamp == nil {
@@ -247,6 +248,6 @@ func (s *Server) expire(c *Cluster, b *velerov1.Backup, now time.Time) []Step {
 	}
 	return []Step{{
 		What: "deletes Backup " + b.Name + " and its data", Before: b,
-		first: func() { s.bucket.Delete(b.Name) },
+		beforeWrite: func() { s.bucket.Delete(b.Name) },
 	}}
 }

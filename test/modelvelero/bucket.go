@@ -11,30 +11,30 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// Bucket is an object storage that the Veleros of several clusters may share. It
-// may be used by several goroutines.
+// Bucket is an object storage that the Veleros of several clusters may share. It is safe
+// for concurrent use.
 type Bucket struct {
 	mutex   sync.Mutex
 	backups map[string]stored
 }
 
-// stored is what is in the storage of one Backup: its objects as they were.
+// stored has the objects of a Backup as they were when it was stored.
 type stored struct {
 	backup  *velerov1.Backup
 	volumes []*velerov1.PodVolumeBackup
 }
 
-// NewBucket makes an empty one.
+// NewBucket returns an empty Bucket.
 func NewBucket() *Bucket { return &Bucket{backups: map[string]stored{}} }
 
-// Names are those of the Backups in it, sorted.
+// Names returns the names of the stored Backups, sorted.
 func (b *Bucket) Names() []string {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return slices.Sorted(maps.Keys(b.backups))
 }
 
-// Has says whether a Backup of that name is in it, finished or not.
+// Has reports whether a Backup of that name is stored, completed or not.
 func (b *Bucket) Has(name string) bool {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -42,13 +42,13 @@ func (b *Bucket) Has(name string) bool {
 	return ok
 }
 
-// HasCompleted says whether a Backup of that name is in it that can be restored from.
+// HasCompleted reports whether a completed Backup of that name is stored.
 func (b *Bucket) HasCompleted(name string) bool {
 	found, ok := b.get(name)
 	return ok && found.backup.Status.Phase == velerov1.BackupPhaseCompleted
 }
 
-// Delete removes a Backup, as an administrator of the storage may do.
+// Delete removes a Backup.
 func (b *Bucket) Delete(name string) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

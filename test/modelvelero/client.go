@@ -15,8 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Client is the Store of one namespace behind a kube-apiserver that knows Velero's
-// kinds.
+// Client is the Store of one namespace of a kube-apiserver that serves Velero's kinds.
 type Client struct {
 	namespace string
 	rest      rest.Interface
@@ -24,23 +23,23 @@ type Client struct {
 
 var _ Store = &Client{}
 
-// NewClient makes the Store of a namespace. Clients of several namespaces may
-// share what is behind config.
+// NewClient returns the Store of a namespace. Clients with the same config share
+// connections.
 func NewClient(config *rest.Config, namespace string) (*Client, error) {
 	config = rest.CopyConfig(config)
-	kinds := runtime.NewScheme()
-	if err := velerov1.AddToScheme(kinds); err != nil {
+	scheme := runtime.NewScheme()
+	if err := velerov1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
 	config.APIPath = "/apis"
 	config.GroupVersion = &velerov1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(kinds).WithoutConversion()
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.QPS = -1
 	client, err := rest.RESTClientFor(config)
 	return &Client{namespace, client}, err
 }
 
-// Read lists all objects of the namespace, in five calls.
+// Read lists all objects of the namespace, one kind at a time.
 func (c *Client) Read(ctx context.Context) (*Cluster, error) {
 	var backups velerov1.BackupList
 	var restores velerov1.RestoreList
@@ -72,10 +71,10 @@ func pointers[T any](items []T) []*T {
 	return all
 }
 
-// resource is where the objects of a kind are.
+// resource returns the resource name of an object's kind.
 func resource(object Object) string { return strings.ToLower(KeyOf(object).Kind) + "s" }
 
-// Create makes an object in the namespace.
+// Create creates an object in the namespace.
 func (c *Client) Create(ctx context.Context, object Object) (Object, error) {
 	object = object.DeepCopyObject().(Object)
 	object.SetNamespace(c.namespace)
@@ -90,7 +89,7 @@ func (c *Client) Patch(ctx context.Context, before, after Object) error {
 	return err
 }
 
-// patch is Patch, and returns the object as it is stored.
+// patch is like Patch and returns the stored object.
 func (c *Client) patch(ctx context.Context, before, after Object) (Object, error) {
 	patch, err := mergePatch(before, after)
 	if err != nil {

@@ -19,8 +19,8 @@ type Object interface {
 	runtime.Object
 }
 
-// Cluster is what there is of Velero's objects in one cluster, each kind ordered by
-// name. What it points to must not be changed.
+// Cluster has Velero's objects in one cluster, each kind sorted by name. The objects must
+// not be changed.
 type Cluster struct {
 	Backups          []*velerov1.Backup
 	Restores         []*velerov1.Restore
@@ -29,13 +29,13 @@ type Cluster struct {
 	Requests         []*velerov1.ServerStatusRequest
 }
 
-// Backup returns the Backup of that name; nil if there is none.
+// Backup returns the Backup of that name, or nil.
 func (c *Cluster) Backup(name string) *velerov1.Backup { return named(c.Backups, name) }
 
-// Restore returns the Restore of that name; nil if there is none.
+// Restore returns the Restore of that name, or nil.
 func (c *Cluster) Restore(name string) *velerov1.Restore { return named(c.Restores, name) }
 
-// Location returns the BackupStorageLocation of that name; nil if there is none.
+// Location returns the BackupStorageLocation of that name, or nil.
 func (c *Cluster) Location(name string) *velerov1.BackupStorageLocation {
 	return named(c.Locations, name)
 }
@@ -50,7 +50,7 @@ func named[T metav1.Object](objects []T, name string) T {
 	return none
 }
 
-// defaultLocation is the name of the location that Velero uses where none is named.
+// defaultLocation returns the name of the location of Backups that name none.
 func (c *Cluster) defaultLocation() string {
 	for _, l := range c.Locations {
 		if l.Spec.Default {
@@ -64,7 +64,7 @@ func isAvailable(l *velerov1.BackupStorageLocation) bool {
 	return l.Status.Phase == velerov1.BackupStorageLocationPhaseAvailable
 }
 
-// labelValue is Velero's label.GetValidName.
+// labelValue follows Velero's label.GetValidName.
 func labelValue(name string) string {
 	const longest, hash = 63, 6
 	if len(name) <= longest {

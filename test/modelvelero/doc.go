@@ -1,28 +1,26 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package modelvelero is a model of Velero 1.18: what its server does to its
-// objects in one cluster, and to a bucket that clusters may share, without moving
-// any data.
+// Package modelvelero is a model of Velero 1.18. It performs the writes of a velero server
+// to its objects in one cluster, and to a bucket that clusters may share, but moves no data.
 //
-// It exists because a real Velero does what matters rarely, slowly, and when it
-// likes. The simulation of package driver takes the model's steps one by one, in
-// any order and with anything in between; a test of a hundred clusters runs a
-// hundred models against one real kube-apiserver. That the model does what a
-// Velero does is tested by a table of scenarios (Scenarios) that run on both:
-// here, and in package e2e on the local fleet.
+// Tests use it because a real Velero is slow, and rarely does what matters, at a time that
+// a test can't choose. The simulation of package driver takes the steps of the model one by
+// one, in any order, interleaved with other events. The scale test runs a hundred models
+// against one real kube-apiserver. A table of scenarios (Scenarios) runs on the model in
+// this package and on a real Velero in package e2e, to show that both behave alike.
 //
-// A Server is the memory of one velero server process. Steps says, without any
-// I/O, what it may do next to the objects that it is shown; Take does one of them
-// to a Store. Memory is a Store in memory, Client one behind a kube-apiserver.
-// Each step is one write, as Velero's controllers make them: patches without a
-// precondition, so that what others write meanwhile stays.
+// A Server has the state of one velero server process. Steps returns, without I/O, the
+// possible next steps for given objects; Take performs one of them on a Store. Memory is a
+// Store in memory, Client one behind a kube-apiserver. Each step is one write like those of
+// Velero's controllers: a patch without a precondition, which keeps concurrent changes of
+// other clients.
 //
-// What is modelled is what others can see and rely on: the sequence of phases and
-// the queues; what is refused, and how; the sync of the bucket into the cluster,
-// write by write; expiry; a restart. The functions say which of Velero's
-// controllers they follow. Left out are the contents of backups, plugins,
-// schedules, snapshots, and the deletion of a Backup on request.
+// The model covers what other clients can see and rely on: the order of phases and the
+// queues; validation errors and failures; the sync from the bucket into the cluster, write
+// by write; expiry; a restart. Comments name the Velero controllers that the functions
+// follow. The contents of backups, plugins, schedules, snapshots, and the deletion of a
+// Backup on request are not modelled.
 //
-// It imports Velero's API types and client-go, and nothing of ours.
+// The package imports Velero's API types and client-go, and no other package of ours.
 package modelvelero

@@ -20,23 +20,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Memory is a Store in memory, of namespace velero, which does what a kube-apiserver does to Velero's
-// objects: UIDs, resourceVersions, times, finalizers. It is used by one goroutine
-// at a time. Objects that it returns or is given must not be changed.
+// Memory is a Store in memory, of namespace velero. Like a kube-apiserver it sets UIDs,
+// resourceVersions, generations and timestamps, and respects finalizers. It is not safe for
+// concurrent use. Objects that it returns or is passed must not be changed.
 type Memory struct {
 	name    string
 	now     func() time.Time
 	objects map[Key]Object
 	version int
 	// Changed is called after each change: before is nil if an object was created,
-	// after is nil where it is gone.
+	// after is nil if it was deleted.
 	Changed func(key Key, before, after Object)
 }
 
 // Key is the kind and name of an object.
 type Key struct{ Kind, Name string }
 
-// KeyOf is the key of an object.
+// KeyOf returns the key of one of Velero's objects.
 func KeyOf(object Object) Key {
 	switch object.(type) {
 	case *velerov1.Backup:
@@ -56,13 +56,12 @@ func KeyOf(object Object) Key {
 
 var _ Store = &Memory{}
 
-// NewMemory makes the objects of the cluster of that name: none. UIDs begin with
-// the name.
+// NewMemory returns an empty Store of a cluster. UIDs begin with the name of the cluster.
 func NewMemory(cluster string, now func() time.Time) *Memory {
 	return &Memory{name: cluster, now: now, objects: map[Key]Object{}, Changed: func(Key, Object, Object) {}}
 }
 
-// Get returns an object, or an error that it is not found.
+// Get returns an object, or a NotFound error.
 func (m *Memory) Get(key Key) (Object, error) {
 	object, ok := m.objects[key]
 	if !ok {
@@ -115,7 +114,8 @@ func (m *Memory) Create(_ context.Context, object Object) (Object, error) {
 	return object, nil
 }
 
-// Patch makes after of an object, if it is still the one that was read.
+// Patch applies the difference between before and after to the object with the UID of
+// before. It returns a NotFound error if there is none.
 func (m *Memory) Patch(_ context.Context, before, after Object) error {
 	key := KeyOf(after)
 	now, ok := m.objects[key]
@@ -137,10 +137,10 @@ func (m *Memory) Patch(_ context.Context, before, after Object) error {
 	return nil
 }
 
-// sameContent says whether two objects differ in nothing but metadata.
+// sameContent reports whether two objects differ at most in metadata.
 func sameContent(a, b Object) bool {
 	content := func(o Object) map[string]any {
-		// It only fails for what is no struct.
+		// ToUnstructured fails only for values that are not structs.
 		fields, _ := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 		delete(fields, "metadata")
 		return fields
@@ -148,7 +148,7 @@ func sameContent(a, b Object) bool {
 	return equality.Semantic.DeepEqual(content(a), content(b))
 }
 
-// Delete deletes an object; one that has finalizers is marked only.
+// Delete deletes an object, or sets the deletionTimestamp of one with finalizers.
 func (m *Memory) Delete(_ context.Context, object Object) error {
 	key := KeyOf(object)
 	now, ok := m.objects[key]
@@ -165,9 +165,9 @@ func (m *Memory) Delete(_ context.Context, object Object) error {
 	return nil
 }
 
-// Collect is the garbage collector: it removes one object whose owner is gone, and
-// says whether there was one.
-func (m *Memory) Collect() bool {
+// CollectGarbage deletes one object whose owner does not exist. It reports whether it has
+// deleted one.
+func (m *Memory) CollectGarbage() bool {
 	uids := map[types.UID]bool{}
 	for _, object := range m.objects {
 		uids[object.GetUID()] = true
@@ -183,7 +183,7 @@ func (m *Memory) Collect() bool {
 	return false
 }
 
-// keys are those of all objects, ordered by name.
+// keys returns the keys of all objects, sorted by name.
 func (m *Memory) keys() []Key {
 	return slices.SortedFunc(maps.Keys(m.objects), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))

@@ -12,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestABackupIsSyncedAndRestored goes the whole way once: a Backup in one cluster,
-// its sync into another, a Restore there.
-func TestABackupIsSyncedAndRestored(t *testing.T) {
+// TestBackupIsSyncedAndRestored creates a Backup in one cluster, waits for its sync into
+// another, and restores it there.
+func TestBackupIsSyncedAndRestored(t *testing.T) {
 	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	clock := func() time.Time { return now }
 	bucket := NewBucket()
@@ -39,7 +39,7 @@ func TestABackupIsSyncedAndRestored(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
 		})
 	}
-	step := func() {
+	takeSteps := func() {
 		for range 30 {
 			for m, s := range servers {
 				c, _ := m.Read(t.Context())
@@ -50,11 +50,11 @@ func TestABackupIsSyncedAndRestored(t *testing.T) {
 		}
 	}
 	create(t, source, &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
-	step()
+	takeSteps()
 	now = now.Add(time.Minute)
-	step()
+	takeSteps()
 	create(t, target, &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: velerov1.RestoreSpec{BackupName: "b"}})
-	step()
+	takeSteps()
 
 	want := []string{
 		"Backup ", "Backup Queued", "Backup ReadyToStart", "Backup InProgress", "Backup Finalizing", "Backup Completed",
@@ -65,11 +65,11 @@ func TestABackupIsSyncedAndRestored(t *testing.T) {
 	}
 	c, _ := target.Read(t.Context())
 	if n := len(c.PodVolumeBackups); n != 2 || c.PodVolumeBackups[0].OwnerReferences[0].UID != c.Backup("b").UID {
-		t.Errorf("the target has %d PodVolumeBackups, or they are not the Backup's", n)
+		t.Errorf("the target has %d PodVolumeBackups, or the Backup does not own them; want 2 that it owns", n)
 	}
 }
 
-// TestScenarios runs on the model what package e2e runs on a real Velero.
+// TestScenarios runs on the model the scenarios that package e2e runs on a real Velero.
 func TestScenarios(t *testing.T) {
 	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	clock := func() time.Time { return now }
@@ -83,15 +83,15 @@ func TestScenarios(t *testing.T) {
 			Status: velerov1.BackupStorageLocationStatus{Phase: velerov1.BackupStorageLocationPhaseAvailable},
 		})
 	}
-	frozen, dead := false, false
-	v := &Trial{
+	storagePaused, killed := false, false
+	h := &Harness{
 		Source: source, Target: target, Now: clock,
-		Work: func() {
+		Advance: func() {
 			now = now.Add(100 * time.Millisecond)
 			for _, m := range []*Memory{source, target} {
 				c, _ := m.Read(t.Context())
 				for _, step := range servers[m].Steps(c, now) {
-					if dead && m == source || frozen && needsStorage(step) {
+					if killed && m == source || storagePaused && needsStorage(step) {
 						continue
 					}
 					if err := Take(t.Context(), m, step); err != nil {
@@ -101,21 +101,21 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 		},
-		Freeze: func() func() {
-			frozen = true
-			return func() { frozen = false }
+		PauseStorage: func() func() {
+			storagePaused = true
+			return func() { storagePaused = false }
 		},
-		Kill: func() func() {
-			dead = true
-			return func() { dead, servers[source] = false, New(options, bucket) }
+		KillSource: func() func() {
+			killed = true
+			return func() { killed, servers[source] = false, New(options, bucket) }
 		},
 	}
 	for _, scenario := range Scenarios {
-		t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, v, true) })
+		t.Run(scenario.Name, func(t *testing.T) { scenario.Check(t, h, true) })
 	}
 }
 
-// needsStorage says whether a step can't be done while the storage does not answer.
+// needsStorage reports whether a step is impossible while the storage does not respond.
 func needsStorage(step Step) bool {
 	switch before := step.Before.(type) {
 	case *velerov1.Backup:
@@ -128,8 +128,8 @@ func needsStorage(step Step) bool {
 	return false
 }
 
-// TestOneRestoreAtATime has several Restores wait at once, for a server that takes all
-// steps that it finds.
+// TestOneRestoreAtATime creates several Restores at once. The server takes all steps that
+// Steps returns, although one may make the next impossible.
 func TestOneRestoreAtATime(t *testing.T) {
 	now := time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)
 	bucket := NewBucket()
@@ -138,7 +138,7 @@ func TestOneRestoreAtATime(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: velerov1.BackupStorageLocationSpec{Default: true},
 	})
 	create(t, m, &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
-	all := func() *Cluster {
+	takeSteps := func() *Cluster {
 		c, _ := m.Read(t.Context())
 		for _, step := range server.Steps(c, now) {
 			_ = Take(t.Context(), m, step)
@@ -147,25 +147,25 @@ func TestOneRestoreAtATime(t *testing.T) {
 		return c
 	}
 	for range 10 {
-		all()
+		takeSteps()
 	}
 	for _, name := range []string{"r1", "r2", "r3"} {
 		create(t, m, &velerov1.Restore{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: velerov1.RestoreSpec{BackupName: "b"}})
 	}
 	for range 20 {
 		running := 0
-		for _, r := range all().Restores {
+		for _, r := range takeSteps().Restores {
 			if r.Status.Phase == velerov1.RestorePhaseInProgress {
 				running++
 			}
 		}
 		if running > 1 {
-			t.Fatalf("%d Restores are InProgress", running)
+			t.Fatalf("%d Restores are InProgress at the same time", running)
 		}
 	}
-	for _, r := range all().Restores {
+	for _, r := range takeSteps().Restores {
 		if r.Status.Phase != velerov1.RestorePhaseCompleted {
-			t.Errorf("%s is %q", r.Name, r.Status.Phase)
+			t.Errorf("%s is %q, want Completed", r.Name, r.Status.Phase)
 		}
 	}
 }

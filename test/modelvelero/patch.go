@@ -11,7 +11,7 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 )
 
-// mergePatch is the JSON merge patch that Velero sends to make after of before.
+// mergePatch returns the JSON merge patch from before to after, as Velero sends it.
 func mergePatch(before, after Object) ([]byte, error) {
 	original, err := json.Marshal(before)
 	if err != nil {
@@ -24,7 +24,7 @@ func mergePatch(before, after Object) ([]byte, error) {
 	return jsonpatch.CreateMergePatch(original, modified)
 }
 
-// merge is now with the difference between before and after.
+// merge returns now with the difference between before and after applied.
 func merge(now, before, after Object) (Object, error) {
 	if now.GetResourceVersion() == before.GetResourceVersion() {
 		return after.DeepCopyObject().(Object), nil

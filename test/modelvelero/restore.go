@@ -11,10 +11,10 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 )
 
-// restoreFinalizer is on every Restore that Velero has taken up.
+// restoreFinalizer is the finalizer that Velero adds to a Restore before it processes it.
 const restoreFinalizer = "restores.velero.io/external-resources-finalizer"
 
-// DefaultRestorePhases is the way of a Restore that goes well and has no data
+// DefaultRestorePhases returns the phases of a Restore that succeeds and has no data
 // operations.
 func DefaultRestorePhases() []velerov1.RestorePhase {
 	return []velerov1.RestorePhase{
@@ -22,40 +22,40 @@ func DefaultRestorePhases() []velerov1.RestorePhase {
 	}
 }
 
-// restoreSteps is restore_controller, whose only worker is busy while a Restore is
-// InProgress, and the controllers of the phases after that.
+// restoreSteps returns the next step of a Restore. It follows restore_controller, whose only
+// worker is busy while a Restore is InProgress, and the controllers of later phases.
 func (s *Server) restoreSteps(c *Cluster, r *velerov1.Restore, now time.Time) []Step {
 	busy := s.isRestoring(c)
-	waits := isWaiting(r)
+	waiting := isWaiting(r)
 	finalized := slices.Contains(r.Finalizers, restoreFinalizer)
 	switch {
 	case r.DeletionTimestamp != nil && finalized && !busy:
 		after := r.DeepCopy()
 		after.Finalizers = slices.DeleteFunc(after.Finalizers, func(f string) bool { return f == restoreFinalizer })
-		return []Step{{What: "lets Restore " + r.Name + " go", Before: r, After: after}}
-	case r.DeletionTimestamp != nil && waits, busy && waits:
+		return []Step{{What: "removes the finalizer of Restore " + r.Name, Before: r, After: after}}
+	case r.DeletionTimestamp != nil && waiting, busy && waiting:
 		return nil
-	case !finalized && waits:
+	case !finalized && waiting:
 		after := r.DeepCopy()
 		after.Finalizers = append(after.Finalizers, restoreFinalizer)
-		return []Step{{What: "takes Restore " + r.Name + " up", Before: r, After: after}}
+		return []Step{{What: "adds a finalizer to Restore " + r.Name, Before: r, After: after}}
 	case r.Status.Phase == velerov1.RestorePhaseInProgress && s.restoring != string(r.UID):
-		// Nobody runs it: its phase was written by somebody else.
+		// The worker does not run it: another client wrote its phase.
 		return nil
 	}
-	next, ok := following(s.options.RestorePhases(r), r.Status.Phase)
+	next, ok := nextPhase(s.options.RestorePhases(r), r.Status.Phase)
 	if !ok {
 		return nil
 	}
 	return []Step{s.moveRestore(c, r, next, now)}
 }
 
-// isWaiting says whether a Restore waits for the worker.
+// isWaiting reports whether a Restore waits for the worker.
 func isWaiting(r *velerov1.Restore) bool {
 	return r.Status.Phase == "" || r.Status.Phase == velerov1.RestorePhaseNew
 }
 
-// isRestoring says whether the worker is busy.
+// isRestoring reports whether the worker is busy.
 func (s *Server) isRestoring(c *Cluster) bool {
 	if s.restoring == "" {
 		return false
@@ -69,15 +69,14 @@ func (s *Server) isRestoring(c *Cluster) bool {
 	return false
 }
 
-// moveRestore moves a Restore to its next phase, or to the failure that comes
-// instead.
+// moveRestore returns the step to the next phase of a Restore, or to a failure.
 func (s *Server) moveRestore(c *Cluster, r *velerov1.Restore, next velerov1.RestorePhase, now time.Time) Step {
 	after := r.DeepCopy()
 	status := &after.Status
 	status.Phase = next
 	switch {
 	case next == velerov1.RestorePhaseInProgress, next == velerov1.RestorePhaseFailedValidation:
-		if status.ValidationErrors = refusals(c, after); len(status.ValidationErrors) > 0 {
+		if status.ValidationErrors = validateRestore(c, after); len(status.ValidationErrors) > 0 {
 			status.Phase = velerov1.RestorePhaseFailedValidation
 		} else {
 			status.StartTimestamp = at(now)
@@ -91,8 +90,8 @@ func (s *Server) moveRestore(c *Cluster, r *velerov1.Restore, next velerov1.Rest
 	}
 	return Step{
 		What: fmt.Sprintf("Restore %s is %q", r.Name, status.Phase), Before: r, After: after,
-		still: func() bool { return !isWaiting(r) || s.restoring == "" },
-		done: func(_ Object, err error) {
+		isValid: func() bool { return !isWaiting(r) || s.restoring == "" },
+		afterWrite: func(_ Object, err error) {
 			if err == nil && status.Phase == velerov1.RestorePhaseInProgress {
 				s.restoring = string(r.UID)
 			} else if s.restoring == string(r.UID) {
@@ -102,8 +101,8 @@ func (s *Server) moveRestore(c *Cluster, r *velerov1.Restore, next velerov1.Rest
 	}
 }
 
-// refusals is validateAndComplete of restore_controller.
-func refusals(c *Cluster, r *velerov1.Restore) []string {
+// validateRestore returns the validation errors of validateAndComplete of restore_controller.
+func validateRestore(c *Cluster, r *velerov1.Restore) []string {
 	backup := c.Backup(r.Spec.BackupName)
 	if r.Status.Phase == velerov1.RestorePhaseFailedValidation {
 		return []string{"refused by the model"}
@@ -121,7 +120,7 @@ func refusals(c *Cluster, r *velerov1.Restore) []string {
 	return nil
 }
 
-// finishRestore is the end of runValidatedRestore.
+// finishRestore follows the end of runValidatedRestore of restore_controller.
 func (s *Server) finishRestore(r *velerov1.Restore) {
 	status := &r.Status
 	fail := func(reason string) {

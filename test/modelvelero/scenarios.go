@@ -15,53 +15,51 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Trial is a pair of Veleros that scenarios are run on: of the model or real ones.
-// They share a bucket.
-type Trial struct {
-	// Source and Target are where their objects are.
+// Harness is a pair of Veleros, modelled or real, that run scenarios. They share a bucket.
+type Harness struct {
+	// Source and Target store the objects of the two Veleros.
 	Source, Target Store
-	// Prefix begins the names of all objects of the trial.
+	// Prefix begins the names of all objects.
 	Prefix string
-	// Work lets both Veleros work a little: one step, or one moment.
-	Work func()
-	// Freeze has the storage not answer, and returns what ends that.
-	Freeze func() (thaw func())
-	// Kill ends the Velero of the source, and returns what starts it again.
-	Kill func() (start func())
+	// Advance takes one step of each modelled Velero, or waits a moment for the real ones.
+	Advance func()
+	// PauseStorage stops the storage from responding until the returned function is called.
+	PauseStorage func() (resume func())
+	// KillSource kills the Velero of the source; the returned function starts it again.
+	KillSource func() (start func())
 	// Now returns the time.
 	Now func() time.Time
 
-	// seen are the phases that each object of the source was seen in.
+	// seen are the phases in which each object of the source was seen.
 	seen map[string][]string
 }
 
-// Scenario is something that is done to a Velero, and what it does.
+// Scenario is a sequence of actions on a Harness, with the expected phases of objects.
 type Scenario struct {
 	Name string
-	// Run does it.
-	Run func(t *testing.T, v *Trial)
-	// Want are the phases that each object goes through. The model goes through all of
-	// them; of a real one some may be missed, but none of another order is seen, and
-	// the last always is.
+	Run  func(t *testing.T, h *Harness)
+	// Want are the phases of each object, by name, the terminal phase last. With a real
+	// Velero some phases may be missed, but not the last one, and the order is the same.
 	Want map[string][]string
 }
 
-// Scenarios are what our driver relies on. They build on each other, in this order.
+// Scenarios test what our driver relies on. They must run in this order, because some use
+// objects of others.
 var Scenarios = []Scenario{
 	{
-		"a Backup and its Restore",
-		func(t *testing.T, v *Trial) {
-			v.backup(t, "well", "")
-			v.await(t, "well", "Completed")
-			v.restore(t, "of-well", "well")
-			v.await(t, "of-well", "Completed")
-			c := v.read(t, v.Source)
-			if b := c.Backup(v.Prefix + "well"); b.Labels[velerov1.StorageLocationLabel] != "default" || b.Spec.StorageLocation != "default" ||
+		"Backup and Restore succeed",
+		func(t *testing.T, h *Harness) {
+			h.backup(t, "well", "")
+			h.await(t, "well", "Completed")
+			h.restore(t, "of-well", "well")
+			h.await(t, "of-well", "Completed")
+			c := h.read(t, h.Source)
+			if b := c.Backup(h.Prefix + "well"); b.Labels[velerov1.StorageLocationLabel] != "default" || b.Spec.StorageLocation != "default" ||
 				b.Status.Expiration == nil || b.Status.CompletionTimestamp == nil || b.CreationTimestamp.After(b.Status.CompletionTimestamp.Time) {
-				t.Errorf("a finished Backup is %+v", b)
+				t.Errorf("unexpected completed Backup: %+v", b)
 			}
-			if r := c.Restore(v.Prefix + "of-well"); !slices.Equal(r.Finalizers, []string{restoreFinalizer}) {
-				t.Errorf("a Restore has the finalizers %q", r.Finalizers)
+			if r := c.Restore(h.Prefix + "of-well"); !slices.Equal(r.Finalizers, []string{restoreFinalizer}) {
+				t.Errorf("the finalizers of the Restore are %q, want only Velero's", r.Finalizers)
 			}
 		},
 		map[string][]string{
@@ -70,96 +68,96 @@ var Scenarios = []Scenario{
 		},
 	},
 	{
-		"a name that is in the bucket",
-		func(t *testing.T, v *Trial) {
-			v.backup(t, "twice", "")
-			v.await(t, "twice", "Completed")
-			if err := v.Source.Delete(t.Context(), v.read(t, v.Source).Backup(v.Prefix+"twice")); err != nil {
+		"Backup name exists in the bucket",
+		func(t *testing.T, h *Harness) {
+			h.backup(t, "twice", "")
+			h.await(t, "twice", "Completed")
+			if err := h.Source.Delete(t.Context(), h.read(t, h.Source).Backup(h.Prefix+"twice")); err != nil {
 				t.Fatal(err)
 			}
-			delete(v.seen, "twice")
-			v.backup(t, "twice", "")
-			v.await(t, "twice", "Failed")
-			v.wantReason(t, v.read(t, v.Source).Backup(v.Prefix+"twice").Status.FailureReason, "backup already exists in object storage")
+			delete(h.seen, "twice")
+			h.backup(t, "twice", "")
+			h.await(t, "twice", "Failed")
+			h.wantReason(t, h.read(t, h.Source).Backup(h.Prefix+"twice").Status.FailureReason, "backup already exists in object storage")
 		},
 		map[string][]string{"twice": {"", "Queued", "ReadyToStart", "InProgress", "Failed"}},
 	},
 	{
-		"a Restore of no Backup",
-		func(t *testing.T, v *Trial) {
-			v.restore(t, "of-none", "none")
-			v.await(t, "of-none", "FailedValidation")
-			v.wantReason(t, strings.Join(v.read(t, v.Source).Restore(v.Prefix+"of-none").Status.ValidationErrors, ";"), "can't find backup")
+		"Restore of a missing Backup",
+		func(t *testing.T, h *Harness) {
+			h.restore(t, "of-none", "none")
+			h.await(t, "of-none", "FailedValidation")
+			h.wantReason(t, strings.Join(h.read(t, h.Source).Restore(h.Prefix+"of-none").Status.ValidationErrors, ";"), "can't find backup")
 		},
 		map[string][]string{"of-none": {"", "FailedValidation"}},
 	},
 	{
-		"a location that is read-only",
-		func(t *testing.T, v *Trial) {
-			v.location(t, "readonly", func(l *velerov1.BackupStorageLocation) {
+		"read-only location",
+		func(t *testing.T, h *Harness) {
+			h.location(t, "readonly", func(l *velerov1.BackupStorageLocation) {
 				l.Spec.AccessMode = velerov1.BackupStorageLocationAccessModeReadOnly
 			})
-			v.until(t, "the location is Available", func(c *Cluster) bool {
-				return c.Location(v.Prefix+"readonly").Status.Phase == velerov1.BackupStorageLocationPhaseAvailable
+			h.until(t, "the location is Available", func(c *Cluster) bool {
+				return c.Location(h.Prefix+"readonly").Status.Phase == velerov1.BackupStorageLocationPhaseAvailable
 			})
-			v.backup(t, "readonly", v.Prefix+"readonly")
-			v.await(t, "readonly", "FailedValidation")
-			v.wantReason(t, strings.Join(v.read(t, v.Source).Backup(v.Prefix+"readonly").Status.ValidationErrors, ";"), "read-only mode")
+			h.backup(t, "readonly", h.Prefix+"readonly")
+			h.await(t, "readonly", "FailedValidation")
+			h.wantReason(t, strings.Join(h.read(t, h.Source).Backup(h.Prefix+"readonly").Status.ValidationErrors, ";"), "read-only mode")
 		},
 		map[string][]string{"readonly": {"", "Queued", "ReadyToStart", "FailedValidation"}},
 	},
 	{
-		"a location that does not exist",
-		func(t *testing.T, v *Trial) {
-			v.backup(t, "nowhere", v.Prefix+"nowhere")
-			v.await(t, "nowhere", "FailedValidation")
+		"missing location",
+		func(t *testing.T, h *Harness) {
+			h.backup(t, "nowhere", h.Prefix+"nowhere")
+			h.await(t, "nowhere", "FailedValidation")
 		},
 		map[string][]string{"nowhere": {"", "Queued", "ReadyToStart", "FailedValidation"}},
 	},
 	{
-		"a request for the server's status",
-		func(t *testing.T, v *Trial) {
-			create(t, v.Source, &velerov1.ServerStatusRequest{ObjectMeta: metav1.ObjectMeta{Name: v.Prefix + "status"}})
-			v.until(t, "the request is answered", func(c *Cluster) bool {
-				r := named(c.Requests, v.Prefix+"status")
+		"ServerStatusRequest",
+		func(t *testing.T, h *Harness) {
+			create(t, h.Source, &velerov1.ServerStatusRequest{ObjectMeta: metav1.ObjectMeta{Name: h.Prefix + "status"}})
+			h.until(t, "the request is processed", func(c *Cluster) bool {
+				r := named(c.Requests, h.Prefix+"status")
 				return r != nil && r.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed && r.Status.ProcessedTimestamp != nil
 			})
 		},
 		nil,
 	},
 	{
-		"what waits, and a restart",
-		func(t *testing.T, v *Trial) {
-			thaw := v.Freeze()
-			v.backup(t, "killed", "")
-			v.await(t, "killed", "InProgress")
-			v.backup(t, "queued", "")
-			v.await(t, "queued", "Queued")
-			v.restore(t, "of-killed", "well")
-			v.await(t, "of-killed", "InProgress")
-			v.restore(t, "waiting", "well")
-			// What is asked for last is answered, and the Restore still waits.
-			create(t, v.Source, &velerov1.ServerStatusRequest{ObjectMeta: metav1.ObjectMeta{Name: v.Prefix + "busy"}})
-			v.until(t, "the request is answered", func(c *Cluster) bool {
-				r := named(c.Requests, v.Prefix+"busy")
+		"queues and a restart",
+		func(t *testing.T, h *Harness) {
+			resume := h.PauseStorage()
+			h.backup(t, "killed", "")
+			h.await(t, "killed", "InProgress")
+			h.backup(t, "queued", "")
+			h.await(t, "queued", "Queued")
+			h.restore(t, "of-killed", "well")
+			h.await(t, "of-killed", "InProgress")
+			h.restore(t, "waiting", "well")
+			// Velero processes the request, which is the newest object, while the Restore still waits.
+			create(t, h.Source, &velerov1.ServerStatusRequest{ObjectMeta: metav1.ObjectMeta{Name: h.Prefix + "busy"}})
+			h.until(t, "the request is processed", func(c *Cluster) bool {
+				r := named(c.Requests, h.Prefix+"busy")
 				return r != nil && r.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed
 			})
-			c := v.read(t, v.Source)
-			if p := c.Restore(v.Prefix + "waiting").Status.Phase; p != "" && p != velerov1.RestorePhaseNew {
-				t.Errorf("a second Restore is %q", p)
+			c := h.read(t, h.Source)
+			if p := c.Restore(h.Prefix + "waiting").Status.Phase; p != "" && p != velerov1.RestorePhaseNew {
+				t.Errorf("the second Restore is %q, want it to wait", p)
 			}
-			if b := c.Backup(v.Prefix + "queued"); b.Status.Phase != velerov1.BackupPhaseQueued || b.Status.QueuePosition != 1 {
-				t.Errorf("a second Backup is %q at position %d", b.Status.Phase, b.Status.QueuePosition)
+			if b := c.Backup(h.Prefix + "queued"); b.Status.Phase != velerov1.BackupPhaseQueued || b.Status.QueuePosition != 1 {
+				t.Errorf("the second Backup is %q at position %d, want Queued at position 1", b.Status.Phase, b.Status.QueuePosition)
 			}
-			start := v.Kill()
-			thaw()
+			start := h.KillSource()
+			resume()
 			start()
-			v.await(t, "killed", "Failed")
-			v.await(t, "of-killed", "Failed")
-			v.await(t, "waiting", "Completed")
-			c = v.read(t, v.Source)
-			v.wantReason(t, c.Backup(v.Prefix+"killed").Status.FailureReason, "found a backup with status \"InProgress\" during the server starting")
-			v.wantReason(t, c.Restore(v.Prefix+"of-killed").Status.FailureReason, "found a restore with status \"InProgress\" during the server starting")
+			h.await(t, "killed", "Failed")
+			h.await(t, "of-killed", "Failed")
+			h.await(t, "waiting", "Completed")
+			c = h.read(t, h.Source)
+			h.wantReason(t, c.Backup(h.Prefix+"killed").Status.FailureReason, "found a backup with status \"InProgress\" during the server starting")
+			h.wantReason(t, c.Restore(h.Prefix+"of-killed").Status.FailureReason, "found a restore with status \"InProgress\" during the server starting")
 		},
 		map[string][]string{
 			"killed":    {"", "Queued", "ReadyToStart", "InProgress", "Failed"},
@@ -168,42 +166,42 @@ var Scenarios = []Scenario{
 		},
 	},
 	{
-		"the sync into another cluster",
-		func(t *testing.T, v *Trial) {
-			for end := v.Now().Add(trialDeadline); v.Now().Before(end); v.work(t) {
-				if b := v.read(t, v.Target).Backup(v.Prefix + "well"); b != nil {
-					from := v.read(t, v.Source).Backup(b.Name)
+		"sync into another cluster",
+		func(t *testing.T, h *Harness) {
+			for end := h.Now().Add(scenarioTimeout); h.Now().Before(end); h.advance(t) {
+				if b := h.read(t, h.Target).Backup(h.Prefix + "well"); b != nil {
+					from := h.read(t, h.Source).Backup(b.Name)
 					if b.Labels[velerov1.StorageLocationLabel] != "default" || b.Labels["a"] != "b" || b.Spec.StorageLocation != "default" ||
 						b.Status.Phase != velerov1.BackupPhaseCompleted || b.UID == from.UID || !from.Status.CompletionTimestamp.Before(&b.CreationTimestamp) {
-						t.Errorf("the Backup that was found is %+v", b)
+						t.Errorf("unexpected synced Backup: %+v", b)
 					}
 					return
 				}
 			}
-			t.Errorf("the Backup was not found within %v", trialDeadline)
+			t.Errorf("the Backup was not synced within %v", scenarioTimeout)
 		},
 		nil,
 	},
 }
 
-// Check runs a scenario, and compares what was seen: all, or as much of it as a real
-// Velero shows.
-func (s *Scenario) Check(t *testing.T, v *Trial, all bool) {
-	v.seen = map[string][]string{}
-	s.Run(t, v)
+// Check runs a scenario and compares the seen phases of its objects. If all is set, all
+// wanted phases must have been seen, otherwise some in their order and the last one.
+func (s *Scenario) Check(t *testing.T, h *Harness, all bool) {
+	h.seen = map[string][]string{}
+	s.Run(t, h)
 	for name, want := range s.Want {
-		switch seen := v.seen[name]; {
+		switch seen := h.seen[name]; {
 		case all && !slices.Equal(seen, want):
 			t.Errorf("%s was seen in %q, want %q", name, seen, want)
-		case !isPart(seen, want):
-			t.Errorf("%s was seen in %q, which is no part of %q with its end", name, seen, want)
+		case !isSubsequence(seen, want):
+			t.Errorf("%s was seen in %q, want a subsequence of %q with its last phase", name, seen, want)
 		}
 	}
 }
 
-// isPart says whether what was seen are some of the phases, in their order, the last
-// among them.
-func isPart(seen, phases []string) bool {
+// isSubsequence reports whether seen has some of the phases in their order, and the last
+// one.
+func isSubsequence(seen, phases []string) bool {
 	if len(seen) == 0 || seen[len(seen)-1] != phases[len(phases)-1] {
 		return false
 	}
@@ -215,94 +213,96 @@ func isPart(seen, phases []string) bool {
 	return len(seen) == 0
 }
 
-const trialDeadline = 2 * time.Minute
+const scenarioTimeout = 2 * time.Minute
 
-func (v *Trial) until(t *testing.T, what string, so func(*Cluster) bool) {
+func (h *Harness) until(t *testing.T, what string, condition func(*Cluster) bool) {
 	t.Helper()
-	for end := v.Now().Add(trialDeadline); ; v.work(t) {
-		if c := v.read(t, v.Source); so(c) {
+	for end := h.Now().Add(scenarioTimeout); ; h.advance(t) {
+		if c := h.read(t, h.Source); condition(c) {
 			return
 		}
-		if v.Now().After(end) {
-			t.Fatalf("waiting until %s; seen %q", what, v.seen)
+		if h.Now().After(end) {
+			t.Fatalf("waiting until %s; seen %q", what, h.seen)
 		}
 	}
 }
 
-func (v *Trial) await(t *testing.T, name, phase string) {
+func (h *Harness) await(t *testing.T, name, phase string) {
 	t.Helper()
-	v.until(t, fmt.Sprintf("%s is %s", name, phase), func(*Cluster) bool {
-		seen := v.seen[name]
+	h.until(t, fmt.Sprintf("%s is %s", name, phase), func(*Cluster) bool {
+		seen := h.seen[name]
 		return len(seen) > 0 && seen[len(seen)-1] == phase
 	})
 }
 
-func (v *Trial) work(t *testing.T) {
+// advance calls Advance, and reads the source to record phases.
+func (h *Harness) advance(t *testing.T) {
 	t.Helper()
-	v.Work()
-	v.read(t, v.Source)
+	h.Advance()
+	h.read(t, h.Source)
 }
 
-// read returns the objects of a cluster, and notes the phases of those in the source.
-func (v *Trial) read(t *testing.T, store Store) *Cluster {
+// read returns the objects of a cluster, and records the phases of those in the source.
+func (h *Harness) read(t *testing.T, store Store) *Cluster {
 	t.Helper()
 	c, err := store.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if store != v.Source {
+	if store != h.Source {
 		return c
 	}
-	note := func(name string, phase string) {
-		if name, ours := strings.CutPrefix(name, v.Prefix); ours {
-			if seen := v.seen[name]; len(seen) == 0 || seen[len(seen)-1] != phase {
-				v.seen[name] = append(seen, phase)
+	record := func(name string, phase string) {
+		if name, ours := strings.CutPrefix(name, h.Prefix); ours {
+			if seen := h.seen[name]; len(seen) == 0 || seen[len(seen)-1] != phase {
+				h.seen[name] = append(seen, phase)
 			}
 		}
 	}
 	for _, b := range c.Backups {
-		note(b.Name, string(b.Status.Phase))
+		record(b.Name, string(b.Status.Phase))
 	}
 	for _, r := range c.Restores {
-		note(r.Name, string(r.Status.Phase))
+		record(r.Name, string(r.Status.Phase))
 	}
 	return c
 }
 
-// backup makes a Backup of next to nothing.
-func (v *Trial) backup(t *testing.T, name, location string) {
+// backup creates a small Backup.
+func (h *Harness) backup(t *testing.T, name, location string) {
 	t.Helper()
-	create(t, v.Source, &velerov1.Backup{
-		ObjectMeta: metav1.ObjectMeta{Name: v.Prefix + name, Labels: map[string]string{"a": "b"}},
+	create(t, h.Source, &velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{Name: h.Prefix + name, Labels: map[string]string{"a": "b"}},
 		Spec:       velerov1.BackupSpec{StorageLocation: location, IncludedNamespaces: []string{"default"}},
 	})
-	v.read(t, v.Source)
+	h.read(t, h.Source)
 }
 
-func (v *Trial) restore(t *testing.T, name, backup string) {
+func (h *Harness) restore(t *testing.T, name, backup string) {
 	t.Helper()
-	create(t, v.Source, &velerov1.Restore{
-		ObjectMeta: metav1.ObjectMeta{Name: v.Prefix + name},
-		Spec:       velerov1.RestoreSpec{BackupName: v.Prefix + backup},
+	create(t, h.Source, &velerov1.Restore{
+		ObjectMeta: metav1.ObjectMeta{Name: h.Prefix + name},
+		Spec:       velerov1.RestoreSpec{BackupName: h.Prefix + backup},
 	})
-	v.read(t, v.Source)
+	h.read(t, h.Source)
 }
 
-// location makes a location like the default one.
-func (v *Trial) location(t *testing.T, name string, change func(*velerov1.BackupStorageLocation)) {
+// location creates a copy of the default location with a change, and deletes it when the test
+// ends.
+func (h *Harness) location(t *testing.T, name string, change func(*velerov1.BackupStorageLocation)) {
 	t.Helper()
-	like := v.read(t, v.Source).Location("default")
-	l := &velerov1.BackupStorageLocation{ObjectMeta: metav1.ObjectMeta{Name: v.Prefix + name}, Spec: *like.Spec.DeepCopy()}
+	original := h.read(t, h.Source).Location("default")
+	l := &velerov1.BackupStorageLocation{ObjectMeta: metav1.ObjectMeta{Name: h.Prefix + name}, Spec: *original.Spec.DeepCopy()}
 	l.Spec.Default = false
 	change(l)
-	create(t, v.Source, l)
-	t.Cleanup(func() { _ = v.Source.Delete(context.Background(), l) })
+	create(t, h.Source, l)
+	t.Cleanup(func() { _ = h.Source.Delete(context.Background(), l) })
 }
 
-func (v *Trial) wantReason(t *testing.T, got, want string) {
+func (h *Harness) wantReason(t *testing.T, got, want string) {
 	t.Helper()
 	if !strings.Contains(got, want) {
-		t.Errorf("Velero says %q, want %q in it", got, want)
+		t.Errorf("Velero reports %q, want it to contain %q", got, want)
 	}
 }
 

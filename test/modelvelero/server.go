@@ -13,53 +13,54 @@ import (
 )
 
 const (
-	// Version is that of the Velero which is modelled.
+	// Version is the modelled version of Velero.
 	Version = "v1.18.3"
-	// validationPeriod is how often a location is validated.
+	// validationPeriod is the time between two validations of a location.
 	validationPeriod = time.Minute
-	// requestTTL is how long an answered ServerStatusRequest stays.
+	// requestTTL is the time after which a processed ServerStatusRequest is deleted.
 	requestTTL = time.Minute
 )
 
-// Options say how the work of a Server goes.
+// Options configure a Server.
 type Options struct {
-	// BackupPhases are the phases that a Backup goes through after the empty one,
-	// its end last. Nil: DefaultBackupPhases.
+	// BackupPhases returns the phases of a Backup after the empty one, up to a terminal
+	// phase or one in which it stays. Default: DefaultBackupPhases.
 	BackupPhases func(*velerov1.Backup) []velerov1.BackupPhase
-	// RestorePhases are those of a Restore. Nil: DefaultRestorePhases.
+	// RestorePhases is like BackupPhases, of a Restore. Default: DefaultRestorePhases.
 	RestorePhases func(*velerov1.Restore) []velerov1.RestorePhase
-	// Items is how many items are in every Backup and Restore.
+	// Items is the number of items in each Backup and Restore.
 	Items int
-	// Volumes is how many PodVolumeBackups belong to every Backup.
+	// Volumes is the number of PodVolumeBackups of each Backup.
 	Volumes int
-	// Errors is how many errors a Backup or Restore has that ends PartiallyFailed. 0: one.
+	// Errors is the number of errors of a PartiallyFailed Backup or Restore. Default: 1.
 	Errors int
-	// TTL is how long a Backup is kept that says nothing of it. 0: 30 days.
+	// TTL is the TTL of a Backup that has none in its spec. Default: 30 days.
 	TTL time.Duration
-	// SyncPeriod is the time between two looks through the bucket. 0: a minute.
+	// SyncPeriod is the time between two syncs of the bucket. Default: one minute.
 	SyncPeriod time.Duration
 }
 
-// Server is the memory of one velero server process. It is used by one goroutine
-// at a time. One that does not run takes no steps; one that is killed and started
-// again is a new one.
+// Server has the state of one velero server process. It is not safe for concurrent use. To
+// model a stopped process, take no steps; to model a restart, use a new Server.
 type Server struct {
 	options Options
 	bucket  *Bucket
-	// StorageErr is why the bucket can't be reached; empty if it can.
+	// StorageErr is the error of the object storage; empty if the bucket is reachable.
 	StorageErr string
 
-	// starting says that what an earlier process was doing is not failed yet.
+	// starting is set until the Backups and Restores that an earlier process left
+	// InProgress are Failed.
 	starting bool
-	// dequeued are the Backups, by name, that this process has made ReadyToStart.
-	// The backup controller hears of one by that write alone.
+	// dequeued are the Backups, by name, that this process has set to ReadyToStart. Only
+	// the event of that write triggers the backup controller.
 	dequeued map[string]bool
 	// restoring is the UID of the Restore that the only worker runs.
 	restoring string
-	round     *round
+	// sync is the running sync of the bucket; nil if there is none.
+	sync *syncRun
 }
 
-// New is a process that begins.
+// New returns a Server that has just started.
 func New(options Options, bucket *Bucket) *Server {
 	if options.BackupPhases == nil {
 		options.BackupPhases = func(*velerov1.Backup) []velerov1.BackupPhase { return DefaultBackupPhases() }
@@ -79,9 +80,8 @@ func New(options Options, bucket *Bucket) *Server {
 	return &Server{options: options, bucket: bucket, starting: true, dequeued: map[string]bool{}}
 }
 
-// Resync has the controllers look at every object again, as controller-runtime
-// does every ten hours: that is what moves a Backup which an earlier process left
-// ReadyToStart.
+// Resync triggers the controllers for all objects, as controller-runtime does every ten
+// hours. Only then does a Backup continue that an earlier process left ReadyToStart.
 func (s *Server) Resync(c *Cluster) {
 	for _, b := range c.Backups {
 		if b.Status.Phase == velerov1.BackupPhaseReadyToStart {
@@ -90,45 +90,46 @@ func (s *Server) Resync(c *Cluster) {
 	}
 }
 
-// Store is where the objects of one cluster are.
+// Store stores the objects of one cluster.
 type Store interface {
-	// Read returns all of them.
+	// Read returns all objects.
 	Read(ctx context.Context) (*Cluster, error)
-	// Create makes one, and returns it as it is stored.
+	// Create creates an object and returns the stored one.
 	Create(ctx context.Context, object Object) (Object, error)
-	// Patch makes the difference between the two, whatever else has changed.
+	// Patch applies the difference between before and after, without a precondition.
 	Patch(ctx context.Context, before, after Object) error
-	// Delete deletes one; it stays while it has finalizers.
+	// Delete deletes an object; with finalizers it remains until they are removed.
 	Delete(ctx context.Context, object Object) error
 }
 
-// Step is one thing that a Server may do next: a write, or only a look.
+// Step is a possible next step of a Server: a write, or a read without a write.
 type Step struct {
-	// What says it for a person.
+	// What describes the step.
 	What string
-	// Before is what was read, nil where an object is created; After is what it is
-	// to be, nil where it is deleted.
+	// Before is the object that was read, nil if the step creates one. After is the object
+	// to write, nil if the step deletes one. Both are nil if the step writes nothing.
 	Before, After Object
-	// still says whether it may still be taken when others of the same Steps have been;
-	// nil if it may.
-	still func() bool
-	// first is done before the write, in the bucket; done is told how it went.
-	first func()
-	done  func(created Object, err error)
+	// isValid reports whether the step is still possible after others of the same Steps;
+	// nil if it always is.
+	isValid func() bool
+	// beforeWrite changes the bucket before the write. afterWrite is called with the result of
+	// the write. Both may be nil.
+	beforeWrite func()
+	afterWrite  func(created Object, err error)
 }
 
-// Take does a step, unless it can't be any more. What it returns is how the write went; a Server goes on in any
-// case, as Velero does.
+// Take performs a step, unless it is no longer possible, and returns the error of its write.
+// Like Velero, a Server continues after an error.
 func Take(ctx context.Context, store Store, step Step) error {
-	if step.still != nil && !step.still() {
+	if step.isValid != nil && !step.isValid() {
 		return nil
 	}
-	if step.first != nil {
-		step.first()
+	if step.beforeWrite != nil {
+		step.beforeWrite()
 	}
 	created, err := write(ctx, store, step)
-	if step.done != nil {
-		step.done(created, err)
+	if step.afterWrite != nil {
+		step.afterWrite(created, err)
 	}
 	return err
 }
@@ -146,8 +147,7 @@ func write(ctx context.Context, store Store, step Step) (created Object, err err
 	}
 }
 
-// Steps are what the server may do next, in no order that matters. It does none
-// of them.
+// Steps returns the possible next steps. They may be taken in any order.
 func (s *Server) Steps(c *Cluster, now time.Time) []Step {
 	if s.starting {
 		if steps := failInProgress(c, now); len(steps) > 0 {
@@ -163,10 +163,10 @@ func (s *Server) Steps(c *Cluster, now time.Time) []Step {
 		steps = append(steps, s.restoreSteps(c, r, now)...)
 	}
 	for _, l := range c.Locations {
-		steps = append(steps, s.validate(l, now)...)
+		steps = append(steps, s.validateLocation(l, now)...)
 	}
 	for _, r := range c.Requests {
-		steps = append(steps, answer(r, now)...)
+		steps = append(steps, processRequest(r, now)...)
 	}
 	return append(steps, s.syncSteps(c, now)...)
 }
@@ -191,9 +191,9 @@ func (s *Server) Run(ctx context.Context, store Store, interval time.Duration) {
 	}
 }
 
-// validate is backup_storage_location_controller: a location is Available if the
-// storage behind it can be reached.
-func (s *Server) validate(l *velerov1.BackupStorageLocation, now time.Time) []Step {
+// validateLocation follows backup_storage_location_controller: a location is Available if
+// its storage is reachable.
+func (s *Server) validateLocation(l *velerov1.BackupStorageLocation, now time.Time) []Step {
 	validated := l.Status.LastValidationTime
 	if validated != nil && now.Before(validated.Add(validationPeriod)) {
 		return nil
@@ -205,27 +205,28 @@ func (s *Server) validate(l *velerov1.BackupStorageLocation, now time.Time) []St
 		after.Status.Message = fmt.Sprintf("BackupStorageLocation %q is unavailable: %s", l.Name, s.StorageErr)
 	}
 	after.Status.LastValidationTime = at(now)
-	return []Step{{What: fmt.Sprintf("location %s is %s", l.Name, after.Status.Phase), Before: l, After: after}}
+	return []Step{{What: fmt.Sprintf("BackupStorageLocation %s is %s", l.Name, after.Status.Phase), Before: l, After: after}}
 }
 
-// answer is server_status_request_controller.
-func answer(r *velerov1.ServerStatusRequest, now time.Time) []Step {
+// processRequest follows server_status_request_controller.
+func processRequest(r *velerov1.ServerStatusRequest, now time.Time) []Step {
 	switch r.Status.Phase {
 	case "", velerov1.ServerStatusRequestPhaseNew:
 		after := r.DeepCopy()
 		after.Status.Phase = velerov1.ServerStatusRequestPhaseProcessed
 		after.Status.ProcessedTimestamp = at(now)
 		after.Status.ServerVersion = Version
-		return []Step{{What: "answers " + r.Name, Before: r, After: after}}
+		return []Step{{What: "processes ServerStatusRequest " + r.Name, Before: r, After: after}}
 	case velerov1.ServerStatusRequestPhaseProcessed:
 		if processed := r.Status.ProcessedTimestamp; processed != nil && !now.Before(processed.Add(requestTTL)) {
-			return []Step{{What: "deletes " + r.Name, Before: r}}
+			return []Step{{What: "deletes ServerStatusRequest " + r.Name, Before: r}}
 		}
 	}
 	return nil
 }
 
-// failInProgress is what cmd/server does when it starts.
+// failInProgress follows markInProgressCRsFailed of cmd/server: a starting server marks the
+// Backups and Restores Failed that are InProgress.
 func failInProgress(c *Cluster, now time.Time) []Step {
 	const found = "found a %s with status \"InProgress\" during the server starting, mark it as \"Failed\""
 	var steps []Step
@@ -234,7 +235,7 @@ func failInProgress(c *Cluster, now time.Time) []Step {
 			after := b.DeepCopy()
 			after.Status.Phase, after.Status.FailureReason = velerov1.BackupPhaseFailed, fmt.Sprintf(found, "backup")
 			after.Status.CompletionTimestamp = at(now)
-			steps = append(steps, Step{What: "Backup " + b.Name + " is Failed by a start", Before: b, After: after})
+			steps = append(steps, Step{What: "marks Backup " + b.Name + " Failed at startup", Before: b, After: after})
 		}
 	}
 	for _, r := range c.Restores {
@@ -242,7 +243,7 @@ func failInProgress(c *Cluster, now time.Time) []Step {
 			after := r.DeepCopy()
 			after.Status.Phase, after.Status.FailureReason = velerov1.RestorePhaseFailed, fmt.Sprintf(found, "restore")
 			after.Status.CompletionTimestamp = at(now)
-			steps = append(steps, Step{What: "Restore " + r.Name + " is Failed by a start", Before: r, After: after})
+			steps = append(steps, Step{What: "marks Restore " + r.Name + " Failed at startup", Before: r, After: after})
 		}
 	}
 	return steps
@@ -250,15 +251,16 @@ func failInProgress(c *Cluster, now time.Time) []Step {
 
 func at(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }
 
-// following is the phase after now on a way; not ok if now is its end or not on it.
-func following[P ~string](way []P, now P) (next P, ok bool) {
-	if now == "" {
-		return way[0], true
+// nextPhase returns the phase after current in phases. ok is false if current is the last
+// one or not in phases.
+func nextPhase[P ~string](phases []P, current P) (next P, ok bool) {
+	if current == "" {
+		return phases[0], true
 	}
-	for i, phase := range way[:len(way)-1] {
-		if phase == now {
-			return way[i+1], true
+	for i, phase := range phases[:len(phases)-1] {
+		if phase == current {
+			return phases[i+1], true
 		}
 	}
-	return now, false
+	return current, false
 }

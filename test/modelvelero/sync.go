@@ -11,84 +11,84 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// round is one look of backup_sync_controller through the bucket behind a location:
-// it lists the bucket, then the cluster, creates what the cluster lacks, deletes
-// what the list of the bucket lacked, and last notes the time.
-type round struct {
+// syncRun is one run of backup_sync_controller for a location. It lists the bucket, then the
+// cluster, creates the Backups that the cluster lacks, deletes those that were not in the
+// list of the bucket, and last records the time.
+type syncRun struct {
 	location string
-	// names is the list of the bucket; time has gone on since.
+	// names are the Backups in the bucket at the start of the run.
 	names []string
-	// missing are the names of Backups yet to be created.
+	// missing are the names of the Backups to create.
 	missing []string
-	// volumes are PodVolumeBackups yet to be created.
+	// volumes are the PodVolumeBackups to create.
 	volumes []*velerov1.PodVolumeBackup
-	// orphans are the Backups yet to be deleted; they are listed once.
+	// orphans are the Backups to delete, once listed is set.
 	orphans []*velerov1.Backup
 	listed  bool
 }
 
 func (s *Server) syncSteps(c *Cluster, now time.Time) []Step {
-	if s.round != nil && c.Location(s.round.location) == nil {
-		s.round = nil
+	if s.sync != nil && c.Location(s.sync.location) == nil {
+		s.sync = nil
 	}
-	if s.round != nil {
+	if s.sync != nil {
 		return []Step{s.continueSync(c, now)}
 	}
 	var steps []Step
 	for _, l := range c.Locations {
 		last := l.Status.LastSyncedTime
 		if isAvailable(l) && s.StorageErr == "" && (last == nil || !now.Before(last.Add(s.options.SyncPeriod))) {
-			steps = append(steps, Step{What: "looks through the bucket", done: func(Object, error) { s.beginSync(c, l) }})
+			steps = append(steps, Step{What: "starts a sync of the bucket", afterWrite: func(Object, error) { s.startSync(c, l) }})
 		}
 	}
 	return steps
 }
 
-func (s *Server) beginSync(c *Cluster, l *velerov1.BackupStorageLocation) {
-	s.round = &round{location: l.Name, names: s.bucket.Names()}
-	for _, name := range s.round.names {
+func (s *Server) startSync(c *Cluster, l *velerov1.BackupStorageLocation) {
+	s.sync = &syncRun{location: l.Name, names: s.bucket.Names()}
+	for _, name := range s.sync.names {
 		if c.Backup(name) == nil {
-			s.round.missing = append(s.round.missing, name)
+			s.sync.missing = append(s.sync.missing, name)
 		}
 	}
 }
 
-// continueSync is the next write of a round.
+// continueSync returns the next step of the running sync.
 func (s *Server) continueSync(c *Cluster, now time.Time) Step {
-	r := s.round
+	r := s.sync
 	switch {
 	case len(r.volumes) > 0:
 		volume := r.volumes[0]
 		return Step{
 			What: "syncs PodVolumeBackup " + volume.Name, After: volume,
-			done: func(Object, error) { r.volumes = r.volumes[1:] },
+			afterWrite: func(Object, error) { r.volumes = r.volumes[1:] },
 		}
 	case len(r.missing) > 0:
 		return s.syncBackup(r)
 	case !r.listed:
-		return Step{What: "looks for Backups that are not in the bucket", done: func(Object, error) {
+		return Step{What: "lists orphaned Backups", afterWrite: func(Object, error) {
 			r.listed, r.orphans = true, orphans(c, r)
 		}}
 	case len(r.orphans) > 0:
 		orphan := r.orphans[0]
 		return Step{
-			What: "deletes Backup " + orphan.Name + ", which is not in the bucket", Before: orphan,
-			done: func(Object, error) { r.orphans = r.orphans[1:] },
+			What: "deletes orphaned Backup " + orphan.Name, Before: orphan,
+			afterWrite: func(Object, error) { r.orphans = r.orphans[1:] },
 		}
 	}
 	location := c.Location(r.location)
 	after := location.DeepCopy()
 	after.Status.LastSyncedTime = at(now)
-	return Step{What: "has looked through the bucket", Before: location, After: after, done: func(Object, error) { s.round = nil }}
+	return Step{What: "ends the sync of the bucket", Before: location, After: after, afterWrite: func(Object, error) { s.sync = nil }}
 }
 
-// syncBackup creates the next Backup that the cluster lacks, if what is in the
-// bucket is finished.
-func (s *Server) syncBackup(r *round) Step {
+// syncBackup returns the step that creates the next missing Backup, or skips it if it is
+// not finished in the bucket.
+func (s *Server) syncBackup(r *syncRun) Step {
 	name := r.missing[0]
 	found, ok := s.bucket.get(name)
 	if !ok || !isSynced(found.backup.Status.Phase) {
-		return Step{What: "finds Backup " + name + " unfinished in the bucket", done: func(Object, error) { r.missing = r.missing[1:] }}
+		return Step{What: "skips Backup " + name + ", which is not finished in the bucket", afterWrite: func(Object, error) { r.missing = r.missing[1:] }}
 	}
 	backup := found.backup.DeepCopy()
 	backup.UID, backup.ResourceVersion, backup.Namespace = "", "", ""
@@ -99,7 +99,7 @@ func (s *Server) syncBackup(r *round) Step {
 		backup.Labels = map[string]string{}
 	}
 	backup.Labels[velerov1.StorageLocationLabel] = labelValue(r.location)
-	return Step{What: "syncs Backup " + name, After: backup, done: func(created Object, err error) {
+	return Step{What: "syncs Backup " + name, After: backup, afterWrite: func(created Object, err error) {
 		r.missing = r.missing[1:]
 		if err != nil {
 			return
@@ -110,6 +110,7 @@ func (s *Server) syncBackup(r *round) Step {
 	}}
 }
 
+// isSynced reports whether Velero syncs a Backup of a phase in the bucket.
 func isSynced(p velerov1.BackupPhase) bool {
 	return p == velerov1.BackupPhaseCompleted || p == velerov1.BackupPhasePartiallyFailed || p == velerov1.BackupPhaseFailed
 }
@@ -125,9 +126,9 @@ func syncedVolume(v *velerov1.PodVolumeBackup, location string, owner types.UID)
 	return v
 }
 
-// orphans are the Backups that by their label must be in the bucket, and that were
-// not when the round began.
-func orphans(c *Cluster, r *round) []*velerov1.Backup {
+// orphans returns the completed Backups with the label of the location that were not in the
+// bucket when the sync started.
+func orphans(c *Cluster, r *syncRun) []*velerov1.Backup {
 	var found []*velerov1.Backup
 	for _, b := range c.Backups {
 		ended := b.Status.Phase == velerov1.BackupPhaseCompleted || b.Status.Phase == velerov1.BackupPhasePartiallyFailed

@@ -20,53 +20,52 @@ import (
 )
 
 const (
-	// never is longer than anything lives here.
+	// never is a sync period that is longer than any test.
 	never = 1000 * time.Hour
-	// lookInterval is how often a server looks what is due by time alone.
-	lookInterval = 10 * time.Second
+	// pollInterval is the time between two checks for steps that are due without an event.
+	pollInterval = 10 * time.Second
 )
 
-// view is what watches of a whole cluster have heard of Velero's objects, for all
-// the modelled Veleros in it.
-type view struct {
+// watchCache caches Velero's objects of a whole cluster, for all modelled Veleros in it.
+type watchCache struct {
 	informers map[string]cache.SharedIndexInformer
 
 	mu      sync.Mutex
 	changed map[string]chan struct{} // by namespace
-	// versions are the last of each kind in each namespace, by KIND NAMESPACE.
+	// versions are the latest resourceVersions, by "KIND NAMESPACE".
 	versions map[string]string
 }
 
-// Veleros are the servers of several namespaces behind one kube-apiserver, on one
-// bucket. None of them syncs: what is handed over need not be.
+// Veleros are the servers of several namespaces of one kube-apiserver, with one bucket.
+// None of them syncs, because our server hands the Backups over.
 type Veleros struct {
-	// PhaseTime is how long each phase of a Backup or Restore takes.
+	// PhaseTime is the duration of each phase of a Backup or Restore.
 	PhaseTime time.Duration
 
 	config     *rest.Config
 	namespaces []string
-	view       *view
+	cache      *watchCache
 }
 
-// NewVeleros makes the servers of namespaces that exist. Nothing runs before Run.
+// NewVeleros returns the servers of existing namespaces, which Run starts.
 func NewVeleros(config *rest.Config, namespaces ...string) (*Veleros, error) {
-	v, err := newView(config)
+	c, err := newWatchCache(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Veleros{PhaseTime: 100 * time.Millisecond, config: config, namespaces: namespaces, view: v}, nil
+	return &Veleros{PhaseTime: 100 * time.Millisecond, config: config, namespaces: namespaces, cache: c}, nil
 }
 
-// Run runs them until ctx ends.
+// Run runs the servers until ctx ends.
 func (v *Veleros) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	for _, informer := range v.view.informers {
+	for _, informer := range v.cache.informers {
 		running.Go(func() { informer.RunWithContext(ctx) })
 	}
-	for _, informer := range v.view.informers {
+	for _, informer := range v.cache.informers {
 		if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 			return ctx.Err()
 		}
@@ -79,27 +78,27 @@ func (v *Veleros) Run(ctx context.Context) error {
 		}
 		server := New(Options{Items: 10, SyncPeriod: never}, bucket)
 		running.Go(func() {
-			(&watchedStore{Client: client, view: v.view, namespace: namespace}).run(ctx, server, v.PhaseTime)
+			(&cachedStore{Client: client, cache: v.cache, namespace: namespace}).run(ctx, server, v.PhaseTime)
 		})
 	}
 	<-ctx.Done()
 	return nil
 }
 
-func newView(config *rest.Config) (*view, error) {
-	kinds := runtime.NewScheme()
-	if err := velerov1.AddToScheme(kinds); err != nil {
+func newWatchCache(config *rest.Config) (*watchCache, error) {
+	scheme := runtime.NewScheme()
+	if err := velerov1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
 	config = rest.CopyConfig(config)
 	config.APIPath = "/apis"
 	config.GroupVersion = &velerov1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(kinds).WithoutConversion()
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
 		return nil, err
 	}
-	v := &view{informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}, versions: map[string]string{}}
+	c := &watchCache{informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}, versions: map[string]string{}}
 	for kind, of := range map[string]struct {
 		resource string
 		example  runtime.Object
@@ -113,65 +112,65 @@ func newView(config *rest.Config) (*view, error) {
 		all := cache.NewListWatchFromClient(client, of.resource, "", fields.Everything())
 		informer := cache.NewSharedIndexInformer(all, of.example, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(object any) { v.heard(kind, object) },
-			UpdateFunc: func(_, object any) { v.heard(kind, object) },
-			DeleteFunc: func(object any) { v.heard(kind, object) },
+			AddFunc:    func(object any) { c.handle(kind, object) },
+			UpdateFunc: func(_, object any) { c.handle(kind, object) },
+			DeleteFunc: func(object any) { c.handle(kind, object) },
 		}); err != nil {
 			return nil, err
 		}
-		v.informers[kind] = informer
+		c.informers[kind] = informer
 	}
-	return v, nil
+	return c, nil
 }
 
-// heard is called when the informer of a kind has an object in its store, or not any
-// more.
-func (v *view) heard(kind string, object any) {
-	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = gone.Obj
+// handle handles an event of a kind's informer, after the informer has updated its store.
+func (c *watchCache) handle(kind string, object any) {
+	if deleted, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = deleted.Obj
 	}
 	o, ok := object.(Object)
 	if !ok {
 		return
 	}
-	v.mu.Lock()
-	if key := kind + " " + o.GetNamespace(); isLater(o.GetResourceVersion(), v.versions[key]) {
-		v.versions[key] = o.GetResourceVersion()
+	c.mu.Lock()
+	if key := kind + " " + o.GetNamespace(); isNewer(o.GetResourceVersion(), c.versions[key]) {
+		c.versions[key] = o.GetResourceVersion()
 	}
-	v.mu.Unlock()
+	c.mu.Unlock()
 	select {
-	case v.changes(o.GetNamespace()) <- struct{}{}:
+	case c.changes(o.GetNamespace()) <- struct{}{}:
 	default:
 	}
 }
 
-// hasHeard says whether the watch of a kind has come to a version, or beyond, in a
+// hasSeen reports whether the watch of a kind has delivered a version, or a newer one, in a
 // namespace.
-func (v *view) hasHeard(kind, namespace, version string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return !isLater(version, v.versions[kind+" "+namespace])
+func (c *watchCache) hasSeen(kind, namespace, version string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !isNewer(version, c.versions[kind+" "+namespace])
 }
 
-// isLater says whether a version is later than another, which is empty for none.
-func isLater(version, than string) bool {
+// isNewer reports whether a version is newer than another, which may be empty.
+func isNewer(version, than string) bool {
 	order, err := resourceversion.CompareResourceVersion(version, than)
 	return err != nil || order > 0
 }
 
-// changes receives the namespaces in which something changed.
-func (v *view) changes(namespace string) chan struct{} {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.changed[namespace] == nil {
-		v.changed[namespace] = make(chan struct{}, 1)
+// changes returns a channel that receives a value after events of a namespace.
+func (c *watchCache) changes(namespace string) chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changed[namespace] == nil {
+		c.changed[namespace] = make(chan struct{}, 1)
 	}
-	return v.changed[namespace]
+	return c.changed[namespace]
 }
 
-func listed[T Object](v *view, kind, namespace string) []T {
+// list returns the cached objects of a kind in a namespace, sorted by name.
+func list[T Object](c *watchCache, kind, namespace string) []T {
 	var all []T
-	objects, _ := v.informers[kind].GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
+	objects, _ := c.informers[kind].GetIndexer().ByIndex(cache.NamespaceIndex, namespace)
 	for _, o := range objects {
 		all = append(all, o.(T))
 	}
@@ -179,18 +178,18 @@ func listed[T Object](v *view, kind, namespace string) []T {
 	return all
 }
 
-// watchedStore is the Store of one namespace: it reads what the watches have heard, and
-// has each write come back by them before it goes on. A deletion need not: what is
-// deleted twice is gone.
-type watchedStore struct {
+// cachedStore is the Store of one namespace. It reads from the cache, and a write returns
+// after the cache contains it. It does not wait for a deletion, because deleting an object
+// twice is harmless.
+type cachedStore struct {
 	*Client
 
-	view      *view
+	cache     *watchCache
 	namespace string
 }
 
-// run has a server take its steps whenever something has changed.
-func (s *watchedStore) run(ctx context.Context, server *Server, phaseTime time.Duration) {
+// run takes the steps of a server after each event.
+func (s *cachedStore) run(ctx context.Context, server *Server, phaseTime time.Duration) {
 	for ctx.Err() == nil {
 		c, err := s.Read(ctx)
 		if err != nil {
@@ -199,34 +198,35 @@ func (s *watchedStore) run(ctx context.Context, server *Server, phaseTime time.D
 		}
 		steps := server.Steps(c, time.Now())
 		for _, step := range steps {
-			// A write that failed is possible again the next time.
+			// Steps returns a step again if its write has failed.
 			_ = Take(ctx, s, step)
 		}
 		if len(steps) > 0 {
 			await(ctx, nil, phaseTime)
 		} else {
-			await(ctx, s.view.changes(s.namespace), lookInterval)
+			await(ctx, s.cache.changes(s.namespace), pollInterval)
 		}
 	}
 }
 
-func await(ctx context.Context, something <-chan struct{}, atMost time.Duration) {
+// await waits for an event, for at most timeout.
+func await(ctx context.Context, event <-chan struct{}, timeout time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-something:
-	case <-time.After(atMost):
+	case <-event:
+	case <-time.After(timeout):
 	}
 }
 
-// Read is what the watches have heard; where a Restore is there and its Backup is
-// not, what there is.
-func (s *watchedStore) Read(ctx context.Context) (*Cluster, error) {
+// Read returns the cached objects. If the cache has a Restore without its Backup, it lists
+// the objects instead.
+func (s *cachedStore) Read(ctx context.Context) (*Cluster, error) {
 	c := &Cluster{
-		Backups:          listed[*velerov1.Backup](s.view, "Backup", s.namespace),
-		Restores:         listed[*velerov1.Restore](s.view, "Restore", s.namespace),
-		PodVolumeBackups: listed[*velerov1.PodVolumeBackup](s.view, "PodVolumeBackup", s.namespace),
-		Locations:        listed[*velerov1.BackupStorageLocation](s.view, "BackupStorageLocation", s.namespace),
-		Requests:         listed[*velerov1.ServerStatusRequest](s.view, "ServerStatusRequest", s.namespace),
+		Backups:          list[*velerov1.Backup](s.cache, "Backup", s.namespace),
+		Restores:         list[*velerov1.Restore](s.cache, "Restore", s.namespace),
+		PodVolumeBackups: list[*velerov1.PodVolumeBackup](s.cache, "PodVolumeBackup", s.namespace),
+		Locations:        list[*velerov1.BackupStorageLocation](s.cache, "BackupStorageLocation", s.namespace),
+		Requests:         list[*velerov1.ServerStatusRequest](s.cache, "ServerStatusRequest", s.namespace),
 	}
 	for _, r := range c.Restores {
 		if c.Backup(r.Spec.BackupName) == nil {
@@ -237,27 +237,27 @@ func (s *watchedStore) Read(ctx context.Context) (*Cluster, error) {
 	return c, nil
 }
 
-func (s *watchedStore) Create(ctx context.Context, object Object) (Object, error) {
+func (s *cachedStore) Create(ctx context.Context, object Object) (Object, error) {
 	created, err := s.Client.Create(ctx, object)
 	if err == nil {
-		s.awaitHeard(ctx, KeyOf(created), created.GetResourceVersion())
+		s.awaitVersion(ctx, KeyOf(created), created.GetResourceVersion())
 	}
 	return created, err
 }
 
-func (s *watchedStore) Patch(ctx context.Context, before, after Object) error {
+func (s *cachedStore) Patch(ctx context.Context, before, after Object) error {
 	patched, err := s.patch(ctx, before, after)
 	if err == nil {
-		s.awaitHeard(ctx, KeyOf(patched), patched.GetResourceVersion())
+		s.awaitVersion(ctx, KeyOf(patched), patched.GetResourceVersion())
 	}
 	return err
 }
 
-// awaitHeard returns when a version of an object, or what came after it, is in the
-// view. Only that says that the view has a write in it: where Read has read past the
-// view, it may still be behind what was before the write.
-func (s *watchedStore) awaitHeard(ctx context.Context, key Key, version string) {
-	for ctx.Err() == nil && !s.view.hasHeard(key.Kind, s.namespace, version) {
-		await(ctx, s.view.changes(s.namespace), lookInterval)
+// awaitVersion waits until the cache contains a version of an object, or a newer one. It
+// must compare versions: if Read has listed the objects, the cache may even lack the version
+// before the write.
+func (s *cachedStore) awaitVersion(ctx context.Context, key Key, version string) {
+	for ctx.Err() == nil && !s.cache.hasSeen(key.Kind, s.namespace, version) {
+		await(ctx, s.cache.changes(s.namespace), pollInterval)
 	}
 }
