@@ -171,26 +171,6 @@ func (s *Server) Steps(c *Cluster, now time.Time) []Step {
 	return append(steps, s.syncSteps(c, now)...)
 }
 
-// Run takes every step that is possible, once in each interval, until ctx ends. So
-// a Backup or Restore stays in each phase for about as long.
-func (s *Server) Run(ctx context.Context, store Store, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		if c, err := store.Read(ctx); err == nil {
-			for _, step := range s.Steps(c, time.Now()) {
-				// A write that failed is possible again the next time.
-				_ = Take(ctx, store, step)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
 // validateLocation follows backup_storage_location_controller: a location is Available if
 // its storage is reachable.
 func (s *Server) validateLocation(l *velerov1.BackupStorageLocation, now time.Time) []Step {
