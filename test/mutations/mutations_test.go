@@ -28,9 +28,9 @@ func TestMutations(t *testing.T) {
 			_, check, found := strings.Cut(output, failed)
 			switch {
 			case err == nil:
-				t.Errorf("the simulation did not fail")
+				t.Errorf("the simulation did not fail, want it to find the bug")
 			case !found:
-				t.Errorf("no check failed, but: %v\n%s", err, output)
+				t.Errorf("no check of the simulation failed, but: %v\n%s", err, output)
 			default:
 				check, _, _ = strings.Cut(check, "\n")
 				t.Logf("caught: %s", check)
@@ -59,18 +59,18 @@ func overlay(t *testing.T, root string, m mutation) string {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(source), m.old); n != 1 {
-		t.Fatalf("%s has the text %d times, want it once; bring the table up to date:\n%s", m.file, n, m.old)
+		t.Fatalf("%s has the text %d times, want it once; update the table:\n%s", m.file, n, m.old)
 	}
 	dir := t.TempDir()
-	broken := filepath.Join(dir, "broken.go")
-	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{path: broken}})
+	mutated := filepath.Join(dir, "mutated.go")
+	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "overlay.json")
 	for name, content := range map[string][]byte{
-		broken: []byte(strings.Replace(string(source), m.old, m.new, 1)),
-		file:   replaced,
+		mutated: []byte(strings.Replace(string(source), m.old, m.new, 1)),
+		file:    replaced,
 	} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)

@@ -55,12 +55,12 @@ var mutations = []mutation{
 		"case velerov1.BackupPhaseCompleted, velerov1.BackupPhaseFinalizing:",
 	},
 	{
-		"restoring after half a handoff", "pkg/driver/act.go",
+		"restoring after an incomplete handoff", "pkg/driver/act.go",
 		"if err != nil || velero.IsHandoffComplete(backup, existing) {\n\t\t\treturn backup, err",
 		"if err != nil || len(existing) >= 0 {\n\t\t\treturn backup, err",
 	},
 	{
-		"restoring after half a sync", "pkg/migration/readiness.go",
+		"restoring after an incomplete sync", "pkg/migration/readiness.go",
 		"if velero.IsHandedOver(backup) || isSyncComplete(member) {",
 		"if true {",
 	},
@@ -70,7 +70,7 @@ var mutations = []mutation{
 		"case false:",
 	},
 	{
-		"writing after the end", "pkg/driver/act.go",
+		"writing after the terminal phase", "pkg/driver/act.go",
 		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
 		"case fresh.UID != m.UID:",
 	},
@@ -85,7 +85,7 @@ var mutations = []mutation{
 		"return l.member(m, c)",
 	},
 	{
-		"the Velero is not pinned", "pkg/migration/plan.go",
+		"the Velero namespace is not pinned", "pkg/migration/plan.go",
 		"cmp.Or(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)",
 		"cmp.Or(host.Clusters[c.Cluster].VeleroNamespace, cs.VeleroNamespace)",
 	},
@@ -100,12 +100,12 @@ var mutations = []mutation{
 		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\treturn actions",
 	},
 	{
-		"the end of a cluster is not kept", "pkg/migration/status.go",
+		"the terminal phase of a cluster is not kept", "pkg/migration/status.go",
 		"if IsTerminal(cs.Phase) {\n\t\treturn\n\t}\n\twas, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
 		"was, before := *cs, progressOf(*cs, source.BackupStatusInCluster",
 	},
 	{
-		"a live read returns an end that is not recorded", "pkg/driver/observe.go",
+		"a live read returns a terminal phase that is not recorded", "pkg/driver/observe.go",
 		"status = migration.LiveStatus(",
 		"status = migration.Status(",
 	},

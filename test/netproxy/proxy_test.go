@@ -18,7 +18,7 @@ import (
 const (
 	// deadline is many times as long as any step of these tests takes.
 	deadline = 10 * time.Second
-	// silence is how long the tests wait where no answer may come.
+	// silence is the time in which the tests expect no answer.
 	silence = 50 * time.Millisecond
 )
 
