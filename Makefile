@@ -21,18 +21,18 @@ NAMESPACES ?=
 ALL_NAMESPACES ?=
 ETCD_SERVERS ?=
 
-# Without cgo a program is the same with and without a C compiler, and the tests run the
-# programs of the image. One setting for all builds compiles each package once.
+# Without cgo, builds don't depend on a C compiler, and the tests run the same program as the
+# image. With one setting for all builds, Go compiles each package once.
 export CGO_ENABLED ?= 0
 
 ##@ Try it
 
 .PHONY: demo
-demo: tools build ## Show a migration on a local fleet. KEEP=1 leaves the fleet there.
+demo: tools build ## Show a migration on a local fleet. KEEP=1 keeps the fleet running.
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or what is not running of it. MEMBERS=2 sets its size, KUBERNETES=v1.34.4 another version.
+up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, KUBERNETES=v1.34.4 its version.
 	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
 
 .PHONY: down
@@ -41,7 +41,7 @@ down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
 
 ##@ Build
 
-# Always run go build: Go knows better than make what has changed.
+# Always run go build: it determines what has changed.
 .PHONY: build
 build: $(BIN)/migrate-apiserver ## Build migrate-apiserver.
 
@@ -54,8 +54,8 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy with a new serving certificate, IMAGE, ETCD_SERVERS for replicas and NAMESPACES="a b" of the fleets (or ALL_NAMESPACES=1), into _output/deploy.
-	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", those of the fleets, in which alone the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
+manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, and ETCD_SERVERS for several replicas.
+	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", the namespaces of the fleets, the only ones where the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
 	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
@@ -65,26 +65,26 @@ BUILDAH := buildah --storage-driver vfs --root $(abspath $(OUTPUT)/image/storage
 ARCHIVE := $(OUTPUT)/image/migrate-apiserver.tar
 
 .PHONY: image
-image: $(OUTPUT)/image/migrate-apiserver ## Build the image IMAGE into an archive, by buildah and without a daemon.
+image: $(OUTPUT)/image/migrate-apiserver ## Build the image IMAGE into an archive, with buildah and without a daemon.
 	@command -v buildah >/dev/null || { echo "make image needs buildah: apt-get install buildah" >&2; exit 1; }
 	@$(BUILDAH) bud --quiet --isolation chroot --timestamp 0 --tag $(IMAGE) . >/dev/null
 	@rm -f $(ARCHIVE)
 	@$(BUILDAH) push --quiet $(IMAGE) docker-archive:$(ARCHIVE):$(IMAGE)
-	@echo "$(IMAGE) is in $(ARCHIVE): docker load, ctr image import and kind load image-archive take it"
+	@echo "$(IMAGE) is in $(ARCHIVE): load it with docker load, ctr image import or kind load image-archive"
 
 .PHONY: $(OUTPUT)/image/migrate-apiserver
 $(OUTPUT)/image/migrate-apiserver:
 	@CGO_ENABLED=0 go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
 
 .PHONY: clean
-clean: ## Stop the local fleet and remove _output. Go's caches stay.
+clean: ## Stop the local fleet and remove _output, but not Go's caches.
 	@if [ -d $(FLEET) ]; then $(MAKE) --no-print-directory down; fi
 	@rm -rf $(OUTPUT)
 
 ##@ Check
 
 .PHONY: verify
-verify: ## Run every check of hack/verify-*.sh. CHECKS="lint tidy" runs these.
+verify: ## Run all checks of hack/verify-*.sh, or only CHECKS="lint tidy".
 	@hack/verify-all.sh $(CHECKS)
 
 .PHONY: lint
@@ -92,35 +92,35 @@ lint: ## Check formatting, vet, lint and import directions.
 	@hack/verify-lint.sh
 
 .PHONY: update
-update: ## Regenerate code, tidy the modules, format, and fix what linters can fix.
+update: ## Regenerate code, tidy the modules, format, and fix the findings that linters can fix.
 	@hack/update-all.sh
 
-# One suite after the other, also with -j: each of the later ones needs the whole machine.
+# The suites run one after the other even with -j, because the later ones need all CPUs.
 .PHONY: test
-test: ## Run all tests on real programs; nothing is left running. The first time builds the tools.
+test: ## Run all tests, on real programs that stop afterwards. The first run builds the tools.
 	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
 
 # The race detector needs cgo, and cgo a C compiler.
 CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
 
 .PHONY: test-unit
-test-unit: ## Run the unit tests, with the race detector where there is a C compiler.
-	@$(if $(filter 1,$(CGO)),,echo "no C compiler: without the race detector")
+test-unit: ## Run the unit tests, with the race detector if there is a C compiler.
+	@$(if $(filter 1,$(CGO)),,echo "no C compiler: running without the race detector")
 	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
 		| grep -v '\[no test files\]$$'
 
-# These depend on programs that Go's test cache doesn't know of.
+# -count=1 because Go's test cache does not know the programs that these tests run.
 .PHONY: test-integration
-test-integration: tools build ## Run the tests through a real aggregator and kubectl, of the local fleet, and the mutations of the driver.
+test-integration: tools build ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and the mutations of the driver.
 	@echo "integration tests: several minutes without output"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
 # The tests that also run on the oldest Kubernetes: an application is migrated, failures are
-# reported, and a restart of the server continues a migration.
+# reported, and the server continues a migration after a restart.
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of whole migrations by real Veleros, of replicas, of a hundred members, and the core of them on the oldest Kubernetes.
+test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
 	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/ha/... ./test/scale/...
@@ -136,10 +136,10 @@ KUBE_TOOLS := kube-apiserver kube-controller-manager kubectl
 TOOLS      := $(addprefix $(BIN)/,$(KUBE_TOOLS) etcd velero plugins/velero-plugin-for-aws versitygw)
 
 .PHONY: tools
-tools: $(TOOLS) $(BIN)/localfleet ## Build the pinned programs of the local fleet. The first time takes 15 minutes or more.
+tools: $(TOOLS) $(BIN)/localfleet ## Build the pinned programs of the local fleet. The first build takes 15 minutes or more.
 
-# $(call build-tool,MODULE,PACKAGE,FLAGS): a program is as new as its module. Its
-# time is set by hand, for Go leaves a file alone that would come out the same.
+# $(call build-tool,MODULE,PACKAGE,FLAGS). touch makes the program newer than its module:
+# go build does not write a program that would not change.
 define build-tool
 	@echo "building $(@F) from hack/tools/$(1) (the first time takes some minutes)"
 	@mkdir -p $(@D)

@@ -7,8 +7,8 @@
 #
 #   hack/kubernetes.sh v1.34.4 _output/kubernetes/v1.34.4
 #
-# A module that is pinned in hack/tools/kubernetes-VERSION is used as it is; otherwise
-# one is made in the output directory.
+# It uses the pinned module hack/tools/kubernetes-VERSION if there is one. Otherwise it
+# creates a module in the output directory.
 
 set -o errexit
 set -o nounset
@@ -32,9 +32,9 @@ else
     go mod init kurator.dev/migrate-apiserver/hack/tools/kubernetes 2>/dev/null
     go mod edit -require "k8s.io/kubernetes@${version}"
     for program in "${programs[@]}"; do go mod edit -tool "k8s.io/kubernetes/cmd/${program}"; done
-    # Its own go.mod requires the staging modules at a version that there is not.
+    # k8s.io/kubernetes requires its staging modules at v0.0.0, which does not exist.
     required="$(go mod download -json "k8s.io/kubernetes@${version}" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')"
-    [[ -n "${required}" ]] || { echo "Kubernetes ${version} can't be had: see go list -m -versions k8s.io/kubernetes" >&2; exit 1; }
+    [[ -n "${required}" ]] || { echo "Kubernetes ${version} is not available: see go list -m -versions k8s.io/kubernetes" >&2; exit 1; }
     sed -n 's/^\t*\(k8s\.io\/[^ ]*\) v0\.0\.0\( .*\)*$/\1/p' "${required}" | while read -r module; do
       go mod edit -replace "${module}=${module}@v0.${version#v1.}"
     done

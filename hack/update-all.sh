@@ -2,7 +2,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Runs every hack/update-*.sh: generated code first, what formats it last.
+# Runs every hack/update-*.sh: code generation first, formatting last.
 
 set -o errexit
 set -o nounset

@@ -2,10 +2,9 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Regenerates everything that is generated from the API types in pkg/apis:
-# deepcopy, conversion and defaults beside them; openapi, clientset, informers,
-# listers and apply configurations in pkg/generated. The generators are those of
-# the k8s.io/code-generator that go.mod requires.
+# Generates the code of the API types in pkg/apis: deepcopy, conversion and defaults in the
+# same packages; openapi, clientset, informers, listers and apply configurations in
+# pkg/generated. The generators come from the k8s.io/code-generator that go.mod requires.
 
 set -o errexit
 set -o nounset
@@ -16,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 module=kurator.dev/migrate-apiserver
 boilerplate=hack/boilerplate.go.txt
 
-# The generators are built into this checkout, not into the user's GOBIN.
+# Build the generators in this checkout, not in the user's GOBIN.
 export GOBIN="${PWD}/_output/tools"
 mkdir -p "${GOBIN}"
 
@@ -27,7 +26,7 @@ source "$(go list -m -f '{{.Dir}}' k8s.io/code-generator)/kube_codegen.sh"
 kube::codegen::gen_helpers pkg/apis \
   --boilerplate "${boilerplate}"
 
-# kube::codegen::gen_openapi takes other projects' packages whole or not at all.
+# kube::codegen::gen_openapi can't select single types of other projects' packages.
 echo "Generating openapi code"
 rm -f pkg/generated/openapi/zz_generated.openapi.go
 go run ./hack/openapi-gen \

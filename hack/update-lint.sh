@@ -2,7 +2,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Formats all code and mends what else the linters can mend themselves.
+# Formats all code and fixes the findings that the linters can fix.
 
 set -o errexit
 set -o nounset

@@ -2,7 +2,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Tidies the modules: ours and those of the tools.
+# Tidies our module and those of the tools.
 
 set -o errexit
 set -o nounset

@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Runs every hack/verify-*.sh, also after one has failed, and tells at the end
-# which did. With names, only these: hack/verify-all.sh lint tidy.
+# Runs every hack/verify-*.sh, even after a failure, and reports the failed ones at the
+# end. With names it runs only these: hack/verify-all.sh lint tidy.
 
 set -o errexit
 set -o nounset

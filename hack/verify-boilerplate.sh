@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails on a source file without the license header of hack/boilerplate.go.txt,
-# in the comment form of its language. Manifests and documents carry none.
+# Fails if a source file lacks the license header of hack/boilerplate.go.txt as a comment
+# in its language. Manifests and documents need none.
 
 set -o errexit
 set -o nounset

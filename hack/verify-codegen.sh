@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails when generated code is not what hack/update-codegen.sh makes of the
-# types. It works on a copy, so that a checkout is never changed by a check.
+# Fails if the generated code differs from the output of hack/update-codegen.sh. It
+# generates code in a copy, so that the check never changes the checkout.
 
 set -o errexit
 set -o nounset

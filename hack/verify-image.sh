@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds the image as `make image` does and looks into it: one static program,
-# nothing else, and not run by root. Skipped where there is no buildah.
+# Builds the image with `make image` and fails unless it contains one static program and
+# nothing else, and runs as non-root. Without buildah the check is skipped.
 
 set -o errexit
 set -o nounset
@@ -28,14 +28,14 @@ fail() {
 }
 
 config="$(cat "${content}"/[0-9a-f]*.json)"
-[[ "${config}" == *'"User":"65532:65532"'* ]] || fail "is run by another user than 65532: ${config}"
-[[ "${config}" == *'"Entrypoint":["/migrate-apiserver"]'* ]] || fail "starts something else: ${config}"
+[[ "${config}" == *'"User":"65532:65532"'* ]] || fail "does not run as user 65532: ${config}"
+[[ "${config}" == *'"Entrypoint":["/migrate-apiserver"]'* ]] || fail "has another entrypoint: ${config}"
 
 layers=("${content}"/[0-9a-f]*.tar)
 [[ "${#layers[@]}" -eq 1 ]] || fail "has ${#layers[@]} layers, not one"
 files="$(tar --list --file "${layers[0]}")"
-[[ "${files}" == migrate-apiserver ]] || fail "holds other files than the program: ${files}"
+[[ "${files}" == migrate-apiserver ]] || fail "has files other than the program: ${files}"
 
 tar --extract --file "${layers[0]}" --directory "${content}"
-go version -m "${content}/migrate-apiserver" | grep -q 'CGO_ENABLED=0$' || fail "holds a program that isn't static"
+go version -m "${content}/migrate-apiserver" | grep -q 'CGO_ENABLED=0$' || fail "has a program that is not static"
 "${content}/migrate-apiserver" --version

@@ -2,7 +2,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails on a relative link in a document whose file or directory does not exist.
+# Fails if a document has a relative link to a file or directory that does not exist.
 
 set -o errexit
 set -o nounset

@@ -2,9 +2,9 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails on what binds a file to one machine or one network: absolute paths of a
-# home or a checkout, hosts of registries and proxies. The patterns are written so
-# that they don't find themselves.
+# Fails if a file depends on one machine or network: on the absolute path of a home directory
+# or a checkout, or on the host of a registry or proxy. The bracket expressions keep the
+# patterns from matching themselves.
 
 set -o errexit
 set -o nounset
@@ -15,7 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 paths='(^|[^[:alnum:]_.$}-])/(hom[e]|roo[t]|tm[p]|Use[r]s|wor[k])/[[:alnum:]_]'
 hosts='prox[y]\.golang|goprox[y]\.|registr[y](-1)?\.(docker|hub|k8s|npm)|[^[:alnum:]](docke[r]|gc[r]|ghc[r]|qua[y])\.io|npmj[s]\.|pyp[i]\.org|de[b]\.debian|archiv[e]\.ubuntu'
 
-# go.sum names modules, and some are named like hosts; generated code quotes the
+# go.mod and go.sum have modules that are named like such hosts, and generated code has the
 # documentation of Kubernetes' types.
 if git grep --untracked -nEI "${paths}|${hosts}" -- . ':!*go.sum' ':!*go.mod' ':!pkg/generated' ':!LICENSE'; then
   echo "these lines name a path of one machine or the host of a registry" >&2

@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# No secret may be in the tree: gitleaks looks through every file that git tracks or
-# would add. The history is not looked through; a key that was committed is burnt.
+# Fails if gitleaks finds a secret in a file that git tracks or would add. It does not scan
+# the history, because a committed secret must be revoked anyway.
 
 set -o errexit
 set -o nounset

@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails on a shell script that bash can't parse or, where shellcheck is
-# installed, that it finds fault with.
+# Fails on a shell script that bash can't parse, and on findings of shellcheck if it is
+# installed.
 
 set -o errexit
 set -o nounset

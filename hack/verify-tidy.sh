@@ -2,8 +2,7 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails when a go.mod or go.sum, of ours or of a tool, isn't what `go mod tidy`
-# makes of it. Nothing is changed.
+# Fails if `go mod tidy` would change a go.mod or go.sum of our module or of a tool.
 
 set -o errexit
 set -o nounset

@@ -2,9 +2,9 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Fails when our code calls something with a known vulnerability. The database is
-# on the network; GOVULNDB=file:///DIR names a copy of it. Where there is neither,
-# one line says that nothing was checked.
+# Fails if our code calls a function with a known vulnerability. It needs the vulnerability
+# database from the network, or a copy of it with GOVULNDB=file:///DIR; otherwise the check
+# is skipped.
 
 set -o errexit
 set -o nounset
@@ -18,14 +18,14 @@ go -C hack/tools/govulncheck build -o "${govulncheck}" golang.org/x/vuln/cmd/gov
 database=()
 [[ -z "${GOVULNDB:-}" ]] || database=(-db "${GOVULNDB}")
 
-# A scan asks the database only after minutes of loading; the version tells at
-# once how old the database is, or says nothing of it.
+# A scan reads the database only after minutes of loading packages. -version reports the age
+# of the database at once, if it is reachable.
 if [[ "$(timeout 30 "${govulncheck}" "${database[@]}" -version 2>&1)" != *"DB updated:"* ]]; then
   if [[ -n "${GOVULNDB:-}" ]]; then
-    echo "GOVULNDB=${GOVULNDB} is no vulnerability database" >&2
+    echo "GOVULNDB=${GOVULNDB} is not a vulnerability database" >&2
     exit 1
   fi
-  echo "    SKIPPED: known vulnerabilities were not checked: the database can't be reached and GOVULNDB names no copy of it"
+  echo "    SKIPPED: known vulnerabilities were not checked: the database is not reachable and GOVULNDB is not set"
   exit 0
 fi
 "${govulncheck}" "${database[@]}" ./...

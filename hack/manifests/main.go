@@ -1,11 +1,11 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manifests renders the manifests that install migrate-apiserver in a host
-// cluster, for one installation: with an image, and with a serving certificate of an
-// authority whose key is thrown away. To renew the certificate, render and apply again.
-// The files are applied in the order of their names. It is run in the root of the
-// repository, by `make manifests` and by tests, and imports nothing of ours.
+// Command manifests renders the manifests of artifacts/deploy for one installation: it sets
+// the image, the namespaces and the etcd, and generates a serving certificate and its CA,
+// whose key it discards. To renew the certificate, render and apply the manifests again. The
+// names of the files have the order in which to apply them. It runs in the root of the
+// repository, from `make manifests` and from tests, and imports no package of ours.
 package main
 
 import (
@@ -20,13 +20,13 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// lifetime is that of the serving certificate.
+// lifetime is the lifetime of the serving certificate.
 const lifetime = 10 * 365 * 24 * time.Hour
 
 func main() {
 	from := flag.String("from", "artifacts/deploy", "directory of the manifests")
 	image := flag.String("image", "", "image of migrate-apiserver")
-	namespaces := flag.String("namespaces", "", "namespaces of the fleets, separated by blanks or commas: the server may read Secrets in these alone")
+	namespaces := flag.String("namespaces", "", "namespaces of the fleets, separated by blanks or commas: the server may read Secrets only in these")
 	allNamespaces := flag.Bool("all-namespaces", false, "let the server read fleets, and any Secret by name, in every namespace")
 	out := flag.String("out", "", "directory to write the manifests to")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// run writes the manifests of a directory with these values and a serving certificate.
+// run renders the manifests of directory from, with a new serving certificate, into out.
 func run(from, out string, v values) error {
 	if v.Image == "" || out == "" {
 		return errors.New("--image and --out are needed")
@@ -57,7 +57,7 @@ func run(from, out string, v values) error {
 	return write(out, rendered)
 }
 
-// issue sets a new serving certificate, its key and the authority that signed it.
+// issue sets a new serving certificate, its key and its CA.
 func issue(v *values) error {
 	chain, key, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{Host: serviceHost, MaxAge: lifetime})
 	if err != nil {
@@ -72,7 +72,7 @@ func issue(v *values) error {
 	return err
 }
 
-// write writes files to a directory, and removes manifests of an earlier run from it.
+// write writes files to a directory, and removes the manifests of an earlier run.
 func write(out string, files map[string][]byte) error {
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return err

@@ -23,38 +23,37 @@ const (
 	secret          = "migrate-apiserver-tls"
 	etcdServersFlag = "--etcd-servers="
 
-	// tenantsRole is the ClusterRole of what the server does where tenants are.
+	// tenantsRole is the ClusterRole for the namespaces of tenants.
 	tenantsRole = "migrate-apiserver:tenants"
 )
 
-// serviceHost is the name by which the aggregator knows the server; its serving
-// certificate must hold it.
+// serviceHost is the server name that the aggregator verifies; the serving certificate must
+// have it.
 const serviceHost = "migrate-apiserver." + namespace + ".svc"
 
-// embeddedEtcd is the manifest of the server on an etcd of its own; those in the
-// folder replicas replace it.
+// embeddedEtcd is the manifest of the server with embedded etcd. Those in directory replicas
+// replace it.
 const embeddedEtcd = "30-statefulset.yaml"
 
-// values are what an installation has of its own.
+// values are the values of one installation.
 type values struct {
 	// Image is the server's image.
 	Image string
-	// EtcdServers are the URLs of an etcd cluster, comma-separated. With it there are
-	// several replicas; empty: one, with an etcd of its own.
+	// EtcdServers are the comma-separated URLs of an etcd cluster for several replicas. If it
+	// is empty, there is one replica with embedded etcd.
 	EtcdServers string
-	// Authority, Certificate and Key are PEM: the server's certificate for
-	// serviceHost, and who signed it.
+	// Authority, Certificate and Key are the CA, the serving certificate for serviceHost and
+	// its key, as PEM.
 	Authority, Certificate, Key []byte
-	// Namespaces are the only ones whose fleets, clusters and Secrets the server may
-	// read, and where it may write Events. They must exist.
+	// Namespaces are the only namespaces where the server may read fleets, clusters and
+	// Secrets, and write Events. They must exist.
 	Namespaces []string
-	// AllNamespaces grants the same in the whole cluster, every Secret of it included,
-	// in place of Namespaces.
+	// AllNamespaces grants this in all namespaces instead, including all Secrets.
 	AllNamespaces bool
 }
 
-// validate returns an error unless it is clear where the server may read Secrets: in
-// the whole cluster only if AllNamespaces is set.
+// validate returns an error unless exactly one of Namespaces and AllNamespaces is set, so
+// that nobody grants access to all Secrets by default.
 func (v values) validate() error {
 	switch {
 	case len(v.Namespaces) == 0 && !v.AllNamespaces:
@@ -65,7 +64,7 @@ func (v values) validate() error {
 	return nil
 }
 
-// render returns the manifests in files with the values of v filled in, by file name.
+// render returns the manifests in files with the values of v, by file name.
 func render(files fs.FS, v values) (map[string][]byte, error) {
 	if err := v.validate(); err != nil {
 		return nil, err
@@ -85,7 +84,7 @@ func render(files fs.FS, v values) (map[string][]byte, error) {
 	return rendered, nil
 }
 
-// renderDir renders the files of one directory.
+// renderDir renders the manifests of a directory into a map.
 func renderDir(files fs.FS, dir string, v values, into map[string][]byte) error {
 	names, err := fs.Glob(files, path.Join(dir, "*.yaml"))
 	if err != nil {
@@ -131,8 +130,8 @@ func renderFile(content []byte, v values) ([]byte, error) {
 	}
 }
 
-// confine returns in place of the binding of what the server does where tenants are,
-// bindings in these namespaces alone. Any other object is returned as it is.
+// confine replaces the ClusterRoleBinding of tenantsRole by RoleBindings in these namespaces,
+// if there are any. It returns any other object unchanged.
 func confine(object map[string]any, namespaces []string) []map[string]any {
 	u := unstructured.Unstructured{Object: object}
 	if len(namespaces) == 0 || u.GetKind() != "ClusterRoleBinding" || u.GetName() != tenantsRole {
@@ -148,6 +147,7 @@ func confine(object map[string]any, namespaces []string) []map[string]any {
 	return confined
 }
 
+// fill sets the values in an object.
 func fill(object map[string]any, v values) error {
 	switch object["kind"] {
 	case "APIService":

@@ -57,24 +57,25 @@ func TestRenderForNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(rendered["30-statefulset.yaml"], []byte("- --namespaces=team-a,team-b\n")) {
-		t.Errorf("the server is not told:\n%s", rendered["30-statefulset.yaml"])
+		t.Errorf("the server lacks the flag --namespaces:\n%s", rendered["30-statefulset.yaml"])
 	}
 	rbac := rendered["10-rbac.yaml"]
 	for _, namespace := range []string{"team-a", "team-b"} {
 		if !bytes.Contains(rbac, []byte("kind: RoleBinding\nmetadata:\n  labels:\n    app.kubernetes.io/name: migrate-apiserver\n"+
 			"  name: migrate-apiserver:tenants\n  namespace: "+namespace+"\nroleRef:\n  apiGroup: rbac.authorization.k8s.io\n"+
 			"  kind: ClusterRole\n  name: migrate-apiserver:tenants\n")) {
-			t.Errorf("nothing is bound in %s:\n%s", namespace, rbac)
+			t.Errorf("no RoleBinding in %s:\n%s", namespace, rbac)
 		}
 	}
-	// What is left for the whole cluster is of the host's configuration.
+	// The remaining ClusterRoleBindings are for the configuration of the host.
 	if got := bytes.Count(rbac, []byte("\nkind: ClusterRoleBinding\n")); got != 2 {
-		t.Errorf("%d bindings in the whole cluster, want 2:\n%s", got, rbac)
+		t.Errorf("%d ClusterRoleBindings, want 2:\n%s", got, rbac)
 	}
 }
 
-// TestSecretsOfAllNamespacesAreAskedFor: nobody grants them by saying nothing.
-func TestSecretsOfAllNamespacesAreAskedFor(t *testing.T) {
+// TestRenderNeedsNamespaces checks that access to the Secrets of all namespaces is not the
+// default.
+func TestRenderNeedsNamespaces(t *testing.T) {
 	for want, v := range map[string]values{
 		"name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces": {},
 		"namespaces team-a are named and all namespaces are asked for: choose one":                        {Namespaces: []string{"team-a"}, AllNamespaces: true},
@@ -104,25 +105,25 @@ func TestRenderReplicas(t *testing.T) {
 	}
 }
 
-// TestPrivilegesAreLeast holds what no server of ours may ever be granted.
-func TestPrivilegesAreLeast(t *testing.T) {
+// TestRBACIsLeastPrivilege checks that no role has rules that the server must never have.
+func TestRBACIsLeastPrivilege(t *testing.T) {
 	rules := rulesOf(t, manifests)
 	for _, rule := range rules {
 		for _, list := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
 			if slices.Contains(list, "*") {
-				t.Errorf("a wildcard: %v", rule)
+				t.Errorf("rule with a wildcard: %v", rule)
 			}
 		}
 		for _, verb := range []string{"escalate", "bind", "impersonate", "use", "delete", "deletecollection"} {
 			if slices.Contains(rule.Verbs, verb) {
-				t.Errorf("verb %s: %v", verb, rule)
+				t.Errorf("rule with verb %s: %v", verb, rule)
 			}
 		}
 		if len(rule.NonResourceURLs) > 0 {
-			t.Errorf("beside resources: %v", rule)
+			t.Errorf("rule with non-resource URLs: %v", rule)
 		}
 		if slices.Contains(rule.Resources, "secrets") && !slices.Equal(rule.Verbs, []string{"get"}) {
-			t.Errorf("verbs of Secrets: %v, want get alone", rule.Verbs)
+			t.Errorf("verbs of Secrets: %v, want only get", rule.Verbs)
 		}
 	}
 	if len(rules) != 13 {
@@ -130,7 +131,7 @@ func TestPrivilegesAreLeast(t *testing.T) {
 	}
 }
 
-// rulesOf are the rules of all roles in a tree of manifests.
+// rulesOf returns the rules of all roles in the manifests.
 func rulesOf(t *testing.T, files fs.FS) []rbacv1.PolicyRule {
 	t.Helper()
 	content, err := fs.ReadFile(files, "10-rbac.yaml")

@@ -1,8 +1,8 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command models-schema prints the schemas of the API types as an OpenAPI v2
-// document, from which applyconfiguration-gen learns how lists and maps merge.
+// Command models-schema prints the schemas of the API types as an OpenAPI v2 document, which
+// applyconfiguration-gen needs for the merge strategies of lists and maps.
 package main
 
 import (
@@ -46,8 +46,8 @@ func reference(name string) spec.Ref {
 	return spec.MustCreateRef("#/definitions/" + modelName(name))
 }
 
-// modelName is the name under which a type is published: its own where it has one,
-// else made of its package's path.
+// modelName returns the name of a type's schema: the model name of the type, if it has one,
+// or a name made from its import path.
 func modelName(name string) string {
 	if !strings.Contains(name, "/") {
 		return name

@@ -1,10 +1,10 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command velero is Velero's own command line and server, changed in one
-// thing: controller-runtime's default metrics listener is off. Velero binds it
-// to :8080 whatever --metrics-address says, so two servers could not run on one
-// machine; its real metrics are served at --metrics-address all the same.
+// Command velero is Velero's command line and server with one change: it disables the
+// default metrics listener of controller-runtime. Velero binds that listener to :8080
+// whatever --metrics-address is, so that two servers can't run on one machine. Velero's
+// metrics are still served at --metrics-address.
 package main
 
 import (
