@@ -11,6 +11,7 @@ BIN    := $(OUTPUT)/bin
 FLEET  := $(OUTPUT)/fleet
 
 MEMBERS ?= 2
+NODES   ?=
 KUBERNETES ?=
 # The oldest tested version of host and members, besides that of hack/tools/kubernetes.
 OLDEST_KUBERNETES := v1.30.14
@@ -25,15 +26,19 @@ ETCD_SERVERS ?=
 # image. With one setting for all builds, Go compiles each package once.
 export CGO_ENABLED ?= 0
 
+# Empty unless this machine may run nodes. `localfleet` checks the rest and says what is
+# missing.
+CAN_HAVE_NODES := $(and $(filter Linux-0,$(shell echo $$(uname)-$$(id -u))),$(shell PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v runc))
+
 ##@ Try it
 
 .PHONY: demo
-demo: tools build ## Show a migration on a local fleet. KEEP=1 keeps the fleet running.
+demo: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Show a migration on a local fleet. KEEP=1 keeps the fleet running.
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, KUBERNETES=v1.34.4 its version.
-	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
+up: tools build $(if $(filter-out 0,$(NODES)),node-tools) $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, NODES=1 adds a real node to each member, KUBERNETES=v1.34.4 sets its version.
+	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) $(if $(filter-out 0,$(NODES)),--nodes) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
 
 .PHONY: down
 down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
@@ -97,8 +102,16 @@ update: ## Regenerate code, tidy the modules, format, and fix the findings that 
 
 # The suites run one after the other even with -j, because the later ones need all CPUs.
 .PHONY: test
-test: ## Run all tests, on real programs that stop afterwards. The first run builds the tools.
+test: ## Run all tests, on real programs that stop afterwards. The first run builds the tools. NODES=1 fails where nodes can't run.
+	@mkdir -p $(OUTPUT)
+	@rm -f $(SKIPPED)
 	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
+	@[ ! -s $(SKIPPED) ] || echo "$$(wc -l <$(SKIPPED)) tests were skipped: $$(cut -f 2 $(SKIPPED) | sort -u)"
+
+# The tests that need nodes write their names and the reason to this file when they skip.
+SKIPPED := $(abspath $(OUTPUT)/skipped-tests)
+test-integration test-e2e: export SKIPPED_TESTS := $(SKIPPED)
+test-integration test-e2e: export NEED_NODES := $(filter-out 0,$(NODES))
 
 # The race detector needs cgo, and cgo a C compiler.
 CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
@@ -111,7 +124,7 @@ test-unit: ## Run the unit tests, with the race detector if there is a C compile
 
 # -count=1 because Go's test cache does not know the programs that these tests run.
 .PHONY: test-integration
-test-integration: tools build ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and the mutations of the driver.
+test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and the mutations of the driver.
 	@echo "integration tests: several minutes without output"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
@@ -120,10 +133,10 @@ test-integration: tools build ## Run the integration tests (real aggregator and 
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes.
+test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
 	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
-	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/ha/... ./test/scale/...
+	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/nodes/... ./test/ha/... ./test/scale/...
 
 .PHONY: soak
 soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.
@@ -138,12 +151,12 @@ TOOLS      := $(addprefix $(BIN)/,$(KUBE_TOOLS) etcd velero plugins/velero-plugi
 .PHONY: tools
 tools: $(TOOLS) $(BIN)/localfleet ## Build the pinned programs of the local fleet. The first build takes 15 minutes or more.
 
-# $(call build-tool,MODULE,PACKAGE,FLAGS). touch makes the program newer than its module:
+# $(call build-tool,MODULE,PACKAGE,LDFLAGS,TAGS). touch makes the program newer than its module:
 # go build does not write a program that would not change.
 define build-tool
 	@echo "building $(@F) from hack/tools/$(1) (the first time takes some minutes)"
 	@mkdir -p $(@D)
-	@cd hack/tools/$(1) && go build -ldflags "-s -w $(3)" -o $(abspath $@) $(2)
+	@cd hack/tools/$(1) && go build -tags "$(4)" -ldflags "-s -w $(3)" -o $(abspath $@) $(2)
 	@touch $@
 endef
 
@@ -174,6 +187,48 @@ $(BIN)/plugins/velero-plugin-for-aws: $(call module-files,velero-plugin-for-aws)
 
 $(BIN)/versitygw: $(call module-files,versitygw)
 	$(call build-tool,versitygw,github.com/versity/versitygw/cmd/versitygw)
+
+# Programs and images of the nodes of a local fleet. runc, which needs a C compiler, is the
+# distribution's.
+KUBE_NODE_TOOLS  := kubelet kube-scheduler
+CONTAINERD_TOOLS := containerd containerd-shim-runc-v2 ctr
+IMAGES           := $(addprefix $(BIN)/images/,pause.tar shop.tar velero.tar)
+
+.PHONY: node-tools
+node-tools: $(addprefix $(BIN)/,$(KUBE_NODE_TOOLS) $(CONTAINERD_TOOLS) local-provisioner) $(IMAGES)
+
+$(addprefix $(BIN)/,$(KUBE_NODE_TOOLS)): $(call module-files,kubernetes)
+	$(call build-tool,kubernetes,k8s.io/kubernetes/cmd/$(@F),$(KUBE_LDFLAGS))
+
+$(addprefix $(BIN)/,$(CONTAINERD_TOOLS)): $(call module-files,containerd)
+	$(call build-tool,containerd,github.com/containerd/containerd/v2/cmd/$(@F),,no_btrfs no_devmapper no_zfs)
+
+$(BIN)/local-provisioner: $(call module-files,local-provisioner)
+	$(call build-tool,local-provisioner,.)
+
+$(BIN)/velero-restore-helper: $(call module-files,velero)
+	$(call build-tool,velero,github.com/vmware-tanzu/velero/cmd/$(@F))
+
+$(BIN)/pause $(BIN)/shop: $(BIN)/%: $(wildcard test/localfleet/cmd/pause/*.go test/localfleet/cmd/shop/*.go)
+	@go build -ldflags "-s -w" -o $@ ./test/localfleet/cmd/$*
+	@touch $@
+
+# $(call image,NAME,FILE=/PATH ...): the entrypoint is the first file.
+define image
+	@mkdir -p $(@D)
+	@go run ./test/localfleet/cmd/image --out $@ --name $(1) --entrypoint $(lastword $(subst =, ,$(firstword $(2)))) $(2)
+endef
+
+image-files = $(wildcard test/localfleet/cmd/image/*.go)
+
+$(BIN)/images/pause.tar: $(BIN)/pause $(image-files)
+	$(call image,localhost/pause:1,$<=/pause)
+
+$(BIN)/images/shop.tar: $(BIN)/shop $(image-files)
+	$(call image,localhost/shop:1,$<=/shop)
+
+$(BIN)/images/velero.tar: $(addprefix $(BIN)/,velero velero-restore-helper plugins/velero-plugin-for-aws) $(image-files)
+	$(call image,localhost/velero:local,$(BIN)/velero=/velero $(BIN)/velero-restore-helper=/velero-restore-helper $(BIN)/plugins/velero-plugin-for-aws=/plugins/velero-plugin-for-aws)
 
 ##@ Help
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,14 @@ var memberControllers = append([]string{
 	"job-controller", "cronjob-controller", "endpoints-controller", "endpointslice-controller",
 	"disruption-controller", "horizontal-pod-autoscaler-controller", "service-cidr-controller",
 }, hostControllers...)
+
+// nodeControllers are the controllers that nodes, their pods and volumes need. Without
+// nodes they would only delete what tests create for nodes that don't exist.
+var nodeControllers = []string{
+	"node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller",
+	"persistentvolume-binder-controller", "persistentvolume-attach-detach-controller", "ephemeral-volume-controller",
+	"persistentvolume-protection-controller", "persistentvolumeclaim-protection-controller",
+}
 
 // cluster is the host or a member. All clusters run the same control plane.
 type cluster struct{ name string }
@@ -90,7 +99,7 @@ func (f *Fleet) apiserver(c cluster) command {
 		"--etcd-certfile=" + etcd.certificate("client"), "--etcd-keyfile=" + etcd.key("client"),
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", f.state.Ports[c.name]),
 		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
-		"--client-ca-file=" + keys.authority(), "--authorization-mode=RBAC", "--profiling=false",
+		"--client-ca-file=" + keys.authority(), "--authorization-mode=Node,RBAC", "--profiling=false",
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + keys.key("serviceaccount"),
 		"--service-account-signing-key-file=" + keys.key("serviceaccount"),
@@ -99,6 +108,11 @@ func (f *Fleet) apiserver(c cluster) command {
 		// but without the flag the server doesn't start on a machine without a default
 		// route.
 		"--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
+	}
+	if f.hasNode(c) {
+		// For logs, exec and port forwarding.
+		args = append(args, "--kubelet-preferred-address-types=InternalIP",
+			"--kubelet-client-certificate="+keys.certificate("kubelet-client"), "--kubelet-client-key="+keys.key("kubelet-client"))
 	}
 	// Only the host has an aggregator and an audit log.
 	if !c.member() {
@@ -130,13 +144,19 @@ func (f *Fleet) controllerManager(c cluster) command {
 	if c.member() {
 		controllers = memberControllers
 	}
+	if f.hasNode(c) {
+		controllers = slices.Concat(controllers, nodeControllers)
+	}
+	name := c.name + "-controller-manager"
 	return command{
-		name:    c.name + "-controller-manager",
+		name:    name,
 		program: filepath.Join(f.state.Kubernetes, "kube-controller-manager"),
 		args: []string{
 			"--kubeconfig=" + f.kubeconfig(c.name, "controller-manager"), "--use-service-account-credentials",
 			"--controllers=" + strings.Join(controllers, ","), "--leader-elect=false",
 			"--root-ca-file=" + keys.authority(), "--service-account-private-key-file=" + keys.key("serviceaccount"),
+			// It creates this directory, by default in the machine's /usr.
+			"--flex-volume-plugin-dir=" + filepath.Join(f.dataDir(name), "volume-plugins"),
 			// No client calls it, so it serves no port.
 			"--secure-port=0", "--profiling=false",
 		},

@@ -30,6 +30,9 @@ type Options struct {
 	// KubernetesDir is the directory of the kube-apiserver and kube-controller-manager
 	// of host and members. Default: BinDir.
 	KubernetesDir string
+	// Nodes gives each member a real node, on which pods run and volumes have data.
+	// NodesMissing must return nil. A fleet that has nodes keeps them.
+	Nodes bool
 	// Server is the path of migrate-apiserver. If it is empty, Up starts no server.
 	Server string
 	// ServerFlags are added to the flags of our server.
@@ -109,6 +112,9 @@ func (f *Fleet) Down(ctx context.Context) error {
 	if err := killMarked(ctx, f.mark()); err != nil {
 		return fmt.Errorf("local fleet in %s: %w", f.dir, err)
 	}
+	if err := f.cgroup().Remove(ctx); err != nil {
+		return fmt.Errorf("local fleet in %s: %w", f.dir, err)
+	}
 	if err := os.RemoveAll(f.dir); err != nil {
 		return fmt.Errorf("local fleet: %w", err)
 	}
@@ -140,6 +146,9 @@ func (f *Fleet) Processes() []*Process {
 		if c.member() && !f.state.WithoutVelero {
 			commands = append(commands, f.velero(c))
 		}
+		if f.hasNode(c) {
+			commands = append(commands, f.nodeCommands(c)...)
+		}
 	}
 	if program, _ := f.serverProgram(); program != "" {
 		commands = append(append(commands, f.serverEtcd()...), f.servers()...)
@@ -153,7 +162,8 @@ func (f *Fleet) Processes() []*Process {
 
 // Process returns the process with that name: etcd, storage, migrate-apiserver, or
 // CLUSTER-apiserver, CLUSTER-controller-manager and CLUSTER-velero, where CLUSTER
-// is host or kurator-memberN. With several replicas of our server, their names are
+// is host or kurator-memberN. A member with a node also has CLUSTER-scheduler,
+// CLUSTER-provisioner and CLUSTER-node. With several replicas of our server, their names are
 // migrate-apiserver-N, and those of their etcd's members are migrate-etcd-N.
 func (f *Fleet) Process(name string) (*Process, error) {
 	for _, p := range f.Processes() {
@@ -206,6 +216,10 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		return nil, errors.New("a detached fleet can't have replicas: the load balancer runs in this process")
 	}
 	s.Members = max(s.Members, options.Members)
+	s.Nodes = s.Nodes || options.Nodes
+	if err := s.checkNodes(); err != nil {
+		return nil, err
+	}
 
 	f := &Fleet{dir: dir, state: s, progress: newProgress(options.Progress)}
 	if err := f.choosePorts(); err != nil {
@@ -243,6 +257,9 @@ func (f *Fleet) choosePorts() error {
 	names = append(names, f.replicaPorts()...)
 	for _, c := range f.clusters() {
 		names = append(names, c.name)
+		if f.hasNode(c) {
+			names = append(names, f.nodeProcess(c))
+		}
 	}
 	for _, name := range names {
 		if f.state.Ports[name] != 0 {
@@ -319,7 +336,12 @@ func (f *Fleet) upCluster(ctx context.Context, c cluster, storageReady <-chan st
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.process(f.controllerManager(c)).ensure(ctx) })
 	if c.member() {
-		group.Go(func() error { return f.upVelero(ctx, c, storageReady) })
+		group.Go(func() error {
+			if err := f.upVelero(ctx, c, storageReady); err != nil || !f.hasNode(c) {
+				return err
+			}
+			return f.upNode(ctx, c)
+		})
 	}
 	return group.Wait()
 }

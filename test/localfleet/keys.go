@@ -79,13 +79,16 @@ func (f *Fleet) writeClusterKeys(c cluster) error {
 			i.client("admin", "kubernetes-admin", "system:masters"),
 			i.client("controller-manager", "system:kube-controller-manager"),
 			i.client("velero", "velero"),
+			i.client("scheduler", "system:kube-scheduler"),
+			i.client("kubelet", "system:node:"+f.nodeName(c), "system:nodes"),
+			i.client("kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
 			i.signingKey("serviceaccount"),
 		)
 	})
 	if err != nil {
 		return err
 	}
-	for _, user := range []string{"admin", "controller-manager", "velero"} {
+	for _, user := range []string{"admin", "controller-manager", "velero", "scheduler", "kubelet"} {
 		if err := f.writeKubeconfig(c, user); err != nil {
 			return err
 		}

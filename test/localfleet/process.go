@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"kurator.dev/migrate-apiserver/test/localfleet/node"
 )
 
 const (
@@ -41,6 +43,10 @@ type command struct {
 	program     string
 	args        []string
 	environment []string
+	// prepare, unless it is nil, is called before each start.
+	prepare func(ctx context.Context) error
+	// isolated runs the process in a PID namespace and a mount namespace of its own.
+	isolated bool
 	// ready returns nil if the process is ready, and otherwise the reason why not.
 	// started is the start time of the current run.
 	ready func(ctx context.Context, started time.Time) error
@@ -119,6 +125,11 @@ func (p *Process) Start(ctx context.Context) error {
 		if err := killMarked(ctx, p.mark()); err != nil {
 			return err
 		}
+		if p.command.prepare != nil {
+			if err := p.command.prepare(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.Name(), err)
+			}
+		}
 		if err := p.spawn(); err != nil {
 			return err
 		}
@@ -191,6 +202,9 @@ func (p *Process) spawn() error {
 	}, p.command.environment...)
 	run.Stdout, run.Stderr = log, log
 	run.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if p.command.isolated {
+		node.Isolate(run)
+	}
 	began := time.Now()
 	if err := run.Start(); err != nil {
 		return fmt.Errorf("%s: %w", p.Name(), err)

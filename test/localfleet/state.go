@@ -27,6 +27,8 @@ type state struct {
 	Kubernetes string `json:"kubernetes"`
 	Minor      int    `json:"minor"`
 	Members    int    `json:"members"`
+	// Nodes reports whether each member has a node.
+	Nodes bool `json:"nodes,omitempty"`
 	// Server is the path of our server, empty if the fleet runs none.
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`

@@ -16,11 +16,12 @@ import (
 // RunTests implements TestMain for a package whose tests share a fleet with our server.
 // It starts the fleet, calls use with it, runs the tests and takes the fleet down. If
 // options.Dir is set, a path relative to the repository, the fleet keeps running for
-// the next run of the tests. With -short or -list RunTests starts no fleet and does not
-// call use. If tests fail, it keeps the logs. RunTests exits the process.
+// the next run of the tests. With -short or -list, or if the fleet can't have the nodes
+// of options, RunTests starts no fleet and does not call use. If tests fail, it keeps the logs. RunTests exits the process.
 func RunTests(m *testing.M, options Options, use func(*Fleet) error) {
 	flag.Parse()
-	if testing.Short() || flag.Lookup("test.list").Value.String() != "" {
+	withoutNodes := options.Nodes && NodesMissing() != nil
+	if withoutNodes || testing.Short() || flag.Lookup("test.list").Value.String() != "" {
 		os.Exit(m.Run())
 	}
 	code, err := runTests(m, options, use)
@@ -47,6 +48,41 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 		err = f.KeepLogs()
 	}
 	return code, err
+}
+
+const (
+	// needNodesVariable, if it is not empty, makes NeedsNodes fail a test instead of
+	// skipping it.
+	needNodesVariable = "NEED_NODES"
+	// skippedTestsVariable names a file to which NeedsNodes adds a line for each test that
+	// it skips: its name, a tab, and the reason.
+	skippedTestsVariable = "SKIPPED_TESTS"
+)
+
+// NeedsNodes skips a test if its fleet can't have nodes, or if testing.Short.
+func NeedsNodes(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs nodes")
+	}
+	missing := NodesMissing()
+	if missing == nil {
+		return
+	}
+	if os.Getenv(needNodesVariable) != "" {
+		t.Fatal(missing)
+	}
+	if path := os.Getenv(skippedTestsVariable); path != "" {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(file, "%s\t%v\n", t.Name(), missing)
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Skip(missing)
 }
 
 // UpForTest starts a fleet with our server for one test and takes it down when the test

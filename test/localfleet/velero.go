@@ -6,6 +6,7 @@ package localfleet
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -23,6 +24,9 @@ const (
 	veleroNamespace = "velero"
 	veleroLocation  = "default"
 )
+
+//go:embed velero.yaml
+var veleroManifest []byte
 
 var locations = schema.GroupVersionResource{Group: "velero.io", Version: "v1", Resource: "backupstoragelocations"}
 
@@ -51,6 +55,11 @@ func (f *Fleet) veleroCredentials(process string) string {
 	return filepath.Join(f.dataDir(process), "credentials")
 }
 
+// credentials returns the credentials of the S3 server as AWS clients read them.
+func (f *Fleet) credentials() string {
+	return fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n", f.state.StorageKey, f.state.StorageSecret)
+}
+
 // upVelero installs Velero into a member and starts its server. It waits for the
 // storage first, because Velero would find the storage location unavailable and check
 // it again only a minute later.
@@ -62,8 +71,7 @@ func (f *Fleet) upVelero(ctx context.Context, c cluster, storageReady <-chan str
 		return nil
 	}
 	p := f.process(f.velero(c))
-	credentials := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n", f.state.StorageKey, f.state.StorageSecret)
-	if err := writeFile(f.veleroCredentials(p.Name()), []byte(credentials)); err != nil {
+	if err := writeFile(f.veleroCredentials(p.Name()), []byte(f.credentials())); err != nil {
 		return err
 	}
 	select {
@@ -109,29 +117,20 @@ func (f *Fleet) veleroDefinitions(ctx context.Context) ([]*unstructured.Unstruct
 	return parse(output.Bytes())
 }
 
+// veleroObjects returns what `velero install` creates, and a storage location in the
+// fleet's S3 server.
 func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
 	authority, err := os.ReadFile(f.keys("storage").authority())
 	if err != nil {
 		return nil, err
 	}
-	labels := map[string]any{"component": "velero"}
-	return []*unstructured.Unstructured{
-		newObject("v1", "Namespace", "", veleroNamespace, nil),
-		newObject("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "", "velero", map[string]any{
-			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-			"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "velero"}},
-		}),
-		// Velero reads its own image from this Deployment when it restores pods;
-		// without it the restore ends as PartiallyFailed.
-		newObject("apps/v1", "Deployment", veleroNamespace, "velero", map[string]any{
-			"spec": map[string]any{
-				"replicas": int64(0),
-				"selector": map[string]any{"matchLabels": labels},
-				"template": map[string]any{
-					"metadata": map[string]any{"labels": labels},
-					"spec":     map[string]any{"containers": []any{map[string]any{"name": "velero", "image": "velero:local"}}},
-				},
-			},
+	installed, err := parse(veleroManifest)
+	if err != nil {
+		return nil, err
+	}
+	return append(installed,
+		newObject("v1", "Secret", veleroNamespace, "cloud-credentials", map[string]any{
+			"stringData": map[string]any{"cloud": f.credentials()},
 		}),
 		newObject("velero.io/v1", "BackupStorageLocation", veleroNamespace, veleroLocation, map[string]any{
 			"spec": map[string]any{
@@ -148,7 +147,7 @@ func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
 				},
 			},
 		}),
-	}, nil
+	), nil
 }
 
 // locationAvailable returns nil if the Velero started at this time has validated its

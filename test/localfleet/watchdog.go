@@ -12,8 +12,9 @@ import (
 
 // watchdogScript reads from a pipe without a writer until the pipe breaks, which
 // happens when the process at its other end has ended. As a shell script it works for
-// any test binary. Its arguments are the mark of the fleet's processes and the fleet's
-// directory.
+// any test binary. Its arguments are the mark of the fleet's processes, the fleet's
+// directory and the name of its cgroup, which can be removed once its processes have
+// ended.
 const watchdogScript = `
 while read -r _; do :; done
 while
@@ -25,6 +26,11 @@ while
 	done
 	[ $left = 1 ]
 do :; done
+for cgroup in /sys/fs/cgroup/"$3" /sys/fs/cgroup/*/"$3"; do
+	while [ -d "$cgroup" ]; do
+		find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+	done
+done
 rm -rf "$2"
 `
 
@@ -35,7 +41,7 @@ type watchdog struct {
 }
 
 func watch(f *Fleet) (*watchdog, error) {
-	run := exec.Command("/bin/sh", "-c", watchdogScript, "localfleet-watchdog", f.mark(), f.dir)
+	run := exec.Command("/bin/sh", "-c", watchdogScript, "localfleet-watchdog", f.mark(), f.dir, string(f.cgroup()))
 	run.Env = []string{"PATH=/usr/bin:/bin"}
 	// Its own session, so that killing the test's process group does not kill it.
 	run.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -103,9 +103,11 @@ func showDemo(ctx context.Context, out io.Writer, f flags, keep bool) error {
 	fmt.Fprintln(out, "cluster to another. First it starts a host cluster and two members, all on this machine:")
 	fmt.Fprintln(out)
 	f.members = max(f.members, 2)
+	missing := localfleet.NodesMissing()
+	f.nodes = missing == nil
 	fleet, err := f.up(ctx, out)
 	if err == nil {
-		err = runDemo(ctx, out, fleet)
+		err = runDemo(ctx, out, fleet, missing)
 	}
 	if keep {
 		return hint(err, "the fleet keeps running, its logs are in "+filepath.Join(f.dir, "logs"))
@@ -152,12 +154,15 @@ type demo struct {
 	memberClient map[int]dynamic.Interface
 
 	migrate, backup, restore *stopwatch
+
+	// nodesMissing is nil if pods run in the members, and otherwise the reason why not.
+	nodesMissing error
 }
 
-func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet) error {
+func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet, nodesMissing error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d := &demo{transcript: transcript{out: out, fleet: fleet}, memberClient: map[int]dynamic.Interface{}}
+	d := &demo{transcript: transcript{out: out, fleet: fleet}, memberClient: map[int]dynamic.Interface{}, nodesMissing: nodesMissing}
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
@@ -175,6 +180,12 @@ func runDemo(ctx context.Context, out io.Writer, fleet *localfleet.Fleet) error 
 		return fmt.Errorf("delete the Migrate: %w", err)
 	}
 	d.report(result)
+	if d.nodesMissing != nil {
+		return nil
+	}
+	if err := d.migrateShop(ctx); err != nil {
+		return fmt.Errorf("migrate the stateful application: %w", err)
+	}
 	return nil
 }
 
@@ -222,24 +233,30 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.member(ctx, source, "get", "configmaps,secrets,services,deployments", "-n", appNamespace, "--show-labels"); err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out, "\n   (No pod becomes ready here: these are control planes without nodes.)")
+	if d.nodesMissing != nil {
+		fmt.Fprintf(d.out, "\n   (No pod runs, and no volume is migrated: %v.)\n", d.nodesMissing)
+	}
 	return nil
 }
 
 // cleanUp deletes the Migrate and the applications of an earlier demo, if any.
 func (d *demo) cleanUp(ctx context.Context) error {
-	name := object{migrates, metav1.NamespaceDefault, migrateName}
-	if _, err := d.uid(ctx, d.hostClient, name); err == nil {
-		if err := d.host(ctx, "delete", "migrates.backup.kurator.dev", migrateName); err != nil {
+	for _, name := range []string{migrateName, shopName} {
+		if _, err := d.uid(ctx, d.hostClient, object{migrates, metav1.NamespaceDefault, name}); err != nil {
+			continue
+		}
+		if err := d.host(ctx, "delete", "migrates.backup.kurator.dev", name); err != nil {
 			return err
 		}
 	}
 	for _, n := range []int{source, target} {
-		if _, err := d.uid(ctx, d.memberClient[n], selected[0]); apierrors.IsNotFound(err) {
-			continue
-		}
-		if err := d.member(ctx, n, "delete", "namespace", appNamespace, "--wait", "--ignore-not-found"); err != nil {
-			return err
+		for _, name := range []string{appNamespace, shopName} {
+			if _, err := d.uid(ctx, d.memberClient[n], object{resource: namespaces, name: name}); apierrors.IsNotFound(err) {
+				continue
+			}
+			if err := d.member(ctx, n, "delete", "namespace", name, "--wait", "--ignore-not-found"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -264,15 +281,15 @@ func (d *demo) migrateApp(ctx context.Context) (timing, error) {
 	d.heading("Its status shows the progress")
 	bounded, cancel := context.WithTimeout(ctx, migrationDeadline)
 	defer cancel()
-	migration, err := d.watchMigrate(bounded, uid)
+	migration, err := d.watchMigrate(bounded, migrateName, uid)
 	if err != nil {
-		return timing{}, d.explain(ctx, err)
+		return timing{}, d.explain(ctx, migrateName, err)
 	}
 	if err := d.host(ctx, "get", "migrates.backup.kurator.dev", migrateName, "-o", "yaml"); err != nil {
 		return timing{}, err
 	}
 	if migration.phase != "Completed" {
-		return timing{}, d.explain(ctx, fmt.Errorf("the Migrate ended in phase %s", migration.phase))
+		return timing{}, d.explain(ctx, migrateName, fmt.Errorf("the Migrate ended in phase %s", migration.phase))
 	}
 	ours := func(_ types.UID, r run) bool { return r.labels[uidLabel] == string(uid) }
 	backup, err := d.backup.await(bounded, ours)
@@ -287,8 +304,8 @@ func (d *demo) migrateApp(ctx context.Context) (timing, error) {
 }
 
 // watchMigrate shows kubectl's watch until the Migrate has ended.
-func (d *demo) watchMigrate(ctx context.Context, uid types.UID) (run, error) {
-	watch := d.watchHost(ctx, "get", "migrates.backup.kurator.dev", migrateName, "--watch")
+func (d *demo) watchMigrate(ctx context.Context, name string, uid types.UID) (run, error) {
+	watch := d.watchHost(ctx, "get", "migrates.backup.kurator.dev", name, "--watch")
 	migration, err := d.migrate.await(ctx, func(candidate types.UID, _ run) bool { return candidate == uid })
 	if err != nil {
 		watch.stop()
@@ -299,12 +316,12 @@ func (d *demo) watchMigrate(ctx context.Context, uid types.UID) (run, error) {
 
 // explain adds the path of the server's log to an error and prints the status of the
 // Migrate.
-func (d *demo) explain(ctx context.Context, err error) error {
+func (d *demo) explain(ctx context.Context, name string, err error) error {
 	server, processErr := d.fleet.Process("migrate-apiserver")
 	if processErr != nil {
 		return errors.Join(err, processErr)
 	}
-	describeErr := d.host(ctx, "describe", "migrates.backup.kurator.dev", migrateName)
+	describeErr := d.host(ctx, "describe", "migrates.backup.kurator.dev", name)
 	return errors.Join(fmt.Errorf("%w; the server's log is %s", err, shorten(server.LogFile())), describeErr)
 }
 

@@ -32,6 +32,6 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	command.AddCommand(newUpCommand(), newDownCommand(), newDemoCommand())
+	command.AddCommand(newUpCommand(), newDownCommand(), newDemoCommand(), newNodeCommand())
 	return command
 }

@@ -20,6 +20,7 @@ import (
 type flags struct {
 	dir, bin, kubernetes, server string
 	members                      int
+	nodes                        bool
 }
 
 func (f *flags) add(to *pflag.FlagSet) {
@@ -28,6 +29,7 @@ func (f *flags) add(to *pflag.FlagSet) {
 	to.StringVar(&f.kubernetes, "kubernetes", "", "directory of kube-apiserver and kube-controller-manager; empty means the value of --bin")
 	to.StringVar(&f.server, "server", "_output/bin/migrate-apiserver", "path of migrate-apiserver; empty starts no server")
 	to.IntVar(&f.members, "members", 2, "number of member clusters")
+	to.BoolVar(&f.nodes, "nodes", false, "give each member a real node; needs Linux, root and runc")
 }
 
 func (f *flags) up(ctx context.Context, progress io.Writer) (*localfleet.Fleet, error) {
@@ -36,6 +38,7 @@ func (f *flags) up(ctx context.Context, progress io.Writer) (*localfleet.Fleet, 
 		BinDir:        f.bin,
 		KubernetesDir: f.kubernetes,
 		Members:       f.members,
+		Nodes:         f.nodes,
 		Server:        f.server,
 		Progress:      progress,
 	})
