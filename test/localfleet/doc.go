@@ -3,8 +3,9 @@
 
 // Package localfleet brings a whole Kurator fleet up on one machine: etcd, a
 // host kube-apiserver that aggregates migrate-apiserver, any number of member
-// control planes with a real Velero each, and one S3 server they share. There
-// are no containers, and nothing runs as root; TLS and RBAC are on everywhere.
+// control planes with a real Velero each, and one S3 server they share. TLS and RBAC
+// are on everywhere. These are plain processes that need no root. With Options.Nodes
+// each member also has a real node, on which pods run; that needs Linux, root and runc.
 //
 // Tests need it because fakes can't show what matters about a migration: that
 // Velero accepts the objects we create, that the aggregator passes on what kubectl
@@ -22,7 +23,12 @@
 // process that called Up: a watchdog process reads from a pipe and, when the pipe
 // breaks for whatever reason, kills the fleet and removes its directory.
 //
-// The package may import client-go, its own pki and netproxy. It imports no package
+// A node is one process tree in namespaces of its own (package node), so that the
+// machine's network, mounts and settings stay as they are; outside of them it has only
+// a cgroup, which Down and the watchdog remove. All its images are built from our own
+// programs, because it reaches no registry. Volumes are directories of the machine.
+//
+// The package may import client-go, its own pki and node, and netproxy. It imports no package
 // of our server and starts it as a program with flags. It reads the server's RBAC
 // from artifacts/deploy, so a fleet must be started from within the repository.
 package localfleet
