@@ -44,7 +44,7 @@ func TestAnonymousReadsHealthOnly(t *testing.T) {
 		apiClient
 		header http.Header
 	}{
-		"no credentials":                            {unauthenticated, nil},
+		"request without credentials":               {unauthenticated, nil},
 		"forged administrator":                      {unauthenticated, forged},
 		"forged anonymous user":                     {unauthenticated, http.Header{"X-Remote-User": {"system:anonymous"}, "X-Remote-Group": {"system:unauthenticated"}}},
 		"impersonation":                             {unauthenticated, http.Header{"Impersonate-User": {"kubernetes-admin"}, "Impersonate-Group": {"system:masters"}}},
