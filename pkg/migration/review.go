@@ -97,13 +97,26 @@ func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }
 func (r Review) Select(resources []velero.Resource) ([]velero.Resource, bool) {
 	if r.NeedsDiscovery() {
 		if named, ok := velero.ResolveNames(r.filter.IncludedResources, resources); ok {
-			return slices.DeleteFunc(withNamespaces(named), r.isNeverRestored), true
+			selected := withNamespaces(r.withRelated(named, resources))
+			return slices.DeleteFunc(selected, r.isNeverRestored), true
 		}
 	}
 	if len(r.Namespaces) == 0 || !velero.ExcludesClusterScoped(r.filter) {
 		return nil, false
 	}
 	return withNamespaces([]velero.Resource{velero.AllResources()}), true
+}
+
+// withRelated adds those of resources that Velero migrates with the selected ones.
+func (r Review) withRelated(selected, resources []velero.Resource) []velero.Resource {
+	related := velero.RelatedResources(r.filter)
+	for _, resource := range resources {
+		isRelated := slices.Contains(related, schema.GroupResource{Group: resource.Group, Resource: resource.Name})
+		if isRelated && !slices.ContainsFunc(selected, resource.Is) {
+			selected = append(selected, resource)
+		}
+	}
+	return selected
 }
 
 // withNamespaces adds the resource namespaces if one of resources is namespaced: Velero backs

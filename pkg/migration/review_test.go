@@ -100,6 +100,10 @@ func TestSelect(t *testing.T) {
 		{"of the cluster in a namespace", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pv", "cm"}}, "configmaps namespaces persistentvolumes"},
 		{"by name, with an excluded one", v1alpha1.ResourceFilter{IncludedResources: []string{"cm", "secrets"}, ExcludedResources: []string{"secret"}}, "configmaps namespaces secrets"},
 
+		{"a claim, with its volume", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}}, "namespaces persistentvolumeclaims persistentvolumes"},
+		{"a claim, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"pvc"}, IncludeClusterResources: new(false)}, "namespaces persistentvolumeclaims"},
+		{"a custom resource, with its definition", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.example"}}, "customresourcedefinitions.apiextensions.k8s.io deployments.example.com namespaces"},
+
 		{"a name that is unknown", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}}, wholeCluster},
 		{"a name that is unknown, without the cluster", v1alpha1.ResourceFilter{IncludedNamespaces: in, IncludedResources: []string{"cm", "pods"}, IncludeClusterResources: new(false)}, everything},
 		{"a name in another group", v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.extensions"}}, wholeCluster},

@@ -27,7 +27,7 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 	if f := policy.ResourceFilter; f != nil {
 		backup.Spec.IncludedNamespaces = f.IncludedNamespaces
 		backup.Spec.ExcludedNamespaces = f.ExcludedNamespaces
-		backup.Spec.IncludedResources = f.IncludedResources
+		backup.Spec.IncludedResources = BackedUpResources(*f)
 		backup.Spec.ExcludedResources = f.ExcludedResources
 		backup.Spec.IncludeClusterResources = f.IncludeClusterResources
 		backup.Spec.IncludedClusterScopedResources = f.IncludedClusterScopedResources
@@ -66,10 +66,11 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1
 	return restore.DeepCopy()
 }
 
-// applyFilter sets what a Restore excludes. Of what f includes it sets only namespaces: Velero
-// also backs up what the included objects need (the volume of a claim, the role of a service
-// account), which a Restore with the same list or selector would leave out.
+// applyFilter limits a Restore to what f selects, as far as a Restore can express that. It does
+// not set a selector, because Velero also backs up objects that the selected ones need (the
+// volume of a claim, the role of a service account) and that may not have the label.
 func applyFilter(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
+	restore.IncludedResources = RestoredResources(*f)
 	restore.IncludedNamespaces, restore.ExcludedNamespaces = f.IncludedNamespaces, f.ExcludedNamespaces
 	restore.ExcludedResources = f.ExcludedResources
 	restore.IncludeClusterResources = f.IncludeClusterResources

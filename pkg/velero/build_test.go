@@ -60,6 +60,26 @@ func TestNewBackupCopiesEveryFieldOfTheFilter(t *testing.T) {
 	}
 }
 
+func TestNewBackupAddsWhatListedResourcesNeed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		filter v1alpha1.ResourceFilter
+		want   []string
+	}{
+		"everything":               {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}, nil},
+		"nothing more":             {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"pods"}}, []string{"pods"}},
+		"the volume of a claim":    {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"pvc"}}, []string{"pvc", "persistentvolumes"}},
+		"the definition of a kind": {v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, IncludedResources: []string{"widgets.example.com"}}, []string{"widgets.example.com", "customresourcedefinitions.apiextensions.k8s.io"}},
+		"in all namespaces":        {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}, IncludedResources: []string{"widgets.example.com", "pvc"}}, []string{"widgets.example.com", "pvc"}},
+		"no cluster-scoped ones":   {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"pvc"}, IncludeClusterResources: new(false)}, []string{"pvc"}},
+	} {
+		m := migrate("ns", "app", "u1")
+		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
+		if diff := cmp.Diff(tt.want, NewBackup(m, "m1", "default").Spec.IncludedResources); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestNewRestoreCopiesTheRestoreFieldsOfThePolicy(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	m.Spec.Policy = &v1alpha1.MigratePolicy{
@@ -108,9 +128,50 @@ func TestNewRestoreAppliesTheFilter(t *testing.T) {
 			v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}},
 			velerov1.RestoreSpec{ExcludedResources: []string{"secrets"}},
 		},
-		"included resources are not applied": {
-			v1alpha1.ResourceFilter{IncludedResources: []string{"persistentvolumeclaims"}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},
+		"a selector is not applied": {
+			v1alpha1.ResourceFilter{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},
 			velerov1.RestoreSpec{},
+		},
+		"listed resources": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"configmaps", "Deployment.apps", "sa"}},
+			velerov1.RestoreSpec{
+				IncludedNamespaces: []string{"a"}, IncludedResources: []string{"configmaps", "Deployment.apps", "sa"}, IncludeClusterResources: new(true),
+			},
+		},
+		"listed claims, with their volumes and snapshots": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "PVC"}},
+			velerov1.RestoreSpec{IncludedResources: []string{
+				"pods", "PVC", "volumesnapshots.snapshot.storage.k8s.io",
+				"volumesnapshotcontents.snapshot.storage.k8s.io", "volumesnapshotclasses.snapshot.storage.k8s.io", "persistentvolumes",
+			}},
+		},
+		"listed custom resources, with their definitions": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"secrets", "Widget.example"}},
+			velerov1.RestoreSpec{IncludedResources: []string{
+				"secrets", "Widget.example", "customresourcedefinitions.apiextensions.k8s.io", "widget.example*", "widgets.example*",
+			}},
+		},
+		"a custom resource with the name of a built-in one": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"deployments.example.com"}},
+			velerov1.RestoreSpec{IncludedResources: []string{
+				"deployments.example.com", "customresourcedefinitions.apiextensions.k8s.io", "deployments.example.com*", "deploymentses.example.com*",
+			}},
+		},
+		"a custom resource without its group": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"secrets", "widgets"}},
+			velerov1.RestoreSpec{},
+		},
+		"listed claims without cluster-scoped objects": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, IncludeClusterResources: new(false)},
+			velerov1.RestoreSpec{IncludedResources: []string{"pvc"}, IncludeClusterResources: new(false)},
+		},
+		"a pattern among listed resources": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"configmaps", "secret?"}},
+			velerov1.RestoreSpec{},
+		},
+		"listed resources and all that they refer to": {
+			v1alpha1.ResourceFilter{IncludedResources: []string{"serviceaccounts"}, IncludeClusterResources: new(true)},
+			velerov1.RestoreSpec{IncludeClusterResources: new(true)},
 		},
 	} {
 		m := migrate("ns", "app", "u1")

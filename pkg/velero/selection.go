@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gobwas/glob"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -37,18 +38,84 @@ func AllResources() Resource { return Resource{Group: "*", Name: "*", Namespaced
 const Namespaces = "namespaces"
 
 // ListsResources reports whether f selects only resources that it lists by name in
-// includedResources, without patterns. The lists by scope don't count, because Velero selects
-// everything if it finds no entry of the right scope in one. A list with
-// includeClusterResources doesn't count either: it also selects what the objects refer to.
+// includedResources, without patterns, and custom resources with their group: a target whose
+// Velero can't resolve a name would restore none of its objects. The lists by scope don't
+// count, because Velero selects everything if it finds no entry of the right scope in one. A
+// list with includeClusterResources doesn't count either: it also selects what the objects
+// refer to.
 func ListsResources(f v1alpha1.ResourceFilter) bool {
 	selectsRelated := f.IncludeClusterResources != nil && *f.IncludeClusterResources
-	return areNames(f.IncludedResources) && !selectsRelated
+	isUnqualified := func(name string) bool { return isCustom(name) && !strings.Contains(name, ".") }
+	return areNames(f.IncludedResources) && !slices.ContainsFunc(f.IncludedResources, isUnqualified) && !selectsRelated
 }
 
 // ExcludesClusterScoped reports whether a Backup or Restore with filter f has no cluster-scoped
 // objects besides the namespaces of its objects.
 func ExcludesClusterScoped(f v1alpha1.ResourceFilter) bool {
 	return f.IncludeClusterResources != nil && !*f.IncludeClusterResources || slices.Contains(f.ExcludedClusterScopedResources, "*")
+}
+
+// RelatedResources returns the resources without which Velero can't restore those that f lists:
+// the volume of a claim with its CSI snapshots, and the definition of a custom resource. It is
+// empty if f does not list resources by name or excludes cluster-scoped ones. What else an
+// object refers to, such as the ClusterRole of a RoleBinding, f must list.
+func RelatedResources(f v1alpha1.ResourceFilter) []schema.GroupResource {
+	if !ListsResources(f) || ExcludesClusterScoped(f) {
+		return nil
+	}
+	var related []schema.GroupResource
+	if slices.ContainsFunc(f.IncludedResources, isClaim) {
+		related = append(slices.Clone(snapshotResources), schema.GroupResource{Resource: "persistentvolumes"})
+	}
+	if slices.ContainsFunc(f.IncludedResources, isCustom) {
+		related = append(related, schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"})
+	}
+	return related
+}
+
+// BackedUpResources returns the list of resources of a Backup with filter f. If f lists some in
+// some namespaces, Velero v1.18.3 excludes all other cluster-scoped resources, also those that
+// the objects refer to (GlobalIncludesExcludes of pkg/util/collections); of one that is listed
+// too it backs up only these. Snapshots that it makes itself it always backs up.
+func BackedUpResources(f v1alpha1.ResourceFilter) []string {
+	if !limitsNamespaces(f) {
+		return f.IncludedResources
+	}
+	isSnapshot := func(r schema.GroupResource) bool { return slices.Contains(snapshotResources, r) }
+	return withResources(f.IncludedResources, slices.DeleteFunc(RelatedResources(f), isSnapshot))
+}
+
+// RestoredResources returns the resources to which a Restore with filter f is limited, or nil if
+// it is not, because f does not list its resources by name. Velero resolves names before it
+// restores the definitions of custom resources, so these are also there as patterns of their
+// full names.
+func RestoredResources(f v1alpha1.ResourceFilter) []string {
+	if !ListsResources(f) {
+		return nil
+	}
+	restored := withResources(f.IncludedResources, RelatedResources(f))
+	for _, name := range f.IncludedResources {
+		if isCustom(name) {
+			kind, group, _ := strings.Cut(name, ".")
+			plural, singular := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Kind: kind})
+			restored = append(restored, singular.Resource+"."+group+"*", plural.Resource+"."+group+"*")
+		}
+	}
+	return restored
+}
+
+func withResources(names []string, added []schema.GroupResource) []string {
+	all := slices.Clone(names)
+	for _, r := range added {
+		all = append(all, r.String())
+	}
+	return all
+}
+
+// limitsNamespaces reports whether f does not select all namespaces.
+func limitsNamespaces(f v1alpha1.ResourceFilter) bool {
+	isWildcard := func(namespace string) bool { return namespace == "*" }
+	return len(f.ExcludedNamespaces) > 0 || len(f.IncludedNamespaces) > 0 && !slices.ContainsFunc(f.IncludedNamespaces, isWildcard)
 }
 
 // ListsNamespaces reports whether f lists the namespaces that it selects by name, without

@@ -81,6 +81,8 @@ func TestFilterProperties(t *testing.T) {
 	}{
 		{"nothing", v1alpha1.ResourceFilter{}, properties{}},
 		{"a list", v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "Deployment.apps"}}, properties{ListsResources: true}},
+		{"a list with a custom resource", v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "widgets.example.com"}}, properties{ListsResources: true}},
+		{"a list with a custom resource without its group", v1alpha1.ResourceFilter{IncludedResources: []string{"pods", "widgets"}}, properties{}},
 		{"a list with an exclusion", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}, ExcludedResources: []string{"p*"}}, properties{ListsResources: true}},
 		{"a list with what its objects refer to", v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, IncludeClusterResources: new(true)}, properties{}},
 		{"a list of namespaced", v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}, IncludeClusterResources: new(false)}, properties{ListsResources: true, ExcludesClusterScoped: true}},

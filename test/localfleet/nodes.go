@@ -181,11 +181,11 @@ func (f *Fleet) nodeReady(ctx context.Context, c cluster, started time.Time) err
 			continue
 		}
 		if condition.Status != corev1.ConditionTrue || !condition.LastHeartbeatTime.After(started) {
-			return fmt.Errorf("Node %s is Ready=%s since %s: %s", live.Name, condition.Status, condition.LastHeartbeatTime, condition.Message)
+			return fmt.Errorf("node %s is Ready=%s since %s: %s", live.Name, condition.Status, condition.LastHeartbeatTime, condition.Message)
 		}
 		return nil
 	}
-	return fmt.Errorf("Node %s has no condition Ready", live.Name)
+	return fmt.Errorf("node %s has no condition Ready", live.Name)
 }
 
 func initializeNode(ctx context.Context, client kubernetes.Interface, live *corev1.Node) error {

@@ -4,6 +4,8 @@
 package nodes
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"kurator.dev/migrate-apiserver/test/localfleet"
@@ -14,17 +16,38 @@ const (
 	target = 2
 )
 
+// TestStatefulSetIsMigratedWithItsData migrates with a filter of namespaces, and with one that
+// lists the resources of the application but not its PersistentVolume.
 func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 	localfleet.NeedsNodes(t)
 	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")
 	before := served(t, source)
-
-	kubectl(t, 0, "apply", "--filename=../../artifacts/examples/migrate-stateful.yaml")
-	kubectl(t, 0, "wait", "migrates.backup.kurator.dev/shop", "--for=jsonpath={.status.phase}=Completed", "--timeout=2m")
-
-	if after := served(t, target); after != before {
-		t.Errorf("the application serves %q in the source and %q in the target", before, after)
+	for name, filter := range map[string]string{
+		"namespace":        `{"includedNamespaces": ["shop"]}`,
+		"listed resources": `{"includedNamespaces": ["shop"], "includedResources": ["sts", "pods", "pvc"]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			kubectl(t, 0, "delete", "migrate", "shop", "--ignore-not-found")
+			kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
+			migrate := kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
+				`--patch={"spec": {"policy": {"resourceFilter": `+filter+`}}}`, "--output=yaml")
+			create(t, migrate)
+			kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=Completed", "--timeout=2m")
+			if after := served(t, target); after != before {
+				t.Errorf("the application serves %q in the source and %q in the target", before, after)
+			}
+		})
 	}
+}
+
+// create creates an object in the host.
+func create(t *testing.T, manifest string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, 0, "create", "--filename="+path)
 }
 
 // served waits until the application of shop.yaml is ready in the nth member and returns

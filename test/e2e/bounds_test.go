@@ -1,0 +1,137 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
+)
+
+// A namespace of the source, with a ConfigMap to migrate and objects that the source adds to
+// every Backup whose name has "bounded": its API server widens the filter of the Backup that
+// our server creates.
+const hostileSource = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: bounded}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: bounded}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: planted, namespace: bounded}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: bounded-intruder}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, namespace: bounded, name: intruder}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: bounded}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [velero.io], apiVersions: [v1], operations: [CREATE], resources: [backups]}]}
+  matchConditions: [{name: bounded, expression: 'object.metadata.name.contains("bounded")'}]
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  mutations:
+  - patchType: JSONPatch
+    jsonPatch:
+      expression: '[JSONPatch{op: "remove", path: "/spec/includedResources"}, JSONPatch{op: "add", path: "/spec/includeClusterResources", value: true}]'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: bounded}
+spec: {policyName: bounded}
+`
+
+// TestRestoreIsLimitedToListedResources migrates from a source that adds other objects to the
+// Backup than the Migrate asks for.
+func TestRestoreIsLimitedToListedResources(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "bounded")
+	members[2].kubectl(t, "delete", "clusterrolebinding/bounded-intruder", "--ignore-not-found")
+	members[source].apply(t, hostileSource)
+	probe := manifestFile(t, `
+apiVersion: velero.io/v1
+kind: Backup
+metadata: {name: bounded-probe, namespace: velero}
+spec: {includedResources: [configmaps]}
+`)
+	eventually(t, "the source widens Backups", func() (string, bool) {
+		created, err := fleet.Kubectl(t.Context(), members[source].kubeconfig, "create", "--dry-run=server", "--output=jsonpath={.spec}", "--filename="+probe)
+		if err != nil {
+			return err.Error(), false // the policy does not know the kind yet
+		}
+		return created, strings.Contains(created, `"includeClusterResources":true`)
+	})
+
+	m := migrateAndComplete(t, manifest("bounded", "{resourceFilter: {includedNamespaces: [bounded], includedResources: [configmaps]}}", 2))
+	backup := members[source].backups(t, m.UID)[0]
+	if len(backup.Spec.IncludedResources) > 0 || backup.Status.Progress.TotalItems < 4 {
+		t.Errorf("the Backup includes resources %q and has %d items: the source added nothing", backup.Spec.IncludedResources, backup.Status.Progress.TotalItems)
+	}
+	got := members[2].restored(t, m.Status.TargetClusterStatus[0].RestoreNameInCluster)
+	if want := []string{"ConfigMap/bounded/settings"}; !slices.Equal(got, want) {
+		t.Errorf("restored\n%q, want\n%q", got, want)
+	}
+	if found := members[2].kubectl(t, "get", "clusterrolebinding/bounded-intruder", "secret/planted", "--namespace=bounded", "--ignore-not-found", "--output=name"); found != "" {
+		t.Errorf("the target has %q", found)
+	}
+}
+
+const gadgetDefinition = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.bounds.example.com}
+spec:
+  group: bounds.example.com
+  names: {kind: Gadget, plural: gadgets, singular: gadget}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`
+
+// TestListedCustomResourceIsMigratedWithItsDefinition checks that a Restore which is limited to
+// a custom resource, which Velero in the target can't resolve before it has restored the
+// definition, still creates both.
+func TestListedCustomResourceIsMigratedWithItsDefinition(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "gadgets")
+	members[2].kubectl(t, "delete", "customresourcedefinition/gadgets.bounds.example.com", "--ignore-not-found")
+	members[source].apply(t, gadgetDefinition)
+	members[source].kubectl(t, "wait", "--for=condition=Established", "customresourcedefinition/gadgets.bounds.example.com")
+	members[source].apply(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: gadgets}
+---
+apiVersion: bounds.example.com/v1
+kind: Gadget
+metadata: {name: one, namespace: gadgets}
+`)
+	// Velero discovers resources when it starts and then every five minutes.
+	velero, err := fleet.Process(localfleet.MemberName(source) + "-velero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := velero.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	m := migrateAndComplete(t, manifest("gadgets", "{resourceFilter: {includedNamespaces: [gadgets], includedResources: [gadget.bounds]}}", 2))
+	want := "gadget.bounds.example.com/one\n"
+	if got := members[2].kubectl(t, "get", "gadgets.bounds.example.com", "--namespace=gadgets", "--output=name"); got != want {
+		t.Errorf("the target has %q, want %q: %s", got, want, m.Status.TargetClusterStatus[0].Message)
+	}
+}
