@@ -8,7 +8,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
@@ -29,17 +28,22 @@ const (
 	HandedOverAnnotation = "backup.kurator.dev/handed-over-pod-volume-backups"
 )
 
+// maxNameLength is the greatest length of a name of a Backup or Restore. An object store on a file
+// system allows 255 bytes in one element of a key, and Velero adds up to some forty characters
+// to the name of a Backup.
+const maxNameLength = 199
+
 // suffixLength is how many digits of the UID are in a name: 32 random bits, which only have to
 // distinguish Migrates of the same namespace and name.
 const suffixLength = 8
 
 // ObjectName returns the name of m's Backup or Restore in cluster:
 // <cluster>-migrate-<namespace>-<name>-<suffix>. The suffix is derived from m's UID; the part
-// before it is cut if the name would be longer than the 253 bytes that are allowed.
+// before it is cut if the name would be longer than maxNameLength.
 func ObjectName(cluster string, m *v1alpha1.Migrate) string {
 	suffix := "-" + uidSuffix(m.UID)
 	prefix := strings.Join([]string{cluster, "migrate", m.Namespace, m.Name}, "-")
-	if room := validation.DNS1123SubdomainMaxLength - len(suffix); len(prefix) > room {
+	if room := maxNameLength - len(suffix); len(prefix) > room {
 		prefix = strings.TrimRight(prefix[:room], "-.")
 	}
 	return prefix + suffix

@@ -34,7 +34,7 @@ func TestObjectNameIsCutToTheMaximalLength(t *testing.T) {
 		cluster := strings.Repeat("a", length-1) + "z"
 		m := migrate("ns", strings.Repeat("b.c-", 63)+"d", "c948154d-1727-4d01-bf47-7ffb03f800a3")
 		name := ObjectName(cluster, m)
-		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 {
+		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 || len(name) > 199 {
 			t.Fatalf("cluster name of %d: %q: %v", length, name, errs)
 		}
 		if !strings.HasSuffix(name, "-c948154d") {
