@@ -26,8 +26,8 @@ func maybeOnlyNamespaces(m *v1alpha1.Migrate, status *velerov1.BackupStatus) boo
 		return false
 	}
 	f := m.Spec.Policy.ResourceFilter
-	hasSelector := f.LabelSelector != nil || len(f.OrLabelSelectors) > 0
-	if !hasSelector || len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) == 0 || !selectsNamespaces(f) {
+	one, or := velero.Selectors(*f)
+	if one == nil && len(or) == 0 || len(f.IncludedNamespaces)+len(f.ExcludedNamespaces) == 0 || !selectsNamespaces(f) {
 		return false
 	}
 	return !velero.ListsNamespaces(*f) || status.Progress.TotalItems <= len(f.IncludedNamespaces)

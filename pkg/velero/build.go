@@ -34,8 +34,7 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 		backup.Spec.ExcludedClusterScopedResources = f.ExcludedClusterScopedResources
 		backup.Spec.IncludedNamespaceScopedResources = f.IncludedNamespaceScopedResources
 		backup.Spec.ExcludedNamespaceScopedResources = f.ExcludedNamespaceScopedResources
-		backup.Spec.LabelSelector = f.LabelSelector
-		backup.Spec.OrLabelSelectors = f.OrLabelSelectors
+		backup.Spec.LabelSelector, backup.Spec.OrLabelSelectors = Selectors(*f)
 	}
 	return backup.DeepCopy()
 }
@@ -73,6 +72,11 @@ func applyFilter(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
 	restore.IncludedResources = RestoredResources(*f)
 	restore.IncludedNamespaces, restore.ExcludedNamespaces = f.IncludedNamespaces, f.ExcludedNamespaces
 	restore.ExcludedResources = f.ExcludedResources
+	if limitsNamespaces(*f) && restore.IncludedResources == nil {
+		// A Backup also has the Namespaces outside of its list that match its selector. Those
+		// of restored objects Velero creates without restoring them.
+		restore.ExcludedResources = append(slices.Clone(f.ExcludedResources), Namespaces)
+	}
 	restore.IncludeClusterResources = f.IncludeClusterResources
 	switch {
 	case slices.Contains(f.ExcludedClusterScopedResources, "*"):

@@ -60,6 +60,28 @@ func TestNewBackupCopiesEveryFieldOfTheFilter(t *testing.T) {
 	}
 }
 
+func TestNewBackupHasNoEmptySelector(t *testing.T) {
+	empty, shop := &metav1.LabelSelector{}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}
+	type selectors struct {
+		One *metav1.LabelSelector
+		Or  []*metav1.LabelSelector
+	}
+	for name, tt := range map[string]struct{ given, want selectors }{
+		"none":               {},
+		"one":                {selectors{One: shop}, selectors{One: shop}},
+		"an empty one":       {selectors{One: empty}, selectors{}},
+		"several":            {selectors{Or: []*metav1.LabelSelector{shop, shop}}, selectors{Or: []*metav1.LabelSelector{shop, shop}}},
+		"an empty one of or": {selectors{Or: []*metav1.LabelSelector{shop, empty}}, selectors{}},
+	} {
+		m := migrate("ns", "app", "u1")
+		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{LabelSelector: tt.given.One, OrLabelSelectors: tt.given.Or}}
+		spec := NewBackup(m, "m1", "default").Spec
+		if diff := cmp.Diff(tt.want, selectors{spec.LabelSelector, spec.OrLabelSelectors}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestNewBackupAddsWhatListedResourcesNeed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		filter v1alpha1.ResourceFilter
@@ -110,23 +132,31 @@ func TestNewRestoreAppliesTheFilter(t *testing.T) {
 		"everything": {},
 		"namespaces and their cluster-scoped objects": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a-*"}},
-			velerov1.RestoreSpec{IncludedNamespaces: []string{"a-*"}, IncludeClusterResources: new(true)},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a-*"}, ExcludedResources: []string{"namespaces"}, IncludeClusterResources: new(true)},
 		},
 		"all namespaces except one": {
 			v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b"}},
-			velerov1.RestoreSpec{ExcludedNamespaces: []string{"b"}, IncludeClusterResources: new(true)},
+			velerov1.RestoreSpec{ExcludedNamespaces: []string{"b"}, ExcludedResources: []string{"namespaces"}, IncludeClusterResources: new(true)},
 		},
 		"no cluster-scoped objects": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
-			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, ExcludedResources: []string{"namespaces"}, IncludeClusterResources: new(false)},
 		},
 		"no cluster-scoped objects, by scope": {
 			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, ExcludedClusterScopedResources: []string{"*"}},
-			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false)},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, ExcludedResources: []string{"namespaces"}, IncludeClusterResources: new(false)},
+		},
+		"all namespaces": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"*"}},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"*"}, IncludeClusterResources: new(true)},
 		},
 		"excluded resources": {
 			v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}},
 			velerov1.RestoreSpec{ExcludedResources: []string{"secrets"}},
+		},
+		"excluded resources in namespaces": {
+			v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, ExcludedResources: []string{"secrets"}},
+			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, ExcludedResources: []string{"secrets", "namespaces"}, IncludeClusterResources: new(true)},
 		},
 		"a selector is not applied": {
 			v1alpha1.ResourceFilter{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gobwas/glob"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -53,6 +54,22 @@ func ListsResources(f v1alpha1.ResourceFilter) bool {
 // objects besides the namespaces of its objects.
 func ExcludesClusterScoped(f v1alpha1.ResourceFilter) bool {
 	return f.IncludeClusterResources != nil && !*f.IncludeClusterResources || slices.Contains(f.ExcludedClusterScopedResources, "*")
+}
+
+// Selectors returns the selectors of f without those that select everything. Velero makes a
+// selector of "" of an empty one, which no list request accepts.
+func Selectors(f v1alpha1.ResourceFilter) (*metav1.LabelSelector, []*metav1.LabelSelector) {
+	isEmpty := func(s *metav1.LabelSelector) bool {
+		return s != nil && len(s.MatchLabels)+len(s.MatchExpressions) == 0
+	}
+	one, or := f.LabelSelector, f.OrLabelSelectors
+	if isEmpty(one) {
+		one = nil
+	}
+	if slices.ContainsFunc(or, isEmpty) {
+		or = nil
+	}
+	return one, or
 }
 
 // RelatedResources returns the resources without which Velero can't restore those that f lists:

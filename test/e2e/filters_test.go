@@ -108,6 +108,14 @@ func TestFilters(t *testing.T) {
 			[]string{"ConfigMap/a/db", "ConfigMap/b/cache"},
 		},
 		{
+			"empty-selector", `{includedNamespaces: [filter-b], labelSelector: {}}`,
+			[]string{"ConfigMap/b/cache"},
+		},
+		{
+			"empty-or-selector", `{includedNamespaces: [filter-b], orLabelSelectors: [{matchLabels: {filter-tier: web}}, {}]}`,
+			[]string{"ConfigMap/b/cache"},
+		},
+		{
 			"or-label-selectors", `{orLabelSelectors: [{matchLabels: {filter-tier: web}}, {matchLabels: {filter-tier: cache}}], excludedResources: [serviceaccounts, priorityclasses]}`,
 			[]string{"ConfigMap/a/web", "ConfigMap/b/cache", "Secret/a/web"},
 		},
@@ -127,6 +135,42 @@ func TestFilters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOnlyIncludedNamespacesArrive migrates with a selector that also matches a Namespace which
+// is not included. Velero backs up that Namespace.
+func TestOnlyIncludedNamespacesArrive(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "arriving", "staying")
+	for _, name := range []string{"arriving", "staying"} {
+		members[source].apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: %[1]s, labels: {travels: "yes"}, annotations: {example.com/owner: me}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: %[1]s, labels: {travels: "yes"}}
+`, name))
+	}
+	m := migrateAndComplete(t, manifest("arriving", `{resourceFilter: {includedNamespaces: [arriving], labelSelector: {matchLabels: {travels: "yes"}}}}`, 2))
+	if items := members[source].backups(t, m.UID)[0].Status.Progress.TotalItems; items < 3 {
+		t.Errorf("the Backup has %d items: it does not have the other Namespace", items)
+	}
+	got := members[2].kubectl(t, "get", "namespaces", "arriving", "staying", "--ignore-not-found", "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.labels.travels} {.metadata.annotations.example\\.com/owner}{end}")
+	if want := "arriving yes me"; got != want {
+		t.Errorf("the target has namespaces %q, want %q", got, want)
+	}
+}
+
+// TestLongNameIsMigrated migrates with a name that, in an object store on a file system, is too
+// long for the files of a Backup that is named after it.
+func TestLongNameIsMigrated(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "long-name")
+	members[source].apply(t, settings("long-name"))
+	m := migrateAndComplete(t, manifest("a-"+strings.Repeat("long-", 45)+"name", "{resourceFilter: {includedNamespaces: [long-name]}}", 2))
+	checkOnce(t, m, 2)
 }
 
 // TestEmptySelectionRestoresNothing migrates with a selector that matches no object.
