@@ -14,7 +14,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
-	generatedopenapi "kurator.dev/migrate-apiserver/pkg/generated/openapi"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -40,10 +39,10 @@ func NewConfig(scheme *runtime.Scheme, version string) *Config {
 	generic := genericapiserver.NewRecommendedConfig(codecs)
 	namer := openapinamer.NewDefinitionNamer(scheme)
 
-	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openAPIDefinitions, namer)
 	generic.OpenAPIConfig.Info.Title = "Kurator Migrate"
 	generic.OpenAPIConfig.Info.Version = version
-	generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openAPIDefinitions, namer)
 	generic.OpenAPIV3Config.Info.Title = "Kurator Migrate"
 	generic.OpenAPIV3Config.Info.Version = version
 

@@ -64,6 +64,60 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	}
 }
 
+// TestOpenAPIReferencesResolve follows every reference in the documents as RFC 6901 says, and as
+// clients do that don't decode "~1".
+func TestOpenAPIReferencesResolve(t *testing.T) {
+	n := newNamespace(t)
+	for _, path := range []string{"/openapi/v2", "/openapi/v3/apis/backup.kurator.dev/v1alpha1"} {
+		eventually(t, path+" has our types", func(context.Context) bool {
+			raw, err := n.try("", "get", "--raw", path)
+			return err == nil && strings.Contains(raw, "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate")
+		})
+		var document any
+		if err := json.Unmarshal([]byte(n.run("get", "--raw", path)), &document); err != nil {
+			t.Fatal(err)
+		}
+		references := map[string]bool{}
+		collectReferences(document, references)
+		if len(references) < 20 {
+			t.Errorf("%s has only %d references", path, len(references))
+		}
+		for reference := range references {
+			decoded, literal := document, document
+			for token := range strings.SplitSeq(strings.TrimPrefix(reference, "#/"), "/") {
+				decoded = child(decoded, strings.NewReplacer("~1", "/", "~0", "~").Replace(token))
+				literal = child(literal, token)
+			}
+			if decoded == nil || literal == nil {
+				t.Errorf("%s: reference %s leads nowhere", path, reference)
+			}
+		}
+	}
+}
+
+// collectReferences adds the values of all "$ref" in a JSON value to references.
+func collectReferences(value any, references map[string]bool) {
+	switch v := value.(type) {
+	case map[string]any:
+		if reference, ok := v["$ref"].(string); ok {
+			references[reference] = true
+		}
+		for _, member := range v {
+			collectReferences(member, references)
+		}
+	case []any:
+		for _, item := range v {
+			collectReferences(item, references)
+		}
+	}
+}
+
+// child returns a member of a JSON object, or nil.
+func child(value any, name string) any {
+	object, _ := value.(map[string]any)
+	return object[name]
+}
+
 type schema struct {
 	Description string            `json:"description"`
 	Properties  map[string]schema `json:"properties"`
