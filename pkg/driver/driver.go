@@ -76,8 +76,8 @@ type Member interface {
 	// Velero server responds.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
 	// Results reads the errors of an object from the storage, or reports that its log is
-	// missing. cas are the PEM certificates of the storage's CAs.
-	Results(ctx context.Context, results, log *velerov1.DownloadRequest, cas []byte) migration.Results
+	// missing. ca has the CAs of the storage.
+	Results(ctx context.Context, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)

@@ -243,7 +243,7 @@ func (m *immediateMember) Diagnose(context.Context, *velerov1.ServerStatusReques
 	return migration.Diagnosis{}
 }
 
-func (m *immediateMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, []byte) migration.Results {
+func (m *immediateMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, migration.StorageCA) migration.Results {
 	if m.results == nil {
 		return migration.Results{}
 	}

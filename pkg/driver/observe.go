@@ -132,7 +132,7 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		}
 		found := l.Members.Member(m.Namespace, v).Results(ctx,
 			velero.NewDownloadRequest(m, ended.request.Results, ended.request.Name),
-			velero.NewDownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CAs)
+			velero.NewDownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CA)
 		return &found
 	})
 	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsDeadline && !answer.LogMissing {

@@ -324,7 +324,7 @@ func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatus
 }
 
 // Results returns an error of the model; it writes a request.
-func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ []byte) (r migration.Results) {
+func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ migration.StorageCA) (r migration.Results) {
 	r.Err = c.request(results, func() error {
 		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded

@@ -131,10 +131,9 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 
 // Results returns the errors of a Backup or Restore from the storage, at the URL that Velero
 // provides for the request. log requests the object's log, which Results looks for if there are
-// no results. cas are PEM certificates that the storage may have besides those of public CAs;
-// may be empty.
-func (m *Member) Results(ctx context.Context, request, log *velerov1.DownloadRequest, cas []byte) migration.Results {
-	return results.Read(ctx, m.client, request, log, cas)
+// no results. ca has the CAs of the storage.
+func (m *Member) Results(ctx context.Context, request, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {
+	return results.Read(ctx, m.client, request, log, ca)
 }
 
 // Review checks whether the requester may do in the member what a review needs, and returns

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -76,8 +77,16 @@ type ResultsRequest struct {
 	// Results and Log are the kinds of the two files; Name is the name of the object.
 	Results, Log velerov1.DownloadTargetKind
 	Name         string
-	// CAs are the certificates, in PEM, of the CAs that the storage's certificate may have.
-	CAs []byte
+	CA           StorageCA
+}
+
+// StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
+// storage may have: caCert and caCertRef of a BackupStorageLocation, of which at most one is set.
+type StorageCA struct {
+	// PEM are the certificates.
+	PEM []byte
+	// Secret selects a key of a Secret in Velero's namespace that has them.
+	Secret *corev1.SecretKeySelector
 }
 
 // NeedsResults reports whether the errors of the object in cluster c must be read from the
@@ -101,7 +110,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	}
 	if b := seen.Backup; b != nil {
 		if l := locationNamed(b.Spec.StorageLocation, seen.Locations); l != nil && l.Spec.ObjectStorage != nil {
-			request.CAs = l.Spec.ObjectStorage.CACert
+			request.CA = StorageCA{PEM: l.Spec.ObjectStorage.CACert, Secret: l.Spec.ObjectStorage.CACertRef}
 		}
 	}
 	return request, true

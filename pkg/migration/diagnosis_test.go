@@ -316,7 +316,7 @@ func TestNeedsResults(t *testing.T) {
 		m.Restore.Status.Phase = velerov1.RestorePhasePartiallyFailed
 	})
 	got, needed := NeedsResults(s.m, m2, s.seen.Members[m2])
-	want := ResultsRequest{Results: "RestoreResults", Log: "RestoreLog", Name: restoreName, CAs: []byte("ca")}
+	want := ResultsRequest{Results: "RestoreResults", Log: "RestoreLog", Name: restoreName, CA: StorageCA{PEM: []byte("ca")}}
 	if d := cmp.Diff(want, got); !needed || d != "" {
 		t.Errorf("needed: %v, %s", needed, d)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -43,11 +45,14 @@ var errNoFile = errors.New("the storage does not have it")
 
 // Read returns the errors of a Backup or Restore from the storage, at the URL that Velero
 // provides for the request, as the velero CLI does. log requests the object's log, which Read
-// looks for if there are no results. cas are PEM certificates that the storage may have
-// besides those of public CAs; may be empty.
-func Read(ctx context.Context, c *client.Client, results, log *velerov1.DownloadRequest, cas []byte) migration.Results {
+// looks for if there are no results. ca has the CAs of the storage besides the public ones.
+func Read(ctx context.Context, c *client.Client, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {
+	cas, err := certificates(ctx, c, ca)
+	if err != nil {
+		return migration.Results{Err: err}
+	}
 	var errs []string
-	err := download(ctx, c, results, cas, func(file io.Reader) (err error) {
+	err = download(ctx, c, results, cas, func(file io.Reader) (err error) {
 		errs, err = velero.ReadErrors(file)
 		return err
 	})
@@ -60,6 +65,29 @@ func Read(ctx context.Context, c *client.Client, results, log *velerov1.Download
 		found.LogMissing = errors.Is(err, errNoFile)
 	}
 	return found
+}
+
+// certificates returns the certificates of ca in PEM, from the member's Secret if it selects one.
+func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA) ([]byte, error) {
+	if ca.Secret == nil {
+		return ca.PEM, nil
+	}
+	ctx = klog.NewContext(ctx, logr.Discard()) // client-go must not log the Secret
+	body, err := client.Do(ctx, c, "get secret", func(ctx context.Context, conn *client.Connection) ([]byte, error) {
+		return conn.REST.Get().AbsPath("/api/v1/namespaces", conn.Namespace, "secrets", ca.Secret.Name).Do(ctx).Raw()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the CA of the storage, in Secret %s of caCertRef, can't be read: %w", ca.Secret.Name, err)
+	}
+	var secret corev1.Secret
+	if err := json.Unmarshal(body, &secret); err != nil {
+		return nil, fmt.Errorf("Secret %s of caCertRef is invalid", ca.Secret.Name)
+	}
+	content, found := secret.Data[ca.Secret.Key]
+	if !found {
+		return nil, fmt.Errorf("Secret %s of caCertRef has no key %q", ca.Secret.Name, ca.Secret.Key)
+	}
+	return content, nil
 }
 
 // download calls read with a file of the storage.
@@ -144,7 +172,7 @@ func downloader(addresses transport.Addresses, from *url.URL, cas []byte) (*http
 		roots = x509.NewCertPool()
 	}
 	if len(cas) > 0 && !roots.AppendCertsFromPEM(cas) {
-		return nil, errors.New("caCert of the BackupStorageLocation is not PEM")
+		return nil, errors.New("caCert or caCertRef of the BackupStorageLocation is not PEM")
 	}
 	roundTripper, err := addresses.TransportTo(from, net.KeepAliveConfig{})
 	if err != nil {

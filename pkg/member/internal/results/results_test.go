@@ -6,6 +6,7 @@ package results
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -91,7 +93,7 @@ func TestResults(t *testing.T) {
 					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
 				}
 			}
-			got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), ca)
+			got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{PEM: ca})
 			if d := cmp.Diff(tt.errors, got.Errors); d != "" {
 				t.Error(d)
 			}
@@ -108,11 +110,43 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// TestCAInSecret has a storage location with caCertRef.
+func TestCAInSecret(t *testing.T) {
+	at, ca := storage(t, map[string]string{"/results": gzipped(`{"errors":{"velero":["v"]}}`)}, "")
+	s := membertest.NewAPIServer(t)
+	s.OnCreate = func(_ string, obj *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
+	}
+	s.Answers = map[string]string{
+		"/api/v1/namespaces/velero/secrets/storage": `{"kind":"Secret","apiVersion":"v1","data":{"ca.crt":"` + base64.StdEncoding.EncodeToString(ca) + `","other":"c2VjcmV0"}}`,
+		"/api/v1/namespaces/velero/secrets/invalid": `["secret"]`,
+	}
+	for _, tt := range []struct{ secret, key, err string }{
+		{"storage", "ca.crt", ""},
+		{"storage", "tls.crt", `Secret storage of caCertRef has no key "tls.crt"`},
+		{"storage", "other", "caCert or caCertRef of the BackupStorageLocation is not PEM"},
+		{"invalid", "ca.crt", "Secret invalid of caCertRef is invalid"},
+		{"none", "ca.crt", "the CA of the storage, in Secret none of caCertRef, can't be read: "},
+	} {
+		secret := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: tt.secret}, Key: tt.key}
+		got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{Secret: secret})
+		if tt.err == "" {
+			if got.Err != nil || len(got.Errors) != 1 {
+				t.Errorf("%s of %s: got errors %q, %v", tt.key, tt.secret, got.Errors, got.Err)
+			}
+			continue
+		}
+		if got.Err == nil || !strings.HasPrefix(got.Err.Error(), tt.err) {
+			t.Errorf("%s of %s: error %v, want %q", tt.key, tt.secret, got.Err, tt.err)
+		}
+	}
+}
+
 // TestResultsOutOfReach has a Velero that gives no URL, and one whose URL leads
 // nowhere.
 func TestResultsOutOfReach(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), nil)
+	got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{})
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
 		t.Errorf("error %v", got.Err)
 	}
