@@ -22,14 +22,15 @@ type Event struct {
 }
 
 // Events returns the Events for the change of a recorded status from before to after: one for
-// each cluster with a new phase or reason, and one for the end of the migration.
+// each cluster with a new phase or reason, except for a reason that is only a step of Velero,
+// and one for the end of the migration.
 func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	var events []Event
 	old := clusterStatuses(before)
 	for _, cs := range clusterStatuses(after) {
 		cluster := ClusterOf(*cs)
 		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterStatus) bool { return ClusterOf(*p) == cluster })
-		if cs.Reason == "" || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
+		if cs.Reason == "" || slices.Contains(stepReasons, cs.Reason) || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
 			continue
 		}
 		events = append(events, Event{eventType(cs.Phase, cs.Reason), &cluster, cs.Reason, cs.Message})
@@ -69,13 +70,22 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 	return nil
 }
 
+// stepReasons are the reasons of a migration that proceeds. The status shows them; an Event would
+// tell a person nothing.
+var stepReasons = []string{
+	v1alpha1.ReasonConnecting, v1alpha1.ReasonWaitingForBackup,
+	v1alpha1.ReasonBackupNew, v1alpha1.ReasonBackupReadyToStart, v1alpha1.ReasonBackupInProgress,
+	v1alpha1.ReasonBackupWaitingForPluginOperations, v1alpha1.ReasonBackupFinalizing,
+	v1alpha1.ReasonRestoreNew, v1alpha1.ReasonRestoreInProgress,
+	v1alpha1.ReasonRestoreWaitingForPluginOperations, v1alpha1.ReasonRestoreFinalizing,
+}
+
 // normalReasons are the reasons of Events of type Normal.
 var normalReasons = []string{
-	v1alpha1.ReasonConnecting, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonWaitingForBackup,
-	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNothingToRestore,
-	v1alpha1.ReasonBackupNew, v1alpha1.ReasonBackupReadyToStart, v1alpha1.ReasonBackupInProgress, v1alpha1.ReasonBackupWaitingForPluginOperations, v1alpha1.ReasonBackupFinalizing, v1alpha1.ReasonBackupCompleted,
-	v1alpha1.ReasonRestoreNew, v1alpha1.ReasonRestoreInProgress, v1alpha1.ReasonRestoreWaitingForPluginOperations, v1alpha1.ReasonRestoreFinalizing, v1alpha1.ReasonRestoreCompleted,
-	string(v1alpha1.MigratePhaseCompleted),
+	v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonBackupCompleted,
+	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued,
+	v1alpha1.ReasonRestoreRefusedEarly, v1alpha1.ReasonRestoreCompleted, v1alpha1.ReasonNothingToRestore,
+	v1alpha1.ReasonBeingDeleted, string(v1alpha1.MigratePhaseCompleted),
 }
 
 func eventType(phase v1alpha1.MigratePhase, reason string) string {

@@ -42,12 +42,8 @@ func TestEvents(t *testing.T) {
 	want := []string{
 		"Warning - FleetNotFound",
 		"Normal m1 BackupStarting",
-		"Normal m2 WaitingForBackup",
-		"Normal m1 BackupNew",
-		"Normal m1 BackupInProgress",
 		"Normal m1 BackupCompleted",
 		"Normal m2 RestoreStarting",
-		"Normal m2 RestoreNew",
 		"Warning m2 RestoreFailed",
 		"Warning - Failed",
 	}
