@@ -70,8 +70,11 @@ func NewReview(m *v1alpha1.Migrate, c ClusterPlan) Review {
 	}
 	if !c.Source {
 		r.Verbs = []string{"create"}
-		if policy := m.Spec.Policy; policy != nil && policy.MigrateStatus != nil {
+		if policy := m.Spec.Policy; policy != nil {
 			r.status = policy.MigrateStatus
+			if policy.ExistingResourcePolicy == v1alpha1.ExistingResourceUpdate {
+				r.Verbs = append(r.Verbs, "patch")
+			}
 		}
 	}
 	if !velero.ListsNamespaces(filter) {

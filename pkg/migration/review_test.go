@@ -49,6 +49,11 @@ func TestNewReview(t *testing.T) {
 			}
 		})
 	}
+	m := newFixture(t, m2).m
+	m.Spec.Policy = &v1alpha1.MigratePolicy{ExistingResourcePolicy: "update"}
+	if got := NewReview(m, ClusterPlan{}).Verbs; !slices.Equal(got, []string{"create", "patch"}) {
+		t.Errorf("to change existing objects, verbs %q are needed", got)
+	}
 	if got := NewReview(newFixture(t, m2).m, ClusterPlan{}); got.Requester.Username != "" {
 		t.Errorf("without a recorded requester the review is about %s", got.Requester.Username)
 	}

@@ -24,6 +24,9 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 		return backup
 	}
 	backup.Spec.OrderedResources = policy.OrderedResources
+	if policy.Volumes != nil {
+		applyVolumes(&backup.Spec, policy.Volumes.Data)
+	}
 	if f := policy.ResourceFilter; f != nil {
 		backup.Spec.IncludedNamespaces = f.IncludedNamespaces
 		backup.Spec.ExcludedNamespaces = f.ExcludedNamespaces
@@ -37,6 +40,17 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 		backup.Spec.LabelSelector, backup.Spec.OrLabelSelectors = Selectors(*f)
 	}
 	return backup.DeepCopy()
+}
+
+// applyVolumes sets how a Backup takes the data of volumes. It sets every choice that Velero has,
+// so that the defaults of the source's Velero don't add another way.
+func applyVolumes(backup *velerov1.BackupSpec, data v1alpha1.VolumeDataPolicy) {
+	switch data {
+	case v1alpha1.VolumeDataFileSystemBackup:
+		backup.DefaultVolumesToFsBackup, backup.SnapshotVolumes, backup.SnapshotMoveData = new(true), new(false), new(false)
+	case v1alpha1.VolumeDataSnapshotDataMovement:
+		backup.DefaultVolumesToFsBackup, backup.SnapshotVolumes, backup.SnapshotMoveData = new(false), new(true), new(true)
+	}
 }
 
 // NewRestore returns the Restore of m for a target cluster, from the Backup named backupName.
@@ -53,6 +67,7 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1
 	}
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
+	restore.Spec.ExistingResourcePolicy = velerov1.PolicyType(policy.ExistingResourcePolicy)
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
 	}

@@ -60,6 +60,21 @@ func TestNewBackupCopiesEveryFieldOfTheFilter(t *testing.T) {
 	}
 }
 
+func TestNewBackupTakesVolumesInOneWay(t *testing.T) {
+	for data, want := range map[v1alpha1.VolumeDataPolicy]velerov1.BackupSpec{
+		"":                     {},
+		"FileSystemBackup":     {DefaultVolumesToFsBackup: new(true), SnapshotVolumes: new(false), SnapshotMoveData: new(false)},
+		"SnapshotDataMovement": {DefaultVolumesToFsBackup: new(false), SnapshotVolumes: new(true), SnapshotMoveData: new(true)},
+	} {
+		m := migrate("ns", "app", "u1")
+		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: data}}
+		want.StorageLocation = "default"
+		if diff := cmp.Diff(want, NewBackup(m, "m1", "default").Spec); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", data, diff)
+		}
+	}
+}
+
 func TestNewBackupHasNoEmptySelector(t *testing.T) {
 	empty, shop := &metav1.LabelSelector{}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}
 	type selectors struct {
@@ -107,13 +122,13 @@ func TestNewRestoreCopiesTheRestoreFieldsOfThePolicy(t *testing.T) {
 	m.Spec.Policy = &v1alpha1.MigratePolicy{
 		NamespaceMapping:  map[string]string{"a": "b"},
 		MigrateStatus:     &v1alpha1.PreserveStatus{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
-		PreserveNodePorts: new(false),
+		PreserveNodePorts: new(false), ExistingResourcePolicy: "update",
 	}
 	want := velerov1.RestoreSpec{
 		BackupName:        "the-backup",
 		NamespaceMapping:  map[string]string{"a": "b"},
 		RestoreStatus:     &velerov1.RestoreStatusSpec{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
-		PreserveNodePorts: new(false),
+		PreserveNodePorts: new(false), ExistingResourcePolicy: velerov1.PolicyTypeUpdate,
 	}
 	got := NewRestore(m, "m2", "the-backup")
 	if diff := cmp.Diff(want, got.Spec); diff != "" {

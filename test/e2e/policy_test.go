@@ -172,3 +172,27 @@ func (c *cluster) nodePort(t *testing.T, namespace string) string {
 	t.Helper()
 	return c.kubectl(t, "get", "service/web", "--namespace="+namespace, "--output=jsonpath={.spec.ports[0].nodePort}")
 }
+
+// TestExistingResourcePolicy migrates a ConfigMap that the target has with other data.
+func TestExistingResourcePolicy(t *testing.T) {
+	needsFleet(t)
+	for policy, want := range map[string]string{"": "old", "existingResourcePolicy: none, ": "old", "existingResourcePolicy: update, ": "new"} {
+		ensureAbsent(t, "existing")
+		for n, mode := range map[int]string{source: "new", 2: "old"} {
+			members[n].apply(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: existing}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: existing}
+data: {mode: `+mode+`}
+`)
+		}
+		migrateAndComplete(t, manifest("existing", "{"+policy+"resourceFilter: {includedNamespaces: [existing]}}", 2))
+		if got := members[2].configMap(t, "existing", "settings")["mode"]; got != want {
+			t.Errorf("with policy %q the target has %q, want %q", policy, got, want)
+		}
+	}
+}

@@ -16,22 +16,29 @@ const (
 	target = 2
 )
 
-// TestStatefulSetIsMigratedWithItsData migrates with a filter of namespaces, and with one that
-// lists the resources of the application but not its PersistentVolume.
+// TestStatefulSetIsMigratedWithItsData migrates with a filter of namespaces, with one that lists
+// the resources of the application but not its PersistentVolume, and without the annotation
+// that makes Velero back up the volume's files.
 func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 	localfleet.NeedsNodes(t)
 	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")
 	before := served(t, source)
-	for name, filter := range map[string]string{
-		"namespace":        `{"includedNamespaces": ["shop"]}`,
-		"listed resources": `{"includedNamespaces": ["shop"], "includedResources": ["sts", "pods", "pvc"]}`,
+	for _, tt := range []struct {
+		name, policy string
+		annotation   string
+	}{
+		{"namespace", `{"resourceFilter": {"includedNamespaces": ["shop"]}}`, `"data"`},
+		{"listed resources", `{"resourceFilter": {"includedNamespaces": ["shop"], "includedResources": ["sts", "pods", "pvc"]}}`, `"data"`},
+		{"policy", `{"resourceFilter": {"includedNamespaces": ["shop"]}, "volumes": {"data": "FileSystemBackup"}}`, `null`},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
+			kubectl(t, source, "patch", "statefulset/shop", "--namespace=shop", "--type=merge",
+				`--patch={"spec": {"template": {"metadata": {"annotations": {"backup.velero.io/backup-volumes": `+tt.annotation+`}}}}}`)
+			served(t, source) // when the pod has the annotation, or has it no more
 			kubectl(t, 0, "delete", "migrate", "shop", "--ignore-not-found")
 			kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
-			migrate := kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
-				`--patch={"spec": {"policy": {"resourceFilter": `+filter+`}}}`, "--output=yaml")
-			create(t, migrate)
+			create(t, kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
+				`--patch={"spec": {"policy": `+tt.policy+`}}`, "--output=yaml"))
 			kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=Completed", "--timeout=2m")
 			if after := served(t, target); after != before {
 				t.Errorf("the application serves %q in the source and %q in the target", before, after)

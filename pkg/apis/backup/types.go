@@ -109,7 +109,45 @@ type MigratePolicy struct {
 	// preserveNodePorts keeps the node ports of Services. Absent: Velero's default,
 	// which drops the ones that were assigned automatically.
 	PreserveNodePorts *bool
+
+	// existingResourcePolicy is what happens to an object of a target that exists and
+	// differs: none leaves it as it is, update changes it to the source's. Absent:
+	// none.
+	ExistingResourcePolicy ExistingResourcePolicy
+
+	// volumes defines how the data of volumes is migrated. Absent: as the annotations
+	// of the pods and Velero in the source define it.
+	Volumes *VolumePolicy
 }
+
+// ExistingResourcePolicy is what a Restore does with an object that exists.
+type ExistingResourcePolicy string
+
+const (
+	// ExistingResourceNone leaves an existing object as it is.
+	ExistingResourceNone ExistingResourcePolicy = "none"
+	// ExistingResourceUpdate changes an existing object to that of the source.
+	ExistingResourceUpdate ExistingResourcePolicy = "update"
+)
+
+// VolumePolicy defines how the data of volumes is migrated.
+type VolumePolicy struct {
+	// data is how Velero moves the data: FileSystemBackup copies the files of all
+	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
+	// snapshots into the storage. Absent: as the annotations of the pods and Velero in
+	// the source define it.
+	Data VolumeDataPolicy
+}
+
+// VolumeDataPolicy is a way to move the data of volumes.
+type VolumeDataPolicy string
+
+const (
+	// VolumeDataFileSystemBackup copies the files of the volumes of running pods.
+	VolumeDataFileSystemBackup VolumeDataPolicy = "FileSystemBackup"
+	// VolumeDataSnapshotDataMovement moves CSI snapshots of the volumes.
+	VolumeDataSnapshotDataMovement VolumeDataPolicy = "SnapshotDataMovement"
+)
 
 // ResourceFilter selects resources as a Velero Backup does. The old filters
 // (includedResources, excludedResources, includeClusterResources) can't be combined

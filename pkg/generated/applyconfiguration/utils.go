@@ -41,6 +41,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.ResourceFilterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreDetails"):
 		return &backupv1alpha1.RestoreDetailsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VolumePolicy"):
+		return &backupv1alpha1.VolumePolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumeProgress"):
 		return &backupv1alpha1.VolumeProgressApplyConfiguration{}
 

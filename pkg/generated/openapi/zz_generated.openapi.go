@@ -92,6 +92,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.Requester{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Requester(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
+		v1alpha1.VolumePolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref),
 		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
 	}
 }
@@ -3491,11 +3492,25 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 							Format:      "",
 						},
 					},
+					"existingResourcePolicy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "existingResourcePolicy is what happens to an object of a target that exists and differs: none leaves it as it is, update changes it to the source's. Absent: none.\n\nPossible enum values:\n - `\"none\"` leaves an existing object as it is.\n - `\"update\"` changes an existing object to that of the source.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"none", "update"},
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes defines how the data of volumes is migrated. Absent: as the annotations of the pods and Velero in the source define it.",
+							Ref:         ref(v1alpha1.VolumePolicy{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.PreserveStatus{}.OpenAPIModelName(), v1alpha1.ResourceFilter{}.OpenAPIModelName()},
+			v1alpha1.PreserveStatus{}.OpenAPIModelName(), v1alpha1.ResourceFilter{}.OpenAPIModelName(), v1alpha1.VolumePolicy{}.OpenAPIModelName()},
 	}
 }
 
@@ -4027,6 +4042,27 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumePolicy defines how the data of volumes is migrated.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"data": {
+						SchemaProps: spec.SchemaProps{
+							Description: "data is how Velero moves the data: FileSystemBackup copies the files of all volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI snapshots into the storage. Absent: as the annotations of the pods and Velero in the source define it.\n\nPossible enum values:\n - `\"FileSystemBackup\"` copies the files of the volumes of running pods.\n - `\"SnapshotDataMovement\"` moves CSI snapshots of the volumes.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"FileSystemBackup", "SnapshotDataMovement"},
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

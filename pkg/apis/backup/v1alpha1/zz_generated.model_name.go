@@ -69,6 +69,11 @@ func (in RestoreDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumePolicy) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeProgress) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress"
 }

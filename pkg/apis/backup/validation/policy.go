@@ -34,7 +34,21 @@ func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorL
 		errs = append(errs, validateFilter(path.Child("migrateStatus"), resources,
 			list{"includedResources", s.IncludedResources}, list{"excludedResources", s.ExcludedResources})...)
 	}
+	errs = append(errs, validateChoice(policy.ExistingResourcePolicy, path.Child("existingResourcePolicy"),
+		backup.ExistingResourceNone, backup.ExistingResourceUpdate)...)
+	if v := policy.Volumes; v != nil {
+		errs = append(errs, validateChoice(v.Data, path.Child("volumes", "data"),
+			backup.VolumeDataFileSystemBackup, backup.VolumeDataSnapshotDataMovement)...)
+	}
 	return errs
+}
+
+// validateChoice accepts an empty value, or one of choices.
+func validateChoice[T ~string](value T, path *field.Path, choices ...T) field.ErrorList {
+	if value == "" || slices.Contains(choices, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, value, choices)}
 }
 
 func validateResourceFilter(f *backup.ResourceFilter, path *field.Path) field.ErrorList {

@@ -283,8 +283,16 @@ func TestPolicy(t *testing.T) {
 		"all fields": {policy: backup.MigratePolicy{
 			OrderedResources:  map[string]string{"pods": "a/x,a/y", "persistentvolumes": "pv1,pv2"},
 			MigrateStatus:     &backup.PreserveStatus{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
-			PreserveNodePorts: ptr.To(true),
+			PreserveNodePorts: ptr.To(true), ExistingResourcePolicy: "update",
+			Volumes: &backup.VolumePolicy{Data: "FileSystemBackup"},
 		}},
+		"unknown choices": {
+			policy: backup.MigratePolicy{ExistingResourcePolicy: "Update", Volumes: &backup.VolumePolicy{Data: "Snapshot"}},
+			want: []string{
+				`spec.policy.existingResourcePolicy: Unsupported value: "Update": supported values: "none", "update"`,
+				`spec.policy.volumes.data: Unsupported value: "Snapshot": supported values: "FileSystemBackup", "SnapshotDataMovement"`,
+			},
+		},
 		"invalid orders": {
 			policy: backup.MigratePolicy{OrderedResources: map[string]string{
 				"deployments.apps":       "a/x",

@@ -234,6 +234,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy
   map:
     fields:
+    - name: existingResourcePolicy
+      type:
+        scalar: string
     - name: migrateStatus
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus
@@ -253,6 +256,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: resourceFilter
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
+    - name: volumes
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateSpec
   map:
     fields:
@@ -437,6 +443,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumeProgress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy
+  map:
+    fields:
+    - name: data
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
   map:
     fields:

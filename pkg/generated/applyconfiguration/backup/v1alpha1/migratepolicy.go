@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	backupv1alpha1 "kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
 // MigratePolicyApplyConfiguration represents a declarative configuration of the MigratePolicy type for use
 // with apply.
 //
@@ -25,6 +29,13 @@ type MigratePolicyApplyConfiguration struct {
 	// preserveNodePorts keeps the node ports of Services. Absent: Velero's default,
 	// which drops the ones that were assigned automatically.
 	PreserveNodePorts *bool `json:"preserveNodePorts,omitempty"`
+	// existingResourcePolicy is what happens to an object of a target that exists and
+	// differs: none leaves it as it is, update changes it to the source's. Absent:
+	// none.
+	ExistingResourcePolicy *backupv1alpha1.ExistingResourcePolicy `json:"existingResourcePolicy,omitempty"`
+	// volumes defines how the data of volumes is migrated. Absent: as the annotations
+	// of the pods and Velero in the source define it.
+	Volumes *VolumePolicyApplyConfiguration `json:"volumes,omitempty"`
 }
 
 // MigratePolicyApplyConfiguration constructs a declarative configuration of the MigratePolicy type for use with
@@ -82,5 +93,21 @@ func (b *MigratePolicyApplyConfiguration) WithMigrateStatus(value *PreserveStatu
 // If called multiple times, the PreserveNodePorts field is set to the value of the last call.
 func (b *MigratePolicyApplyConfiguration) WithPreserveNodePorts(value bool) *MigratePolicyApplyConfiguration {
 	b.PreserveNodePorts = &value
+	return b
+}
+
+// WithExistingResourcePolicy sets the ExistingResourcePolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExistingResourcePolicy field is set to the value of the last call.
+func (b *MigratePolicyApplyConfiguration) WithExistingResourcePolicy(value backupv1alpha1.ExistingResourcePolicy) *MigratePolicyApplyConfiguration {
+	b.ExistingResourcePolicy = &value
+	return b
+}
+
+// WithVolumes sets the Volumes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Volumes field is set to the value of the last call.
+func (b *MigratePolicyApplyConfiguration) WithVolumes(value *VolumePolicyApplyConfiguration) *MigratePolicyApplyConfiguration {
+	b.Volumes = value
 	return b
 }
