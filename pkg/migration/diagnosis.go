@@ -25,7 +25,8 @@ const diagnosisDelay = 5 * time.Second
 type Diagnosis struct {
 	// Server is the state of Velero's server.
 	Server ServerState
-	// Running is the name of another Restore that Velero is processing in the cluster.
+	// Running is the name of another Backup, in the source, or of another Restore that Velero is
+	// processing in the cluster.
 	Running string
 	// Terminating are the namespaces that are being deleted.
 	Terminating []string
@@ -145,7 +146,8 @@ func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, 
 		return basic
 	}
 	if d == nil || d.Server == "" {
-		if slices.Contains(diagnosisReasons, cs.Reason) {
+		saysMore := cs.Reason == basic.reason && strings.HasPrefix(cs.Message, basic.message)
+		if slices.Contains(diagnosisReasons, cs.Reason) || saysMore {
 			return state{cs.Reason, cs.Message}
 		}
 		return basic
@@ -155,6 +157,9 @@ func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, 
 	case d.Server == ServerSilent:
 		return state{v1alpha1.ReasonVeleroNotAnswering, fmt.Sprintf(
 			"Velero in %s does not answer a ServerStatusRequest; check whether its server runs. %s", cs.ClusterName, basic.message)}
+	case basic.reason == v1alpha1.ReasonBackupQueued && d.Running != "":
+		return state{v1alpha1.ReasonBackupQueued, fmt.Sprintf(
+			"%s Velero in %s is processing Backup %s.", basic.message, cs.ClusterName, d.Running)}
 	case basic.reason == v1alpha1.ReasonRestoreNew && d.Running != "":
 		return state{v1alpha1.ReasonRestoreQueued, fmt.Sprintf(
 			"%s Velero in %s is processing Restore %s.", basic.message, cs.ClusterName, d.Running)}

@@ -120,6 +120,14 @@ func TestDiagnosisOfAQueuedBackup(t *testing.T) {
 		t.Error("the progress clock does not run while Velero does not answer")
 	}
 	s.wantCondition("Ready", "False", "VeleroNotAnswering")
+
+	const queued = "Backup m1-migrate-default-app-c948154d is in Velero's queue, at position 0."
+	s.after(6*time.Second, m1, &Diagnosis{Server: ServerAnswers, Running: "nightly"})
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupQueued", queued+" Velero in m1 is processing Backup nightly.")
+	s.after(time.Second, m1, nil)
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupQueued", queued+" Velero in m1 is processing Backup nightly.")
+	s.after(6*time.Second, m1, &Diagnosis{Server: ServerAnswers})
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupQueued", queued)
 }
 
 func TestReadyMessageHasTheTimeOfTheLastTransition(t *testing.T) {

@@ -16,9 +16,9 @@ const (
 	target = 2
 )
 
-// TestStatefulSetIsMigratedWithItsData migrates with a filter of namespaces, with one that lists
-// the resources of the application but not its PersistentVolume, and without the annotation
-// that makes Velero back up the volume's files.
+// TestStatefulSetIsMigratedWithItsData migrates a volume whose files are backed up because of an
+// annotation of the pod, with a filter of namespaces and with one that lists the resources of
+// the application but not its PersistentVolume, and because of the policy.
 func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 	localfleet.NeedsNodes(t)
 	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")

@@ -30,6 +30,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
+// inProgress is the phase of a Backup or Restore that Velero is processing.
+const inProgress = "InProgress"
+
 // maxListed is the largest number of objects in a list of a diagnosis.
 const maxListed = 500
 
@@ -44,8 +47,8 @@ type Diagnoser struct {
 // New returns a Diagnoser. It makes no calls.
 func New(c *client.Client) *Diagnoser { return &Diagnoser{client: c} }
 
-// Diagnose determines whether Velero's server processes the request, which namespaces are
-// being deleted, and how much volume data has been moved for the Backup or Restore that
+// Diagnose determines whether Velero's server processes the request, which other object it is
+// processing, which namespaces are being deleted, and how much volume data has been moved for the Backup or Restore that
 // Velero's label with the given key names. Answers that don't depend on the object are shared
 // between concurrent calls.
 func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis {
@@ -58,9 +61,7 @@ func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatus
 	wg.Go(func() {
 		found.Terminating = d.namespaces.get(ttl, func() []string { return terminating(ctx, d.client) })
 	})
-	if label == velerov1.RestoreNameLabel {
-		wg.Go(func() { found.Running = runningRestore(ctx, d.client, name) })
-	}
+	wg.Go(func() { found.Running = running(ctx, d.client, objectResources[label], name) })
 	wg.Go(func() { found.Volumes = volumeProgress(ctx, d.client, label, name) })
 	wg.Wait()
 	return found
@@ -143,21 +144,31 @@ func isAnswered(request *velerov1.ServerStatusRequest) bool {
 	return request.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed
 }
 
-// runningRestore returns the name of a Restore, other than the named one, that Velero is
+// objectResources are the resources of Backups and Restores, by the key of the label that names
+// one of them.
+var objectResources = map[string]schema.GroupVersionResource{
+	velerov1.BackupNameLabel:  velerov1.SchemeGroupVersion.WithResource("backups"),
+	velerov1.RestoreNameLabel: velerov1.SchemeGroupVersion.WithResource("restores"),
+}
+
+// running returns the name of a Backup or Restore, other than the named one, that Velero is
 // processing; empty if there is none.
-func runningRestore(ctx context.Context, c *client.Client, but string) string {
+func running(ctx context.Context, c *client.Client, resource schema.GroupVersionResource, but string) string {
 	var list struct {
 		Items []struct {
 			metav1.ObjectMeta `json:"metadata"`
-			Status            velerov1.RestoreStatus `json:"status"`
+			Status            struct {
+				Phase string `json:"phase"`
+			} `json:"status"`
 		} `json:"items"`
 	}
-	if err := listInto(ctx, c, "restores", &list, metav1.ListOptions{}, veleroPath(velerov1.SchemeGroupVersion.WithResource("restores"))); err != nil {
+	if err := listInto(ctx, c, resource.Resource, &list, metav1.ListOptions{}, veleroPath(resource)); err != nil {
 		return ""
 	}
 	for i := range list.Items {
-		if r := &list.Items[i]; r.Name != but && len(r.Name) <= validation.DNS1123SubdomainMaxLength && r.Status.Phase == velerov1.RestorePhaseInProgress {
-			return r.Name
+		item := &list.Items[i]
+		if item.Name != but && len(item.Name) <= validation.DNS1123SubdomainMaxLength && item.Status.Phase == inProgress {
+			return item.Name
 		}
 	}
 	return ""

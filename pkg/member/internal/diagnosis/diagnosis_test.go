@@ -113,16 +113,18 @@ func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
 	}
 }
 
-// TestRunningRestore names the Restore that another one waits for.
-func TestRunningRestore(t *testing.T) {
-	s := membertest.NewAPIServer(t)
-	for name, phase := range map[string]string{"done": "Completed", "it": "InProgress", "nightly": "InProgress"} {
-		obj := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
-		obj.SetName(name)
-		s.Put("restores", obj)
-	}
-	if got := runningRestore(t.Context(), clienttest.New(s, brief), "it"); got != "nightly" {
-		t.Errorf("Velero is at %q", got)
+// TestRunning names the Backup or Restore that another one waits for.
+func TestRunning(t *testing.T) {
+	for label, resource := range map[string]string{velerov1.BackupNameLabel: "backups", velerov1.RestoreNameLabel: "restores"} {
+		s := membertest.NewAPIServer(t)
+		for name, phase := range map[string]string{"done": "Completed", "it": "InProgress", "nightly": "InProgress", "new": "Queued"} {
+			obj := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"phase": phase}}}
+			obj.SetName(name)
+			s.Put(resource, obj)
+		}
+		if got := running(t.Context(), clienttest.New(s, brief), objectResources[label], "it"); got != "nightly" {
+			t.Errorf("Velero is processing %q of the %s", got, resource)
+		}
 	}
 }
 
