@@ -81,11 +81,11 @@ func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA)
 	}
 	var secret corev1.Secret
 	if err := json.Unmarshal(body, &secret); err != nil {
-		return nil, fmt.Errorf("Secret %s of caCertRef is invalid", ca.Secret.Name)
+		return nil, fmt.Errorf("the CA of the storage, in Secret %s of caCertRef, is invalid", ca.Secret.Name)
 	}
 	content, found := secret.Data[ca.Secret.Key]
 	if !found {
-		return nil, fmt.Errorf("Secret %s of caCertRef has no key %q", ca.Secret.Name, ca.Secret.Key)
+		return nil, fmt.Errorf("the CA of the storage is not in Secret %s of caCertRef: it has no key %q", ca.Secret.Name, ca.Secret.Key)
 	}
 	return content, nil
 }

@@ -123,9 +123,9 @@ func TestCAInSecret(t *testing.T) {
 	}
 	for _, tt := range []struct{ secret, key, err string }{
 		{"storage", "ca.crt", ""},
-		{"storage", "tls.crt", `Secret storage of caCertRef has no key "tls.crt"`},
+		{"storage", "tls.crt", `the CA of the storage is not in Secret storage of caCertRef: it has no key "tls.crt"`},
 		{"storage", "other", "caCert or caCertRef of the BackupStorageLocation is not PEM"},
-		{"invalid", "ca.crt", "Secret invalid of caCertRef is invalid"},
+		{"invalid", "ca.crt", "the CA of the storage, in Secret invalid of caCertRef, is invalid"},
 		{"none", "ca.crt", "the CA of the storage, in Secret none of caCertRef, can't be read: "},
 	} {
 		secret := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: tt.secret}, Key: tt.key}
