@@ -33,6 +33,15 @@ type applier struct {
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 }
 
+// applier returns an applier for a cluster.
+func (f *Fleet) applier(c cluster) (*applier, error) {
+	config, err := f.config(c)
+	if err != nil {
+		return nil, err
+	}
+	return newApplier(config)
+}
+
 func newApplier(config *rest.Config) (*applier, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {

@@ -24,11 +24,7 @@ var definitions embed.FS
 // enroll registers the members with the host as Kurator does: with a Secret that holds
 // a kubeconfig and an AttachedCluster for each, and a Fleet that lists them.
 func (f *Fleet) enroll(ctx context.Context) error {
-	config, err := f.HostConfig()
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := f.applier(cluster{name: hostName})
 	if err != nil {
 		return err
 	}
@@ -72,11 +68,7 @@ type Attachment struct {
 // Attach registers members with the host and creates a Fleet that lists them, all in
 // the namespace default.
 func (f *Fleet) Attach(ctx context.Context, fleetName string, members ...Attachment) error {
-	config, err := f.HostConfig()
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := f.applier(cluster{name: hostName})
 	if err != nil {
 		return err
 	}
@@ -111,11 +103,7 @@ func attach(ctx context.Context, applier *applier, name string, kubeconfig []byt
 // AddVeleroNamespaces creates namespaces in a member without Velero, each with a
 // BackupStorageLocation. All locations name the same storage, which does not exist.
 func (f *Fleet) AddVeleroNamespaces(ctx context.Context, member int, namespaces ...string) error {
-	config, err := f.MemberConfig(member)
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := f.applier(cluster{name: MemberName(member)})
 	if err != nil {
 		return err
 	}

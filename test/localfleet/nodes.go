@@ -126,11 +126,7 @@ func (f *Fleet) image(name string) string { return filepath.Join(f.program("imag
 
 // upNode gives a member its node and returns when Velero's node-agent runs on it.
 func (f *Fleet) upNode(ctx context.Context, c cluster) error {
-	config, err := f.config(c)
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := f.applier(c)
 	if err != nil {
 		return err
 	}

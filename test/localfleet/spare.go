@@ -56,11 +56,7 @@ type SpareRun struct {
 
 // Start starts the server and does not wait until it is ready.
 func (s *Spare) Start(ctx context.Context, run SpareRun) error {
-	config, err := s.fleet.HostConfig()
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := s.fleet.applier(cluster{name: hostName})
 	if err != nil {
 		return err
 	}

@@ -83,11 +83,7 @@ func (f *Fleet) upVelero(ctx context.Context, c cluster, storageReady <-chan str
 }
 
 func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
-	config, err := f.config(c)
-	if err != nil {
-		return err
-	}
-	applier, err := newApplier(config)
+	applier, err := f.applier(c)
 	if err != nil {
 		return err
 	}
