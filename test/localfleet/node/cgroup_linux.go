@@ -33,6 +33,9 @@ func (c Cgroup) Create() error {
 	if err != nil {
 		return err
 	}
+	if len(roots) == 0 {
+		return fmt.Errorf("no cgroups are mounted in %s", cgroupMount)
+	}
 	for _, root := range roots {
 		parent := root
 		for name := range strings.SplitSeq(string(c), "/") {
@@ -124,14 +127,14 @@ func makeCgroup(parent, child string) error {
 	return nil
 }
 
-// hierarchies returns the mount points of cgroups: one with cgroup v2, and one for each
-// controller with cgroup v1.
+// hierarchies returns the mount points of cgroups: one with cgroup v2, one for each controller
+// with cgroup v1, and none where no cgroups are mounted.
 func hierarchies() ([]string, error) {
 	if unified() {
 		return []string{cgroupMount}, nil
 	}
 	entries, err := os.ReadDir(cgroupMount)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var roots []string
@@ -140,9 +143,6 @@ func hierarchies() ([]string, error) {
 		if _, err := os.Stat(filepath.Join(root, cgroupProcs)); err == nil && entry.IsDir() {
 			roots = append(roots, root)
 		}
-	}
-	if len(roots) == 0 {
-		return nil, fmt.Errorf("no cgroups are mounted in %s", cgroupMount)
 	}
 	return roots, nil
 }
