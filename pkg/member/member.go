@@ -129,7 +129,7 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 	return m.diagnoser.Diagnose(ctx, request, label, name)
 }
 
-// Results returns the errors of a Backup or Restore from the storage, at the URL that Velero
+// Results returns the errors and warnings of a Backup or Restore from the storage, at the URL that Velero
 // provides for the request. log requests the object's log, which Results looks for if there are
 // no results. ca has the CAs of the storage.
 func (m *Member) Results(ctx context.Context, request, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {

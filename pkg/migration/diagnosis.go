@@ -44,10 +44,11 @@ const (
 	ServerSilent ServerState = "Silent"
 )
 
-// Results holds the errors of a Backup or Restore from its results file in the storage.
+// Results holds the errors and warnings of a Backup or Restore from its results file in the
+// storage.
 type Results struct {
-	// Errors are Velero's error messages.
-	Errors []string
+	// Errors and Warnings are Velero's messages.
+	Errors, Warnings []string
 	// Err is why reading the file failed; nil if it didn't.
 	Err error
 	// LogMissing is true if the object's log isn't in the storage either.
@@ -90,21 +91,23 @@ type StorageCA struct {
 	Secret *corev1.SecretKeySelector
 }
 
-// NeedsResults reports whether the errors of the object in cluster c must be read from the
-// storage before its end is recorded, because its status has only their number.
+// NeedsResults reports whether the errors and warnings of the object in cluster c must be read
+// from the storage before its end is recorded, because its status has only their number.
 func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsRequest, needed bool) {
 	cs := clusterStatusOf(&m.Status, c)
 	if cs == nil || IsTerminal(cs.Phase) {
 		return ResultsRequest{}, false
 	}
 	if b := seen.Backup; cs == sourceClusterStatus(&m.Status) {
-		if b == nil || b.Status.Phase != velerov1.BackupPhasePartiallyFailed {
+		if b == nil || b.Status.Phase != velerov1.BackupPhasePartiallyFailed &&
+			(b.Status.Phase != velerov1.BackupPhaseCompleted || b.Status.Warnings == 0) {
 			return ResultsRequest{}, false
 		}
 		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog, b.Name
 	} else {
 		r := seen.Restore
-		if r == nil || r.Status.Phase != velerov1.RestorePhasePartiallyFailed {
+		if r == nil || r.Status.Phase != velerov1.RestorePhasePartiallyFailed &&
+			(r.Status.Phase != velerov1.RestorePhaseCompleted || r.Status.Warnings == 0) {
 			return ResultsRequest{}, false
 		}
 		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindRestoreResults, velerov1.DownloadTargetKindRestoreLog, r.Name

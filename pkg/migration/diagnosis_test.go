@@ -316,6 +316,39 @@ func TestMessageOfAFailedRestoreHasNoHint(t *testing.T) {
 		`mark it as "Failed". Fix the error and recreate the Migrate.`)
 }
 
+func TestMessageHasTheWarningsOfTheRestore(t *testing.T) {
+	const own = "namespace app: could not restore, ConfigMap:kube-root-ca.crt already exists. Warning: the in-cluster version is different than the backed-up version"
+	const kept = "namespace app: could not restore, ConfigMap:settings already exists. Warning: the in-cluster version is different than the backed-up version"
+	for _, tt := range []struct {
+		name     string
+		warnings int
+		results  *Results
+		message  string
+	}{
+		{"none", 0, nil, "restored 4 items."},
+		{"not read", 1, nil, "restored 4 items, with 1 warning."},
+		{"can't be read", 1, &Results{Err: errDown}, "restored 4 items, with 1 warning (reading the warnings from the storage failed: connection refused)."},
+		{"not there", 1, &Results{}, "restored 4 items, with 1 warning."},
+		{"of every namespace, as v1.18 writes it", 1, &Results{Warnings: []string{`namespace app: could not restore, ConfigMap "kube-root-ca.crt" already exists. Warning: …`}}, "restored 4 items, with 1 warning about ConfigMap kube-root-ca.crt, which every cluster has of its own."},
+		{"of every namespace", 1, &Results{Warnings: []string{own}}, "restored 4 items, with 1 warning about ConfigMap kube-root-ca.crt, which every cluster has of its own."},
+		{"about an object", 2, &Results{Warnings: []string{own, kept}}, "restored 4 items, with 2 warnings: " + kept + "; " + own + "."},
+		{"many", 5, &Results{Warnings: []string{"a", "b", own, "c", "d"}}, "restored 4 items, with 5 warnings: a; b; c; and 2 more."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newFixture(t, m2).restoring()
+			s.with(m2, func(m *Member) {
+				m.Restore = m.Restore.DeepCopy()
+				m.Restore.Status.Warnings = tt.warnings
+				m.Restore.Status.Progress = &velerov1.RestoreProgress{TotalItems: 4, ItemsRestored: 4}
+				m.Results = tt.results
+			})
+			s.restore(m2, velerov1.RestorePhaseCompleted)
+			s.wantPhase("Completed")
+			s.wantState(s.target(), "RestoreCompleted", "Restore "+restoreName+" "+tt.message)
+		})
+	}
+}
+
 func TestNeedsResults(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {
@@ -331,6 +364,23 @@ func TestNeedsResults(t *testing.T) {
 	s.record()
 	if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed {
 		t.Error("the results of a finished cluster are needed")
+	}
+
+	for warnings, want := range map[int]bool{0: false, 1: true} {
+		s := newFixture(t, m2).restoring()
+		s.with(m2, func(m *Member) {
+			m.Restore.Status.Phase, m.Restore.Status.Warnings = velerov1.RestorePhaseCompleted, warnings
+		})
+		if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed != want {
+			t.Errorf("the results of a completed Restore with %d warnings are needed: %v", warnings, needed)
+		}
+		s = newFixture(t, m2).started()
+		s.with(m1, func(m *Member) {
+			m.Backup.Status.Phase, m.Backup.Status.Warnings = velerov1.BackupPhaseCompleted, warnings
+		})
+		if _, needed := NeedsResults(s.m, m1, s.seen.Members[m1]); needed != want {
+			t.Errorf("the results of a completed Backup with %d warnings are needed: %v", warnings, needed)
+		}
 	}
 
 	s = newFixture(t, m2).started()

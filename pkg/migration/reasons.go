@@ -84,7 +84,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 		return state{"Backup" + string(s.Phase), message("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
 		done, _ := backupItems(&s)
-		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.", count(done, "item"), warnings(s.Warnings, results))}
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
@@ -117,14 +117,14 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 		return state{"Restore" + string(s.Phase), message("is being finalized.")}
 	case velerov1.RestorePhaseCompleted:
 		done, _ := restoreItems(&s)
-		return state{v1alpha1.ReasonRestoreCompleted, message("restored %s%s.", count(done, "item"), warnings(s.Warnings))}
+		return state{v1alpha1.ReasonRestoreCompleted, message("restored %s%s.", count(done, "item"), warnings(s.Warnings, results))}
 	case velerov1.RestorePhaseFailedValidation:
 		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
 		if onlyLogMissing(&s, results) {
 			done, _ := restoreItems(&s)
 			return state{v1alpha1.ReasonRestoreLogNotUploaded, message("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
-				count(done, "item"), warnings(s.Warnings), s.Phase)}
+				count(done, "item"), warnings(s.Warnings, nil), s.Phase)}
 		}
 		return state{"Restore" + string(s.Phase), message("ended %s%s.%s Fix the error and recreate the Migrate.",
 			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results),
@@ -201,15 +201,38 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func warnings(n int) string {
+// warnings describes the n warnings of a completed object with Velero's messages, if they are
+// known. A warning that each migration of a namespace has is named last, or alone without text.
+func warnings(n int, results *Results) string {
 	if n == 0 {
 		return ""
 	}
-	return ", with " + count(n, "warning")
+	s := ", with " + count(n, "warning")
+	switch {
+	case results == nil:
+		return s
+	case results.Err != nil:
+		return s + fmt.Sprintf(" (reading the warnings from the storage failed: %v)", results.Err)
+	}
+	var own, others []string
+	for _, message := range results.Warnings {
+		if velero.IsAboutRootCA(message) {
+			own = append(own, message)
+		} else {
+			others = append(others, message)
+		}
+	}
+	switch {
+	case len(own)+len(others) == 0:
+		return s
+	case len(others) == 0:
+		return s + " about ConfigMap kube-root-ca.crt, which every cluster has of its own"
+	}
+	return s + ": " + strings.Join(firstOf(append(others, own...)), "; ")
 }
 
-// maxErrorsShown is how many errors of an object a message has, each of at most maxErrorLength
-// bytes.
+// maxErrorsShown is how many errors or warnings of an object a message has, each of at most
+// maxErrorLength bytes.
 const maxErrorsShown, maxErrorLength = 3, 512
 
 // describeErrors describes the errors of an object with Velero's messages, if they are known.
@@ -227,18 +250,24 @@ func describeErrors(errors, warnings int, reason string, results *Results) strin
 	case results.Err != nil:
 		why = append(why, fmt.Sprintf("(reading the errors from the storage failed: %v)", results.Err))
 	default:
-		for i, message := range results.Errors {
-			if i == maxErrorsShown {
-				why = append(why, fmt.Sprintf("and %d more", len(results.Errors)-i))
-				break
-			}
-			why = append(why, Shorten(message, maxErrorLength))
-		}
+		why = append(why, firstOf(results.Errors)...)
 	}
 	if len(why) > 0 {
 		s += ": " + strings.Join(why, "; ")
 	}
 	return s
+}
+
+// firstOf returns the first maxErrorsShown of Velero's messages, and the number of the others.
+func firstOf(messages []string) []string {
+	var first []string
+	for i, message := range messages {
+		if i == maxErrorsShown {
+			return append(first, fmt.Sprintf("and %d more", len(messages)-i))
+		}
+		first = append(first, Shorten(message, maxErrorLength))
+	}
+	return first
 }
 
 // seeAlso returns a hint at what, where Velero has details of an object's errors. If Velero

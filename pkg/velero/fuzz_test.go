@@ -44,8 +44,8 @@ func FuzzObjectName(f *testing.F) {
 	})
 }
 
-// FuzzReadErrors reads arbitrary results files: gzipped, not gzipped and truncated.
-func FuzzReadErrors(f *testing.F) {
+// FuzzReadResults reads arbitrary results files: gzipped, not gzipped and truncated.
+func FuzzReadResults(f *testing.F) {
 	for _, results := range []string{
 		`{"errors":{"velero":["a"],"cluster":["b"],"namespaces":{"n":["c"]}},"warnings":{}}`,
 		`{"errors":null}`, `{"errors":{"namespaces":{"n":null}}}`, `[]`, `null`, ``, strings.Repeat("[", 1<<11), "{\"errors\":{\"velero\":[\"\xff\"]}}",
@@ -58,16 +58,16 @@ func FuzzReadErrors(f *testing.F) {
 		_, _ = packer.Write(results)
 		_ = packer.Close()
 		for _, file := range [][]byte{results, packed.Bytes(), packed.Bytes()[:packed.Len()/2]} {
-			errs, err := velero.ReadErrors(bytes.NewReader(file))
-			if err != nil && len(errs) > 0 {
+			errs, warnings, err := velero.ReadResults(bytes.NewReader(file))
+			if err != nil && len(errs)+len(warnings) > 0 {
 				t.Errorf("both errors and %v", err)
 			}
 		}
 	})
 }
 
-// TestReadErrorsLimitsTheUnpackedSize reads a gzip bomb.
-func TestReadErrorsLimitsTheUnpackedSize(t *testing.T) {
+// TestReadResultsLimitsTheUnpackedSize reads a gzip bomb.
+func TestReadResultsLimitsTheUnpackedSize(t *testing.T) {
 	var packed bytes.Buffer
 	packer := gzip.NewWriter(&packed)
 	_, _ = packer.Write([]byte(`{"errors":{"velero":["`))
@@ -75,14 +75,14 @@ func TestReadErrorsLimitsTheUnpackedSize(t *testing.T) {
 		_, _ = packer.Write(bytes.Repeat([]byte("x"), 1<<20))
 	}
 	_ = packer.Close()
-	if _, err := velero.ReadErrors(&packed); err == nil {
+	if _, _, err := velero.ReadResults(&packed); err == nil {
 		t.Error("64 MiB were read")
 	}
 }
 
-// TestReadErrorsLimitsMemory reads files with a million values, which need far more memory than
+// TestReadResultsLimitsMemory reads files with a million values, which need far more memory than
 // their text.
-func TestReadErrorsLimitsMemory(t *testing.T) {
+func TestReadResultsLimitsMemory(t *testing.T) {
 	many := strings.Repeat(`"",`, 1<<20) + `""`
 	for name, test := range map[string]struct {
 		results string
@@ -100,7 +100,7 @@ func TestReadErrorsLimitsMemory(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			errs, err := velero.ReadErrors(&packed)
+			errs, _, err := velero.ReadResults(&packed)
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 8<<20 {

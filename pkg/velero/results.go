@@ -17,7 +17,7 @@ import (
 const (
 	// maxResults is how much of an unpacked results file is read, in bytes.
 	maxResults = 16 << 20
-	// maxErrors is how many of its errors are kept, and maxErrorLength how much of each, in
+	// maxErrors is how many of its messages of one kind are kept, and maxErrorLength how much of each, in
 	// bytes: a file of 16 MiB may have millions of them, and a status shows only a few.
 	maxErrors, maxErrorLength = 1000, 4096
 	// maxDepth is how deeply a skipped value may be nested: the decoder keeps each level.
@@ -30,63 +30,72 @@ var errNotResults = errors.New("unexpected format")
 // upload the log of the Restore to the storage.
 const logNotUploaded = "error uploading log file to backup storage"
 
-// ReadErrors returns the errors of a Backup or Restore from its results file in the storage
-// (pkg/util/results of Velero, gzipped JSON): first those of Velero itself, then those of
-// cluster-scoped resources, then those of each namespace, with its name as a prefix. It
-// returns the first 1,000 of the file, each cut to 4 KiB.
-func ReadErrors(file io.Reader) ([]string, error) {
+// ReadResults returns the errors and the warnings of a Backup or Restore from its results file in
+// the storage (pkg/util/results of Velero, gzipped JSON): first those of Velero itself, then
+// those of cluster-scoped resources, then those of each namespace, with its name as a prefix.
+// Of each it returns the first 1,000 of the file, cut to 4 KiB.
+func ReadResults(file io.Reader) (errs, warnings []string, err error) {
 	unpacked, err := gzip.NewReader(file)
 	if err != nil {
-		return nil, fmt.Errorf("unpacking the results failed: %w", err)
+		return nil, nil, fmt.Errorf("unpacking the results failed: %w", err)
 	}
-	found := resultErrors{byPlace: map[string][]string{}}
-	if err := found.read(json.NewDecoder(io.LimitReader(unpacked, maxResults))); err != nil {
-		return nil, fmt.Errorf("parsing the results failed: %w", err)
+	var foundErrors, foundWarnings messages
+	d := json.NewDecoder(io.LimitReader(unpacked, maxResults))
+	err = fields(d, func(kind string) error {
+		switch kind {
+		case "errors":
+			return foundErrors.read(d)
+		case "warnings":
+			return foundWarnings.read(d)
+		}
+		return skip(d)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("parsing the results failed: %w", err)
 	}
-	var errs []string
-	for _, place := range slices.Sorted(maps.Keys(found.byPlace)) {
-		errs = append(errs, found.byPlace[place]...)
-	}
-	return errs, nil
+	return foundErrors.sorted(), foundWarnings.sorted(), nil
 }
 
-// resultErrors collects the errors of a results file by their place in it.
-type resultErrors struct {
+// messages collects the messages of one kind by their place in a results file.
+type messages struct {
 	byPlace map[string][]string
 	count   int
 }
 
-// The places of errors in a results file; ReadErrors returns errors in this order.
+func (m *messages) sorted() []string {
+	var all []string
+	for _, place := range slices.Sorted(maps.Keys(m.byPlace)) {
+		all = append(all, m.byPlace[place]...)
+	}
+	return all
+}
+
+// The places of messages in a results file; ReadResults returns them in this order.
 const (
 	ofVelero     = "1"
 	ofCluster    = "2"
 	ofNamespaces = "3"
 )
 
-// read reads a file token by token, so that it is never in memory as a whole.
-func (e *resultErrors) read(d *json.Decoder) error {
-	return fields(d, func(kind string) error {
-		if kind != "errors" {
-			return skip(d)
+// read reads the messages of one kind token by token, so that they are never in memory as a whole.
+func (m *messages) read(d *json.Decoder) error {
+	return fields(d, func(of string) error {
+		switch of {
+		case "velero":
+			return m.readList(d, ofVelero, "")
+		case "cluster":
+			return m.readList(d, ofCluster, "")
+		case "namespaces":
+			return fields(d, func(namespace string) error {
+				namespace = strings.Clone(namespace[:min(len(namespace), maxErrorLength)])
+				return m.readList(d, ofNamespaces+namespace, "namespace "+namespace+": ")
+			})
 		}
-		return fields(d, func(of string) error {
-			switch of {
-			case "velero":
-				return e.readList(d, ofVelero, "")
-			case "cluster":
-				return e.readList(d, ofCluster, "")
-			case "namespaces":
-				return fields(d, func(namespace string) error {
-					namespace = strings.Clone(namespace[:min(len(namespace), maxErrorLength)])
-					return e.readList(d, ofNamespaces+namespace, "namespace "+namespace+": ")
-				})
-			}
-			return skip(d)
-		})
+		return skip(d)
 	})
 }
 
-func (e *resultErrors) readList(d *json.Decoder, place, prefix string) error {
+func (m *messages) readList(d *json.Decoder, place, prefix string) error {
 	if opened, err := open(d, '['); err != nil || !opened {
 		return err
 	}
@@ -99,9 +108,12 @@ func (e *resultErrors) readList(d *json.Decoder, place, prefix string) error {
 		if !ok {
 			return errNotResults
 		}
-		if e.count++; e.count <= maxErrors {
+		if m.count++; m.count <= maxErrors {
 			message = prefix + message
-			e.byPlace[place] = append(e.byPlace[place], strings.Clone(message[:min(len(message), maxErrorLength)]))
+			if m.byPlace == nil {
+				m.byPlace = map[string][]string{}
+			}
+			m.byPlace[place] = append(m.byPlace[place], strings.Clone(message[:min(len(message), maxErrorLength)]))
 		}
 	}
 	_, err := d.Token()
@@ -162,3 +174,10 @@ func skip(d *json.Decoder) error {
 // IsLogNotUploaded reports whether message, an error of a Restore, only says that Velero could
 // not upload the log of the Restore.
 func IsLogNotUploaded(message string) bool { return strings.HasPrefix(message, logNotUploaded) }
+
+// IsAboutRootCA reports whether message, a warning of a Restore, is about ConfigMap
+// kube-root-ca.crt, which every namespace of every cluster has with another content.
+func IsAboutRootCA(message string) bool {
+	return strings.Contains(message, `ConfigMap "kube-root-ca.crt" already exists`) ||
+		strings.Contains(message, "ConfigMap:kube-root-ca.crt already exists")
+}

@@ -190,7 +190,10 @@ metadata: {name: settings, namespace: existing}
 data: {mode: `+mode+`}
 `)
 		}
-		migrateAndComplete(t, manifest("existing", "{"+policy+"resourceFilter: {includedNamespaces: [existing]}}", 2))
+		m := migrateAndComplete(t, manifest("existing", "{"+policy+"resourceFilter: {includedNamespaces: [existing]}}", 2))
+		if message := m.Status.TargetClusterStatus[0].Message; strings.Contains(message, "settings") != (want == "old") {
+			t.Errorf("with policy %q the message of the target is %q", policy, message)
+		}
 		if got := members[2].configMap(t, "existing", "settings")["mode"]; got != want {
 			t.Errorf("with policy %q the target has %q, want %q", policy, got, want)
 		}

@@ -43,7 +43,7 @@ const (
 // errNoFile reports that the storage does not have a file.
 var errNoFile = errors.New("the storage does not have it")
 
-// Read returns the errors of a Backup or Restore from the storage, at the URL that Velero
+// Read returns the errors and warnings of a Backup or Restore from the storage, at the URL that Velero
 // provides for the request, as the velero CLI does. log requests the object's log, which Read
 // looks for if there are no results. ca has the CAs of the storage besides the public ones.
 func Read(ctx context.Context, c *client.Client, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {
@@ -51,13 +51,13 @@ func Read(ctx context.Context, c *client.Client, results, log *velerov1.Download
 	if err != nil {
 		return migration.Results{Err: err}
 	}
-	var errs []string
+	var errs, warnings []string
 	err = download(ctx, c, results, cas, func(file io.Reader) (err error) {
-		errs, err = velero.ReadErrors(file)
+		errs, warnings, err = velero.ReadResults(file)
 		return err
 	})
 	if err == nil {
-		return migration.Results{Errors: errs}
+		return migration.Results{Errors: errs, Warnings: warnings}
 	}
 	found := migration.Results{Err: err}
 	if errors.Is(err, errNoFile) {

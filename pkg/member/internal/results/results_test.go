@@ -66,6 +66,7 @@ func TestResults(t *testing.T) {
 		name   string
 		files  map[string]string
 		errors []string
+		warns  []string
 		err    string
 		log    bool // is missing
 	}{
@@ -73,13 +74,14 @@ func TestResults(t *testing.T) {
 			"errors",
 			map[string]string{"/results": gzipped(`{"errors":{"velero":["v"],"cluster":["c"],"namespaces":{"b":["n2"],"a":["n1"]}},"warnings":{"velero":["w"]}}`)},
 			[]string{"v", "c", "namespace a: n1", "namespace b: n2"},
+			[]string{"w"},
 			"", false,
 		},
-		{"neither results nor log", nil, nil, "the storage does not have it", true},
-		{"not an object store", nil, nil, "the storage answers 404 Not Found", false},
-		{"a log and no results", map[string]string{"/log": "log"}, nil, "the storage does not have it", false},
-		{"no gzip", map[string]string{"/results": "secret, and long enough"}, nil, "unpacking the results failed: gzip: invalid header", false},
-		{"no JSON", map[string]string{"/results": gzipped("secret")}, nil, "parsing the results failed", false},
+		{"neither results nor log", nil, nil, nil, "the storage does not have it", true},
+		{"not an object store", nil, nil, nil, "the storage answers 404 Not Found", false},
+		{"a log and no results", map[string]string{"/log": "log"}, nil, nil, "the storage does not have it", false},
+		{"no gzip", map[string]string{"/results": "secret, and long enough"}, nil, nil, "unpacking the results failed: gzip: invalid header", false},
+		{"no JSON", map[string]string{"/results": gzipped("secret")}, nil, nil, "parsing the results failed", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			missing := "<Error><Code>NoSuchKey</Code></Error>"
@@ -94,7 +96,7 @@ func TestResults(t *testing.T) {
 				}
 			}
 			got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{PEM: ca})
-			if d := cmp.Diff(tt.errors, got.Errors); d != "" {
+			if d := cmp.Diff([][]string{tt.errors, tt.warns}, [][]string{got.Errors, got.Warnings}); d != "" {
 				t.Error(d)
 			}
 			if tt.err == "" != (got.Err == nil) || got.Err != nil && !strings.HasPrefix(got.Err.Error(), tt.err) {
