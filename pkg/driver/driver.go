@@ -78,6 +78,8 @@ type Member interface {
 	// Results reads the errors of an object from the storage, or reports that its log is
 	// missing. ca has the CAs of the storage.
 	Results(ctx context.Context, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results
+	// UnknownResources returns those of names that the cluster serves no resource for.
+	UnknownResources(ctx context.Context, names []string) ([]string, error)
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)

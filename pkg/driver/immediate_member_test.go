@@ -31,6 +31,8 @@ type immediateMember struct {
 	// partiallyFail ends Restores PartiallyFailed with two errors, which results returns.
 	partiallyFail bool
 	results       func() migration.Results
+	// unknownResources returns the names that the member serves no resource for.
+	unknownResources func() ([]string, error)
 	// backupRunning keeps Backups InProgress, restoreRunning Restores.
 	backupRunning, restoreRunning bool
 	// panics names the method that panics: "observe" or "create".
@@ -248,6 +250,13 @@ func (m *immediateMember) Results(context.Context, *velerov1.DownloadRequest, *v
 		return migration.Results{}
 	}
 	return m.results()
+}
+
+func (m *immediateMember) UnknownResources(context.Context, []string) ([]string, error) {
+	if m.unknownResources == nil {
+		return nil, nil
+	}
+	return m.unknownResources()
 }
 
 func (m *immediateMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {

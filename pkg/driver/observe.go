@@ -106,11 +106,11 @@ func (l *loop) diagnosis(ctx context.Context, s *migrateState, m *v1alpha1.Migra
 	})
 }
 
-// withResults returns seen unless the object of the cluster has ended with errors. The object's
-// status has only their number, so withResults reads them from the storage and returns the member as
-// first observed after the end, with the errors. A later change, such as a deletion of the object,
-// does not change the end. withResults returns false until the errors are read, or reading them has
-// failed for resultsDeadline.
+// withResults returns seen unless the object of the cluster has ended, and its status does not say
+// all that is to be recorded: of errors and warnings it has only their number. withResults reads
+// these and returns the member as first observed after the end, with them. A later change, such as a
+// deletion of the object, does not change the end. withResults returns false until they are read, or
+// reading them has failed for resultsDeadline.
 func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
 	ended, ok := s.ended[v.Cluster]
 	if !ok {
@@ -122,7 +122,7 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		s.ended[v.Cluster] = ended
 	}
 	answer := inquire(l, s, &s.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
-		if before != nil && before.Err == nil {
+		if before != nil && before.Err == nil && before.UnknownErr == nil {
 			return before
 		}
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
@@ -130,17 +130,29 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		if _, err := l.confirmLive(ctx, m); err != nil {
 			return nil
 		}
-		found := l.Members.Member(m.Namespace, v).Results(ctx,
-			velero.NewDownloadRequest(m, ended.request.Results, ended.request.Name),
-			velero.NewDownloadRequest(m, ended.request.Log, ended.request.Name), ended.request.CA)
-		return &found
+		return readResults(ctx, l.Members.Member(m.Namespace, v), m, ended.request)
 	})
-	if answer == nil || answer.Err != nil && l.Clock.Since(ended.since) < resultsDeadline && !answer.LogMissing {
+	failed := answer != nil && (answer.Err != nil && !answer.LogMissing || answer.UnknownErr != nil)
+	if answer == nil || failed && l.Clock.Since(ended.since) < resultsDeadline {
 		return migration.Member{}, false
 	}
 	member := ended.member
 	member.Results = answer
 	return member, true
+}
+
+// readResults reads what a request names.
+func readResults(ctx context.Context, member Member, m *v1alpha1.Migrate, request migration.ResultsRequest) *migration.Results {
+	var found migration.Results
+	if request.Results != "" {
+		found = member.Results(ctx,
+			velero.NewDownloadRequest(m, request.Results, request.Name),
+			velero.NewDownloadRequest(m, request.Log, request.Name), request.CA)
+	}
+	if len(request.Names) > 0 {
+		found.Unknown, found.UnknownErr = member.UnknownResources(ctx, request.Names)
+	}
+	return &found
 }
 
 // readMember reads the objects of m in a member. If the read by label lacks a recorded object, it gets

@@ -13,6 +13,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -64,6 +65,32 @@ func TestDriverRecordsAnEndWithoutItsErrorsAfterResultsDeadline(t *testing.T) {
 		time.Sleep(resultsDeadline + resultsInterval + processingTime)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "(reading the errors from the storage failed: connection refused)")
+	})
+}
+
+// TestDriverChecksTheNamesOfTheFilter checks that an end is recorded after the names of the filter are
+// checked in the source, even if the first attempt fails.
+func TestDriverChecksTheNamesOfTheFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		attempts := 0
+		w.members[m1].unknownResources = func() ([]string, error) {
+			if attempts++; attempts < 2 {
+				return nil, errors.New("connection reset")
+			}
+			return []string{"deploymentz"}, nil
+		}
+		stop := w.drive()
+		defer stop()
+		w.policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"deploymentz"}}}
+		w.apply(m2)
+		time.Sleep(processingTime)
+		w.wantPhase("Pending")
+		time.Sleep(2 * resultsInterval)
+		w.wantPhase("Completed")
+		if message := w.migrate().Status.SourceClusterStatus.Message; !strings.Contains(message, "deploymentz") {
+			t.Errorf("the message of the source is %q", message)
+		}
 	})
 }
 

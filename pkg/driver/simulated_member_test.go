@@ -323,6 +323,14 @@ func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatus
 	return d
 }
 
+// UnknownResources returns that the member serves all resources; it writes nothing.
+func (c memberClient) UnknownResources(context.Context, []string) (unknown []string, err error) {
+	if c.member().stopped || c.elsewhere {
+		return nil, context.DeadlineExceeded
+	}
+	return nil, nil
+}
+
 // Results returns an error of the model; it writes a request.
 func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ migration.StorageCA) (r migration.Results) {
 	r.Err = c.request(results, func() error {

@@ -136,6 +136,12 @@ func (m *Member) Results(ctx context.Context, request, log *velerov1.DownloadReq
 	return results.Read(ctx, m.client, request, log, ca)
 }
 
+// UnknownResources returns those of names that the member serves no resource for, of the resources
+// that Velero can back up.
+func (m *Member) UnknownResources(ctx context.Context, names []string) ([]string, error) {
+	return review.UnknownResources(ctx, m.client, names)
+}
+
 // Review checks whether the requester may do in the member what a review needs, and returns
 // what they may not do; empty if they may do all of it.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {

@@ -51,6 +51,10 @@ type Results struct {
 	Errors, Warnings []string
 	// Err is why reading the file failed; nil if it didn't.
 	Err error
+	// Unknown are the names in ResultsRequest.Names that the cluster serves no resource for.
+	// UnknownErr is why they could not be determined.
+	Unknown    []string
+	UnknownErr error
 	// LogMissing is true if the object's log isn't in the storage either.
 	LogMissing bool
 }
@@ -74,12 +78,16 @@ func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, seen Member, now time.Time) 
 	return max(wait, 0), wait <= 0
 }
 
-// ResultsRequest names the files about an object that are to be read from the storage.
+// ResultsRequest names what is to be read about an object after its end.
 type ResultsRequest struct {
-	// Results and Log are the kinds of the two files; Name is the name of the object.
+	// Results and Log are the kinds of two files in the storage, empty if they are not
+	// needed; Name is the name of the object.
 	Results, Log velerov1.DownloadTargetKind
 	Name         string
 	CA           StorageCA
+	// Names are names of resources that the cluster may not serve. Velero ignores one that it
+	// does not know.
+	Names []string
 }
 
 // StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
@@ -99,11 +107,19 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 		return ResultsRequest{}, false
 	}
 	if b := seen.Backup; cs == sourceClusterStatus(&m.Status) {
-		if b == nil || b.Status.Phase != velerov1.BackupPhasePartiallyFailed &&
-			(b.Status.Phase != velerov1.BackupPhaseCompleted || b.Status.Warnings == 0) {
+		if b == nil {
 			return ResultsRequest{}, false
 		}
-		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog, b.Name
+		completed := b.Status.Phase == velerov1.BackupPhaseCompleted
+		if completed && m.Spec.Policy != nil && m.Spec.Policy.ResourceFilter != nil {
+			request.Names = velero.ListedNames(*m.Spec.Policy.ResourceFilter)
+		}
+		if b.Status.Phase == velerov1.BackupPhasePartiallyFailed || completed && b.Status.Warnings > 0 {
+			request.Results, request.Log = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog
+		} else if len(request.Names) == 0 {
+			return ResultsRequest{}, false
+		}
+		request.Name = b.Name
 	} else {
 		r := seen.Restore
 		if r == nil || r.Status.Phase != velerov1.RestorePhasePartiallyFailed &&

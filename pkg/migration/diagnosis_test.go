@@ -349,6 +349,37 @@ func TestMessageHasTheWarningsOfTheRestore(t *testing.T) {
 	}
 }
 
+func TestMessageHasTheUnknownNamesOfTheFilter(t *testing.T) {
+	for _, tt := range []struct {
+		results *Results
+		message string
+	}{
+		{nil, "holds 4 items."},
+		{&Results{}, "holds 4 items."},
+		{&Results{Unknown: []string{"deploymentz", "cmz"}}, "holds 4 items. The filter names resources that the cluster does not serve, and Velero ignored them: deploymentz, cmz. Check their spelling."},
+		{&Results{UnknownErr: errDown}, "holds 4 items. Whether the cluster serves the resources that the filter names could not be checked: connection refused."},
+	} {
+		s := newFixture(t, m2).started()
+		s.with(m1, func(m *Member) { m.Results = tt.results })
+		s.backup(velerov1.BackupPhaseCompleted, 4)
+		s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupCompleted", "Backup m1-migrate-default-app-c948154d "+tt.message)
+	}
+}
+
+func TestNeedsResultsForNamesOfTheFilter(t *testing.T) {
+	for phase, want := range map[velerov1.BackupPhase][]string{
+		velerov1.BackupPhaseInProgress: nil, velerov1.BackupPhaseCompleted: {"configmaps", "secrets"},
+	} {
+		s := newFixture(t, m2).started()
+		s.m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"configmaps"}, ExcludedResources: []string{"secrets", "*z"}}}
+		s.with(m1, func(m *Member) { m.Backup.Status.Phase = phase })
+		got, needed := NeedsResults(s.m, m1, s.seen.Members[m1])
+		if d := cmp.Diff(want, got.Names); d != "" || needed != (want != nil) || got.Results != "" {
+			t.Errorf("%s: needed: %v, %+v", phase, needed, got)
+		}
+	}
+}
+
 func TestNeedsResults(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.with(m2, func(m *Member) {

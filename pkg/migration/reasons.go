@@ -84,7 +84,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 		return state{"Backup" + string(s.Phase), message("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
 		done, _ := backupItems(&s)
-		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.", count(done, "item"), warnings(s.Warnings, results))}
+		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.%s", count(done, "item"), warnings(s.Warnings, results), unknownNames(results))}
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
@@ -256,6 +256,20 @@ func describeErrors(errors, warnings int, reason string, results *Results) strin
 		s += ": " + strings.Join(why, "; ")
 	}
 	return s
+}
+
+// unknownNames describes the names of the filter that the source serves no resource for.
+func unknownNames(results *Results) string {
+	switch {
+	case results == nil:
+		return ""
+	case results.UnknownErr != nil:
+		return fmt.Sprintf(" Whether the cluster serves the resources that the filter names could not be checked: %v.", results.UnknownErr)
+	case len(results.Unknown) == 0:
+		return ""
+	}
+	return fmt.Sprintf(" The filter names resources that the cluster does not serve, and Velero ignored them: %s. Check their spelling.",
+		strings.Join(firstOf(results.Unknown), ", "))
 }
 
 // firstOf returns the first maxErrorsShown of Velero's messages, and the number of the others.

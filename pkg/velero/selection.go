@@ -177,6 +177,19 @@ func ResolveNames(names []string, resources []Resource) ([]Resource, bool) {
 	return slices.DeleteFunc(slices.Clone(resources), func(r Resource) bool { return !resolved.Has(r.String()) }), true
 }
 
+// ListedNames returns the entries of all lists of resources in f that are names, not patterns.
+func ListedNames(f v1alpha1.ResourceFilter) []string {
+	listed := slices.Concat(f.IncludedResources, f.ExcludedResources,
+		f.IncludedClusterScopedResources, f.ExcludedClusterScopedResources,
+		f.IncludedNamespaceScopedResources, f.ExcludedNamespaceScopedResources)
+	return slices.DeleteFunc(listed, func(name string) bool { return !areNames([]string{name}) })
+}
+
+// UnknownNames returns those of names that are the name of none of resources.
+func UnknownNames(names []string, resources []Resource) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return len(resolveName(name, resources)) > 0 })
+}
+
 // areNames reports whether names is not empty and each has only letters, digits, "-" and ".":
 // Velero treats anything else as a pattern.
 func areNames(names []string) bool {

@@ -104,3 +104,14 @@ func TestFilterProperties(t *testing.T) {
 		})
 	}
 }
+
+func TestListedNames(t *testing.T) {
+	got := velero.ListedNames(v1alpha1.ResourceFilter{
+		IncludedResources: []string{"pods", "*"}, ExcludedResources: []string{"sec?ets", "Deployment.apps"},
+		IncludedClusterScopedResources: []string{"c"}, ExcludedClusterScopedResources: []string{"d"},
+		IncludedNamespaceScopedResources: []string{"e"}, ExcludedNamespaceScopedResources: []string{"f"},
+	})
+	if diff := cmp.Diff([]string{"pods", "Deployment.apps", "c", "d", "e", "f"}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

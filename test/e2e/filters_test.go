@@ -173,6 +173,18 @@ func TestLongNameIsMigrated(t *testing.T) {
 	checkOnce(t, m, 2)
 }
 
+// TestUnknownResourcesAreReported migrates with misspelt names of resources, which Velero ignores.
+func TestUnknownResourcesAreReported(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "misspelt")
+	members[source].apply(t, settings("misspelt"))
+	m := migrateAndComplete(t, manifest("misspelt", "{resourceFilter: {includedNamespaces: [misspelt], includedResources: [cm, deploymentz], excludedResources: [secretz]}}", 2))
+	const want = " The filter names resources that the cluster does not serve, and Velero ignored them: deploymentz, secretz. Check their spelling."
+	if message := m.Status.SourceClusterStatus.Message; !strings.HasSuffix(message, want) {
+		t.Errorf("the message of the source is %q", message)
+	}
+}
+
 // TestEmptySelectionRestoresNothing migrates with a selector that matches no object.
 func TestEmptySelectionRestoresNothing(t *testing.T) {
 	needsFleet(t)

@@ -238,16 +238,27 @@ func allowed(ctx context.Context, c *client.Client, who v1alpha1.Requester, q qu
 	return answered.Status.Allowed, err
 }
 
-// resourcesOf discovers the resources of the member that Velero backs up.
-func resourcesOf(ctx context.Context, c *client.Client) ([]velero.Resource, error) {
-	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
-	lists, err := client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) ([]*metav1.APIResourceList, error) {
-		return discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
-	})
-	if err != nil {
+// UnknownResources returns those of names that the member serves no resource for. If it can't
+// discover all resources, it returns an error unless it finds one for each name.
+func UnknownResources(ctx context.Context, c *client.Client, names []string) ([]string, error) {
+	resources, err := resourcesOf(ctx, c)
+	unknown := velero.UnknownNames(names, resources)
+	if len(unknown) > 0 && err != nil {
 		return nil, err
 	}
-	var found []velero.Resource
+	return unknown, nil
+}
+
+// resourcesOf discovers the resources of the member that Velero backs up. With an error it
+// returns those that it has discovered.
+func resourcesOf(ctx context.Context, c *client.Client) (found []velero.Resource, err error) {
+	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
+	var lists []*metav1.APIResourceList
+	_, err = client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
+		var err error
+		lists, err = discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
+		return nil, err
+	})
 	for _, list := range lists {
 		version, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
@@ -262,7 +273,7 @@ func resourcesOf(ctx context.Context, c *client.Client) ([]velero.Resource, erro
 			})
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 // boundedDiscovery bounds the number of API group versions that discovery requests at once if

@@ -6,6 +6,7 @@ package review
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -340,5 +341,25 @@ func TestReviewOfStatus(t *testing.T) {
 		}) {
 			t.Error("asked about the status of what the filter does not select")
 		}
+	}
+}
+
+// TestUnknownResources looks for names in a member whose discovery is whole, and in one that does
+// not answer for one API group.
+func TestUnknownResources(t *testing.T) {
+	s := membertest.NewAPIServer(t)
+	s.Answers = maps.Clone(discovered)
+	c := clienttest.New(s, quick())
+	got, err := UnknownResources(t.Context(), c, []string{"cm", "deploymentz", "Deployment.apps", "bindings", "secret"})
+	if want := []string{"deploymentz", "bindings"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("unknown are %q, %v, want %q", got, err, want)
+	}
+
+	delete(s.Answers, "/apis/apps/v1")
+	if got, err := UnknownResources(t.Context(), c, []string{"cm"}); err != nil || len(got) > 0 {
+		t.Errorf("without one group, unknown are %q, %v", got, err)
+	}
+	if got, err := UnknownResources(t.Context(), c, []string{"cm", "deployments"}); err == nil || len(got) > 0 {
+		t.Errorf("what may be in the missing group is unknown: %q, %v", got, err)
 	}
 }
