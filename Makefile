@@ -26,6 +26,7 @@ ETCD_SERVERS ?=
 # image. With one setting for all builds, Go compiles each package once.
 export CGO_ENABLED ?= 0
 
+WITH_NODES := $(filter-out 0,$(NODES))
 # Empty unless this machine may run nodes. `localfleet` checks the rest and says what is
 # missing.
 CAN_HAVE_NODES := $(and $(filter Linux-0,$(shell echo $$(uname)-$$(id -u))),$(shell PATH=$$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v runc))
@@ -37,8 +38,8 @@ demo: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Show a migration on a lo
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build $(if $(filter-out 0,$(NODES)),node-tools) $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, NODES=1 adds a real node to each member, KUBERNETES=v1.34.4 sets its version.
-	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) $(if $(filter-out 0,$(NODES)),--nodes) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
+up: tools build $(if $(WITH_NODES),node-tools) $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, NODES=1 adds a real node to each member, KUBERNETES=v1.34.4 sets its version.
+	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) $(if $(WITH_NODES),--nodes) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
 
 .PHONY: down
 down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
@@ -111,7 +112,7 @@ test: ## Run all tests, on real programs that stop afterwards. The first run bui
 # The tests that need nodes write their names and the reason to this file when they skip.
 SKIPPED := $(abspath $(OUTPUT)/skipped-tests)
 test-integration test-e2e: export SKIPPED_TESTS := $(SKIPPED)
-test-integration test-e2e: export NEED_NODES := $(filter-out 0,$(NODES))
+test-integration test-e2e: export NEED_NODES := $(WITH_NODES)
 
 # The race detector needs cgo, and cgo a C compiler.
 CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)

@@ -75,8 +75,8 @@ type Member interface {
 	// name. label is the key of Velero's label for that name. request checks whether the
 	// Velero server responds.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
-	// Results reads the errors of an object from the storage, or reports that its log is
-	// missing. ca has the CAs of the storage.
+	// Results reads the errors and warnings of an object from the storage, or reports that its
+	// log is missing. ca has the CAs of the storage.
 	Results(ctx context.Context, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results
 	// UnknownResources returns those of names that the cluster serves no resource for.
 	UnknownResources(ctx context.Context, names []string) ([]string, error)

@@ -99,8 +99,9 @@ type StorageCA struct {
 	Secret *corev1.SecretKeySelector
 }
 
-// NeedsResults reports whether the errors and warnings of the object in cluster c must be read
-// from the storage before its end is recorded, because its status has only their number.
+// NeedsResults reports whether something about the object in cluster c must be read before its end
+// is recorded, because its status does not have it: the errors and warnings, of which it has only
+// the number, and whether the source serves the resources that the filter names.
 func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsRequest, needed bool) {
 	cs := clusterStatusOf(&m.Status, c)
 	if cs == nil || IsTerminal(cs.Phase) {
@@ -110,11 +111,10 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 		if b == nil {
 			return ResultsRequest{}, false
 		}
-		completed := b.Status.Phase == velerov1.BackupPhaseCompleted
-		if completed && m.Spec.Policy != nil && m.Spec.Policy.ResourceFilter != nil {
+		if b.Status.Phase == velerov1.BackupPhaseCompleted && m.Spec.Policy != nil && m.Spec.Policy.ResourceFilter != nil {
 			request.Names = velero.ListedNames(*m.Spec.Policy.ResourceFilter)
 		}
-		if b.Status.Phase == velerov1.BackupPhasePartiallyFailed || completed && b.Status.Warnings > 0 {
+		if hasMessages(b.Status.Phase, b.Status.Warnings) {
 			request.Results, request.Log = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog
 		} else if len(request.Names) == 0 {
 			return ResultsRequest{}, false
@@ -122,8 +122,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 		request.Name = b.Name
 	} else {
 		r := seen.Restore
-		if r == nil || r.Status.Phase != velerov1.RestorePhasePartiallyFailed &&
-			(r.Status.Phase != velerov1.RestorePhaseCompleted || r.Status.Warnings == 0) {
+		if r == nil || !hasMessages(r.Status.Phase, r.Status.Warnings) {
 			return ResultsRequest{}, false
 		}
 		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindRestoreResults, velerov1.DownloadTargetKindRestoreLog, r.Name
@@ -134,6 +133,12 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 		}
 	}
 	return request, true
+}
+
+// hasMessages reports whether an object in a phase, with a number of warnings, has ended with errors
+// or warnings that its status does not have.
+func hasMessages[P velerov1.BackupPhase | velerov1.RestorePhase](phase P, warnings int) bool {
+	return phase == "PartiallyFailed" || phase == "Completed" && warnings > 0
 }
 
 // hasEnded reports whether the phase of object, which may be nil, is final.

@@ -17,8 +17,9 @@ import (
 const (
 	// maxResults is how much of an unpacked results file is read, in bytes.
 	maxResults = 16 << 20
-	// maxErrors is how many of its messages of one kind are kept, and maxErrorLength how much of each, in
-	// bytes: a file of 16 MiB may have millions of them, and a status shows only a few.
+	// maxErrors is how many of its errors, and of its warnings, are kept, and maxErrorLength how
+	// much of each, in bytes: a file of 16 MiB may have millions of them, and a status shows only
+	// a few.
 	maxErrors, maxErrorLength = 1000, 4096
 	// maxDepth is how deeply a skipped value may be nested: the decoder keeps each level.
 	maxDepth = 100

@@ -258,7 +258,7 @@ func (f *Fleet) choosePorts() error {
 	for _, c := range f.clusters() {
 		names = append(names, c.name)
 		if f.hasNode(c) {
-			names = append(names, f.nodeProcess(c))
+			names = append(names, f.nodeName(c))
 		}
 	}
 	for _, name := range names {

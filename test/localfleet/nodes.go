@@ -59,11 +59,9 @@ func (s *state) checkNodes() error {
 
 func (f *Fleet) hasNode(c cluster) bool { return f.state.Nodes && c.member() }
 
-// nodeName returns the name of a cluster's Node object.
+// nodeName returns the name of a cluster's Node object, of the node's process and of the
+// kubelet's port.
 func (f *Fleet) nodeName(c cluster) string { return c.name + "-node" }
-
-// nodeProcess returns the name of the process of a cluster's node.
-func (f *Fleet) nodeProcess(c cluster) string { return c.name + "-node" }
 
 // cgroup returns the cgroup of all nodes of the fleet.
 func (f *Fleet) cgroup() node.Cgroup { return node.Cgroup("localfleet-" + f.state.ID) }
@@ -97,15 +95,15 @@ func (f *Fleet) provisioner(c cluster) command {
 
 // node returns the command of the first process of a member's node.
 func (f *Fleet) node(c cluster) command {
-	name := f.nodeProcess(c)
-	cgroup := node.Cgroup(string(f.cgroup()) + "/" + name)
+	name := f.nodeName(c)
+	cgroup := f.cgroup() + node.Cgroup("/"+name)
 	// The configuration is an argument, so that a changed one restarts the node.
 	config, err := json.Marshal(node.Config{
-		Name: f.nodeName(c), Dir: filepath.Join(f.dataDir(name), "node"), BinDir: f.state.BinDir,
+		Name: name, Dir: filepath.Join(f.dataDir(name), "node"), BinDir: f.state.BinDir,
 		Images: []string{f.image("pause"), f.image("shop"), f.image("velero")}, PauseImage: pauseImage,
 		Kubeconfig: f.kubeconfig(c.name, "kubelet"), ClientCA: f.keys(c.name).authority(),
 		KubeletPort: f.state.Ports[name], Ports: []int{f.state.Ports[c.name], f.state.Ports["storage"]},
-		Cgroup: "/" + string(cgroup),
+		Cgroup: cgroup,
 	})
 	return command{
 		name:     name,
@@ -211,7 +209,7 @@ func (f *Fleet) awaitNodeAgent(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
-	started := f.record(f.nodeProcess(c)).Started
+	started := f.record(f.nodeName(c)).Started
 	done := f.progress.step("node-agent on " + f.nodeName(c))
 	lastErr := errors.New("not read yet")
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, startDeadline, true, func(ctx context.Context) (bool, error) {

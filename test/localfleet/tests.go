@@ -17,7 +17,8 @@ import (
 // It starts the fleet, calls use with it, runs the tests and takes the fleet down. If
 // options.Dir is set, a path relative to the repository, the fleet keeps running for
 // the next run of the tests. With -short or -list, or if the fleet can't have the nodes
-// of options, RunTests starts no fleet and does not call use. If tests fail, it keeps the logs. RunTests exits the process.
+// of options, RunTests starts no fleet and does not call use. If tests fail, it keeps the
+// logs. RunTests exits the process.
 func RunTests(m *testing.M, options Options, use func(*Fleet) error) {
 	flag.Parse()
 	withoutNodes := options.Nodes && NodesMissing() != nil

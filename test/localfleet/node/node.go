@@ -23,6 +23,6 @@ type Config struct {
 	KubeletPort int `json:"kubeletPort"`
 	// Ports are ports of the machine's loopback that the node reaches on its own.
 	Ports []int `json:"ports"`
-	// Cgroup is the path of the node's cgroup, relative to the root of the hierarchy.
-	Cgroup string `json:"cgroup"`
+	// Cgroup is the cgroup of all pods of the node. It exists.
+	Cgroup Cgroup `json:"cgroup"`
 }
