@@ -16,8 +16,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// TestLocalAddressesAreNotCalled has kubeconfigs that lead to a server on this
-// machine, by every spelling that leads there.
+// TestLocalAddressesAreNotCalled uses kubeconfigs with every spelling of the address of a server
+// on this machine.
 func TestLocalAddressesAreNotCalled(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	listening := server.Address()
@@ -35,7 +35,7 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 			}
 		})
 	}
-	// Spellings that C libraries take for 127.0.0.1 are names here, which do not exist.
+	// C libraries parse these as 127.0.0.1; Go resolves them as names, which do not exist.
 	for _, name := range []string{"0x7f.1", "0177.0.0.1", "2130706433"} {
 		pool := NewPool(membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), listening, name+":"+port)), quick())
 		t.Cleanup(pool.Close)
@@ -48,9 +48,9 @@ func TestLocalAddressesAreNotCalled(t *testing.T) {
 	}
 }
 
-// TestBehindAProxy has a proxy on this machine, which is its operator's choice, and
-// looks at what it is asked for.
-func TestBehindAProxy(t *testing.T) {
+// TestRequestsThroughProxy uses a proxy on this machine, which an operator may configure, and
+// checks the requests that it receives.
+func TestRequestsThroughProxy(t *testing.T) {
 	var asked atomic.Value
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Store(r.Method + " " + r.Host)
@@ -87,7 +87,7 @@ func TestBehindAProxy(t *testing.T) {
 	}
 }
 
-func TestAProxyThatIsInvalid(t *testing.T) {
+func TestInvalidProxy(t *testing.T) {
 	o := quick()
 	o.Addresses.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("invalid proxy address s3cret") }
 	pool := NewPool(membertest.NewHost(membertest.NewAPIServer(t).Kubeconfig()), o)

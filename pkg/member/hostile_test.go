@@ -26,7 +26,7 @@ import (
 
 func added(object string) string { return `{"type":"ADDED","object":` + object + `}` }
 
-// flood writes what next returns for as long as the other side reads it.
+// flood writes the results of next until the client stops reading.
 func flood(w http.ResponseWriter, r *http.Request, next func(i int) string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
@@ -39,7 +39,7 @@ func flood(w http.ResponseWriter, r *http.Request, next func(i int) string) {
 	}
 }
 
-// backupsAre has a server answer what it is asked of Backups by itself.
+// backupsAre makes list and watch answer the requests for Backups; with nil the model does.
 func backupsAre(s *membertest.APIServer, list, watch http.HandlerFunc) {
 	s.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		isBackups := strings.HasSuffix(r.URL.Path, "/backups")
@@ -57,20 +57,20 @@ func backupsAre(s *membertest.APIServer, list, watch http.HandlerFunc) {
 	})
 }
 
-// byCluster has the kubeconfigs of clusters.
+// byCluster maps the names of clusters to their kubeconfigs.
 type byCluster map[string]string
 
 func (b byCluster) Kubeconfig(_ context.Context, _ string, cluster migration.Cluster) ([]byte, error) {
 	return []byte(b[cluster.Name]), nil
 }
 
-// kubeconfigs are that of a hostile member, and that of one that is not.
+// kubeconfigs returns the kubeconfigs of a hostile member and of a healthy one.
 func kubeconfigs(hostile, other *membertest.APIServer) byCluster {
 	return byCluster{"member1": hostile.Kubeconfig(), "member2": other.Kubeconfig()}
 }
 
-// TestHostileMembers floods in every way. The member is said to exceed a limit where it
-// does, little is kept of it, and another member is served meanwhile.
+// TestHostileMembers checks that a member which sends too much is reported to exceed a limit, that
+// little of it is kept in memory, and that calls to another member succeed meanwhile.
 func TestHostileMembers(t *testing.T) {
 	events := func(next func(i int) string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) { flood(w, r, next) }
@@ -99,7 +99,7 @@ func TestHostileMembers(t *testing.T) {
 			}),
 			want: "backups are sent that were not asked for", exceeded: true,
 		},
-		"objects of Migrates that nobody watches": {
+		"objects of Migrates that are not watched": {
 			watch: events(func(i int) string {
 				return added(membertest.Backup(fmt.Sprint("b", i), membertest.Label(fmt.Sprint("x", i)), `,"status":{"failureReason":"`+strings.Repeat("x", 256<<10)+`"}`))
 			}),
@@ -267,7 +267,7 @@ func TestHostileMembers(t *testing.T) {
 			if !hasRoom(m.kept, 32<<20) {
 				t.Error("not all is given back")
 			}
-			// A reflector does not wait for the end of its list.
+			// A reflector may return before its list has ended.
 			given := func(context.Context) (bool, error) {
 				return allIsFree(pool.kept, 32<<20) && allIsFree(pool.reading, 48<<20), nil
 			}
@@ -278,7 +278,7 @@ func TestHostileMembers(t *testing.T) {
 	}
 }
 
-// hasRoom reports whether n bytes can be taken of a quota.
+// hasRoom reports whether a quota has n free bytes.
 func hasRoom(q *limits.Quota, n int64) bool {
 	if q.Take(n) != nil {
 		return false
@@ -287,8 +287,8 @@ func hasRoom(q *limits.Quota, n int64) bool {
 	return true
 }
 
-// allIsFree reports whether members, each with up to most bytes, can take all that there is
-// for all members: 128 MiB, and 1 MiB of each that does not count.
+// allIsFree reports whether members, each with at most that many bytes, can use the whole quota of
+// all members: 128 MiB, and 1 MiB of each that does not count.
 func allIsFree(total *limits.Total, most int64) bool {
 	for left := int64(128 << 20); left > 0; {
 		n := min(left, most-1<<20)
@@ -302,8 +302,8 @@ func allIsFree(total *limits.Total, most int64) bool {
 	return true
 }
 
-// TestMemoryOfAHostileMember has members flood all at once, with all that they can.
-func TestMemoryOfAHostileMember(t *testing.T) {
+// TestMemoryOfHostileMembers lets many members send too much at the same time.
+func TestMemoryOfHostileMembers(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -343,7 +343,7 @@ func TestMemoryOfAHostileMember(t *testing.T) {
 	t.Logf("%d MiB of heap before, %d MiB after", before.HeapAlloc>>20, after.HeapAlloc>>20)
 }
 
-// TestLocationsAreBounded counts those of a member that has too many.
+// TestLocationsAreBounded lists the storage locations of a member that has too many.
 func TestLocationsAreBounded(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	for i := range 101 {
@@ -358,7 +358,7 @@ func TestLocationsAreBounded(t *testing.T) {
 	}
 }
 
-// TestAnswersAreBounded makes calls that are answered with too much.
+// TestAnswersAreBounded makes calls whose answers are too large.
 func TestAnswersAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	for name, test := range map[string]struct {
@@ -438,8 +438,8 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// TestLiveReadsKeepNothingLong asks for a Backup with a long filter.
-func TestLiveReadsKeepNothingLong(t *testing.T) {
+// TestLiveReadsDropLongFields reads a Backup with a long filter.
+func TestLiveReadsDropLongFields(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	backupsAre(server, membertest.Answer(200, "application/json", membertest.BackupList("", membertest.Backup("b1", membertest.Label("u1"),
 		`,"spec":{"storageLocation":"default","includedNamespaces":["`+strings.Repeat("x", 1<<20)+`"]}`))), nil)

@@ -35,7 +35,7 @@ func newTestPool(t *testing.T, h Kubeconfigs, o Options) *Pool {
 	return p
 }
 
-// quick fails fast and does not try again by itself.
+// quick has short timeouts and no automatic retry within a test.
 func quick() Options {
 	return Options{CallTimeout: 5 * time.Second, RetryMin: time.Hour, RetryMax: time.Hour}
 }
@@ -112,7 +112,7 @@ func TestFaultsOfCalls(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault func(s *membertest.APIServer)
 		text  string
-		// open says that the member is left alone then.
+		// open reports whether no further calls are made to the member.
 		open bool
 	}{
 		"hangs":        {func(s *membertest.APIServer) { s.SetFault(hang) }, "no answer within 50ms", true},
@@ -170,7 +170,7 @@ func TestFaultsOfCalls(t *testing.T) {
 	}
 }
 
-// midway begins an answer before it goes on with then.
+// midway writes the beginning of an answer and then calls then.
 func midway(then http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -181,7 +181,7 @@ func midway(then http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func TestCallerGivesUp(t *testing.T) {
+func TestCanceledCalls(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick()).Member("default", velero1)
 	asked := make(chan struct{}, 1)
@@ -203,7 +203,7 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 }
 
-func TestCallsAtATime(t *testing.T) {
+func TestConcurrentCallsAreLimited(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	o := quick()
 	o.MaxCalls = 2
@@ -280,7 +280,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 			t.Errorf("not asked with the renewed credentials: %v", err)
 		}
 	})
-	t.Run("but the connection goes on while the host is silent", func(t *testing.T) {
+	t.Run("but the connection stays in use while the host does not answer", func(t *testing.T) {
 		server := membertest.NewAPIServer(t)
 		h := membertest.NewHost(server.Kubeconfig())
 		o := quick()
@@ -298,7 +298,7 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 	})
 }
 
-// What the host answers is not taken for an answer of the member.
+// TestErrorsOfTheHost checks that errors of the host are not reported as answers of the member.
 func TestErrorsOfTheHost(t *testing.T) {
 	for _, answer := range []error{
 		apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s", errors.New("no")),
@@ -319,7 +319,7 @@ func TestErrorsOfTheHost(t *testing.T) {
 	}
 }
 
-func TestInvalidateTriesAgainAtOnce(t *testing.T) {
+func TestInvalidateRetriesImmediately(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	h := membertest.NewBrokenHost(errors.New("secret not found"))
 	pool := newTestPool(t, h, quick())
@@ -335,7 +335,7 @@ func TestInvalidateTriesAgainAtOnce(t *testing.T) {
 	}
 }
 
-func TestIdleMembersAreForgotten(t *testing.T) {
+func TestIdleMembersAreRemoved(t *testing.T) {
 	pool := newTestPool(t, membertest.NewHost(""), Options{IdleTimeout: time.Nanosecond})
 	pool.Member("default", velero1)
 	pool.Member("default", migration.Velero{Cluster: migration.Cluster{Kind: "Cluster", Name: "other"}, Namespace: "velero"})

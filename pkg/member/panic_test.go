@@ -18,14 +18,14 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
-// brokenHost has a bug in how it reads a kubeconfig.
+// brokenHost panics when it reads a kubeconfig.
 type brokenHost struct{}
 
 func (brokenHost) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, error) {
 	panic("a bug over a kubeconfig")
 }
 
-func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
+func TestPanicWithKubeconfigReturnsError(t *testing.T) {
 	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
 	var panicked *recovery.PanicError
 	if seen := m.Read(t.Context(), objectsOf("u1")); !errors.As(seen.Err, &panicked) {
@@ -33,7 +33,7 @@ func TestAPanicOverAKubeconfigIsAnError(t *testing.T) {
 	}
 }
 
-func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
+func TestPanicWithAnswerReturnsError(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), patient()).Member("default", velero1)
 	_, err := client.Do(t.Context(), m.client, "get something", func(context.Context, *client.Connection) (any, error) { panic("a bug over an answer") })
@@ -43,8 +43,8 @@ func TestAPanicOverAnAnswerIsAnError(t *testing.T) {
 	}
 }
 
-// TestAWatchGoesOnAfterAPanic has a bug panic over what a watch brings.
-func TestAWatchGoesOnAfterAPanic(t *testing.T) {
+// TestWatchContinuesAfterPanic panics while an event of a watch is processed.
+func TestWatchContinuesAfterPanic(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	server.Put("backups", membertest.Object("b1", "u1"))
 	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient())

@@ -18,9 +18,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// TestWithoutSystemRoots runs as a process of its own, since roots are loaded once, on
-// what looks like an image without certificate authorities. The program's own roots are
-// those of a storage, and of a member whose kubeconfig names no CA.
+// TestWithoutSystemRoots runs in a process of its own, because roots are loaded once, and without
+// the system's CAs, as in an image from scratch. Storages, and members whose kubeconfig has no CA,
+// are verified with the roots in the program.
 func TestWithoutSystemRoots(t *testing.T) {
 	if os.Getenv("TEST_WITHOUT_SYSTEM_ROOTS") == "" {
 		command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWithoutSystemRoots$", "-test.v")

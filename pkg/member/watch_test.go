@@ -23,12 +23,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// patient does not try again by itself within a test; impatient does at once.
+// patient does not retry within a test; impatient retries immediately.
 func patient() Options { return quick() }
 
 func impatient() Options { return Options{RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond} }
 
-// spectator watches a member and waits for what it is to see.
+// spectator watches a member and waits for observations.
 type spectator struct {
 	t       *testing.T
 	watches map[types.UID]*Watch
@@ -65,8 +65,7 @@ func objectsOf(uid types.UID) migration.Objects {
 	return migration.Objects{UID: uid, Backup: "b" + number, Restore: "r" + number}
 }
 
-// await returns what is observed once it is as wanted, looking only when a change
-// is announced.
+// await returns the observation once it is as wanted. It observes only after a change is announced.
 func (s *spectator) await(what string, uid types.UID, wanted func(migration.Member) bool) migration.Member {
 	s.t.Helper()
 	timeout := time.After(time.Minute)
@@ -171,7 +170,7 @@ func TestWatchObservesWhatWasCreatedAtOnce(t *testing.T) {
 	}
 }
 
-func TestWatchOfAMemberThatGoesAndComes(t *testing.T) {
+func TestWatchAfterRestartOfMember(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	server.Put("backups", membertest.Object("b1", "u1"))
 	s := newSpectator(t, newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient()))
@@ -209,7 +208,7 @@ func TestTwoVelerosOfAMember(t *testing.T) {
 	}
 }
 
-func TestNoNameOfANamespace(t *testing.T) {
+func TestInvalidVeleroNamespace(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), quick())
 	long := strings.Repeat("x", 100)
@@ -225,7 +224,7 @@ func TestNoNameOfANamespace(t *testing.T) {
 	}
 }
 
-func TestWatchOfAMemberThatHangs(t *testing.T) {
+func TestWatchOfHangingMember(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	o := impatient()
 	o.CallTimeout = 50 * time.Millisecond
@@ -237,7 +236,7 @@ func TestWatchOfAMemberThatHangs(t *testing.T) {
 	s.await("that it answers", "u1", reachable)
 }
 
-func TestWatchThatHangsAtItsStart(t *testing.T) {
+func TestWatchHangsAtStart(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	o := impatient()
 	o.CallTimeout = 50 * time.Millisecond
@@ -253,8 +252,8 @@ func TestWatchThatHangsAtItsStart(t *testing.T) {
 	s.await("that it hangs", "u1", failing("no answer within 50ms"))
 }
 
-// A network that swallows packets sends no FIN.
-func TestWatchThroughADeadNetwork(t *testing.T) {
+// TestWatchThroughBlackholedNetwork drops packets, so that the connection is never closed.
+func TestWatchThroughBlackholedNetwork(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	network := newNetwork(t, server.Address())
 	h := membertest.NewHost(strings.ReplaceAll(server.Kubeconfig(), server.Address(), network.address()))
@@ -268,7 +267,7 @@ func TestWatchThroughADeadNetwork(t *testing.T) {
 	s.await("that it doesn't", "u1", failing("no answer within 100ms"))
 }
 
-func TestWatchOfAnswersThatAreErrors(t *testing.T) {
+func TestWatchOfErrorAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault http.HandlerFunc
 		text  string
@@ -290,7 +289,7 @@ func TestWatchOfAnswersThatAreErrors(t *testing.T) {
 	}
 }
 
-func TestWatchWithoutAWayIn(t *testing.T) {
+func TestWatchWithoutKubeconfig(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	h := membertest.NewBrokenHost(errors.New("kubeconfig Secret not found"))
 	pool := newTestPool(t, h, patient())
@@ -311,9 +310,9 @@ func TestWatchWithoutAWayIn(t *testing.T) {
 	server.AwaitWatches(0)
 }
 
-// What was wrong on the host is not said any more when it is the member that
-// doesn't answer.
-func TestWatchWithAWayInToADeadMember(t *testing.T) {
+// TestWatchReportsMemberAfterHostRecovers checks that an error of the host is replaced when the
+// member does not answer.
+func TestWatchReportsMemberAfterHostRecovers(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	server.Stop()
 	h := membertest.NewBrokenHost(errors.New("kubeconfig Secret not found"))
@@ -373,7 +372,7 @@ func TestObserveReturnsFalseBeforeTheFirstList(t *testing.T) {
 	}
 }
 
-// network forwards TCP connections until it swallows everything.
+// network forwards TCP connections until it drops all data.
 type network struct {
 	listener net.Listener
 	mu       sync.Mutex

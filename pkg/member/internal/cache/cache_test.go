@@ -49,9 +49,9 @@ func await(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// TestFillFailsWhileTheMemberIsGone registers a Migrate while its objects can't be listed, and
-// expects no fault once the reflector has listed them.
-func TestFillFailsWhileTheMemberIsGone(t *testing.T) {
+// TestFillFailsWhileMemberIsUnreachable registers a Migrate while its objects can't be listed, and
+// expects no error once the reflector has listed them.
+func TestFillFailsWhileMemberIsUnreachable(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	options := client.Options{RetryMin: time.Second, RetryMax: time.Second}
 	c := New(clienttest.New(server, options), limits.NewKept().Quota())

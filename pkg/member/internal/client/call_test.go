@@ -16,7 +16,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-func TestReadersLeaveSlotsToTheDriver(t *testing.T) {
+func TestReadersLeaveSlotsForTheDriver(t *testing.T) {
 	c := New("default", migration.Velero{}, nil, Options{MaxCalls: 4}.WithDefaults(), nil)
 	reader, cancel := context.WithCancel(ForReader(t.Context()))
 	for range 2 {
@@ -71,7 +71,7 @@ func TestSlowBusyCallDoesNotOpenTheCircuit(t *testing.T) {
 	})
 }
 
-func TestCallerThatGivesUpLateOpensTheCircuit(t *testing.T) {
+func TestLateCancellationOpensTheCircuit(t *testing.T) {
 	for patience, opens := range map[time.Duration]bool{4 * time.Second: false, 6 * time.Second: true} {
 		c := newTestClient(t)
 		synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestCallerThatGivesUpLateOpensTheCircuit(t *testing.T) {
 	}
 }
 
-func TestCanceledCallerLeavesTheKubeconfigToBeRead(t *testing.T) {
+func TestCanceledCallDoesNotCountAsReadingTheKubeconfig(t *testing.T) {
 	c := newTestClient(t)
 	before, err := c.Connection(t.Context())
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// brief is how long the tests wait for Velero.
+// brief has a short time to wait for Velero.
 var brief = client.Options{AnswerTimeout: 200 * time.Millisecond}
 
 func ours(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}
 }
 
-// answering is a Velero that answers every request for its status.
+// answering models a Velero that processes every ServerStatusRequest.
 func answering(resource string, obj *unstructured.Unstructured) {
 	if resource == "serverstatusrequests" {
 		_ = unstructured.SetNestedField(obj.Object, "Processed", "status", "phase")
@@ -52,8 +52,8 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// TestServerState asks a Velero that is silent, then answers, then is silent again:
-// an old answer is none.
+// TestServerState requests the status of a Velero that does not answer, then answers, then does not
+// answer again. A processed request of before does not count.
 func TestServerState(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	c := clienttest.New(s, brief)
@@ -75,8 +75,9 @@ func TestServerState(t *testing.T) {
 	}
 }
 
-// TestServerStateOfAnother leaves alone what is not this Migrate's.
-func TestServerStateOfAnother(t *testing.T) {
+// TestRequestOfOtherMigrateIsNotDeleted finds a ServerStatusRequest of the same name that belongs to
+// another Migrate.
+func TestRequestOfOtherMigrateIsNotDeleted(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.Put("serverstatusrequests", request("u2", "Processed"))
 	serverState(t.Context(), clienttest.New(s, brief), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
@@ -85,7 +86,7 @@ func TestServerStateOfAnother(t *testing.T) {
 	}
 }
 
-func TestOneAnswerServesAll(t *testing.T) {
+func TestConcurrentDiagnosesShareAnswers(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.OnCreate = answering
 	d := New(clienttest.New(s, client.Options{AnswerTimeout: time.Hour}))
@@ -101,8 +102,9 @@ func TestOneAnswerServesAll(t *testing.T) {
 	}
 }
 
-// TestAMemberThatHangsIsNoSilentVelero takes the request and then answers nothing.
-func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
+// TestHangingMemberLeavesServerStateUnknown uses a member that accepts the request and then hangs,
+// which says nothing about its Velero.
+func TestHangingMemberLeavesServerStateUnknown(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	c := clienttest.New(s, brief)
 	s.OnCreate = func(string, *unstructured.Unstructured) {
@@ -113,7 +115,7 @@ func TestAMemberThatHangsIsNoSilentVelero(t *testing.T) {
 	}
 }
 
-// TestRunning names the Backup or Restore that another one waits for.
+// TestRunning looks for the Backup or Restore that another one waits for.
 func TestRunning(t *testing.T) {
 	for label, resource := range map[string]string{velerov1.BackupNameLabel: "backups", velerov1.RestoreNameLabel: "restores"} {
 		s := membertest.NewAPIServer(t)
@@ -128,7 +130,7 @@ func TestRunning(t *testing.T) {
 	}
 }
 
-// TestDiagnoseWithoutPermission knows nothing, and the member stays in use.
+// TestDiagnoseWithoutPermission expects an empty diagnosis, and that calls to the member continue.
 func TestDiagnoseWithoutPermission(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.SetFault(func(w http.ResponseWriter, _ *http.Request) {

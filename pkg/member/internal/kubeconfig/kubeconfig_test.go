@@ -94,9 +94,9 @@ func TestClientConfig(t *testing.T) {
 	}
 }
 
-// FuzzClientConfig parses what is accepted once more: by none of its fields may the
-// context that was chosen run, read, pass through or be anything else, and what it is
-// made of is the configuration's.
+// FuzzClientConfig parses an accepted kubeconfig again with client-go: its current context must not
+// run a program, read a file, use a proxy or impersonate, and the client configuration must have its
+// values.
 func FuzzClientConfig(f *testing.F) {
 	const kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n" +
 		"clusters: [{name: c, cluster: {server: 'https://m'%s}}]\nusers: [{name: u, user: {token: t%s}}]\n"

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestMeter compares what is estimated with the size of what it is estimated for.
+// TestMeter compares estimates with the real size of the decoded objects.
 func TestMeter(t *testing.T) {
 	for text, want := range map[string]int64{
 		``:                                 0,
@@ -28,8 +28,8 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestMeterFindsTheEnds cuts a stream into its events, wherever it is read in pieces.
-func TestMeterFindsTheEnds(t *testing.T) {
+// TestMeterSplitsStreamsIntoEvents reads a stream in pieces of every size.
+func TestMeterSplitsStreamsIntoEvents(t *testing.T) {
 	const text = `{"a":"}"}` + "\n" + `[1,{"b":"\""}]` + "\n" + `{}`
 	for piece := 1; piece <= len(text); piece++ {
 		var m Meter

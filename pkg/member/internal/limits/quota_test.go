@@ -10,7 +10,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// TestQuota has members take what there is for all: each still gets what is not counted.
+// TestQuota lets members use the shared quota up; each can still use its own part.
 func TestQuota(t *testing.T) {
 	const mib = 1 << 20
 	total := NewKept()

@@ -71,14 +71,13 @@ func NewAPIServer(t *testing.T) *APIServer {
 	return s
 }
 
-// Stop ends the process. The listener goes first, or a client that
-// connects again at once would outlive it.
+// Stop stops the server. It closes the listener first, so that no client can reconnect meanwhile.
 func (s *APIServer) Stop() {
 	s.server.Listener.Close()
 	s.server.CloseClientConnections()
 }
 
-// StartAgain starts another process on the same address with what was stored.
+// StartAgain starts a server at the same address with the stored objects.
 func (s *APIServer) StartAgain() {
 	s.t.Helper()
 	address := s.Address()
@@ -99,7 +98,7 @@ func (s *APIServer) StartAgain() {
 // Address returns the host and port at which the server listens.
 func (s *APIServer) Address() string { return s.server.Listener.Addr().String() }
 
-// Kubeconfig returns a kubeconfig with the server's present token.
+// Kubeconfig returns a kubeconfig with the server's current token.
 func (s *APIServer) Kubeconfig() string {
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
 	return kubeconfig("https://"+s.Address(), ca, s.token)
@@ -115,7 +114,7 @@ users: [{name: it, user: {token: %s}}]
 `, server, base64.StdEncoding.EncodeToString(ca), token)
 }
 
-// SetFault has f answer every request instead; nil ends that.
+// SetFault makes f answer every request; nil restores the normal answers.
 func (s *APIServer) SetFault(f http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

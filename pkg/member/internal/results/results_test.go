@@ -29,7 +29,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// brief is how long the tests wait for Velero.
+// brief has a short time to wait for Velero.
 var brief = client.Options{AnswerTimeout: 200 * time.Millisecond}
 
 // allowLocal allows the addresses of test servers.
@@ -38,8 +38,8 @@ func allowLocal() transport.Addresses {
 	return o.WithDefaults().Addresses
 }
 
-// storage serves files as an object store does, which says of those it does not have
-// that they are missing.
+// storage serves files as an object store does, and answers 404 with the body missing for all
+// others.
 func storage(t *testing.T, files map[string]string, missing string) (server *httptest.Server, ca []byte) {
 	server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if file, ok := files[r.URL.Path]; ok {
@@ -112,7 +112,7 @@ func TestResults(t *testing.T) {
 	}
 }
 
-// TestCAInSecret has a storage location with caCertRef.
+// TestCAInSecret reads results from a storage whose CA is in a Secret (caCertRef).
 func TestCAInSecret(t *testing.T) {
 	at, ca := storage(t, map[string]string{"/results": gzipped(`{"errors":{"velero":["v"]}}`)}, "")
 	s := membertest.NewAPIServer(t)
@@ -144,9 +144,8 @@ func TestCAInSecret(t *testing.T) {
 	}
 }
 
-// TestResultsOutOfReach has a Velero that gives no URL, and one whose URL leads
-// nowhere.
-func TestResultsOutOfReach(t *testing.T) {
+// TestUnreachableResults uses a Velero that provides no URL, and one whose URL nothing listens at.
+func TestUnreachableResults(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{})
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
@@ -164,8 +163,9 @@ func requestOf(name string) *velerov1.DownloadRequest {
 	return &velerov1.DownloadRequest{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}}
 }
 
-// TestDownloadsOfLocalAddresses has a Velero that names URLs to read from.
-func TestDownloadsOfLocalAddresses(t *testing.T) {
+// TestDownloadURLsAreRestricted uses URLs of a hostile Velero: of local addresses, of other schemes,
+// and one that redirects.
+func TestDownloadURLsAreRestricted(t *testing.T) {
 	reached := false
 	local := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 	t.Cleanup(local.Close)

@@ -24,9 +24,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// What the member's discovery tells of, and its namespaces: one is there, one is being
-// deleted. Velero takes none of the last three resources: a subresource, what can't be
-// created, what can't be listed.
+// discovered has the answers of the member's discovery, and of its namespaces: one exists, one is
+// being deleted. Velero does not back up the last three resources of v1: a subresource, one that
+// can't be created, and one that can't be listed.
 var discovered = map[string]string{
 	"/api/v1/namespaces/there":   `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"there"}}`,
 	"/api/v1/namespaces/leaving": `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"leaving","deletionTimestamp":"2024-01-01T00:00:00Z"}}`,
@@ -47,7 +47,7 @@ var discovered = map[string]string{
 		{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["create","delete","get","list"],"shortNames":["deploy"]}]}`,
 }
 
-// reviewer answers SubjectAccessReviews: all but what is refused is allowed.
+// reviewer answers SubjectAccessReviews. It allows everything that refuses does not refuse.
 type reviewer struct {
 	refuses func(authorizationv1.ResourceAttributes) bool
 
@@ -83,7 +83,7 @@ func quick() client.Options {
 	return client.Options{CallTimeout: 5 * time.Second, RetryMin: time.Hour, RetryMax: time.Hour}
 }
 
-// reviewOf is the review in the source or in the target of a Migrate by jane.
+// reviewOf returns the review of a Migrate of jane in the source or in the target.
 func reviewOf(filter v1alpha1.ResourceFilter, source bool) migration.Review {
 	m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{
 		Requester: &v1alpha1.Requester{Username: "jane", UID: "42", Groups: []string{"shop"}, Extra: map[string][]string{"scopes": {"all"}}},
@@ -243,15 +243,15 @@ func TestReview(t *testing.T) {
 					ResourceAttributes: spec.ResourceAttributes,
 				}
 				if diff := cmp.Diff(who, spec); diff != "" {
-					t.Errorf("asked about somebody else (-want +got):\n%s", diff)
+					t.Errorf("the reviews are about another user (-want +got):\n%s", diff)
 				}
 			}
 		})
 	}
 }
 
-// TestReviewOfOneCallAtATime has a member that takes one call at a time.
-func TestReviewOfOneCallAtATime(t *testing.T) {
+// TestReviewWithOneCallAtATime uses a member to which one call at a time is made.
+func TestReviewWithOneCallAtATime(t *testing.T) {
 	server, v := membertest.NewAPIServer(t), &reviewer{}
 	server.SetFault(v.ServeHTTP)
 	o := quick()
@@ -262,9 +262,9 @@ func TestReviewOfOneCallAtATime(t *testing.T) {
 	}
 }
 
-// TestReviewThatCantBeMade has members that can't tell: nobody is refused, and
-// nobody let in.
-func TestReviewThatCantBeMade(t *testing.T) {
+// TestFailedReviewReturnsError uses members that can't answer: the requester is neither refused nor
+// allowed.
+func TestFailedReviewReturnsError(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault http.HandlerFunc
 		want  string
@@ -292,9 +292,9 @@ func TestReviewThatCantBeMade(t *testing.T) {
 	}
 }
 
-// TestReviewTakesNothingButTheAnswer has a hostile member answer about somebody
-// else: what is recorded of the requester is shared with all that reads it.
-func TestReviewTakesNothingButTheAnswer(t *testing.T) {
+// TestReviewKeepsTheRequester uses a hostile member that answers with another user. The decoded
+// answer must not overwrite the recorded requester, which is shared with other readers.
+func TestReviewKeepsTheRequester(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -311,8 +311,8 @@ func TestReviewTakesNothingButTheAnswer(t *testing.T) {
 	}
 }
 
-// TestReviewOfStatus asks about the status of what the policy names, of all that the
-// filter selects.
+// TestReviewOfStatus expects questions about the status of those selected resources that the policy
+// names.
 func TestReviewOfStatus(t *testing.T) {
 	m := &v1alpha1.Migrate{Spec: v1alpha1.MigrateSpec{
 		Requester: &v1alpha1.Requester{Username: "jane"},
