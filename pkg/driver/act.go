@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -109,6 +110,11 @@ func (l *loop) startRestore(ctx context.Context, m *v1alpha1.Migrate, action mig
 		return err
 	} else if current.UID != backup.UID || current.Status.Phase != velerov1.BackupPhaseCompleted {
 		return fmt.Errorf("backup %s in %s was replaced or has changed", backup.Name, action.Target.Name)
+	}
+	if modifiers := action.Modifiers; modifiers != nil {
+		if err := target.CreateConfigMap(ctx, velero.OwnedBy(modifiers, backup)); err != nil {
+			return err
+		}
 	}
 	_, err := ensure(ctx, m.UID, action.Restore, target.CreateRestore, target.Restore)
 	return err
@@ -232,6 +238,13 @@ func (c confirmingMember) CreateRestore(ctx context.Context, restore *velerov1.R
 
 func (c confirmingMember) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error) {
 	return ifConfirmed(ctx, c.confirm, pvb, c.Member.CreatePodVolumeBackup)
+}
+
+func (c confirmingMember) CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) error {
+	if err := c.confirm(ctx); err != nil {
+		return err
+	}
+	return c.Member.CreateConfigMap(ctx, configMap)
 }
 
 func (c confirmingMember) DeleteRestore(ctx context.Context, restore *velerov1.Restore) error {

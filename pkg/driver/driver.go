@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -75,16 +76,21 @@ type Member interface {
 	// name. label is the key of Velero's label for that name. request checks whether the
 	// Velero server responds.
 	Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis
-	// Results reads the errors and warnings of an object from the storage, or reports that its
-	// log is missing. ca has the CAs of the storage.
-	Results(ctx context.Context, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results
-	// UnknownResources returns those of names that the cluster serves no resource for.
-	UnknownResources(ctx context.Context, names []string) ([]string, error)
+	// Results reads what a request names after the end of an object: files from the storage, and
+	// what belongs to them in the cluster.
+	Results(ctx context.Context, request migration.ResultsRequest) migration.Results
+	// Missing determines which prerequisites the cluster lacks.
+	Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing
+	// Workloads determines which of the workloads that a Restore has created are ready.
+	Workloads(ctx context.Context, restore string) migration.Workloads
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)
 	// DeleteRestore deletes a Restore if it has not changed.
 	DeleteRestore(ctx context.Context, restore *velerov1.Restore) error
+	// CreateConfigMap creates a ConfigMap in Velero's namespace. It succeeds if one with the same
+	// labels and data exists.
+	CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) error
 	CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error)
 }
 

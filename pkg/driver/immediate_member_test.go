@@ -11,8 +11,10 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
@@ -245,18 +247,30 @@ func (m *immediateMember) Diagnose(context.Context, *velerov1.ServerStatusReques
 	return migration.Diagnosis{}
 }
 
-func (m *immediateMember) Results(context.Context, *velerov1.DownloadRequest, *velerov1.DownloadRequest, migration.StorageCA) migration.Results {
-	if m.results == nil {
-		return migration.Results{}
+func (m *immediateMember) Results(_ context.Context, request migration.ResultsRequest) migration.Results {
+	found := migration.Results{Lists: &migration.Lists{Items: v1alpha1.ItemCounts{Total: 3, Created: 3}}}
+	if m.results != nil {
+		found = m.results()
 	}
-	return m.results()
+	if m.unknownResources != nil && len(request.Names) > 0 {
+		found.Unknown, found.UnknownErr = m.unknownResources()
+	}
+	return found
 }
 
-func (m *immediateMember) UnknownResources(context.Context, []string) ([]string, error) {
-	if m.unknownResources == nil {
-		return nil, nil
-	}
-	return m.unknownResources()
+func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.ConfigMap) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.creates = append(m.creates, "configmaps "+configMap.Name)
+	return nil
+}
+
+func (m *immediateMember) Missing(context.Context, migration.Prerequisites) migration.Missing {
+	return migration.Missing{}
+}
+
+func (m *immediateMember) Workloads(context.Context, string) migration.Workloads {
+	return migration.Workloads{}
 }
 
 func (m *immediateMember) Backup(_ context.Context, name string) (*velerov1.Backup, error) {

@@ -47,10 +47,16 @@ const (
 	// writeInterval is the longest time between an access check and a write. The authorizer
 	// caches the host's answers for the same time.
 	writeInterval = 10 * time.Second
-	// resultsDeadline is the time after which a failed attempt to read the errors of an object
-	// is not repeated, and its end is recorded without them. resultsTimeout bounds one
-	// attempt, and resultsInterval is the time between two attempts.
-	resultsDeadline, resultsTimeout, resultsInterval = 10 * time.Second, 8 * time.Second, 3 * time.Second
+	// resultsTimeout bounds one attempt to read the results of an object, which may be large files,
+	// and resultsInterval is the time between two attempts. After the progress deadline of the
+	// Migrate its end is recorded without them.
+	resultsTimeout, resultsInterval = 40 * time.Second, 5 * time.Second
+	// prerequisitesInterval is the time between two checks of what a Migrate needs in a cluster, and
+	// prerequisitesTimeout bounds one of them.
+	prerequisitesInterval, prerequisitesTimeout = 5 * time.Second, 8 * time.Second
+	// workloadsInterval is the time between two reads of the workloads that a Migrate waits for,
+	// and workloadsTimeout bounds one of them.
+	workloadsInterval, workloadsTimeout = 3 * time.Second, 20 * time.Second
 	// firstSyncRetry and lastSyncRetry bound the backoff of failed syncs. Only a retry
 	// notices that our own storage works again.
 	firstSyncRetry, lastSyncRetry = 5 * time.Millisecond, 30 * time.Second

@@ -42,6 +42,8 @@ func (l *loop) observe(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		if member, ok = l.withResults(ctx, s, m, watch.velero, member, ok); !ok {
 			continue
 		}
+		member.Missing = l.missing(ctx, s, m, plan.Of(cluster))
+		member.Workloads = l.workloads(ctx, s, m, watch.velero, member)
 		member.WriteErr = s.writeErr(cluster)
 		member.NextTry = time.Time{}
 		seen.Members[cluster] = member
@@ -106,12 +108,17 @@ func (l *loop) diagnosis(ctx context.Context, s *migrateState, m *v1alpha1.Migra
 	})
 }
 
-// withResults returns seen unless the object of the cluster has ended, and its status does not say
-// all that is to be recorded: of errors and warnings it has only their number. withResults reads
-// these and returns the member as first observed after the end, with them. A later change, such as a
-// deletion of the object, does not change the end. withResults returns false until they are read, or
-// reading them has failed for resultsDeadline.
+// withResults returns seen unless the object of the cluster has ended, and its status does not have
+// all that is to be recorded. withResults reads the rest and returns the member as first observed
+// after the end, with it, until the end is recorded. A later change, such as a deletion of the object,
+// does not change the end.
+// withResults returns false while the results are read for the first time. If that fails, it returns the
+// member without results, until they are read or reading them has failed until the progress deadline.
 func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member, known bool) (migration.Member, bool) {
+	if migration.HasEnded(m, v.Cluster) {
+		delete(s.ended, v.Cluster)
+		return seen, known
+	}
 	ended, ok := s.ended[v.Cluster]
 	if !ok {
 		request, needed := migration.NeedsResults(m, v.Cluster, seen)
@@ -122,7 +129,7 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		s.ended[v.Cluster] = ended
 	}
 	answer := inquire(l, s, &s.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
-		if before != nil && before.Err == nil && before.UnknownErr == nil {
+		if before != nil && !before.Failed() {
 			return before
 		}
 		ctx, cancel := context.WithTimeout(ctx, resultsTimeout)
@@ -130,29 +137,51 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		if _, err := l.confirmLive(ctx, m); err != nil {
 			return nil
 		}
-		return readResults(ctx, l.Members.Member(m.Namespace, v), m, ended.request)
+		found := l.Members.Member(m.Namespace, v).Results(ctx, ended.request)
+		return &found
 	})
-	failed := answer != nil && (answer.Err != nil && !answer.LogMissing || answer.UnknownErr != nil)
-	if answer == nil || failed && l.Clock.Since(ended.since) < resultsDeadline {
-		return migration.Member{}, false
+	if answer == nil {
+		if answer, _ = s.results.last(v.Cluster); answer == nil {
+			return migration.Member{}, false
+		}
 	}
 	member := ended.member
+	if answer.Failed() && l.Clock.Since(ended.since) < migration.ProgressDeadline(m) {
+		member.ResultsErr = answer.Failure()
+		return member, true
+	}
 	member.Results = answer
 	return member, true
 }
 
-// readResults reads what a request names.
-func readResults(ctx context.Context, member Member, m *v1alpha1.Migrate, request migration.ResultsRequest) *migration.Results {
-	var found migration.Results
-	if request.Results != "" {
-		found = member.Results(ctx,
-			velero.NewDownloadRequest(m, request.Results, request.Name),
-			velero.NewDownloadRequest(m, request.Log, request.Name), request.CA)
+// missing returns the last answer about what m needs in a cluster and is missing there; nil if there is
+// none.
+func (l *loop) missing(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Missing {
+	if !c.NeedsPrerequisites() {
+		return nil
 	}
-	if len(request.Names) > 0 {
-		found.Unknown, found.UnknownErr = member.UnknownResources(ctx, request.Names)
+	last, _ := s.prerequisites.last(c.Cluster)
+	return cmp.Or(inquire(l, s, &s.prerequisites, c.Cluster, prerequisitesInterval, func(*migration.Missing) *migration.Missing {
+		ctx, cancel := context.WithTimeout(ctx, prerequisitesTimeout)
+		defer cancel()
+		found := l.member(m, c).Missing(ctx, c.Prerequisites)
+		return &found
+	}), last)
+}
+
+// workloads returns the last answer about the workloads that m waits for in a cluster; nil if there is
+// none.
+func (l *loop) workloads(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, v migration.Velero, seen migration.Member) *migration.Workloads {
+	if !migration.WaitsForWorkloads(m, v.Cluster, seen) {
+		return nil
 	}
-	return &found
+	last, _ := s.workloads.last(v.Cluster)
+	return cmp.Or(inquire(l, s, &s.workloads, v.Cluster, workloadsInterval, func(*migration.Workloads) *migration.Workloads {
+		ctx, cancel := context.WithTimeout(ctx, workloadsTimeout)
+		defer cancel()
+		found := l.Members.Member(m.Namespace, v).Workloads(ctx, seen.Restore.Name)
+		return &found
+	}), last)
 }
 
 // readMember reads the objects of m in a member. If the read by label lacks a recorded object, it gets

@@ -55,14 +55,17 @@ func TestDriverRecordsAnEndWithItsErrors(t *testing.T) {
 	})
 }
 
-// TestDriverRecordsAnEndWithoutItsErrorsAfterResultsDeadline lets all reads of the errors fail.
-func TestDriverRecordsAnEndWithoutItsErrorsAfterResultsDeadline(t *testing.T) {
+// TestDriverRecordsAnEndWithoutItsErrorsAfterTheProgressDeadline lets all reads of the errors fail.
+func TestDriverRecordsAnEndWithoutItsErrorsAfterTheProgressDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newPartialWorld(t, func() migration.Results { return migration.Results{Err: errors.New("connection refused")} })
 		stop := w.drive()
 		defer stop()
 		w.apply(m2)
-		time.Sleep(resultsDeadline + resultsInterval + processingTime)
+		time.Sleep(2 * resultsInterval)
+		w.wantPhase("RestoreInProgress")
+		w.wantTarget("ReadingResults", "is PartiallyFailed for Velero; reading from the storage what became of the items. That failed, trying again: connection refused")
+		time.Sleep(migration.DefaultProgressDeadline)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "(reading the errors from the storage failed: connection refused)")
 	})
@@ -85,7 +88,7 @@ func TestDriverChecksTheNamesOfTheFilter(t *testing.T) {
 		w.policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"deploymentz"}}}
 		w.apply(m2)
 		time.Sleep(processingTime)
-		w.wantPhase("Pending")
+		w.wantPhase("BackupInProgress")
 		time.Sleep(2 * resultsInterval)
 		w.wantPhase("Completed")
 		if message := w.migrate().Status.SourceClusterStatus.Message; !strings.Contains(message, "deploymentz") {
@@ -134,7 +137,7 @@ func TestDriverRecordsTheEndOfADeletedMigrate(t *testing.T) {
 		w.beginDeletion()
 		w.members[m2].change(func() { w.members[m2].restoreRunning = false })
 		close(read)
-		time.Sleep(resultsDeadline + resultsInterval)
+		time.Sleep(2 * resultsInterval)
 		w.wantPhase("PartiallyFailed")
 		w.wantTarget("RestorePartiallyFailed", "quota exceeded; no such class")
 	})

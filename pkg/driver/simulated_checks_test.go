@@ -33,7 +33,9 @@ import (
 //	6 the API responds with all members down       pkg/registry/backup/migrate/storage;
 //	                                               the simulation has no API
 //	7 an unknown phase is never success, and an    checkObserved, checkConditions
-//	  empty migration is never silent success
+//	  empty migration, an item that was kept,
+//	  unknown results, and workloads that were
+//	  waited for are never silent success
 //	8 status sent by a user is never stored        pkg/registry/backup/migrate; the
 //	                                               simulation has no users
 //	9 the same end after any fault                 checkEnd, finish
@@ -129,7 +131,9 @@ func (s *simulation) checkObserved(m *v1alpha1.Migrate) {
 			s.failf("invariant 4: the Backup in %s never had the recorded status: %+v", source.ClusterName, status)
 		}
 		deleted := source.Reason == v1alpha1.ReasonBackupDeleted && wasDeleted(states)
-		if want := phaseOfBackup[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && (!deleted || source.Phase != v1alpha1.MigratePhaseFailed) {
+		// An end is recorded with its results only.
+		reading := source.Phase == v1alpha1.MigratePhaseBackupInProgress && (status.Phase == velerov1.BackupPhaseCompleted || status.Phase == velerov1.BackupPhasePartiallyFailed)
+		if want := phaseOfBackup[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && !reading && (!deleted || source.Phase != v1alpha1.MigratePhaseFailed) {
 			s.failf("invariant 7: Backup phase %q in %s is recorded as %s (%s)", status.Phase, source.ClusterName, source.Phase, source.Reason)
 		}
 	} else if source.Phase != v1alpha1.MigratePhasePending {
@@ -154,7 +158,8 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 			s.failf("invariant 4: the Restore in %s never had the recorded status: %+v", target.ClusterName, status)
 		}
 		deleted := target.Reason == v1alpha1.ReasonRestoreDeleted && wasDeleted(states) && target.Phase == v1alpha1.MigratePhaseFailed
-		if want := phaseOfRestore[status.Phase]; target.Phase != orElse(want, v1alpha1.MigratePhaseRestoreInProgress) && !deleted {
+		reading := target.Phase == v1alpha1.MigratePhaseRestoreInProgress && (status.Phase == velerov1.RestorePhaseCompleted || status.Phase == velerov1.RestorePhasePartiallyFailed)
+		if want := s.phaseOfTarget(status.Phase, target); target.Phase != orElse(want, v1alpha1.MigratePhaseRestoreInProgress) && !deleted && !reading {
 			s.failf("invariant 7: Restore phase %q in %s is recorded as %s (%s)", status.Phase, target.ClusterName, target.Phase, target.Reason)
 		}
 		return
@@ -171,6 +176,19 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 	if !ok {
 		s.failf("invariant 7: %s is %s (%s) without a Restore", target.ClusterName, target.Phase, target.Reason)
 	}
+}
+
+// phaseOfTarget returns the phase of a target for a terminal phase of its Restore: an item that was kept
+// is no success, and neither are results that could not be read.
+func (s *simulation) phaseOfTarget(phase velerov1.RestorePhase, target *v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
+	c := migration.ClusterOf(target.ClusterStatus)
+	unavailable := target.Reason == v1alpha1.ReasonResultsUnavailable && s.resultsFailed[c] && s.waited
+	// If the member was unreachable until the time was over, its workloads are not known.
+	unready := s.waits && (s.members[c].unready || target.Reason == v1alpha1.ReasonWorkloadsNotReady && target.Workloads == nil)
+	if phase == velerov1.RestorePhaseCompleted && (s.members[c].kept > 0 || unavailable || unready) {
+		return v1alpha1.MigratePhasePartiallyFailed
+	}
+	return phaseOfRestore[phase]
 }
 
 // checkMonotonic checks that the recorded status of an object never goes back to an earlier one, while
@@ -236,6 +254,14 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 	}
 	if isTrue("Ready") != (status.Phase == v1alpha1.MigratePhaseCompleted) {
 		s.failf("invariant 7: condition Ready is %v in phase %s", isTrue("Ready"), status.Phase)
+	}
+	for _, target := range status.TargetClusterStatus {
+		if target.Phase == v1alpha1.MigratePhaseCompleted && target.RestoreStatusInCluster != nil && (target.Items == nil || target.Items.Kept > 0) {
+			s.failf("invariant 7: %s is Completed with the items %+v", target.ClusterName, target.Items)
+		}
+		if w := target.Workloads; s.waits && target.Phase == v1alpha1.MigratePhaseCompleted && target.RestoreStatusInCluster != nil && (w == nil || w.Ready < w.Total) {
+			s.failf("invariant 7: %s is Completed with the workloads %+v", target.ClusterName, w)
+		}
 	}
 	source := status.SourceClusterStatus
 	if status.Phase == v1alpha1.MigratePhaseCompleted && source.BackupStatusInCluster.Progress.TotalItems == 0 &&
@@ -349,6 +375,9 @@ func (s *simulation) checkRestore(c migration.Cluster, restore *velerov1.Restore
 	if !completed {
 		s.failf("invariant 1: a Restore in %s, but Backup %s was never Completed", c.Name, key.Name)
 	}
+	if modifiers := restore.Spec.ResourceModifier; modifiers != nil && !s.members[c].configMaps[modifiers.Name] {
+		s.failf("invariant 1: a Restore in %s without its ConfigMap %s", c.Name, modifiers.Name)
+	}
 	if s.migrateUIDOf(c, key.Name) != uid {
 		s.failf("invariant 4: a Restore in %s of a Backup of another Migrate", c.Name)
 	}
@@ -416,11 +445,11 @@ func (s *simulation) checkEnd(script veleroScript) {
 	for _, target := range m.Status.TargetClusterStatus {
 		name := velero.ObjectName(target.ClusterName, m)
 		r, ok := s.unmodified(target.ClusterStatus, "Restore", name).(*velerov1.Restore)
-		if ok && phaseOfRestore[r.Status.Phase] != target.Phase {
+		if ok && s.phaseOfTarget(r.Status.Phase, &target) != target.Phase {
 			s.failf("invariant 9: the Restore in %s ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)
 		}
 	}
-	if want := script.end(m); m.Status.Phase != want && !s.otherEndAllowed && len(s.modified) == 0 {
+	if want := script.end(s, m); m.Status.Phase != want && !s.otherEndAllowed && len(s.modified) == 0 {
 		s.failf("invariant 9: the Migrate ended %s, want %s", m.Status.Phase, want)
 	}
 }
@@ -439,7 +468,7 @@ func (s *simulation) isModified(cs v1alpha1.ClusterStatus, kind, name string) bo
 }
 
 // end returns the phase in which m must end.
-func (p veleroScript) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
+func (p veleroScript) end(s *simulation, m *v1alpha1.Migrate) v1alpha1.MigratePhase {
 	switch p.backup[len(p.backup)-1] {
 	case velerov1.BackupPhaseFailedValidation:
 		return v1alpha1.MigratePhaseFailedValidation
@@ -452,10 +481,10 @@ func (p veleroScript) end(m *v1alpha1.Migrate) v1alpha1.MigratePhase {
 	completed, partial := 0, 0
 	for _, target := range m.Status.TargetClusterStatus {
 		phases := p.restores[migration.ClusterOf(target.ClusterStatus)]
-		switch phases[len(phases)-1] {
-		case velerov1.RestorePhaseCompleted:
+		switch s.phaseOfTarget(phases[len(phases)-1], &target) {
+		case v1alpha1.MigratePhaseCompleted:
 			completed++
-		case velerov1.RestorePhasePartiallyFailed:
+		case v1alpha1.MigratePhasePartiallyFailed:
 			partial++
 		}
 	}

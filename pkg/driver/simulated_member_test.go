@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -12,10 +13,12 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
@@ -33,6 +36,12 @@ type simulatedMember struct {
 	s       *simulation
 	cluster migration.Cluster
 	options modelvelero.Options
+	// configMaps are the names of its ConfigMaps.
+	configMaps map[string]bool
+	// kept is the number of items that it has with other content.
+	kept int
+	// unready is set if its workloads are never ready.
+	unready bool
 	// history has all states of each object; a nil state is a deletion.
 	history map[modelvelero.Key][]modelvelero.Object
 	// stopped is set while its Velero does not run, or is stuck. Velero also runs while the
@@ -48,7 +57,7 @@ type simulatedMember struct {
 }
 
 func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
-	m := &simulatedMember{s: s, cluster: c, history: map[modelvelero.Key][]modelvelero.Object{}}
+	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
 		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return script.backup },
 		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return script.restores[c] },
@@ -323,24 +332,59 @@ func (c memberClient) Diagnose(_ context.Context, request *velerov1.ServerStatus
 	return d
 }
 
-// UnknownResources returns that the member serves all resources; it writes nothing.
-func (c memberClient) UnknownResources(context.Context, []string) (unknown []string, err error) {
-	if c.member().stopped || c.elsewhere {
-		return nil, context.DeadlineExceeded
+// Results returns an error of the model, and the outcomes of its items; it writes a request.
+func (c memberClient) Results(_ context.Context, request migration.ResultsRequest) (r migration.Results) {
+	file := cmp.Or(request.Results, request.BackedUp)
+	if file == nil {
+		return r
 	}
-	return nil, nil
-}
-
-// Results returns an error of the model; it writes a request.
-func (c memberClient) Results(_ context.Context, results, _ *velerov1.DownloadRequest, _ migration.StorageCA) (r migration.Results) {
-	r.Err = c.request(results, func() error {
+	r.Err = c.request(file, func() error {
 		if c.member().stopped || c.elsewhere || c.member().velero.StorageErr != "" {
 			return context.DeadlineExceeded
 		}
-		r.Errors = []string{"the model's error"}
+		if request.Results != nil {
+			r.Errors = []string{"the model's error"}
+		}
+		if request.BackedUp != nil {
+			r.Lists = c.member().lists()
+		}
 		return nil
 	})
+	if r.ListsErr = r.Err; r.Err != nil {
+		c.d.s.resultsFailed[c.c] = true
+	}
 	return r
+}
+
+// Workloads returns whether the only workload of a Restore is ready.
+func (c memberClient) Workloads(context.Context, string) migration.Workloads {
+	c.d.request()
+	switch m := c.member(); {
+	case m.fault != nil:
+		return migration.Workloads{Err: m.fault}
+	case m.unready:
+		return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1}, NotReady: []string{"Deployment app/web"}}
+	}
+	return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1, Ready: 1}}
+}
+
+// Missing returns nothing, once the member is reachable.
+func (c memberClient) Missing(context.Context, migration.Prerequisites) migration.Missing {
+	c.d.request()
+	if c.member().fault != nil {
+		return migration.Missing{NodeAgent: "is unknown"}
+	}
+	return migration.Missing{}
+}
+
+// lists returns what Velero's lists report.
+func (m *simulatedMember) lists() *migration.Lists {
+	items, kept := int64(m.options.Items), int64(m.kept)
+	lists := &migration.Lists{Items: v1alpha1.ItemCounts{Total: items, Created: items - kept, Kept: kept}}
+	for range kept {
+		lists.Exceptions.Add(velero.Exception{Item: velero.Item{Kind: "ConfigMap", Name: "kept"}, Outcome: v1alpha1.ItemKept})
+	}
+	return lists
 }
 
 // request writes a request for Velero into a member, and calls answer for the result.
@@ -371,6 +415,19 @@ func (c memberClient) DeleteRestore(_ context.Context, r *velerov1.Restore) erro
 			c.d.s.failf("invariant 4: Restore %s in %s is deleted, but Velero did not reject it", r.Name, c.c.Name)
 		}
 		return err
+	})
+}
+
+// CreateConfigMap creates a ConfigMap, or does nothing if it exists.
+func (c memberClient) CreateConfigMap(_ context.Context, configMap *corev1.ConfigMap) error {
+	confirmed, uid := int(c.d.confirmed.Load()), types.UID(configMap.Labels[velero.MigrateUIDLabel])
+	return c.d.write(createWrite{modelvelero.Key{Kind: "ConfigMap", Name: configMap.Name}, c.c}, func() error {
+		c.d.s.checkConfirmed(c.c, "ConfigMap", uid, confirmed)
+		if err := c.member().fault; err != nil {
+			return err
+		}
+		c.member().configMaps[configMap.Name] = true
+		return nil
 	})
 }
 

@@ -82,6 +82,10 @@ type simulation struct {
 	concurrent bool
 	// otherEndAllowed is set after a disturbance that may change the end of the migration.
 	otherEndAllowed bool
+	// resultsFailed are the members whose results could not be read at some time.
+	resultsFailed map[migration.Cluster]bool
+	// waits is set if the Migrate waits for the workloads.
+	waits bool
 	// waited is set after the TTL of the Backup has passed.
 	waited bool
 	// modified are the objects that another client changed, created or deleted.
@@ -98,11 +102,17 @@ type objectID struct {
 	key     modelvelero.Key
 }
 
-// veleroScript determines the phases of the Backup and the Restores, and their number of items.
+// veleroScript determines the phases of the Backup and the Restores, their number of items, and how
+// many of these each target has with other content, so that they are kept.
 type veleroScript struct {
 	backup   []velerov1.BackupPhase
 	restores map[migration.Cluster][]velerov1.RestorePhase
 	items    int
+	kept     map[migration.Cluster]int
+	// waits is set if the Migrate waits for the workloads, and unready has the targets whose
+	// workloads are never ready.
+	waits   bool
+	unready map[migration.Cluster]bool
 }
 
 var allTargets = []migration.Cluster{m2, m3, {Kind: migration.KindAttachedCluster, Name: "m4"}}
@@ -118,6 +128,8 @@ func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulat
 		clusters: append([]migration.Cluster{m1}, allTargets[:targets]...),
 		members:  map[migration.Cluster]*simulatedMember{},
 		bucket:   modelvelero.NewBucket(),
+
+		resultsFailed: map[migration.Cluster]bool{}, waits: script.waits,
 	}
 	for _, c := range s.clusters {
 		s.members[c] = newSimulatedMember(s, c, script)
@@ -381,6 +393,12 @@ func (s *simulation) createMigrate() {
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
 			Requester:     &v1alpha1.Requester{Username: "jane"},
 		},
+	}
+	if s.incarnation%2 == 1 {
+		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"fast": "slow"}}}
+	}
+	if s.waits {
+		m.Spec.WaitForWorkloads = &v1alpha1.WaitForWorkloads{TimeoutSeconds: 20}
 	}
 	// Every other Migrate names no targets, so that all members of the fleet are targets.
 	if s.incarnation%2 == 1 {

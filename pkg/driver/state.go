@@ -24,11 +24,13 @@ type migrateState struct {
 	watches  map[migration.Cluster]openWatch
 
 	// Background reads: live reads of objects that a watch lacks, diagnoses of Velero, access
-	// checks, and the errors of objects.
+	// checks, prerequisites, the results of objects, and the workloads of Restores.
 	confirmations inquiries[confirmation]
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
+	prerequisites inquiries[migration.Missing]
 	results       inquiries[migration.Results]
+	workloads     inquiries[migration.Workloads]
 	// ended holds the members whose object has ended with errors that are still being read.
 	ended map[migration.Cluster]*endedMember
 

@@ -5,21 +5,30 @@ package member
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/cache"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/diagnosis"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/leftout"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/prerequisites"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/results"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/review"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/workloads"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -121,6 +130,26 @@ func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVol
 	})
 }
 
+// CreateConfigMap creates a ConfigMap in Velero's namespace. It succeeds if one exists with the same
+// data that was created for the same Migrate.
+func (m *Member) CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) error {
+	err := client.Create(ctx, m.client, "configmaps", configMap)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	body, err := client.Get(ctx, m.client, "configmap", func(veleroNamespace string) []string {
+		return []string{"/api/v1/namespaces", veleroNamespace, "configmaps", configMap.Name}
+	})
+	if err != nil {
+		return err
+	}
+	var existing corev1.ConfigMap
+	if err := json.Unmarshal(body, &existing); err != nil || velero.MigrateUID(&existing) != velero.MigrateUID(configMap) || !maps.Equal(existing.Data, configMap.Data) {
+		return fmt.Errorf("a ConfigMap named %s exists that was not created for this Migrate; delete it", configMap.Name)
+	}
+	return nil
+}
+
 // Diagnose determines why Velero makes no progress: whether its server processes the request,
 // which namespaces are being deleted, and how much volume data has been moved for the Backup or
 // Restore that Velero's label with the given key names. What it cannot determine, for example
@@ -129,17 +158,35 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 	return m.diagnoser.Diagnose(ctx, request, label, name)
 }
 
-// Results returns the errors and warnings of a Backup or Restore from the storage, at the URL that Velero
-// provides for the request. log requests the object's log, which Results looks for if there are
-// no results. ca has the CAs of the storage.
-func (m *Member) Results(ctx context.Context, request, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {
-	return results.Read(ctx, m.client, request, log, ca)
+// Results reads what a request names after the end of a Backup or Restore: files from the storage, at
+// the URLs that Velero provides, what belongs to them in the member, and whether it serves resources.
+func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) migration.Results {
+	found := results.Read(ctx, m.client, request)
+	if request.Backup == "" {
+		return found
+	}
+	var kinds sets.Set[string]
+	if found.Lists != nil {
+		kinds, found.Lists.Kinds = found.Lists.Kinds, nil
+	}
+	found.LeftOut, found.UnknownErr = leftout.Read(ctx, m.client, request.Backup, request.Filter, kinds)
+	if len(request.Names) > 0 {
+		var err error
+		found.Unknown, err = review.UnknownResources(ctx, m.client, request.Names)
+		found.UnknownErr = errors.Join(found.UnknownErr, err)
+	}
+	return found
 }
 
-// UnknownResources returns those of names that the member serves no resource for, of the resources
-// that Velero can back up.
-func (m *Member) UnknownResources(ctx context.Context, names []string) ([]string, error) {
-	return review.UnknownResources(ctx, m.client, names)
+// Missing determines which prerequisites the member lacks. What it can't determine, for example for lack
+// of permission, does not count as missing.
+func (m *Member) Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing {
+	return prerequisites.Check(ctx, m.client, needed)
+}
+
+// Workloads determines which of the workloads that a Restore has created or changed are ready.
+func (m *Member) Workloads(ctx context.Context, restore string) migration.Workloads {
+	return workloads.Read(ctx, m.client, restore)
 }
 
 // Review checks whether the requester may do in the member what a review needs, and returns

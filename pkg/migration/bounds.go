@@ -24,8 +24,8 @@ const (
 	maxValidationErrors = 32
 	// maxTokenLength is the limit for a name or a phase.
 	maxTokenLength = 253
-	// maxTotalLength is the limit for the messages of all clusters together, and again for
-	// Velero's failure reasons and validation errors together.
+	// maxTotalLength is the limit for the messages of all clusters together, for their exceptions
+	// together, and for Velero's failure reasons and validation errors together.
 	maxTotalLength = 192 << 10
 )
 
@@ -140,6 +140,7 @@ func boundMessages(status *v1alpha1.MigrateStatus) {
 	room := maxTotalLength / (1 + len(status.TargetClusterStatus))
 	for _, cs := range clusterStatuses(status) {
 		cs.Message = Shorten(cs.Message, room)
+		boundExceptions(cs, room)
 	}
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster
@@ -148,6 +149,17 @@ func boundMessages(status *v1alpha1.MigrateStatus) {
 	for _, target := range status.TargetClusterStatus {
 		if s := target.RestoreStatusInCluster; s != nil {
 			boundVeleroErrors(&s.FailureReason, &s.ValidationErrors, room)
+		}
+	}
+}
+
+// boundExceptions omits exceptions that need more than room bytes.
+func boundExceptions(cs *v1alpha1.ClusterStatus, room int) {
+	for i, x := range cs.Exceptions {
+		if room -= jsonSize(x.Resource) + jsonSize(x.Namespace) + jsonSize(x.Name) + jsonSize(x.Message); room < 0 {
+			cs.ExceptionsOmitted += int64(len(cs.Exceptions) - i)
+			cs.Exceptions = cs.Exceptions[:i]
+			return
 		}
 	}
 }

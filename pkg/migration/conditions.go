@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -26,7 +27,7 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 		return time.Time{}, false
 	}
 	for _, since := range clocks(m, &m.Status) {
-		at := since.at.Add(progressDeadline(m))
+		at := since.at.Add(ProgressDeadline(m))
 		if at.After(now) && (!ok || at.Before(next)) {
 			next, ok = at, true
 		}
@@ -96,17 +97,105 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	switch {
 	case hasNoItems(source.BackupStatusInCluster):
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
-	case maybeOnlyNamespaces(m, source.BackupStatusInCluster):
-		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, maybeOnlyNamespacesState(source))
-	case source.BackupStatusInCluster.Progress != nil:
+	case hasOnlyNamespaces(m, source):
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
+	case source.Items == nil:
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, state{v1alpha1.ReasonResultsUnavailable, source.Message})
+	default:
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionTrue, state{v1alpha1.ReasonItemsFound, source.Message})
+	}
+	if value, s, known := arrived(m, status.TargetClusterStatus, itemsRestored); known {
+		if value != metav1.ConditionFalse && source.Reason == v1alpha1.ReasonItemsLeftOut {
+			value, s = metav1.ConditionFalse, state{source.Reason, clusterMessage(source.ClusterStatus)}
+		}
+		set(v1alpha1.ConditionItemsRestored, value, s)
+	}
+	if value, s, known := arrived(m, status.TargetClusterStatus, volumesMoved); known {
+		set(v1alpha1.ConditionVolumesMoved, value, s)
+	}
+	if value, s, known := arrived(m, status.TargetClusterStatus, workloadsReady); known && m.Spec.WaitForWorkloads != nil {
+		set(v1alpha1.ConditionWorkloadsReady, value, s)
 	}
 }
 
+// arrived combines what is reports of each ended target, in the order False, Unknown, True. It is not
+// known while a target has not ended, unless it is False already.
+func arrived(
+	m *v1alpha1.Migrate, targets []v1alpha1.RestoreDetails, is func(*v1alpha1.Migrate, *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state),
+) (value metav1.ConditionStatus, s state, known bool) {
+	found := map[metav1.ConditionStatus]state{}
+	ended := true
+	for i := range targets {
+		if !IsTerminal(targets[i].Phase) {
+			ended = false
+			continue
+		}
+		value, s := is(m, &targets[i])
+		if before, ok := found[value]; ok && value != metav1.ConditionTrue {
+			s = state{before.reason, before.message + " " + s.message}
+		}
+		found[value] = s
+	}
+	for _, value := range []metav1.ConditionStatus{metav1.ConditionFalse, metav1.ConditionUnknown, metav1.ConditionTrue} {
+		if s, ok := found[value]; ok {
+			return value, s, ended || value == metav1.ConditionFalse
+		}
+	}
+	return "", state{}, false
+}
+
+// itemsRestored reports whether all items are in an ended target as they are in the source.
+func itemsRestored(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state) {
+	if value, s, ok := withoutLists(target); ok {
+		return value, s
+	}
+	exceptions := int64(len(target.Exceptions)) + target.ExceptionsOmitted - (target.Volumes.Total - target.Volumes.Moved)
+	if allowsExistingItems(m) {
+		exceptions -= target.Items.Kept
+	}
+	// Velero may report an error that belongs to no item of the list.
+	hasErrors := target.RestoreStatusInCluster.Phase == velerov1.RestorePhasePartiallyFailed && target.Reason != v1alpha1.ReasonRestoreLogNotUploaded
+	if exceptions > 0 || hasErrors {
+		return metav1.ConditionFalse, state{target.Reason, clusterMessage(target.ClusterStatus)}
+	}
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllItemsRestored, "Every item of the Backup is in every target."}
+}
+
+// volumesMoved reports whether the data of all volumes is in an ended target.
+func volumesMoved(_ *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state) {
+	if value, s, ok := withoutLists(target); ok {
+		return value, s
+	}
+	switch v := target.Volumes; {
+	case v.Total == 0:
+		return metav1.ConditionTrue, state{v1alpha1.ReasonNoVolumes, "The Backup has no volumes."}
+	case v.Moved < v.Total:
+		return metav1.ConditionFalse, state{v1alpha1.ReasonVolumesWithoutData, clusterMessage(target.ClusterStatus)}
+	}
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllVolumesMoved, "The data of every volume of the Backup is in every target."}
+}
+
+// withoutLists returns the status of both conditions for an ended target without lists. It returns
+// false if the target has lists.
+func withoutLists(target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state, bool) {
+	restore := target.RestoreStatusInCluster
+	switch {
+	case target.Items != nil && target.Volumes != nil:
+		return "", state{}, false
+	case target.Phase == v1alpha1.MigratePhaseCompleted:
+		return metav1.ConditionTrue, state{target.Reason, target.Message}, true
+	case restore != nil && (restore.Phase == velerov1.RestorePhaseCompleted || restore.Phase == velerov1.RestorePhasePartiallyFailed):
+		return metav1.ConditionUnknown, state{v1alpha1.ReasonResultsUnavailable, clusterMessage(target.ClusterStatus)}, true
+	}
+	return metav1.ConditionFalse, state{target.Reason, clusterMessage(target.ClusterStatus)}, true
+}
+
 func nothingMatched(source *v1alpha1.BackupDetails) state {
-	return state{v1alpha1.ReasonNothingMatched, fmt.Sprintf(
-		"Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.",
-		source.ClusterName)}
+	message := fmt.Sprintf("Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.", source.ClusterName)
+	if len(source.Exceptions) > 0 {
+		message += " " + clusterMessage(source.ClusterStatus)
+	}
+	return state{v1alpha1.ReasonNothingMatched, message}
 }
 
 // summarize returns the reason and the message of the condition Ready: the state of the whole
@@ -121,12 +210,15 @@ func summarize(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting stat
 		return state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
 		return state{source.Reason, clusterMessage(source.ClusterStatus)}
-	case hasNoItems(source.BackupStatusInCluster):
+	case hasNoItems(source.BackupStatusInCluster), hasOnlyNamespaces(m, source) && IsTerminal(status.Phase):
 		return nothingMatched(source)
 	}
 	summary := summarizeTargets(status.TargetClusterStatus)
-	if status.Phase == v1alpha1.MigratePhaseCompleted && maybeOnlyNamespaces(m, source.BackupStatusInCluster) {
-		summary.message += " " + maybeOnlyNamespacesState(source).message
+	if len(source.Exceptions) > 0 {
+		summary.message += " " + clusterMessage(source.ClusterStatus)
+	}
+	if status.Phase == v1alpha1.MigratePhasePartiallyFailed && summary.reason == string(v1alpha1.MigratePhaseCompleted) {
+		summary.reason = source.Reason
 	}
 	return summary
 }
@@ -140,7 +232,7 @@ func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 	for _, t := range targets {
 		if t.Phase == v1alpha1.MigratePhaseCompleted {
 			done++
-			if t.RestoreStatusInCluster == nil || t.RestoreStatusInCluster.Warnings == 0 {
+			if len(t.Exceptions) == 0 && (t.RestoreStatusInCluster == nil || t.RestoreStatusInCluster.Warnings == 0) {
 				continue
 			}
 		} else if reason == "" {
@@ -173,7 +265,7 @@ func stalled(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, summary state,
 	var late []string
 	if !IsTerminal(status.Phase) {
 		for _, since := range clocks(m, status) {
-			if !now.Before(since.at.Add(progressDeadline(m))) {
+			if !now.Before(since.at.Add(ProgressDeadline(m))) {
 				late = append(late, fmt.Sprintf("%s has made no progress since %s: %s",
 					since.what, clockTime(since.at), cmp.Or(since.why, summary.message)))
 			}
@@ -211,7 +303,8 @@ func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
 	return running
 }
 
-func progressDeadline(m *v1alpha1.Migrate) time.Duration {
+// ProgressDeadline returns how long a cluster of m may make no progress.
+func ProgressDeadline(m *v1alpha1.Migrate) time.Duration {
 	if s := m.Spec.ProgressDeadlineSeconds; s != nil {
 		return time.Duration(*s) * time.Second
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -44,21 +43,6 @@ const (
 	ServerSilent ServerState = "Silent"
 )
 
-// Results holds the errors and warnings of a Backup or Restore from its results file in the
-// storage.
-type Results struct {
-	// Errors and Warnings are Velero's messages.
-	Errors, Warnings []string
-	// Err is why reading the file failed; nil if it didn't.
-	Err error
-	// Unknown are the names in ResultsRequest.Names that the cluster serves no resource for.
-	// UnknownErr is why they could not be determined.
-	Unknown    []string
-	UnknownErr error
-	// LogMissing is true if the object's log isn't in the storage either.
-	LogMissing bool
-}
-
 // NeedsDiagnosis reports whether cluster c needs a diagnosis: it has waited for Velero without
 // progress for diagnosisDelay. If it has not waited that long, wait is the rest of the delay;
 // if it does not wait for Velero, wait is zero.
@@ -76,69 +60,6 @@ func NeedsDiagnosis(m *v1alpha1.Migrate, c Cluster, seen Member, now time.Time) 
 	}
 	wait = quiet.Add(diagnosisDelay).Sub(now)
 	return max(wait, 0), wait <= 0
-}
-
-// ResultsRequest names what is to be read about an object after its end.
-type ResultsRequest struct {
-	// Results and Log are the kinds of two files in the storage, empty if they are not
-	// needed; Name is the name of the object.
-	Results, Log velerov1.DownloadTargetKind
-	Name         string
-	CA           StorageCA
-	// Names are names of resources that the cluster may not serve. Velero ignores one that it
-	// does not know.
-	Names []string
-}
-
-// StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
-// storage may have: caCert and caCertRef of a BackupStorageLocation, of which at most one is set.
-type StorageCA struct {
-	// PEM are the certificates.
-	PEM []byte
-	// Secret selects a key of a Secret in Velero's namespace that has them.
-	Secret *corev1.SecretKeySelector
-}
-
-// NeedsResults reports whether something about the object in cluster c must be read before its end
-// is recorded, because its status does not have it: the errors and warnings, of which it has only
-// the number, and whether the source serves the resources that the filter names.
-func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsRequest, needed bool) {
-	cs := clusterStatusOf(&m.Status, c)
-	if cs == nil || IsTerminal(cs.Phase) {
-		return ResultsRequest{}, false
-	}
-	if b := seen.Backup; cs == sourceClusterStatus(&m.Status) {
-		if b == nil {
-			return ResultsRequest{}, false
-		}
-		if b.Status.Phase == velerov1.BackupPhaseCompleted && m.Spec.Policy != nil && m.Spec.Policy.ResourceFilter != nil {
-			request.Names = velero.ListedNames(*m.Spec.Policy.ResourceFilter)
-		}
-		if hasMessages(b.Status.Phase, b.Status.Warnings) {
-			request.Results, request.Log = velerov1.DownloadTargetKindBackupResults, velerov1.DownloadTargetKindBackupLog
-		} else if len(request.Names) == 0 {
-			return ResultsRequest{}, false
-		}
-		request.Name = b.Name
-	} else {
-		r := seen.Restore
-		if r == nil || !hasMessages(r.Status.Phase, r.Status.Warnings) {
-			return ResultsRequest{}, false
-		}
-		request.Results, request.Log, request.Name = velerov1.DownloadTargetKindRestoreResults, velerov1.DownloadTargetKindRestoreLog, r.Name
-	}
-	if b := seen.Backup; b != nil {
-		if l := locationNamed(b.Spec.StorageLocation, seen.Locations); l != nil && l.Spec.ObjectStorage != nil {
-			request.CA = StorageCA{PEM: l.Spec.ObjectStorage.CACert, Secret: l.Spec.ObjectStorage.CACertRef}
-		}
-	}
-	return request, true
-}
-
-// hasMessages reports whether an object in a phase, with a number of warnings, has ended with errors
-// or warnings that its status does not have.
-func hasMessages[P velerov1.BackupPhase | velerov1.RestorePhase](phase P, warnings int) bool {
-	return phase == "PartiallyFailed" || phase == "Completed" && warnings > 0
 }
 
 // hasEnded reports whether the phase of object, which may be nil, is final.

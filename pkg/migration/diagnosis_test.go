@@ -316,35 +316,23 @@ func TestMessageOfAFailedRestoreHasNoHint(t *testing.T) {
 		`mark it as "Failed". Fix the error and recreate the Migrate.`)
 }
 
-func TestMessageHasTheWarningsOfTheRestore(t *testing.T) {
-	const own = "namespace app: could not restore, ConfigMap:kube-root-ca.crt already exists. Warning: the in-cluster version is different than the backed-up version"
-	const kept = "namespace app: could not restore, ConfigMap:settings already exists. Warning: the in-cluster version is different than the backed-up version"
+// TestMessageOfACompletedBackup checks what the message has besides the items.
+func TestMessageOfACompletedBackup(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		warnings int
 		results  *Results
 		message  string
 	}{
-		{"none", 0, nil, "restored 4 items."},
-		{"not read", 1, nil, "restored 4 items, with 1 warning."},
-		{"can't be read", 1, &Results{Err: errDown}, "restored 4 items, with 1 warning (reading the warnings from the storage failed: connection refused)."},
-		{"not there", 1, &Results{}, "restored 4 items, with 1 warning."},
-		{"of every namespace, as v1.18 writes it", 1, &Results{Warnings: []string{`namespace app: could not restore, ConfigMap "kube-root-ca.crt" already exists. Warning: …`}}, "restored 4 items, with 1 warning about ConfigMap kube-root-ca.crt, which every cluster has of its own."},
-		{"of every namespace", 1, &Results{Warnings: []string{own}}, "restored 4 items, with 1 warning about ConfigMap kube-root-ca.crt, which every cluster has of its own."},
-		{"about an object", 2, &Results{Warnings: []string{own, kept}}, "restored 4 items, with 2 warnings: " + kept + "; " + own + "."},
-		{"many", 5, &Results{Warnings: []string{"a", "b", own, "c", "d"}}, "restored 4 items, with 5 warnings: a; b; c; and 2 more."},
+		{"warnings", 5, &Results{Warnings: []string{"a", "b", "c", "d", "e"}, Lists: excepting(v1alpha1.ItemCounts{Total: 3}, v1alpha1.VolumeCounts{})}, "holds 3 items, with 5 warnings: a; b; c; and 2 more."},
+		{"warnings that can't be read", 1, &Results{Err: errDown, ListsErr: errDown}, "holds 4 items by Velero's count (reading its lists from the storage failed: connection refused), with 1 warning (reading the warnings from the storage failed: connection refused)."},
+		{"lists that can't be read", 0, &Results{ListsErr: errDown}, "holds 4 items by Velero's count (reading its lists from the storage failed: connection refused)."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newFixture(t, m2).restoring()
-			s.with(m2, func(m *Member) {
-				m.Restore = m.Restore.DeepCopy()
-				m.Restore.Status.Warnings = tt.warnings
-				m.Restore.Status.Progress = &velerov1.RestoreProgress{TotalItems: 4, ItemsRestored: 4}
-				m.Results = tt.results
-			})
-			s.restore(m2, velerov1.RestorePhaseCompleted)
-			s.wantPhase("Completed")
-			s.wantState(s.target(), "RestoreCompleted", "Restore "+restoreName+" "+tt.message)
+			s := newFixture(t, m2).started()
+			s.with(m1, func(m *Member) { m.Results, m.Backup.Status.Warnings = tt.results, tt.warnings })
+			s.backup(velerov1.BackupPhaseCompleted, 4)
+			s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupCompleted", "Backup m1-migrate-default-app-c948154d "+tt.message)
 		})
 	}
 }
@@ -352,72 +340,17 @@ func TestMessageHasTheWarningsOfTheRestore(t *testing.T) {
 func TestMessageHasTheUnknownNamesOfTheFilter(t *testing.T) {
 	for _, tt := range []struct {
 		results *Results
+		reason  string
 		message string
 	}{
-		{nil, "holds 4 items."},
-		{&Results{}, "holds 4 items."},
-		{&Results{Unknown: []string{"deploymentz", "cmz"}}, "holds 4 items. The filter names resources that the cluster does not serve, and Velero ignored them: deploymentz, cmz. Check their spelling."},
-		{&Results{UnknownErr: errDown}, "holds 4 items. Whether the cluster serves the resources that the filter names could not be checked: connection refused."},
+		{&Results{}, "BackupCompleted", "holds 4 items."},
+		{&Results{Unknown: []string{"deploymentz", "cmz"}}, "UnknownResources", "holds 4 items. The filter names resources that the cluster does not serve, and Velero ignored them: deploymentz, cmz. Check their spelling."},
+		{&Results{UnknownErr: errDown}, "BackupCompleted", "holds 4 items. Whether the cluster serves the resources that the filter names could not be checked: connection refused."},
 	} {
 		s := newFixture(t, m2).started()
 		s.with(m1, func(m *Member) { m.Results = tt.results })
 		s.backup(velerov1.BackupPhaseCompleted, 4)
-		s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupCompleted", "Backup m1-migrate-default-app-c948154d "+tt.message)
-	}
-}
-
-func TestNeedsResultsForNamesOfTheFilter(t *testing.T) {
-	for phase, want := range map[velerov1.BackupPhase][]string{
-		velerov1.BackupPhaseInProgress: nil, velerov1.BackupPhaseCompleted: {"configmaps", "secrets"},
-	} {
-		s := newFixture(t, m2).started()
-		s.m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedResources: []string{"configmaps"}, ExcludedResources: []string{"secrets", "*z"}}}
-		s.with(m1, func(m *Member) { m.Backup.Status.Phase = phase })
-		got, needed := NeedsResults(s.m, m1, s.seen.Members[m1])
-		if d := cmp.Diff(want, got.Names); d != "" || needed != (want != nil) || got.Results != "" {
-			t.Errorf("%s: needed: %v, %+v", phase, needed, got)
-		}
-	}
-}
-
-func TestNeedsResults(t *testing.T) {
-	s := newFixture(t, m2).restoring()
-	s.with(m2, func(m *Member) {
-		m.Backup.Spec.StorageLocation = "default"
-		m.Locations[0].Spec.ObjectStorage.CACert = []byte("ca")
-		m.Restore.Status.Phase = velerov1.RestorePhasePartiallyFailed
-	})
-	got, needed := NeedsResults(s.m, m2, s.seen.Members[m2])
-	want := ResultsRequest{Results: "RestoreResults", Log: "RestoreLog", Name: restoreName, CA: StorageCA{PEM: []byte("ca")}}
-	if d := cmp.Diff(want, got); !needed || d != "" {
-		t.Errorf("needed: %v, %s", needed, d)
-	}
-	s.record()
-	if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed {
-		t.Error("the results of a finished cluster are needed")
-	}
-
-	for warnings, want := range map[int]bool{0: false, 1: true} {
-		s := newFixture(t, m2).restoring()
-		s.with(m2, func(m *Member) {
-			m.Restore.Status.Phase, m.Restore.Status.Warnings = velerov1.RestorePhaseCompleted, warnings
-		})
-		if _, needed := NeedsResults(s.m, m2, s.seen.Members[m2]); needed != want {
-			t.Errorf("the results of a completed Restore with %d warnings are needed: %v", warnings, needed)
-		}
-		s = newFixture(t, m2).started()
-		s.with(m1, func(m *Member) {
-			m.Backup.Status.Phase, m.Backup.Status.Warnings = velerov1.BackupPhaseCompleted, warnings
-		})
-		if _, needed := NeedsResults(s.m, m1, s.seen.Members[m1]); needed != want {
-			t.Errorf("the results of a completed Backup with %d warnings are needed: %v", warnings, needed)
-		}
-	}
-
-	s = newFixture(t, m2).started()
-	s.with(m1, func(m *Member) { m.Backup.Status.Phase = velerov1.BackupPhasePartiallyFailed })
-	if got, needed := NeedsResults(s.m, m1, s.seen.Members[m1]); !needed || got.Results != "BackupResults" || got.Log != "BackupLog" {
-		t.Errorf("of a Backup: %+v, %v", got, needed)
+		s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, tt.reason, "Backup m1-migrate-default-app-c948154d "+tt.message)
 	}
 }
 

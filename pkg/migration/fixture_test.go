@@ -149,6 +149,9 @@ func (s *fixture) backup(phase velerov1.BackupPhase, items int) *fixture {
 		m.Backup = m.Backup.DeepCopy()
 		m.Backup.Status.Phase = phase
 		m.Backup.Status.Progress = &velerov1.BackupProgress{TotalItems: items, ItemsBackedUp: items}
+		if _, needed := backupResults(s.m, m.Backup); needed && m.Results == nil {
+			m.Results = &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: int64(items)}}}
+		}
 	})
 	s.record()
 	return s
@@ -167,6 +170,9 @@ func (s *fixture) restore(c Cluster, phase velerov1.RestorePhase) *fixture {
 	s.with(c, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
 		m.Restore.Status.Phase = phase
+		if _, needed := restoreResults(s.m, s.m.Status.SourceClusterStatus, m.Restore); needed && m.Results == nil {
+			m.Results = &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: 5, Created: 5}}}
+		}
 	})
 	s.record()
 	return s

@@ -5,6 +5,7 @@ package migration
 
 import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -24,7 +25,7 @@ type CreateBackup struct {
 }
 
 // StartRestore hands the source's completed Backup over to a target, with the PodVolumeBackups
-// that belong to it, and then creates the Restore.
+// that belong to it, and then creates the Restore with its resource modifiers.
 type StartRestore struct {
 	Source, Target Cluster
 	// TargetBackup is the Backup in the target; nil if it is to be created there.
@@ -36,6 +37,8 @@ type StartRestore struct {
 	// RejectedRestore is a Restore that Velero rejected because it did not have the Backup in
 	// its cache; it is deleted before Restore is created. It is nil if there is none.
 	RejectedRestore *velerov1.Restore
+	// Modifiers has the resource modifiers of Restore, without an owner; nil if it has none.
+	Modifiers *corev1.ConfigMap
 	// Restore is created last: if it exists, everything that it needs exists.
 	Restore *velerov1.Restore
 }
@@ -90,6 +93,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			Target:          cluster,
 			TargetBackup:    member.Backup,
 			RejectedRestore: member.Restore,
+			Modifiers:       velero.NewResourceModifiers(m, target.ClusterName),
 			Restore:         velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster),
 		}
 		if action.TargetBackup == nil {
@@ -102,8 +106,8 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 }
 
 // isRefusedEarly reports whether Velero rejected a target's Restore only because it did not have
-// the existing Backup in its cache. Nothing was restored then.
+// the existing Backup, or the resource modifiers, in its cache. Nothing was restored then.
 func isRefusedEarly(target Member) bool {
-	return target.Restore != nil && velero.IsBackupNotFound(target.Restore) &&
+	return target.Restore != nil && velero.IsRejectedEarly(target.Restore) &&
 		target.Backup != nil && target.Backup.Status.Phase == velerov1.BackupPhaseCompleted
 }

@@ -106,8 +106,14 @@ type Member struct {
 	// Unexpected has the kinds and names of other Backups and Restores with the label of the
 	// Migrate.
 	Unexpected []string
+	// Missing are the prerequisites that the cluster lacks; nil if they were not checked.
+	Missing *Missing
 	// Diagnosis explains why Velero makes no progress; nil if there was no diagnosis.
 	Diagnosis *Diagnosis
-	// Results are the errors of the Migrate's object; nil if they were not read.
+	// Results are the results of the Migrate's object; nil if they were not read.
 	Results *Results
+	// ResultsErr is why reading them has failed so far; nil if it didn't.
+	ResultsErr error
+	// Workloads are the workloads of the Restore; nil if they were not read.
+	Workloads *Workloads
 }

@@ -34,6 +34,8 @@ type ClusterPlan struct {
 	VeleroNamespace string
 	// Objects identifies the Velero objects of the Migrate in it.
 	Objects Objects
+	// Prerequisites are what the Migrate needs in it besides Velero's server.
+	Prerequisites Prerequisites
 	// WasUsable is true if the cluster could be used when its status was recorded: the recorded
 	// reason is one that is only determined in a usable cluster.
 	WasUsable bool
@@ -83,6 +85,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 		c.Cluster = ClusterOf(cs)
 		c.VeleroNamespace = cmp.Or(cs.VeleroNamespace, host.Clusters[c.Cluster].VeleroNamespace)
 		c.WasUsable = wasUsable(cs)
+		c.Prerequisites = prerequisites(m, c.Source)
 		c.unready = unready(c.Cluster, fleet, host)
 		c.ended = IsTerminal(status.Phase) || IsTerminal(cs.Phase)
 		c.needed = !c.ended || c.Source && !IsTerminal(status.Phase)

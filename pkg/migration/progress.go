@@ -42,7 +42,7 @@ func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 		status.Conditions[i].Message = ""
 	}
 	for _, cs := range clusterStatuses(status) {
-		cs.Message, cs.LastProgressTime, cs.VolumeProgress = "", nil, nil
+		cs.Message, cs.LastProgressTime, cs.VolumeProgress, cs.Workloads = "", nil, nil, nil
 	}
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster

@@ -192,10 +192,11 @@ func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDet
 }
 
 // usableMember returns the member of a cluster. It returns false and the state of the cluster
-// if it may not be used or can't be read.
+// if it may not be used, can't be read, or lacks what the Migrate needs there.
 func usableMember(cs v1alpha1.ClusterStatus, seen Observation) (Member, state, bool) {
 	cluster := ClusterOf(cs)
-	if s, ok := seen.Plan.Of(cluster).usable(); !ok {
+	plan := seen.Plan.Of(cluster)
+	if s, ok := plan.usable(); !ok {
 		return Member{}, s, false
 	}
 	member, read := seen.Members[cluster]
@@ -205,7 +206,8 @@ func usableMember(cs v1alpha1.ClusterStatus, seen Observation) (Member, state, b
 	case member.Err != nil:
 		return Member{}, unreachable(cs.ClusterName, member), false
 	}
-	return member, state{}, true
+	s, ok := hasPrerequisites(plan, member.Missing)
+	return member, s, ok
 }
 
 // sourceLocation returns the location of the source's Backup or, before there is one, the default

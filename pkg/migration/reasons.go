@@ -6,9 +6,11 @@ package migration
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -62,7 +64,7 @@ func clockTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // backupState returns the state of the source for the phase of its Backup b, with the progress of
 // its volumes and its errors, if they are known.
-func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *Results) state {
+func backupState(m *v1alpha1.Migrate, b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := b.Status
 	message := func(format string, args ...any) string {
 		return fmt.Sprintf("Backup %s "+format, append([]any{b.Name}, args...)...)
@@ -83,12 +85,12 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
 		return state{"Backup" + string(s.Phase), message("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
-		done, _ := backupItems(&s)
-		return state{v1alpha1.ReasonBackupCompleted, message("holds %s%s.%s", count(done, "item"), warnings(s.Warnings, results), unknownNames(results))}
+		return state{backupReason(m, results), message("%s%s.%s", backupContent(&s, results), warnings(s.Warnings, results), exceptions(results)+unknownNames(results))}
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{v1alpha1.ReasonBackupFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonBackupFailedValidation, message("was rejected by Velero: %s.%s Fix the error and recreate the Migrate.",
+			validationErrors(s.ValidationErrors), excludedByLabel(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
 		return state{"Backup" + string(s.Phase), message("ended %s%s, so nothing is restored.%s Fix the error and recreate the Migrate.",
 			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), seeAlso(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
@@ -99,7 +101,7 @@ func backupState(b *velerov1.Backup, volumes *v1alpha1.VolumeProgress, results *
 
 // restoreState returns the state of a target for the phase of its Restore r, with the progress of
 // its volumes and its errors, if they are known.
-func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results *Results) state {
+func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results *Results) state {
 	s := r.Status
 	message := func(format string, args ...any) string {
 		return fmt.Sprintf("Restore %s "+format, append([]any{r.Name}, args...)...)
@@ -116,8 +118,12 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 	case velerov1.RestorePhaseFinalizing, velerov1.RestorePhaseFinalizingPartiallyFailed:
 		return state{"Restore" + string(s.Phase), message("is being finalized.")}
 	case velerov1.RestorePhaseCompleted:
-		done, _ := restoreItems(&s)
-		return state{v1alpha1.ReasonRestoreCompleted, message("restored %s%s.", count(done, "item"), warnings(s.Warnings, results))}
+		_, reason := verdict(m, results)
+		if reason == v1alpha1.ReasonResultsUnavailable {
+			return state{reason, message("is %s for Velero, but what became of the items is unknown: %v. See: velero restore describe %s --details",
+				s.Phase, results.ListsErr, r.Name)}
+		}
+		return state{reason, message("%s%s.%s%s", restoredItems(results.Lists), warnings(s.Warnings, results), exceptions(results), remedies[reason])}
 	case velerov1.RestorePhaseFailedValidation:
 		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
@@ -126,8 +132,8 @@ func restoreState(r *velerov1.Restore, volumes *v1alpha1.VolumeProgress, results
 			return state{v1alpha1.ReasonRestoreLogNotUploaded, message("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings, nil), s.Phase)}
 		}
-		return state{"Restore" + string(s.Phase), message("ended %s%s.%s Fix the error and recreate the Migrate.",
-			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results),
+		return state{"Restore" + string(s.Phase), message("ended %s%s.%s%s Fix the error and recreate the Migrate.",
+			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), exceptions(results),
 			seeAlso(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
 		return state{v1alpha1.ReasonRestoreUnknownPhase, message("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
@@ -146,7 +152,7 @@ func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 
 func refusedEarly(target string, member Member) state {
 	return state{v1alpha1.ReasonRestoreRefusedEarly, fmt.Sprintf(
-		"Velero in %s rejected Restore %s because it did not have Backup %s in its cache yet; the Restore is created again.",
+		"Velero in %s rejected Restore %s because it did not have Backup %s, or the resource modifiers, in its cache yet; the Restore is created again.",
 		target, member.Restore.Name, member.Backup.Name)}
 }
 
@@ -163,13 +169,6 @@ func nothingToRestore(source *v1alpha1.BackupDetails) state {
 func nothingRestored(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupFailed, fmt.Sprintf(
 		"Nothing was restored because %s has no completed Backup.", source.ClusterName)}
-}
-
-func maybeOnlyNamespacesState(source *v1alpha1.BackupDetails) state {
-	done, _ := backupItems(source.BackupStatusInCluster)
-	return state{v1alpha1.ReasonPerhapsNamespacesAlone, fmt.Sprintf(
-		"Velero counts the namespaces themselves among the %s of Backup %s, so the count does not show whether anything in them matched the filter. Check the targets.",
-		count(done, "item"), source.BackupNameInCluster)}
 }
 
 func backupItems(s *velerov1.BackupStatus) (done, total int) {
@@ -194,41 +193,109 @@ func itemProgress(done, total int) string {
 	return fmt.Sprintf(": %d of %s", done, count(total, "item"))
 }
 
-func count(n int, what string) string {
+func count[N int | int64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// warnings describes the n warnings of a completed object with Velero's messages, if they are
-// known. A warning that each migration of a namespace has is named last, or alone without text.
-func warnings(n int, results *Results) string {
-	if n == 0 {
-		return ""
+// readingResults returns the state of a cluster whose object has ended in a phase of Velero, and what
+// became of its items is still being read.
+func readingResults(kind, name, phase string, err error) state {
+	message := fmt.Sprintf("%s %s is %s for Velero; reading from the storage what became of the items.", kind, name, phase)
+	if err != nil {
+		message += fmt.Sprintf(" That failed, trying again: %v", err)
 	}
-	s := ", with " + count(n, "warning")
+	return state{v1alpha1.ReasonReadingResults, message}
+}
+
+// backupReason returns the reason of the source for a completed Backup.
+func backupReason(m *v1alpha1.Migrate, results *Results) string {
 	switch {
 	case results == nil:
-		return s
-	case results.Err != nil:
-		return s + fmt.Sprintf(" (reading the warnings from the storage failed: %v)", results.Err)
+	case slices.ContainsFunc(results.LeftOut.First[v1alpha1.ItemLeftOut], func(x velero.Exception) bool { return !x.IsNamespace() }):
+		// A namespace with Velero's label is left out on purpose.
+		return v1alpha1.ReasonItemsLeftOut
+	case results.Lists != nil && results.Lists.Exceptions.Count[v1alpha1.ItemWithoutData] > 0 && !allowsEmptyVolumes(m):
+		return v1alpha1.ReasonVolumesWithoutData
+	case len(results.Unknown) > 0:
+		return v1alpha1.ReasonUnknownResources
 	}
-	var own, others []string
-	for _, message := range results.Warnings {
-		if velero.IsAboutRootCA(message) {
-			own = append(own, message)
-		} else {
-			others = append(others, message)
+	return v1alpha1.ReasonBackupCompleted
+}
+
+// backupContent describes what a completed Backup holds: by its lists, otherwise by Velero's count,
+// which includes Namespaces and what every cluster has of its own.
+func backupContent(s *velerov1.BackupStatus, results *Results) string {
+	if results == nil || results.Lists == nil {
+		done, _ := backupItems(s)
+		content := "holds " + count(done, "item")
+		if results != nil && results.ListsErr != nil {
+			content += fmt.Sprintf(" by Velero's count (reading its lists from the storage failed: %v)", results.ListsErr)
 		}
+		return content
 	}
+	return "holds " + count(results.Lists.Items.Total, "item") + volumeData(results.Lists.Volumes)
+}
+
+// restoredItems describes what a completed Restore did.
+func restoredItems(lists *Lists) string {
+	n := lists.Items
+	s := "restored " + count(n.Created+n.Updated, "item") + volumeData(lists.Volumes)
+	if n.Unchanged > 0 {
+		s += "; the cluster had " + count(n.Unchanged, "item") + " as in the source"
+	}
+	if anew := n.LeftOut - lists.Exceptions.Count[v1alpha1.ItemLeftOut]; anew > 0 {
+		s += "; the cluster makes " + count(anew, "item") + " anew"
+	}
+	return s
+}
+
+// volumeData describes how much of the data of volumes was moved; empty if there are no volumes.
+func volumeData(v v1alpha1.VolumeCounts) string {
 	switch {
-	case len(own)+len(others) == 0:
-		return s
-	case len(others) == 0:
-		return s + " about ConfigMap kube-root-ca.crt, which every cluster has of its own"
+	case v.Total == 0:
+		return ""
+	case v.Moved == v.Total:
+		return fmt.Sprintf(" and the data of %s (%s)", count(v.Total, "volume"), size(v.Bytes))
 	}
-	return s + ": " + strings.Join(firstOf(append(others, own...)), "; ")
+	return fmt.Sprintf(" and the data of %d of %s (%s)", v.Moved, count(v.Total, "volume"), size(v.Bytes))
+}
+
+// exceptions describes the items that are not as in the source.
+func exceptions(results *Results) string {
+	if results == nil {
+		return ""
+	}
+	var all velero.Exceptions
+	all.Join(results.LeftOut)
+	if results.Lists != nil {
+		all.Join(results.Lists.Exceptions)
+	}
+	return describeExceptions(all, len(results.Errors) > 0)
+}
+
+// remedies are what to do about a reason of a completed Restore.
+var remedies = map[string]string{
+	v1alpha1.ReasonItemsFailed:        " Fix the error and recreate the Migrate.",
+	v1alpha1.ReasonVolumesWithoutData: " To move the data, start the pods that use the volumes in the source, set spec.policy.volumes.data, delete the pods and claims in the target, and recreate the Migrate.",
+	v1alpha1.ReasonExistingItemsKept:  " Delete them in the cluster or set spec.policy.existingResourcePolicy, and recreate the Migrate.",
+	v1alpha1.ReasonItemsLeftOut:       " Create them in the cluster if they are needed.",
+}
+
+// warnings describes those of the n warnings of an object that are not about items that exist and
+// differ, with Velero's messages, if they are known.
+func warnings(n int, results *Results) string {
+	switch {
+	case n == 0, results != nil && results.Err == nil && len(results.Warnings) == 0:
+		return ""
+	case results == nil:
+		return ", with " + count(n, "warning")
+	case results.Err != nil:
+		return fmt.Sprintf(", with %s (reading the warnings from the storage failed: %v)", count(n, "warning"), results.Err)
+	}
+	return fmt.Sprintf(", with %s: %s", count(len(results.Warnings), "warning"), strings.Join(firstOf(results.Warnings), "; "))
 }
 
 // maxErrorsShown is how many errors or warnings of an object a message has, each of at most
@@ -275,11 +342,17 @@ func unknownNames(results *Results) string {
 // firstOf returns the first maxErrorsShown of Velero's messages, and the number of the others.
 func firstOf(messages []string) []string {
 	var first []string
-	for i, message := range messages {
-		if i == maxErrorsShown {
-			return append(first, fmt.Sprintf("and %d more", len(messages)-i))
-		}
+	for _, message := range messages[:min(len(messages), maxErrorsShown)] {
 		first = append(first, Shorten(message, maxErrorLength))
+	}
+	return firstOfAll(first, int64(len(messages)))
+}
+
+// firstOfAll returns the first maxErrorsShown of texts, and the number of the others of all.
+func firstOfAll(texts []string, all int64) []string {
+	first := texts[:min(len(texts), maxErrorsShown)]
+	if more := all - int64(len(first)); more > 0 {
+		first = append(first, fmt.Sprintf("and %d more", more))
 	}
 	return first
 }
@@ -307,26 +380,23 @@ func volumeProgress(v *v1alpha1.VolumeProgress) string {
 	if v == nil {
 		return ""
 	}
-	return fmt.Sprintf(", %s of %s of volume data", formatBytes(v.BytesDone), formatBytes(v.TotalBytes))
+	return fmt.Sprintf(", %s of %s of volume data", size(v.BytesDone), size(v.TotalBytes))
 }
 
-// formatBytes formats a size with a binary unit.
-func formatBytes(n int64) string {
-	size, unit := float64(n), "B"
-	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
-		if size < 1024 {
-			break
-		}
-		size, unit = size/1024, larger
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, unit)
-}
+// size formats a size in bytes with a binary unit.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 func validationErrors(errs []string) string {
 	return orUnknown(strings.Join(errs, "; "))
+}
+
+// excludedByLabel explains an error of Velero about namespaces that the Migrate does not exclude.
+func excludedByLabel(errs []string) string {
+	const contradiction = "excludes list cannot contain an item in the includes list"
+	if !slices.ContainsFunc(errs, func(err string) bool { return strings.Contains(err, contradiction) }) {
+		return ""
+	}
+	return fmt.Sprintf(" Velero excludes a namespace that has the label %s=true.", velerov1.ExcludeFromBackupLabel)
 }
 
 func orUnknown(message string) string {

@@ -186,7 +186,7 @@ func IsObjectMissing(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	for _, t := range m.Status.TargetClusterStatus {
 		if ClusterOf(t.ClusterStatus) == c && !IsTerminal(t.Phase) {
 			// The Backup that Velero did not find may exist, but the watch is behind.
-			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsBackupNotFound(seen.Restore)
+			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsRejectedEarly(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown
 		}
 	}

@@ -100,12 +100,7 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		setUnreachable(cs, member)
 	case member.Backup != nil:
 		pinVelero(cs, seen.Plan)
-		source.BackupNameInCluster = Shorten(member.Backup.Name, maxTokenLength)
-		source.BackupStatusInCluster = boundedBackup(member.Backup.Status)
-		cs.Phase = velero.BackupPhase(member.Backup.Status.Phase)
-		setVolumeProgress(cs, member.Diagnosis)
-		moved := progressOf(*cs, source.BackupStatusInCluster) != before
-		setState(cs, cs.Phase, withDiagnosis(m, *cs, backupState(member.Backup, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
+		observeBackup(m, source, member)
 	case source.BackupStatusInCluster != nil:
 		setState(cs, v1alpha1.MigratePhaseFailed, backupDeleted(source))
 	default:
@@ -119,6 +114,24 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	appendUnexpected(cs, member)
 	setTransitionTime(cs, was, now)
 	setProgressTime(cs, before, progressOf(*cs, source.BackupStatusInCluster), now)
+}
+
+// observeBackup updates the status of the source from its Backup. Until its results are read, an end
+// is none.
+func observeBackup(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, member Member) {
+	cs, b := &source.ClusterStatus, member.Backup
+	before := progressOf(*cs, source.BackupStatusInCluster)
+	source.BackupNameInCluster = Shorten(b.Name, maxTokenLength)
+	source.BackupStatusInCluster = boundedBackup(b.Status)
+	setVolumeProgress(cs, member.Diagnosis)
+	cs.Phase = velero.BackupPhase(b.Status.Phase)
+	if _, needed := backupResults(m, b); needed && member.Results == nil {
+		setState(cs, v1alpha1.MigratePhaseBackupInProgress, readingResults("Backup", b.Name, string(b.Status.Phase), member.ResultsErr))
+		return
+	}
+	setResults(cs, member.Results)
+	moved := progressOf(*cs, source.BackupStatusInCluster) != before
+	setState(cs, cs.Phase, withDiagnosis(m, *cs, backupState(m, b, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
 }
 
 // observeTarget updates the status of one target; that of the source must be up to date.
@@ -141,12 +154,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setPending(cs, state)
 	case member.Restore != nil:
 		pinVelero(cs, seen.Plan)
-		target.RestoreNameInCluster = Shorten(member.Restore.Name, maxTokenLength)
-		target.RestoreStatusInCluster = boundedRestore(member.Restore.Status)
-		cs.Phase = velero.RestorePhase(member.Restore.Status.Phase)
-		setVolumeProgress(cs, member.Diagnosis)
-		moved := progressOf(*cs, target.RestoreStatusInCluster) != before
-		setState(cs, cs.Phase, withDiagnosis(m, *cs, restoreState(member.Restore, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
+		observeRestore(m, target, source, member, now)
 	case target.RestoreStatusInCluster != nil:
 		setState(cs, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
 	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster):
@@ -167,6 +175,31 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	setProgressTime(cs, before, progressOf(*cs, target.RestoreStatusInCluster), now)
 }
 
+// observeRestore updates the status of a target from its Restore. Until its results are read, an end
+// is none. If they are recorded, because the target waits for its workloads, only the driver updates
+// the status.
+func observeRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, member Member, now time.Time) {
+	cs, r := &target.ClusterStatus, member.Restore
+	before := progressOf(*cs, target.RestoreStatusInCluster)
+	target.RestoreNameInCluster = Shorten(r.Name, maxTokenLength)
+	target.RestoreStatusInCluster = boundedRestore(r.Status)
+	setVolumeProgress(cs, member.Diagnosis)
+	if _, needed := restoreResults(m, source, r); needed && member.Results == nil {
+		if cs.Reason != v1alpha1.ReasonWaitingForWorkloads {
+			setState(cs, v1alpha1.MigratePhaseRestoreInProgress, readingResults("Restore", r.Name, string(r.Status.Phase), member.ResultsErr))
+		}
+		return
+	}
+	setResults(cs, member.Results)
+	cs.Phase = restorePhase(m, r, member.Results)
+	moved := progressOf(*cs, target.RestoreStatusInCluster) != before
+	state := withDiagnosis(m, *cs, restoreState(m, r, cs.VolumeProgress, member.Results), moved, member.Diagnosis)
+	if m.Spec.WaitForWorkloads != nil && r.Status.Phase == velerov1.RestorePhaseCompleted {
+		cs.Phase, state = awaitWorkloads(m, cs, cs.Phase, state, member.Workloads, now)
+	}
+	setState(cs, cs.Phase, state)
+}
+
 // overallPhase returns the phase of the Migrate for the phases of its clusters, as specified by
 // the API document.
 func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
@@ -179,7 +212,7 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	case source.Phase == v1alpha1.MigratePhaseFailed, source.Phase == v1alpha1.MigratePhasePartiallyFailed:
 		return v1alpha1.MigratePhaseFailed
 	case source.Phase == v1alpha1.MigratePhaseCompleted:
-		return phaseOfTargets(status.TargetClusterStatus)
+		return phaseOfTargets(source, status.TargetClusterStatus)
 	case source.BackupStatusInCluster != nil:
 		return v1alpha1.MigratePhaseBackupInProgress
 	default:
@@ -187,7 +220,9 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	}
 }
 
-func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
+// phaseOfTargets returns the phase of a Migrate whose Backup is complete. If the Backup lacks what the
+// filter selects, that is no success.
+func phaseOfTargets(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 	count := map[v1alpha1.MigratePhase]int{}
 	for _, t := range targets {
 		if !IsTerminal(t.Phase) {
@@ -196,6 +231,8 @@ func phaseOfTargets(targets []v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 		count[t.Phase]++
 	}
 	switch {
+	case count[v1alpha1.MigratePhaseCompleted] == len(targets) && source.Reason == v1alpha1.ReasonItemsLeftOut:
+		return v1alpha1.MigratePhasePartiallyFailed
 	case count[v1alpha1.MigratePhaseCompleted] == len(targets):
 		return v1alpha1.MigratePhaseCompleted
 	case count[v1alpha1.MigratePhaseCompleted]+count[v1alpha1.MigratePhasePartiallyFailed] > 0:
@@ -293,7 +330,8 @@ func setVolumeProgress(cs *v1alpha1.ClusterStatus, d *Diagnosis) {
 }
 
 // setProgressTime sets the time of the last progress if there was any. A cluster that waits for
-// another one, or in a queue, has none: no progress deadline runs for it.
+// another one, in a queue, or for workloads, which have a timeout of their own, has none: no progress
+// deadline runs for it.
 func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now time.Time) {
 	switch {
 	case waitsForOthers(cs.Reason):
@@ -304,5 +342,7 @@ func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now tim
 }
 
 func waitsForOthers(reason string) bool {
-	return slices.Contains([]string{v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued}, reason)
+	return slices.Contains([]string{
+		v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
+	}, reason)
 }

@@ -231,10 +231,13 @@ func TestFinalPhasesOfTheRestores(t *testing.T) {
 
 func TestReadyMessageHasWarnings(t *testing.T) {
 	s := newFixture(t, m2, m3).restoring()
-	s.with(m2, func(m *Member) { m.Restore.Status.Warnings = 1 })
+	s.with(m2, func(m *Member) {
+		m.Restore.Status.Warnings = 1
+		m.Results = &Results{Warnings: []string{"old"}, Lists: excepting(v1alpha1.ItemCounts{Total: 2, Created: 2}, v1alpha1.VolumeCounts{})}
+	})
 	s.restore(m2, velerov1.RestorePhaseCompleted)
 	s.restore(m3, velerov1.RestorePhaseCompleted)
-	want := "2 of 2 targets done. m2: Restore m2-migrate-default-app-c948154d restored 0 items, with 1 warning."
+	want := "2 of 2 targets done. m2: Restore m2-migrate-default-app-c948154d restored 2 items, with 1 warning: old."
 	if got := readyCondition(&s.m.Status); *got != (state{"Completed", want}) {
 		t.Errorf("Ready is %+v, want the message %q", got, want)
 	}
@@ -417,29 +420,30 @@ func TestNewLeaderKeepsTheRecordedState(t *testing.T) {
 	}
 }
 
-func TestItemsFoundWithNamespacesAsItems(t *testing.T) {
-	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "mistyped"}}
+// TestItemsFound has Backups whose lists have items of others, which are Namespaces and what every
+// cluster has of its own.
+func TestItemsFound(t *testing.T) {
+	listing := func(items int64) *Results { return &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: items}}} }
 	for _, tt := range []struct {
-		name   string
-		filter v1alpha1.ResourceFilter
-		items  int
-		want   metav1.ConditionStatus
+		name    string
+		filter  v1alpha1.ResourceFilter
+		results *Results
+		want    metav1.ConditionStatus
+		reason  string
 	}{
-		{"selector alone", v1alpha1.ResourceFilter{LabelSelector: selector}, 1, "True"},
-		{"namespaces alone", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}, 1, "True"},
-		{"as many items as namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 2, "Unknown"},
-		{"without cluster resources", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludeClusterResources: new(false)}, 1, "True"},
-		{"without the resource namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, LabelSelector: selector, IncludedResources: []string{"configmaps"}}, 1, "True"},
-		{"more items than namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a", "b"}, LabelSelector: selector}, 3, "True"},
-		{"a pattern of namespaces", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a*"}, OrLabelSelectors: []*metav1.LabelSelector{selector}}, 9, "Unknown"},
-		{"excluded namespaces", v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"a"}, LabelSelector: selector}, 9, "Unknown"},
+		{"items", v1alpha1.ResourceFilter{}, listing(1), "True", "ItemsFound"},
+		{"others alone", v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}, listing(0), "False", "NothingMatched"},
+		{"Namespaces that were asked for", v1alpha1.ResourceFilter{IncludedResources: []string{"Namespaces"}}, listing(0), "True", "ItemsFound"},
+		{"Namespaces by scope", v1alpha1.ResourceFilter{IncludedClusterScopedResources: []string{"ns"}}, listing(0), "True", "ItemsFound"},
+		{"unknown", v1alpha1.ResourceFilter{}, &Results{ListsErr: errDown}, "Unknown", "ResultsUnavailable"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFixture(t, m2)
 			s.m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
-			s.started().backup(velerov1.BackupPhaseCompleted, tt.items)
-			reason := map[metav1.ConditionStatus]string{"True": "ItemsFound", "Unknown": "PerhapsNamespacesAlone"}[tt.want]
-			s.wantCondition("ItemsFound", tt.want, reason)
+			s.started()
+			s.with(m1, func(m *Member) { m.Results = tt.results })
+			s.backup(velerov1.BackupPhaseCompleted, 2)
+			s.wantCondition("ItemsFound", tt.want, tt.reason)
 		})
 	}
 }
@@ -564,7 +568,10 @@ func TestLiveStatusHasNoUnrecordedEnd(t *testing.T) {
 				s.backup(velerov1.BackupPhaseCompleted, 5)
 				s.next()
 				s.record()
-				s.with(m2, func(m *Member) { m.Restore = m.Restore.DeepCopy(); m.Restore.Status.Phase = "PartiallyFailed" })
+				s.with(m2, func(m *Member) {
+					m.Restore = m.Restore.DeepCopy()
+					m.Restore.Status.Phase, m.Results = "PartiallyFailed", &Results{Errors: []string{"denied"}}
+				})
 			},
 			func(status *v1alpha1.MigrateStatus) v1alpha1.ClusterStatus {
 				return status.TargetClusterStatus[0].ClusterStatus

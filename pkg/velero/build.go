@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -68,6 +69,9 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
 	restore.Spec.ExistingResourcePolicy = velerov1.PolicyType(policy.ExistingResourcePolicy)
+	if modifiers := NewResourceModifiers(m, targetCluster); modifiers != nil {
+		restore.Spec.ResourceModifier = &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: modifiers.Name}
+	}
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
 	}

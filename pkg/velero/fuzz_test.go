@@ -58,8 +58,8 @@ func FuzzReadResults(f *testing.F) {
 		_, _ = packer.Write(results)
 		_ = packer.Close()
 		for _, file := range [][]byte{results, packed.Bytes(), packed.Bytes()[:packed.Len()/2]} {
-			errs, warnings, err := velero.ReadResults(bytes.NewReader(file))
-			if err != nil && len(errs)+len(warnings) > 0 {
+			got, err := velero.ReadResults(bytes.NewReader(file), unlimited)
+			if err != nil && len(got.Errors)+len(got.Warnings) > 0 {
 				t.Errorf("both errors and %v", err)
 			}
 		}
@@ -75,7 +75,7 @@ func TestReadResultsLimitsTheUnpackedSize(t *testing.T) {
 		_, _ = packer.Write(bytes.Repeat([]byte("x"), 1<<20))
 	}
 	_ = packer.Close()
-	if _, _, err := velero.ReadResults(&packed); err == nil {
+	if _, err := velero.ReadResults(&packed, unlimited); err == nil {
 		t.Error("64 MiB were read")
 	}
 }
@@ -89,7 +89,7 @@ func TestReadResultsLimitsMemory(t *testing.T) {
 		want    int
 	}{
 		"errors":         {`{"warnings":{"velero":[` + many + `]},"errors":{"velero":[` + many + `]}}`, 1000},
-		"a long error":   {`{"errors":{"velero":["` + strings.Repeat("x", 8<<20) + `"]}}`, 1},
+		"a long error":   {`{"errors":{"velero":["` + strings.Repeat("x", 1<<20-10) + `"]}}`, 1},
 		"skipped values": {`{"x":[` + many + `],"errors":{"y":{"z":[` + many + `]},"cluster":["a"]}}`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,16 +100,16 @@ func TestReadResultsLimitsMemory(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			errs, _, err := velero.ReadResults(&packed)
+			got, err := velero.ReadResults(&packed, unlimited)
 			runtime.GC()
 			runtime.ReadMemStats(&after)
 			if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 8<<20 {
 				t.Errorf("%d MiB are kept", kept>>20)
 			}
-			if err != nil || len(errs) != test.want {
-				t.Errorf("read %d errors, %v, want %d", len(errs), err, test.want)
+			if err != nil || len(got.Errors) != test.want {
+				t.Errorf("read %d errors, %v, want %d", len(got.Errors), err, test.want)
 			}
-			for _, e := range errs {
+			for _, e := range got.Errors {
 				if len(e) > 4096 {
 					t.Errorf("an error of %d bytes", len(e))
 				}

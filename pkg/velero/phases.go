@@ -29,12 +29,15 @@ func BackupPhase(phase velerov1.BackupPhase) v1alpha1.MigratePhase {
 	}
 }
 
-// IsBackupNotFound reports whether Velero rejected r only because it did not find its Backup.
-// Velero looks it up in a cache, which may lack an existing Backup after the API server was
-// unavailable.
-func IsBackupNotFound(r *velerov1.Restore) bool {
-	return r.Status.Phase == velerov1.RestorePhaseFailedValidation && len(r.Status.ValidationErrors) == 1 &&
-		strings.Contains(r.Status.ValidationErrors[0], "can't find backup ")
+// IsRejectedEarly reports whether Velero rejected r only because it did not find its Backup, or the
+// ConfigMap with its resource modifiers. Velero looks them up in a cache, which may lack an object
+// that was just created, or an existing one after the API server was unavailable.
+func IsRejectedEarly(r *velerov1.Restore) bool {
+	if r.Status.Phase != velerov1.RestorePhaseFailedValidation || len(r.Status.ValidationErrors) != 1 {
+		return false
+	}
+	return strings.Contains(r.Status.ValidationErrors[0], "can't find backup ") ||
+		strings.Contains(r.Status.ValidationErrors[0], "failed to get resource modifiers configmap ")
 }
 
 // RestorePhase returns the phase of a target cluster for a phase of its Restore. A phase that is

@@ -4,63 +4,87 @@
 package velero
 
 import (
-	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 )
 
-const (
-	// maxResults is how much of an unpacked results file is read, in bytes.
-	maxResults = 16 << 20
-	// maxErrors is how many of its errors, and of its warnings, are kept, and maxErrorLength how
-	// much of each, in bytes: a file of 16 MiB may have millions of them, and a status shows only
-	// a few.
-	maxErrors, maxErrorLength = 1000, 4096
-	// maxDepth is how deeply a skipped value may be nested: the decoder keeps each level.
-	maxDepth = 100
-)
-
-var errNotResults = errors.New("unexpected format")
+// maxErrors is how many errors, and how many warnings, of a results file are kept, and
+// maxErrorLength how much of each, in bytes: a file may have millions of them, and a status shows
+// only a few.
+const maxErrors, maxErrorLength = 1000, 4096
 
 // logNotUploaded is the prefix of the error that Velero's restore controller adds if it can't
 // upload the log of the Restore to the storage.
 const logNotUploaded = "error uploading log file to backup storage"
 
-// ReadResults returns the errors and the warnings of a Backup or Restore from its results file in
-// the storage (pkg/util/results of Velero, gzipped JSON): first those of Velero itself, then
-// those of cluster-scoped resources, then those of each namespace, with its name as a prefix.
-// Of each it returns the first 1,000 of the file, cut to 4 KiB.
-func ReadResults(file io.Reader) (errs, warnings []string, err error) {
-	unpacked, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("unpacking the results failed: %w", err)
-	}
+// Results are the errors and warnings of a Backup or Restore: first those of Velero itself, then
+// those of cluster-scoped resources, then those of each namespace, with its name as a prefix. Of
+// each only the first 1,000 of the file are kept, cut to 4 KiB.
+type Results struct {
+	Errors []string
+	// Warnings are those besides the ones about items that exist and differ.
+	Warnings []string
+	// kept are the items that exist and differ, by namespace, kind and name.
+	kept itemSet
+}
+
+// ReadResults returns the results of a Backup or Restore from its results file in the storage
+// (pkg/util/results of Velero, gzipped JSON). It calls use before it takes memory for many items.
+func ReadResults(file io.Reader, use Use) (Results, error) {
 	var foundErrors, foundWarnings messages
-	d := json.NewDecoder(io.LimitReader(unpacked, maxResults))
-	err = fields(d, func(kind string) error {
-		switch kind {
-		case "errors":
-			return foundErrors.read(d)
-		case "warnings":
-			return foundWarnings.read(d)
+	results := Results{kept: itemSet{use: use}}
+	foundWarnings.drop = func(namespace, message string) (bool, error) {
+		kind, name, ok := keptItem(message)
+		if !ok {
+			return false, nil
 		}
-		return skip(d)
+		return true, results.kept.add(hashOf(namespace, kind, name))
+	}
+	err := decode(file, "results", func(d *json.Decoder) error {
+		return fields(d, func(kind string) error {
+			switch kind {
+			case "errors":
+				return foundErrors.read(d)
+			case "warnings":
+				return foundWarnings.read(d)
+			}
+			return skip(d)
+		})
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("parsing the results failed: %w", err)
+		return Results{}, err
 	}
-	return foundErrors.sorted(), foundWarnings.sorted(), nil
+	results.Errors, results.Warnings = foundErrors.sorted(), foundWarnings.sorted()
+	results.kept.sort()
+	return results, nil
+}
+
+// keptItem returns the kind and the name of the item that message, a warning of a Restore, reports
+// as existing and different. Velero v1.18.3 has two forms (restoreItem in pkg/restore/restore.go):
+// the second one is used if the Restore has an existingResourcePolicy.
+func keptItem(message string) (kind, name string, ok bool) {
+	const prefix, suffix = "could not restore, ", " already exists. Warning: the in-cluster version is different than the backed-up version"
+	item, found := strings.CutSuffix(message, suffix)
+	item, begins := strings.CutPrefix(item, prefix)
+	if !found || !begins {
+		return "", "", false
+	}
+	if kind, name, ok = strings.Cut(item, ` "`); ok {
+		return kind, strings.TrimSuffix(name, `"`), true
+	}
+	return strings.Cut(item, ":")
 }
 
 // messages collects the messages of one kind by their place in a results file.
 type messages struct {
 	byPlace map[string][]string
 	count   int
+	// drop reports whether a message about a namespace, empty for a cluster-scoped item, is not
+	// collected; nil for none.
+	drop func(namespace, message string) (bool, error)
 }
 
 func (m *messages) sorted() []string {
@@ -89,96 +113,34 @@ func (m *messages) read(d *json.Decoder) error {
 		case "namespaces":
 			return fields(d, func(namespace string) error {
 				namespace = strings.Clone(namespace[:min(len(namespace), maxErrorLength)])
-				return m.readList(d, ofNamespaces+namespace, "namespace "+namespace+": ")
+				return m.readList(d, ofNamespaces+namespace, namespace)
 			})
 		}
 		return skip(d)
 	})
 }
 
-func (m *messages) readList(d *json.Decoder, place, prefix string) error {
-	if opened, err := open(d, '['); err != nil || !opened {
-		return err
-	}
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		message, ok := token.(string)
-		if !ok {
-			return errNotResults
-		}
-		if m.count++; m.count <= maxErrors {
-			message = prefix + message
-			if m.byPlace == nil {
-				m.byPlace = map[string][]string{}
+func (m *messages) readList(d *json.Decoder, place, namespace string) error {
+	return texts(d, func(message string) error {
+		if m.drop != nil {
+			if dropped, err := m.drop(namespace, message); dropped || err != nil {
+				return err
 			}
-			m.byPlace[place] = append(m.byPlace[place], strings.Clone(message[:min(len(message), maxErrorLength)]))
 		}
-	}
-	_, err := d.Token()
-	return err
-}
-
-// fields reads an object or null and calls f for each field of it; f must read the value.
-func fields(d *json.Decoder, f func(name string) error) error {
-	if opened, err := open(d, '{'); err != nil || !opened {
-		return err
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		if err := f(name.(string)); err != nil {
-			return err
-		}
-	}
-	_, err := d.Token()
-	return err
-}
-
-// open reads the opening delimiter of an object or list. It returns false if it reads null.
-func open(d *json.Decoder, delim json.Delim) (bool, error) {
-	token, err := d.Token()
-	if err != nil || token == nil {
-		return false, err
-	}
-	if token != delim {
-		return false, errNotResults
-	}
-	return true, nil
-}
-
-// skip reads a value and drops it.
-func skip(d *json.Decoder) error {
-	for depth := 0; ; {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			if depth++; depth > maxDepth {
-				return errNotResults
-			}
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
+		if m.count++; m.count > maxErrors {
 			return nil
 		}
-	}
+		if namespace != "" {
+			message = "namespace " + namespace + ": " + message
+		}
+		if m.byPlace == nil {
+			m.byPlace = map[string][]string{}
+		}
+		m.byPlace[place] = append(m.byPlace[place], strings.Clone(message[:min(len(message), maxErrorLength)]))
+		return nil
+	})
 }
 
 // IsLogNotUploaded reports whether message, an error of a Restore, only says that Velero could
 // not upload the log of the Restore.
 func IsLogNotUploaded(message string) bool { return strings.HasPrefix(message, logNotUploaded) }
-
-// IsAboutRootCA reports whether message, a warning of a Restore, is about ConfigMap
-// kube-root-ca.crt, which every namespace of every cluster has with another content.
-func IsAboutRootCA(message string) bool {
-	return strings.Contains(message, `ConfigMap "kube-root-ca.crt" already exists`) ||
-		strings.Contains(message, "ConfigMap:kube-root-ca.crt already exists")
-}

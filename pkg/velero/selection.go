@@ -142,19 +142,39 @@ func ListsNamespaces(f v1alpha1.ResourceFilter) bool {
 		!slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.ContainsAny(n, "*?[") })
 }
 
-// SelectsNamespace reports whether m selects objects of a namespace of the source. It matches
-// the lists as pkg/util/collections of Velero v1.18.3 does.
+// SelectsNamespace reports whether m selects objects of a namespace of the source.
 func SelectsNamespace(m *v1alpha1.Migrate, namespace string) bool {
-	if m.Spec.Policy == nil || m.Spec.Policy.ResourceFilter == nil {
-		return true
+	return m.Spec.Policy == nil || m.Spec.Policy.ResourceFilter == nil || IncludesNamespace(*m.Spec.Policy.ResourceFilter, namespace)
+}
+
+// IncludesNamespace reports whether f selects objects of a namespace. It matches the lists as
+// pkg/util/collections of Velero v1.18.3 does.
+func IncludesNamespace(f v1alpha1.ResourceFilter, namespace string) bool {
+	return (len(f.IncludedNamespaces) == 0 || matchesAny(f.IncludedNamespaces, namespace)) && !matchesAny(f.ExcludedNamespaces, namespace)
+}
+
+// IncludesResource reports whether f selects objects of a resource, by a name or a pattern.
+func IncludesResource(f v1alpha1.ResourceFilter, r Resource) bool {
+	lists := func(names []string) bool {
+		return matchesAny(names, r.String()) || slices.ContainsFunc(names, func(name string) bool { return len(resolveName(name, []Resource{r})) > 0 })
 	}
-	matches := func(pattern string) bool {
+	included, excluded := f.IncludedNamespaceScopedResources, f.ExcludedNamespaceScopedResources
+	if !r.Namespaced {
+		included, excluded = f.IncludedClusterScopedResources, f.ExcludedClusterScopedResources
+		if ExcludesClusterScoped(f) || len(included) == 0 && f.IncludeClusterResources == nil && limitsNamespaces(f) {
+			return false
+		}
+	}
+	return (len(f.IncludedResources) == 0 || lists(f.IncludedResources)) && !lists(f.ExcludedResources) &&
+		(len(included) == 0 || lists(included)) && !lists(excluded)
+}
+
+// matchesAny reports whether a name matches one of patterns.
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		g, err := glob.Compile(pattern)
-		return err == nil && g.Match(namespace)
-	}
-	f := m.Spec.Policy.ResourceFilter
-	return (len(f.IncludedNamespaces) == 0 || slices.ContainsFunc(f.IncludedNamespaces, matches)) &&
-		!slices.ContainsFunc(f.ExcludedNamespaces, matches)
+		return err == nil && g.Match(name)
+	})
 }
 
 // ResolveNames returns the resources of a cluster to which Velero may resolve names. If a name

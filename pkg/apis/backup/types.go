@@ -61,9 +61,21 @@ type MigrateSpec struct {
 	// the condition. Time in Velero's queues does not count. Defaults to 600.
 	ProgressDeadlineSeconds *int32
 
+	// waitForWorkloads waits until the restored workloads are ready. Absent: a target has
+	// ended when its Restore has.
+	WaitForWorkloads *WaitForWorkloads
+
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable.
 	Requester *Requester
+}
+
+// WaitForWorkloads defines how long a migration waits for workloads.
+type WaitForWorkloads struct {
+	// timeoutSeconds is the time in seconds after the end of a Restore within which every
+	// restored workload must be ready, as kstatus defines it, and every restored claim
+	// bound. Otherwise the target ends PartiallyFailed.
+	TimeoutSeconds int32
 }
 
 // Requester is an authenticated user.
@@ -130,13 +142,17 @@ const (
 	ExistingResourceUpdate ExistingResourcePolicy = "update"
 )
 
-// VolumePolicy defines how the data of volumes is migrated.
+// VolumePolicy defines how volumes are migrated.
 type VolumePolicy struct {
 	// data is how Velero moves the data: FileSystemBackup copies the files of all
 	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
 	// snapshots into the storage. Absent: as the annotations of the pods and Velero in
 	// the source define it.
 	Data VolumeDataPolicy
+
+	// storageClassMapping maps a StorageClass of the source to the one that its claims
+	// get in the targets. Other claims keep theirs.
+	StorageClassMapping map[string]string
 }
 
 // VolumeDataPolicy is a way to move the data of volumes.
@@ -218,11 +234,12 @@ const (
 	// MigratePhaseRestoreInProgress means that the Backup is complete and at least one
 	// target is not.
 	MigratePhaseRestoreInProgress MigratePhase = "RestoreInProgress"
-	// MigratePhaseCompleted means that all targets are Completed, or that there was
-	// nothing to migrate; the condition ItemsFound is False then.
+	// MigratePhaseCompleted means that all targets are Completed: every item of the
+	// Backup is there as in the source, with the data of its volumes. Or there was nothing
+	// to migrate; the condition ItemsFound is False then.
 	MigratePhaseCompleted MigratePhase = "Completed"
 	// MigratePhasePartiallyFailed means that the migration has ended, and not everything
-	// was restored in all targets.
+	// arrived in all targets, or it is unknown whether it did.
 	MigratePhasePartiallyFailed MigratePhase = "PartiallyFailed"
 	// MigratePhaseFailed means that the Backup, or the Restore in every target,
 	// failed.
@@ -246,6 +263,17 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionItemsFound is False when the filter matched nothing in the source.
 	ConditionItemsFound = "ItemsFound"
+	// ConditionItemsRestored is True when every item of the Backup is in every target as
+	// it is in the source, and False when an item of an ended target is not. It is absent
+	// before.
+	ConditionItemsRestored = "ItemsRestored"
+	// ConditionVolumesMoved is True when the data of every volume of the Backup is in
+	// every target, and False when the data of one is missing in an ended target. It is
+	// absent before.
+	ConditionVolumesMoved = "VolumesMoved"
+	// ConditionWorkloadsReady is True when every restored workload of every target is ready.
+	// It is set if spec.waitForWorkloads is, once it is known.
+	ConditionWorkloadsReady = "WorkloadsReady"
 	// ConditionMembersReachable is False when a cluster of the migration is
 	// unreachable.
 	ConditionMembersReachable = "MembersReachable"
@@ -257,7 +285,8 @@ type MigrateStatus struct {
 	ObservedGeneration int64
 
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
+	// WorkloadsReady, MembersReachable.
 	Conditions []metav1.Condition
 
 	// phase is the phase of the migration: Pending, FailedValidation,
@@ -307,6 +336,112 @@ type ClusterStatus struct {
 
 	// VolumeProgress is the progress of moving volume data.
 	VolumeProgress *VolumeProgress
+
+	// items counts the items of the Backup, in a target by what became of them. It is
+	// read from Velero's lists in the storage when the Backup or Restore has ended.
+	// Absent until then, and if the lists can't be read.
+	Items *ItemCounts
+
+	// volumes counts the volumes of the Backup whose data was moved: in the source into
+	// the storage, in a target into its volumes. It is set together with items.
+	Volumes *VolumeCounts
+
+	// exceptions are the items that were not migrated as they are in the source, at most
+	// 20 of them, the most severe ones first.
+	Exceptions []ItemException
+
+	// exceptionsOmitted is the number of further exceptions.
+	ExceptionsOmitted int64
+
+	// workloads counts the restored workloads that are ready, if the migration waits for
+	// them.
+	Workloads *WorkloadCounts
+}
+
+// ItemCounts counts the items of a Backup and, in a target, those with each outcome.
+// Namespaces and what every cluster has of its own, such as the ServiceAccount default
+// of a namespace, don't count.
+type ItemCounts struct {
+	// total is the number of items in the Backup.
+	Total int64
+
+	// created is the number of items that were created.
+	Created int64
+
+	// updated is the number of items that existed and were changed to those of the source.
+	Updated int64
+
+	// unchanged is the number of items that existed and are those of the source.
+	Unchanged int64
+
+	// kept is the number of items that existed, differ from those of the source, and were
+	// left as they were.
+	Kept int64
+
+	// failed is the number of items that could not be restored.
+	Failed int64
+
+	// leftOut is the number of items that Velero does not restore by a rule of its own.
+	LeftOut int64
+}
+
+// VolumeCounts counts the volumes of a Backup.
+type VolumeCounts struct {
+	// total is the number of volumes: bound claims, and other volumes of pods that are
+	// backed up.
+	Total int64
+
+	// moved is the number of volumes whose data was moved.
+	Moved int64
+
+	// bytes is the size of the moved data, as far as Velero reports it.
+	Bytes int64
+}
+
+// WorkloadCounts counts the restored workloads and claims of a target.
+type WorkloadCounts struct {
+	// total is the number of Deployments, StatefulSets, DaemonSets, Jobs, Pods without a
+	// controller and PersistentVolumeClaims that were restored.
+	Total int64
+
+	// ready is the number of those that are ready or bound.
+	Ready int64
+}
+
+// ItemOutcome is what became of an item.
+type ItemOutcome string
+
+const (
+	// ItemKept means that the item existed, differs from that of the source, and was left
+	// as it was.
+	ItemKept ItemOutcome = "Kept"
+	// ItemFailed means that the item could not be restored.
+	ItemFailed ItemOutcome = "Failed"
+	// ItemLeftOut means that Velero did not back up or restore the item by a rule of its
+	// own.
+	ItemLeftOut ItemOutcome = "LeftOut"
+	// ItemWithoutData means that the data of a volume was not moved.
+	ItemWithoutData ItemOutcome = "WithoutData"
+)
+
+// ItemException is an item that was not migrated as it is in the source.
+type ItemException struct {
+	// resource is the kind of the item with its group, such as ConfigMap or
+	// Deployment.apps, or a resource as the filter names it.
+	Resource string
+
+	// namespace is the namespace of the item in this cluster.
+	Namespace string
+
+	// name is the name of the item. Empty if the exception is about all objects of the
+	// resource.
+	Name string
+
+	// outcome is what became of it: Failed, WithoutData, Kept or LeftOut.
+	Outcome ItemOutcome
+
+	// message is a human-readable explanation of the outcome.
+	Message string
 }
 
 // VolumeProgress is the progress of moving volume data.

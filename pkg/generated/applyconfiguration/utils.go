@@ -25,6 +25,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.ClusterStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Destination"):
 		return &backupv1alpha1.DestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ItemCounts"):
+		return &backupv1alpha1.ItemCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ItemException"):
+		return &backupv1alpha1.ItemExceptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Migrate"):
 		return &backupv1alpha1.MigrateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePolicy"):
@@ -41,10 +45,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.ResourceFilterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreDetails"):
 		return &backupv1alpha1.RestoreDetailsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VolumeCounts"):
+		return &backupv1alpha1.VolumeCountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumePolicy"):
 		return &backupv1alpha1.VolumePolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumeProgress"):
 		return &backupv1alpha1.VolumeProgressApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WaitForWorkloads"):
+		return &backupv1alpha1.WaitForWorkloadsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkloadCounts"):
+		return &backupv1alpha1.WorkloadCountsApplyConfiguration{}
 
 	}
 	return nil

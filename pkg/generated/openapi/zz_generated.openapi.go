@@ -83,6 +83,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
+		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
+		v1alpha1.ItemException{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ItemException(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
 		v1alpha1.MigratePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref),
@@ -92,8 +94,11 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.Requester{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Requester(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
+		v1alpha1.VolumeCounts{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref),
 		v1alpha1.VolumePolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref),
 		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
+		v1alpha1.WaitForWorkloads{}.OpenAPIModelName():                      schema_pkg_apis_backup_v1alpha1_WaitForWorkloads(ref),
+		v1alpha1.WorkloadCounts{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_WorkloadCounts(ref),
 	}
 }
 
@@ -3187,14 +3192,57 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one, in a queue or for workloads, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress, and at the end.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
+							Ref:         ref(v1alpha1.ItemCounts{}.OpenAPIModelName()),
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes counts the volumes of the Backup whose data was moved: in the source into the storage, in a target into its volumes. It is set together with items.",
+							Ref:         ref(v1alpha1.VolumeCounts{}.OpenAPIModelName()),
+						},
+					},
+					"exceptions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptions are the items that were not migrated as they are in the source, at most 20 of them, the most severe ones first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"exceptionsOmitted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptionsOmitted is the number of further exceptions.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"workloads": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workloads counts the restored workloads that are ready, if the migration waits for them.",
+							Ref:         ref(v1alpha1.WorkloadCounts{}.OpenAPIModelName()),
 						},
 					},
 					"backupNameInCluster": {
@@ -3214,7 +3262,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -3275,21 +3323,64 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one, in a queue or for workloads, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress, and at the end.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
+							Ref:         ref(v1alpha1.ItemCounts{}.OpenAPIModelName()),
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes counts the volumes of the Backup whose data was moved: in the source into the storage, in a target into its volumes. It is set together with items.",
+							Ref:         ref(v1alpha1.VolumeCounts{}.OpenAPIModelName()),
+						},
+					},
+					"exceptions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptions are the items that were not migrated as they are in the source, at most 20 of them, the most severe ones first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"exceptionsOmitted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptionsOmitted is the number of further exceptions.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"workloads": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workloads counts the restored workloads that are ready, if the migration waits for them.",
+							Ref:         ref(v1alpha1.WorkloadCounts{}.OpenAPIModelName()),
 						},
 					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -3332,6 +3423,122 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1.ObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ItemCounts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ItemCounts counts the items of a Backup and, in a target, those with each outcome. Namespaces and what every cluster has of its own, such as the ServiceAccount default of a namespace, don't count.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is the number of items in the Backup.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"created": {
+						SchemaProps: spec.SchemaProps{
+							Description: "created is the number of items that were created.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"updated": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updated is the number of items that existed and were changed to those of the source.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"unchanged": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unchanged is the number of items that existed and are those of the source.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"kept": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kept is the number of items that existed, differ from those of the source, and were left as they were.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"failed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "failed is the number of items that could not be restored.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"leftOut": {
+						SchemaProps: spec.SchemaProps{
+							Description: "leftOut is the number of items that Velero does not restore by a rule of its own.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"total"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ItemException(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ItemException is an item that was not migrated as it is in the source.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is the kind of the item with its group, such as ConfigMap or Deployment.apps, or a resource as the filter names it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the item in this cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the item. Empty if the exception is about all objects of the resource.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"outcome": {
+						SchemaProps: spec.SchemaProps{
+							Description: "outcome is what became of it: Failed, WithoutData, Kept or LeftOut.\n\nPossible enum values:\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Failed", "Kept", "LeftOut", "WithoutData"},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is a human-readable explanation of the outcome.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"resource", "outcome"},
+			},
+		},
 	}
 }
 
@@ -3549,6 +3756,12 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 							Format:      "int32",
 						},
 					},
+					"waitForWorkloads": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waitForWorkloads waits until the restored workloads are ready. Absent: a target has ended when its Restore has.",
+							Ref:         ref(v1alpha1.WaitForWorkloads{}.OpenAPIModelName()),
+						},
+					},
 					"requester": {
 						SchemaProps: spec.SchemaProps{
 							Description: "requester is the authenticated user who created the Migrate. The server sets it, and it is immutable. The migration is limited to the requester's permissions.",
@@ -3560,7 +3773,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.Destination{}.OpenAPIModelName(), v1alpha1.MigratePolicy{}.OpenAPIModelName(), v1alpha1.Requester{}.OpenAPIModelName()},
+			v1alpha1.Destination{}.OpenAPIModelName(), v1alpha1.MigratePolicy{}.OpenAPIModelName(), v1alpha1.Requester{}.OpenAPIModelName(), v1alpha1.WaitForWorkloads{}.OpenAPIModelName()},
 	}
 }
 
@@ -3590,7 +3803,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.",
+							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved, WorkloadsReady, MembersReachable.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4014,14 +4227,57 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					},
 					"lastProgressTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one or in a queue, which is not lack of progress.",
+							Description: "lastProgressTime is when progress in the cluster was last observed. Absent while the cluster waits for another one, in a queue or for workloads, which is not lack of progress.",
 							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"volumeProgress": {
 						SchemaProps: spec.SchemaProps{
-							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress.",
+							Description: "volumeProgress is the progress of moving volume data. It is read only while nothing else makes progress, and at the end.",
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
+							Ref:         ref(v1alpha1.ItemCounts{}.OpenAPIModelName()),
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes counts the volumes of the Backup whose data was moved: in the source into the storage, in a target into its volumes. It is set together with items.",
+							Ref:         ref(v1alpha1.VolumeCounts{}.OpenAPIModelName()),
+						},
+					},
+					"exceptions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptions are the items that were not migrated as they are in the source, at most 20 of them, the most severe ones first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"exceptionsOmitted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "exceptionsOmitted is the number of further exceptions.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"workloads": {
+						SchemaProps: spec.SchemaProps{
+							Description: "workloads counts the restored workloads that are ready, if the migration waits for them.",
+							Ref:         ref(v1alpha1.WorkloadCounts{}.OpenAPIModelName()),
 						},
 					},
 					"restoreNameInCluster": {
@@ -4041,7 +4297,45 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeCounts counts the volumes of a Backup.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is the number of volumes: bound claims, and other volumes of pods that are backed up.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"moved": {
+						SchemaProps: spec.SchemaProps{
+							Description: "moved is the number of volumes whose data was moved.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytes is the size of the moved data, as far as Velero reports it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"total", "moved", "bytes"},
+			},
+		},
 	}
 }
 
@@ -4049,7 +4343,7 @@ func schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "VolumePolicy defines how the data of volumes is migrated.",
+				Description: "VolumePolicy defines how volumes are migrated.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"data": {
@@ -4058,6 +4352,21 @@ func schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref common.ReferenceCallback) 
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"FileSystemBackup", "SnapshotDataMovement"},
+						},
+					},
+					"storageClassMapping": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageClassMapping maps a StorageClass of the source to the one that its claims get in the targets. Other claims keep theirs.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
 						},
 					},
 				},
@@ -4091,6 +4400,58 @@ func schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref common.ReferenceCallback
 					},
 				},
 				Required: []string{"bytesDone", "totalBytes"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_WaitForWorkloads(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WaitForWorkloads defines how long a migration waits for workloads.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"timeoutSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "timeoutSeconds is the time in seconds after the end of a Restore within which every restored workload must be ready, as kstatus defines it, and every restored claim bound. Otherwise the target ends PartiallyFailed.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"timeoutSeconds"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_WorkloadCounts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "WorkloadCounts counts the restored workloads and claims of a target.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is the number of Deployments, StatefulSets, DaemonSets, Jobs, Pods without a controller and PersistentVolumeClaims that were restored.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ready is the number of those that are ready or bound.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"total", "ready"},
 			},
 		},
 	}

@@ -24,12 +24,19 @@ const (
 	ReasonAllReachable = "AllReachable"
 	// ReasonItemsFound means that the Backup holds items.
 	ReasonItemsFound = "ItemsFound"
-	// ReasonPerhapsNamespacesAlone means that the Backup may hold only the namespaces
-	// themselves: check in the targets whether the filter matched anything in them.
-	ReasonPerhapsNamespacesAlone = "PerhapsNamespacesAlone"
 	// ReasonNothingMatched means that the filter matched nothing in the source, so nothing
 	// was migrated.
 	ReasonNothingMatched = "NothingMatched"
+	// ReasonAllItemsRestored means that every item of the Backup is in every target as it is
+	// in the source, apart from what the policy allows.
+	ReasonAllItemsRestored = "AllItemsRestored"
+	// ReasonAllVolumesMoved means that the data of every volume of the Backup is in every
+	// target.
+	ReasonAllVolumesMoved = "AllVolumesMoved"
+	// ReasonAllWorkloadsReady means that every restored workload of every target is ready.
+	ReasonAllWorkloadsReady = "AllWorkloadsReady"
+	// ReasonNoVolumes means that the Backup has no volumes.
+	ReasonNoVolumes = "NoVolumes"
 )
 
 // Reasons for which the clusters of a Migrate aren't resolved.
@@ -131,6 +138,9 @@ const (
 	ReasonBackupFailed = "BackupFailed"
 	// ReasonBackupFailedValidation means that Velero rejected the Backup as invalid.
 	ReasonBackupFailedValidation = "BackupFailedValidation"
+	// ReasonUnknownResources means that the Backup is complete, and the filter names resources that
+	// the source does not serve.
+	ReasonUnknownResources = "UnknownResources"
 	// ReasonBackupUnknownPhase means that the Backup is in a phase that this version does not
 	// know; it counts as unfinished.
 	ReasonBackupUnknownPhase = "BackupUnknownPhase"
@@ -182,6 +192,24 @@ const (
 	ReasonRestoreCompleted = "RestoreCompleted"
 	// ReasonRestorePartiallyFailed means that not everything was restored.
 	ReasonRestorePartiallyFailed = "RestorePartiallyFailed"
+	// ReasonItemsFailed means that the Restore is complete, but not all items were restored.
+	ReasonItemsFailed = "ItemsFailed"
+	// ReasonVolumesWithoutData means that the data of volumes did not arrive.
+	ReasonVolumesWithoutData = "VolumesWithoutData"
+	// ReasonExistingItemsKept means that items existed, differ from those of the source, and
+	// were left as they were, without a policy that says so.
+	ReasonExistingItemsKept = "ExistingItemsKept"
+	// ReasonItemsLeftOut means that Velero did not back up, or did not restore, items by a rule of
+	// its own.
+	ReasonItemsLeftOut = "ItemsLeftOut"
+	// ReasonWaitingForWorkloads means that the Restore is complete, and the restored workloads
+	// are not ready yet.
+	ReasonWaitingForWorkloads = "WaitingForWorkloads"
+	// ReasonWorkloadsNotReady means that restored workloads were not ready in time.
+	ReasonWorkloadsNotReady = "WorkloadsNotReady"
+	// ReasonResultsUnavailable means that Velero's lists in the storage could not be read, so
+	// it is unknown what became of the items and volumes.
+	ReasonResultsUnavailable = "ResultsUnavailable"
 	// ReasonRestoreFailed means that the Restore failed.
 	ReasonRestoreFailed = "RestoreFailed"
 	// ReasonRestoreFailedValidation means that Velero rejected the Restore as invalid.
@@ -198,6 +226,18 @@ const (
 
 // Reasons of the source or of a target.
 const (
+	// ReasonReadingResults means that the Backup or Restore has ended, and what became of its
+	// items is being read from the storage.
+	ReasonReadingResults = "ReadingResults"
+	// ReasonNodeAgentNotReady means that the policy needs Velero's node-agent, and it does not
+	// run in the cluster.
+	ReasonNodeAgentNotReady = "NodeAgentNotReady"
+	// ReasonSnapshotClassNotFound means that the policy needs CSI snapshots, and the cluster has
+	// no VolumeSnapshotClass.
+	ReasonSnapshotClassNotFound = "SnapshotClassNotFound"
+	// ReasonStorageClassNotFound means that a StorageClass of the mapping does not exist in the
+	// target.
+	ReasonStorageClassNotFound = "StorageClassNotFound"
 	// ReasonVeleroNotAnswering means that Velero does not answer a request for its status:
 	// check whether its server runs.
 	ReasonVeleroNotAnswering = "VeleroNotAnswering"

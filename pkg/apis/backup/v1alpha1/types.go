@@ -73,10 +73,23 @@ type MigrateSpec struct {
 	// +default=600
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
 
+	// waitForWorkloads waits until the restored workloads are ready. Absent: a target has
+	// ended when its Restore has.
+	// +optional
+	WaitForWorkloads *WaitForWorkloads `json:"waitForWorkloads,omitempty"`
+
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable. The migration is limited to the requester's permissions.
 	// +optional
 	Requester *Requester `json:"requester,omitempty"`
+}
+
+// WaitForWorkloads defines how long a migration waits for workloads.
+type WaitForWorkloads struct {
+	// timeoutSeconds is the time in seconds after the end of a Restore within which every
+	// restored workload must be ready, as kstatus defines it, and every restored claim
+	// bound. Otherwise the target ends PartiallyFailed.
+	TimeoutSeconds int32 `json:"timeoutSeconds"`
 }
 
 // Requester is an authenticated user.
@@ -164,7 +177,7 @@ const (
 	ExistingResourceUpdate ExistingResourcePolicy = "update"
 )
 
-// VolumePolicy defines how the data of volumes is migrated.
+// VolumePolicy defines how volumes are migrated.
 type VolumePolicy struct {
 	// data is how Velero moves the data: FileSystemBackup copies the files of all
 	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
@@ -172,6 +185,11 @@ type VolumePolicy struct {
 	// the source define it.
 	// +optional
 	Data VolumeDataPolicy `json:"data,omitempty"`
+
+	// storageClassMapping maps a StorageClass of the source to the one that its claims
+	// get in the targets. Other claims keep theirs.
+	// +optional
+	StorageClassMapping map[string]string `json:"storageClassMapping,omitempty"`
 }
 
 // VolumeDataPolicy is a way to move the data of volumes.
@@ -278,11 +296,12 @@ const (
 	// MigratePhaseRestoreInProgress means that the Backup is complete and at least one
 	// target is not.
 	MigratePhaseRestoreInProgress MigratePhase = "RestoreInProgress"
-	// MigratePhaseCompleted means that all targets are Completed, or that there was
-	// nothing to migrate; the condition ItemsFound is False then.
+	// MigratePhaseCompleted means that all targets are Completed: every item of the
+	// Backup is there as in the source, with the data of its volumes. Or there was nothing
+	// to migrate; the condition ItemsFound is False then.
 	MigratePhaseCompleted MigratePhase = "Completed"
 	// MigratePhasePartiallyFailed means that the migration has ended, and not everything
-	// was restored in all targets.
+	// arrived in all targets, or it is unknown whether it did.
 	MigratePhasePartiallyFailed MigratePhase = "PartiallyFailed"
 	// MigratePhaseFailed means that the Backup, or the Restore in every target,
 	// failed.
@@ -306,6 +325,17 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionItemsFound is False when the filter matched nothing in the source.
 	ConditionItemsFound = "ItemsFound"
+	// ConditionItemsRestored is True when every item of the Backup is in every target as
+	// it is in the source, and False when an item of an ended target is not. It is absent
+	// before.
+	ConditionItemsRestored = "ItemsRestored"
+	// ConditionVolumesMoved is True when the data of every volume of the Backup is in
+	// every target, and False when the data of one is missing in an ended target. It is
+	// absent before.
+	ConditionVolumesMoved = "VolumesMoved"
+	// ConditionWorkloadsReady is True when every restored workload of every target is ready.
+	// It is set if spec.waitForWorkloads is, once it is known.
+	ConditionWorkloadsReady = "WorkloadsReady"
 	// ConditionMembersReachable is False when a cluster of the migration is
 	// unreachable.
 	ConditionMembersReachable = "MembersReachable"
@@ -318,7 +348,8 @@ type MigrateStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
+	// WorkloadsReady, MembersReachable.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -379,14 +410,137 @@ type ClusterStatus struct {
 	LastTransitionTime *metav1.Time `json:"lastTransitionTime,omitempty"`
 
 	// lastProgressTime is when progress in the cluster was last observed. Absent while
-	// the cluster waits for another one or in a queue, which is not lack of progress.
+	// the cluster waits for another one, in a queue or for workloads, which is not lack of
+	// progress.
 	// +optional
 	LastProgressTime *metav1.Time `json:"lastProgressTime,omitempty"`
 
 	// volumeProgress is the progress of moving volume data. It is read only while
-	// nothing else makes progress.
+	// nothing else makes progress, and at the end.
 	// +optional
 	VolumeProgress *VolumeProgress `json:"volumeProgress,omitempty"`
+
+	// items counts the items of the Backup, in a target by what became of them. It is
+	// read from Velero's lists in the storage when the Backup or Restore has ended.
+	// Absent until then, and if the lists can't be read.
+	// +optional
+	Items *ItemCounts `json:"items,omitempty"`
+
+	// volumes counts the volumes of the Backup whose data was moved: in the source into
+	// the storage, in a target into its volumes. It is set together with items.
+	// +optional
+	Volumes *VolumeCounts `json:"volumes,omitempty"`
+
+	// exceptions are the items that were not migrated as they are in the source, at most
+	// 20 of them, the most severe ones first.
+	// +optional
+	// +listType=atomic
+	Exceptions []ItemException `json:"exceptions,omitempty"`
+
+	// exceptionsOmitted is the number of further exceptions.
+	// +optional
+	ExceptionsOmitted int64 `json:"exceptionsOmitted,omitempty"`
+
+	// workloads counts the restored workloads that are ready, if the migration waits for
+	// them.
+	// +optional
+	Workloads *WorkloadCounts `json:"workloads,omitempty"`
+}
+
+// ItemCounts counts the items of a Backup and, in a target, those with each outcome.
+// Namespaces and what every cluster has of its own, such as the ServiceAccount default
+// of a namespace, don't count.
+type ItemCounts struct {
+	// total is the number of items in the Backup.
+	Total int64 `json:"total"`
+
+	// created is the number of items that were created.
+	// +optional
+	Created int64 `json:"created,omitempty"`
+
+	// updated is the number of items that existed and were changed to those of the source.
+	// +optional
+	Updated int64 `json:"updated,omitempty"`
+
+	// unchanged is the number of items that existed and are those of the source.
+	// +optional
+	Unchanged int64 `json:"unchanged,omitempty"`
+
+	// kept is the number of items that existed, differ from those of the source, and were
+	// left as they were.
+	// +optional
+	Kept int64 `json:"kept,omitempty"`
+
+	// failed is the number of items that could not be restored.
+	// +optional
+	Failed int64 `json:"failed,omitempty"`
+
+	// leftOut is the number of items that Velero does not restore by a rule of its own.
+	// +optional
+	LeftOut int64 `json:"leftOut,omitempty"`
+}
+
+// VolumeCounts counts the volumes of a Backup.
+type VolumeCounts struct {
+	// total is the number of volumes: bound claims, and other volumes of pods that are
+	// backed up.
+	Total int64 `json:"total"`
+
+	// moved is the number of volumes whose data was moved.
+	Moved int64 `json:"moved"`
+
+	// bytes is the size of the moved data, as far as Velero reports it.
+	Bytes int64 `json:"bytes"`
+}
+
+// WorkloadCounts counts the restored workloads and claims of a target.
+type WorkloadCounts struct {
+	// total is the number of Deployments, StatefulSets, DaemonSets, Jobs, Pods without a
+	// controller and PersistentVolumeClaims that were restored.
+	Total int64 `json:"total"`
+
+	// ready is the number of those that are ready or bound.
+	Ready int64 `json:"ready"`
+}
+
+// ItemOutcome is what became of an item.
+// +enum
+type ItemOutcome string
+
+const (
+	// ItemKept means that the item existed, differs from that of the source, and was left
+	// as it was.
+	ItemKept ItemOutcome = "Kept"
+	// ItemFailed means that the item could not be restored.
+	ItemFailed ItemOutcome = "Failed"
+	// ItemLeftOut means that Velero did not back up or restore the item by a rule of its
+	// own.
+	ItemLeftOut ItemOutcome = "LeftOut"
+	// ItemWithoutData means that the data of a volume was not moved.
+	ItemWithoutData ItemOutcome = "WithoutData"
+)
+
+// ItemException is an item that was not migrated as it is in the source.
+type ItemException struct {
+	// resource is the kind of the item with its group, such as ConfigMap or
+	// Deployment.apps, or a resource as the filter names it.
+	Resource string `json:"resource"`
+
+	// namespace is the namespace of the item in this cluster.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// name is the name of the item. Empty if the exception is about all objects of the
+	// resource.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// outcome is what became of it: Failed, WithoutData, Kept or LeftOut.
+	Outcome ItemOutcome `json:"outcome"`
+
+	// message is a human-readable explanation of the outcome.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // VolumeProgress is the progress of moving volume data, as the sum over all

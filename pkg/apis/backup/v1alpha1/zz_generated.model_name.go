@@ -24,6 +24,16 @@ func (in Destination) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ItemCounts) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemCounts"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ItemException) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Migrate) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate"
 }
@@ -69,6 +79,11 @@ func (in RestoreDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumeCounts) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumePolicy) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy"
 }
@@ -76,4 +91,14 @@ func (in VolumePolicy) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeProgress) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WaitForWorkloads) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WaitForWorkloads"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in WorkloadCounts) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts"
 }

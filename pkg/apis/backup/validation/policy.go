@@ -39,6 +39,7 @@ func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorL
 	if v := policy.Volumes; v != nil {
 		errs = append(errs, validateChoice(v.Data, path.Child("volumes", "data"),
 			backup.VolumeDataFileSystemBackup, backup.VolumeDataSnapshotDataMovement)...)
+		errs = append(errs, validateStorageClassMapping(v.StorageClassMapping, path.Child("volumes", "storageClassMapping"))...)
 	}
 	return errs
 }
@@ -346,4 +347,23 @@ func prefixed(prefix string, msgs []string) []string {
 		msgs[i] = prefix + msgs[i]
 	}
 	return msgs
+}
+
+// maxStorageClasses is the largest number of StorageClasses in a mapping: Velero compares each of them
+// with every claim.
+const maxStorageClasses = 64
+
+func validateStorageClassMapping(mapping map[string]string, path *field.Path) field.ErrorList {
+	if n := len(mapping); n > maxStorageClasses {
+		return field.ErrorList{field.TooMany(path, n, maxStorageClasses)}
+	}
+	var errs field.ErrorList
+	for _, from := range slices.Sorted(maps.Keys(mapping)) {
+		for _, name := range []string{from, mapping[from]} {
+			for _, message := range apivalidation.NameIsDNSSubdomain(name, false) {
+				errs = append(errs, field.Invalid(path.Key(from), name, "must be the name of a StorageClass: "+message))
+			}
+		}
+	}
+	return errs
 }

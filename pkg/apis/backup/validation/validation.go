@@ -75,6 +75,10 @@ func validateSpec(spec *backup.MigrateSpec, namespace string, path *field.Path) 
 	errs = append(errs, validateNotItsOwnTarget(spec, target.Child("clusters"))...)
 	errs = append(errs, validatePolicy(spec.Policy, path.Child("policy"))...)
 
+	if w := spec.WaitForWorkloads; w != nil && w.TimeoutSeconds <= 0 {
+		errs = append(errs, field.Invalid(path.Child("waitForWorkloads", "timeoutSeconds"), w.TimeoutSeconds,
+			"must be greater than 0; leave waitForWorkloads out to not wait"))
+	}
 	if s := spec.ProgressDeadlineSeconds; s != nil && *s <= 0 {
 		errs = append(errs, field.Invalid(path.Child("progressDeadlineSeconds"), *s,
 			"must be greater than 0; leave it out for the default of 600"))

@@ -339,6 +339,42 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+func TestStorageClassMapping(t *testing.T) {
+	const invalidSubdomain = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character " +
+		`(e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`
+	many := map[string]string{}
+	for i := range 65 {
+		many[fmt.Sprint("class-", i)] = "slow"
+	}
+	for name, tt := range map[string]struct {
+		mapping map[string]string
+		want    []string
+	}{
+		"swapped": {map[string]string{"fast": "slow", "slow": "fast"}, nil},
+		"empty":   {map[string]string{"fast": ""}, []string{"spec.policy.volumes.storageClassMapping[fast]: Invalid value: \"\": must be the name of a StorageClass: " + invalidSubdomain}},
+		"invalid": {map[string]string{"A/b": "slow"}, []string{"spec.policy.volumes.storageClassMapping[A/b]: Invalid value: \"A/b\": must be the name of a StorageClass: " + invalidSubdomain}},
+		"many":    {many, []string{"spec.policy.volumes.storageClassMapping: Too many: 65: must have at most 64 items"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := migrate()
+			m.Spec.Policy = &backup.MigratePolicy{Volumes: &backup.VolumePolicy{StorageClassMapping: tt.mapping}}
+			expect(t, validation.ValidateMigrate(m), tt.want)
+		})
+	}
+}
+
+func TestWaitForWorkloads(t *testing.T) {
+	for seconds, want := range map[int32][]string{
+		1:  nil,
+		0:  {`spec.waitForWorkloads.timeoutSeconds: Invalid value: 0: must be greater than 0; leave waitForWorkloads out to not wait`},
+		-1: {`spec.waitForWorkloads.timeoutSeconds: Invalid value: -1: must be greater than 0; leave waitForWorkloads out to not wait`},
+	} {
+		m := migrate()
+		m.Spec.WaitForWorkloads = &backup.WaitForWorkloads{TimeoutSeconds: seconds}
+		expect(t, validation.ValidateMigrate(m), want)
+	}
+}
+
 func TestProgressDeadlineSeconds(t *testing.T) {
 	for seconds, want := range map[int32][]string{
 		1:  nil,

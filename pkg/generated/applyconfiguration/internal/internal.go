@@ -176,6 +176,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: clusterName
       type:
         scalar: string
+    - name: exceptions
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+          elementRelationship: atomic
+    - name: exceptionsOmitted
+      type:
+        scalar: numeric
+    - name: items
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemCounts
     - name: lastProgressTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -197,6 +209,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumeProgress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
+    - name: volumes
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts
+    - name: workloads
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
   map:
     fields:
@@ -207,6 +225,51 @@ var schemaYAML = typed.YAMLObject(`types:
             namedType: io.k8s.api.core.v1.ObjectReference
           elementRelationship: atomic
     - name: fleet
+      type:
+        scalar: string
+      default: ""
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemCounts
+  map:
+    fields:
+    - name: created
+      type:
+        scalar: numeric
+    - name: failed
+      type:
+        scalar: numeric
+    - name: kept
+      type:
+        scalar: numeric
+    - name: leftOut
+      type:
+        scalar: numeric
+    - name: total
+      type:
+        scalar: numeric
+      default: 0
+    - name: unchanged
+      type:
+        scalar: numeric
+    - name: updated
+      type:
+        scalar: numeric
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: outcome
+      type:
+        scalar: string
+      default: ""
+    - name: resource
       type:
         scalar: string
       default: ""
@@ -280,6 +343,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
       default: {}
+    - name: waitForWorkloads
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WaitForWorkloads
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
   map:
     fields:
@@ -416,6 +482,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: clusterName
       type:
         scalar: string
+    - name: exceptions
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+          elementRelationship: atomic
+    - name: exceptionsOmitted
+      type:
+        scalar: numeric
+    - name: items
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemCounts
     - name: lastProgressTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -443,12 +521,38 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumeProgress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
+    - name: volumes
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts
+    - name: workloads
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+      default: 0
+    - name: moved
+      type:
+        scalar: numeric
+      default: 0
+    - name: total
+      type:
+        scalar: numeric
+      default: 0
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy
   map:
     fields:
     - name: data
       type:
         scalar: string
+    - name: storageClassMapping
+      type:
+        map:
+          elementType:
+            scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
   map:
     fields:
@@ -457,6 +561,24 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
       default: 0
     - name: totalBytes
+      type:
+        scalar: numeric
+      default: 0
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WaitForWorkloads
+  map:
+    fields:
+    - name: timeoutSeconds
+      type:
+        scalar: numeric
+      default: 0
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts
+  map:
+    fields:
+    - name: ready
+      type:
+        scalar: numeric
+      default: 0
+    - name: total
       type:
         scalar: numeric
       default: 0

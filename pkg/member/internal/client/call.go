@@ -259,9 +259,13 @@ func InNamespace[T interface {
 	return obj
 }
 
-// PollAnswer polls until Velero has processed a ServerStatusRequest or DownloadRequest. After
-// Options.AnswerTimeout it returns an error for which wait.Interrupted is true.
+// PollAnswer polls until Velero has processed a ServerStatusRequest or DownloadRequest, at first
+// quickly, because Velero needs some milliseconds. After Options.AnswerTimeout it returns an error
+// for which wait.Interrupted is true.
 func (c *Client) PollAnswer(ctx context.Context, answered wait.ConditionWithContextFunc) error {
-	const polls = 15
-	return wait.PollUntilContextTimeout(ctx, c.options.AnswerTimeout/polls, c.options.AnswerTimeout, true, answered)
+	const fastest, slowest, doublings = 200, 15, 5
+	ctx, cancel := context.WithTimeout(ctx, c.options.AnswerTimeout)
+	defer cancel()
+	backoff := wait.Backoff{Duration: c.options.AnswerTimeout / fastest, Factor: 2, Steps: doublings, Cap: c.options.AnswerTimeout / slowest}
+	return backoff.DelayFunc().Until(ctx, true, true, answered)
 }

@@ -5,9 +5,7 @@ package diagnosis
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +23,6 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
@@ -162,7 +159,7 @@ func running(ctx context.Context, c *client.Client, resource schema.GroupVersion
 			} `json:"status"`
 		} `json:"items"`
 	}
-	if err := listInto(ctx, c, resource.Resource, &list, metav1.ListOptions{}, veleroPath(resource)); err != nil {
+	if err := client.ListInto(ctx, c, client.Collection{Resource: resource, InVelero: true}, metav1.ListOptions{Limit: maxListed}, &list); err != nil {
 		return ""
 	}
 	for i := range list.Items {
@@ -174,20 +171,13 @@ func running(ctx context.Context, c *client.Client, resource schema.GroupVersion
 	return ""
 }
 
-// veleroPath returns the path of a list of Velero's objects in Velero's namespace.
-func veleroPath(r schema.GroupVersionResource) func(namespace string) string {
-	return func(namespace string) string {
-		return fmt.Sprintf("/apis/%s/%s/namespaces/%s/%s", r.Group, r.Version, namespace, r.Resource)
-	}
-}
-
 // terminating returns the names of the namespaces that are being deleted, sorted.
 func terminating(ctx context.Context, c *client.Client) []string {
 	var list struct {
 		Items []metav1.PartialObjectMetadata `json:"items"`
 	}
-	err := listInto(ctx, c, "namespaces", &list, metav1.ListOptions{FieldSelector: "status.phase=" + string(corev1.NamespaceTerminating)},
-		func(string) string { return "/api/v1/namespaces" })
+	err := client.ListInto(ctx, c, client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("namespaces")},
+		metav1.ListOptions{Limit: maxListed, FieldSelector: "status.phase=" + string(corev1.NamespaceTerminating)}, &list)
 	if err != nil {
 		return nil
 	}
@@ -225,8 +215,8 @@ func volumeProgress(ctx context.Context, c *client.Client, label, name string) *
 				} `json:"status"`
 			} `json:"items"`
 		}
-		of := metav1.ListOptions{LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
-		switch err := listInto(ctx, c, r.Resource, &list, of, veleroPath(r)); {
+		of := metav1.ListOptions{Limit: maxListed, LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
+		switch err := client.ListInto(ctx, c, client.Collection{Resource: r, InVelero: true}, of, &list); {
 		case apierrors.IsNotFound(err), errors.Is(err, client.ErrVeleroNotInstalled):
 			continue
 		case err != nil || len(list.Items) >= maxListed:
@@ -243,18 +233,4 @@ func volumeProgress(ctx context.Context, c *client.Client, label, name string) *
 		return nil
 	}
 	return &sum
-}
-
-// listInto decodes a list of at most maxListed objects, from a path that may depend on Velero's
-// namespace.
-func listInto(ctx context.Context, c *client.Client, resource string, into any, opts metav1.ListOptions, path func(namespace string) string) error {
-	opts.Limit = maxListed
-	ctx = c.Allow(ctx, "a list of "+resource, limits.MaxPage)
-	answer, err := client.Do(ctx, c, "list "+resource, func(ctx context.Context, conn *client.Connection) ([]byte, error) {
-		return conn.REST.Get().AbsPath(path(conn.Namespace)).VersionedParams(&opts, metav1.ParameterCodec).Do(ctx).Raw()
-	})
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(answer, into)
 }

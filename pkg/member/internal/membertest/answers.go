@@ -28,6 +28,16 @@ func WithPhase(u *unstructured.Unstructured, phase string) *unstructured.Unstruc
 	return u
 }
 
+// Answers for the path of an object, in place of its body.
+const (
+	// Absent answers that the object does not exist.
+	Absent = "absent"
+	// Forbidden answers that it may not be read.
+	Forbidden = "forbidden"
+	// Broken answers with an internal error.
+	Broken = "broken"
+)
+
 // Status answers with a Status.
 func Status(code int, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { WriteStatus(w, code, "", message) }

@@ -186,6 +186,12 @@ func (s *APIServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fault(w, r)
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		WriteStatus(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+	case !ok && s.Answers[r.URL.Path] == Absent:
+		WriteStatus(w, http.StatusNotFound, metav1.StatusReasonNotFound, path.Base(r.URL.Path)+" not found")
+	case !ok && s.Answers[r.URL.Path] == Forbidden:
+		WriteStatus(w, http.StatusForbidden, metav1.StatusReasonForbidden, path.Base(r.URL.Path)+" is forbidden")
+	case !ok && s.Answers[r.URL.Path] == Broken:
+		WriteStatus(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "internal error")
 	case !ok && s.Answers[r.URL.Path] != "":
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, s.Answers[r.URL.Path])

@@ -14,57 +14,186 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 const (
-	// downloadTimeout bounds the download of one file.
-	downloadTimeout = 5 * time.Second
+	// headerTimeout bounds the time until a download begins, and downloadTimeout the whole
+	// download of one file.
+	headerTimeout, downloadTimeout = 5 * time.Second, 25 * time.Second
 	// maxDownload and maxRefusal bound what is read of a file, and of an error response, in
 	// bytes.
-	maxDownload = 4 << 20
+	maxDownload = 64 << 20
 	maxRefusal  = 4 << 10
+	// suffixLength is the number of random characters in the name of a DownloadRequest.
+	suffixLength = 8
 )
 
-// errNoFile reports that the storage does not have a file.
-var errNoFile = errors.New("the storage does not have it")
-
-// Read returns the errors and warnings of a Backup or Restore from the storage, at the URL that Velero
-// provides for the request, as the velero CLI does. log requests the object's log, which Read
-// looks for if there are no results. ca has the CAs of the storage besides the public ones.
-func Read(ctx context.Context, c *client.Client, results, log *velerov1.DownloadRequest, ca migration.StorageCA) migration.Results {
-	cas, err := certificates(ctx, c, ca)
+// Read returns what a request names: files from the storage, at the URLs that Velero provides, as the
+// velero CLI reads them, and what belongs to them in the member.
+func Read(ctx context.Context, c *client.Client, request migration.ResultsRequest) migration.Results {
+	var found migration.Results
+	cas, err := certificates(ctx, c, request.CA)
 	if err != nil {
-		return migration.Results{Err: err}
+		found.Err, found.ListsErr = err, err
+		return found
 	}
-	var errs, warnings []string
-	err = download(ctx, c, results, cas, func(file io.Reader) (err error) {
-		errs, warnings, err = velero.ReadResults(file)
-		return err
-	})
-	if err == nil {
-		return migration.Results{Errors: errs, Warnings: warnings}
+	memory := limits.AllowanceOf(c.Allow(ctx, "a list of items", limits.MaxList))
+	defer memory.Release()
+	r := &reader{Client: c, request: request, cas: cas, use: memory.Use, urls: map[*velerov1.DownloadRequest]func() (string, error){}}
+	defer r.announce(ctx, request.Results, request.BackedUp, request.Restored)()
+
+	var results velero.Results
+	if request.Results != nil {
+		results, found.Err = r.readResults(ctx)
+		found.Errors, found.Warnings = results.Errors, results.Warnings
+		if errors.Is(found.Err, migration.ErrNotInStorage) {
+			found.LogMissing = errors.Is(r.download(ctx, request.Log, func(io.Reader) error { return nil }), migration.ErrNotInStorage)
+		}
 	}
-	found := migration.Results{Err: err}
-	if errors.Is(err, errNoFile) {
-		err = download(ctx, c, log, cas, func(io.Reader) error { return nil })
-		found.LogMissing = errors.Is(err, errNoFile)
+	switch {
+	case request.BackedUp == nil:
+	case found.Err != nil:
+		found.ListsErr = found.Err
+	case request.Restored != nil:
+		found.Lists, found.ListsErr = r.readRestored(ctx, &results)
+	default:
+		found.Lists, found.ListsErr = r.readBackedUp(ctx)
 	}
 	return found
+}
+
+// reader reads the files of one request.
+type reader struct {
+	*client.Client
+	request migration.ResultsRequest
+	cas     []byte
+	use     velero.Use
+	// urls has the URLs of files that were announced.
+	urls map[*velerov1.DownloadRequest]func() (string, error)
+}
+
+// announce requests the URLs of files at once, because Velero needs a moment for each. The returned
+// function waits for the calls to return. A request may be nil.
+func (r *reader) announce(ctx context.Context, requests ...*velerov1.DownloadRequest) (wait func()) {
+	var calls sync.WaitGroup
+	for _, request := range requests {
+		if request != nil {
+			url := sync.OnceValues(func() (string, error) { return downloadURL(ctx, r.Client, request) })
+			r.urls[request] = url
+			calls.Go(func() { _, _ = url() })
+		}
+	}
+	return calls.Wait
+}
+
+// download calls read with a file of the storage.
+func (r *reader) download(ctx context.Context, request *velerov1.DownloadRequest, read func(io.Reader) error) error {
+	if _, ok := r.urls[request]; !ok {
+		r.announce(ctx, request)
+	}
+	from, err := r.urls[request]()
+	if err != nil {
+		return err
+	}
+	return Fetch(ctx, r.Options().Addresses, from, r.cas, read)
+}
+
+func (r *reader) readResults(ctx context.Context) (results velero.Results, err error) {
+	err = r.download(ctx, r.request.Results, func(file io.Reader) (err error) {
+		results, err = velero.ReadResults(file, r.use)
+		return err
+	})
+	return results, err
+}
+
+// readBackedUp reads the lists of a Backup.
+func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
+	var content velero.BackedUp
+	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
+		content, err = velero.ReadBackedUp(file)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	lists := &migration.Lists{Items: v1alpha1.ItemCounts{Total: content.Items}, Kinds: content.Kinds}
+	volumes, err := r.readVolumes(ctx, content)
+	if err != nil {
+		return nil, err
+	}
+	bound := r.boundClaims(ctx, velero.WithoutInfo(content.Claims, volumes))
+	lists.Volumes, lists.Exceptions = velero.CountVolumes(volumes, bound, nil, func(v velero.Volume) bool { return v.Taken })
+	return lists, nil
+}
+
+// readRestored reads the lists of a Restore and of its Backup.
+func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*migration.Lists, error) {
+	var restored *velero.Restored
+	if err := r.download(ctx, r.request.Restored, func(file io.Reader) (err error) {
+		restored, err = velero.ReadRestored(file, r.use)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var found velero.Outcomes
+	mapping := r.request.NamespaceMapping
+	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
+		found, err = velero.ReadOutcomes(file, restored, results, mapping)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	lists := &migration.Lists{Items: found.Counts, Exceptions: found.Exceptions}
+	volumes, err := r.readVolumes(ctx, found.BackedUp)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.request.BackedUpVolumes == nil:
+		return lists, nil
+	}
+	arrived, err := r.arrivedVolumes(ctx, volumes)
+	if err != nil {
+		return nil, err
+	}
+	bound := velero.WithoutInfo(found.Claims, volumes)
+	if known := r.request.WithoutInfo; known != nil {
+		bound = slices.DeleteFunc(bound, func(c velero.Claim) bool { return !slices.Contains(*known, c) })
+	}
+	counts, exceptions := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) bool { return arrived.Has(v, mapping) })
+	lists.Volumes = counts
+	lists.Exceptions.Join(exceptions)
+	return lists, nil
+}
+
+// readVolumes reads the volume info of a Backup, which is empty if the Backup has neither pods nor
+// claims.
+func (r *reader) readVolumes(ctx context.Context, content velero.BackedUp) (volumes []velero.Volume, err error) {
+	if r.request.BackedUpVolumes == nil || !content.HasVolumes() {
+		return nil, nil
+	}
+	err = r.download(ctx, r.request.BackedUpVolumes, func(file io.Reader) (err error) {
+		volumes, err = velero.ReadVolumes(file)
+		return err
+	})
+	return volumes, err
 }
 
 // certificates returns the certificates of ca in PEM, from the member's Secret if it selects one.
@@ -73,8 +202,8 @@ func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA)
 		return ca.PEM, nil
 	}
 	ctx = klog.NewContext(ctx, logr.Discard()) // client-go must not log the Secret
-	body, err := client.Do(ctx, c, "get secret", func(ctx context.Context, conn *client.Connection) ([]byte, error) {
-		return conn.REST.Get().AbsPath("/api/v1/namespaces", conn.Namespace, "secrets", ca.Secret.Name).Do(ctx).Raw()
+	body, err := client.Get(ctx, c, "secret", func(veleroNamespace string) []string {
+		return []string{"/api/v1/namespaces", veleroNamespace, "secrets", ca.Secret.Name}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the CA of the storage, in Secret %s of caCertRef, can't be read: %w", ca.Secret.Name, err)
@@ -90,23 +219,17 @@ func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA)
 	return content, nil
 }
 
-// download calls read with a file of the storage.
-func download(ctx context.Context, c *client.Client, request *velerov1.DownloadRequest, cas []byte, read func(io.Reader) error) error {
-	from, err := downloadURL(ctx, c, request)
-	if err != nil {
-		return err
-	}
-	return Fetch(ctx, c.Options().Addresses, from, cas, read)
-}
-
-// downloadURL returns the URL that Velero provides for a request. Velero removes the request
-// when the URL expires. Whoever has the URL can read the file, so client-go must not log it.
+// downloadURL returns the URL that Velero provides for a request, of which it creates a new one: the URL
+// of an earlier one may have expired. Velero removes the request when the URL expires. Whoever has
+// the URL can read the file, so client-go must not log it.
 func downloadURL(ctx context.Context, c *client.Client, request *velerov1.DownloadRequest) (string, error) {
 	ctx = klog.NewContext(ctx, logr.Discard())
+	request = request.DeepCopy()
+	request.Name += "-" + rand.String(suffixLength)
 	_, err := client.Do(ctx, c, "create downloadrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.DownloadRequest, error) {
 		return conn.DownloadRequests.Create(ctx, client.InNamespace(request, conn.Namespace), metav1.CreateOptions{})
 	})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if err != nil {
 		return "", err
 	}
 	var found string
@@ -152,7 +275,7 @@ func Fetch(ctx context.Context, addresses transport.Addresses, from string, cas 
 		return read(io.LimitReader(response.Body, maxDownload))
 	case http.StatusNotFound:
 		if text, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal)); isNoFile(string(text)) {
-			return errNoFile
+			return migration.ErrNotInStorage
 		}
 	}
 	return fmt.Errorf("the storage answers %s", response.Status)
@@ -178,6 +301,7 @@ func downloader(addresses transport.Addresses, from *url.URL, cas []byte) (*http
 	if err != nil {
 		return nil, err
 	}
+	roundTripper.ResponseHeaderTimeout = headerTimeout
 	roundTripper.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

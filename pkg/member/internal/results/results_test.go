@@ -92,10 +92,10 @@ func TestResults(t *testing.T) {
 			s := membertest.NewAPIServer(t)
 			s.OnCreate = func(resource string, obj *unstructured.Unstructured) {
 				if resource == "downloadrequests" {
-					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
+					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+fileOf(obj), "status", "downloadURL")
 				}
 			}
-			got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{PEM: ca})
+			got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{PEM: ca}})
 			if d := cmp.Diff([][]string{tt.errors, tt.warns}, [][]string{got.Errors, got.Warnings}); d != "" {
 				t.Error(d)
 			}
@@ -117,7 +117,7 @@ func TestCAInSecret(t *testing.T) {
 	at, ca := storage(t, map[string]string{"/results": gzipped(`{"errors":{"velero":["v"]}}`)}, "")
 	s := membertest.NewAPIServer(t)
 	s.OnCreate = func(_ string, obj *unstructured.Unstructured) {
-		_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+obj.GetName(), "status", "downloadURL")
+		_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+fileOf(obj), "status", "downloadURL")
 	}
 	s.Answers = map[string]string{
 		"/api/v1/namespaces/velero/secrets/storage": `{"kind":"Secret","apiVersion":"v1","data":{"ca.crt":"` + base64.StdEncoding.EncodeToString(ca) + `","other":"c2VjcmV0"}}`,
@@ -131,7 +131,7 @@ func TestCAInSecret(t *testing.T) {
 		{"none", "ca.crt", "the CA of the storage, in Secret none of caCertRef, can't be read: "},
 	} {
 		secret := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: tt.secret}, Key: tt.key}
-		got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{Secret: secret})
+		got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{Secret: secret}})
 		if tt.err == "" {
 			if got.Err != nil || len(got.Errors) != 1 {
 				t.Errorf("%s of %s: got errors %q, %v", tt.key, tt.secret, got.Errors, got.Err)
@@ -147,7 +147,7 @@ func TestCAInSecret(t *testing.T) {
 // TestUnreachableResults uses a Velero that provides no URL, and one whose URL nothing listens at.
 func TestUnreachableResults(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	got := Read(t.Context(), clienttest.New(s, brief), requestOf("results"), requestOf("log"), migration.StorageCA{})
+	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log")})
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
 		t.Errorf("error %v", got.Err)
 	}
@@ -159,7 +159,8 @@ func TestUnreachableResults(t *testing.T) {
 	}
 }
 
-func requestOf(name string) *velerov1.DownloadRequest {
+// file requests the file with that path in the storage.
+func file(name string) *velerov1.DownloadRequest {
 	return &velerov1.DownloadRequest{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"backup.kurator.dev/migrate-uid": "u1"}}}
 }
 
@@ -196,4 +197,10 @@ func TestDownloadURLsAreRestricted(t *testing.T) {
 	if reached {
 		t.Error("a redirect was followed")
 	}
+}
+
+// fileOf returns the file that a DownloadRequest of a test requests: its name without the random suffix.
+func fileOf(request *unstructured.Unstructured) string {
+	name := request.GetName()
+	return name[:len(name)-suffixLength-1]
 }

@@ -34,11 +34,27 @@ type ClusterStatusApplyConfiguration struct {
 	// lastTransitionTime is when the phase or reason last changed.
 	LastTransitionTime *v1.Time `json:"lastTransitionTime,omitempty"`
 	// lastProgressTime is when progress in the cluster was last observed. Absent while
-	// the cluster waits for another one or in a queue, which is not lack of progress.
+	// the cluster waits for another one, in a queue or for workloads, which is not lack of
+	// progress.
 	LastProgressTime *v1.Time `json:"lastProgressTime,omitempty"`
 	// volumeProgress is the progress of moving volume data. It is read only while
-	// nothing else makes progress.
+	// nothing else makes progress, and at the end.
 	VolumeProgress *VolumeProgressApplyConfiguration `json:"volumeProgress,omitempty"`
+	// items counts the items of the Backup, in a target by what became of them. It is
+	// read from Velero's lists in the storage when the Backup or Restore has ended.
+	// Absent until then, and if the lists can't be read.
+	Items *ItemCountsApplyConfiguration `json:"items,omitempty"`
+	// volumes counts the volumes of the Backup whose data was moved: in the source into
+	// the storage, in a target into its volumes. It is set together with items.
+	Volumes *VolumeCountsApplyConfiguration `json:"volumes,omitempty"`
+	// exceptions are the items that were not migrated as they are in the source, at most
+	// 20 of them, the most severe ones first.
+	Exceptions []ItemExceptionApplyConfiguration `json:"exceptions,omitempty"`
+	// exceptionsOmitted is the number of further exceptions.
+	ExceptionsOmitted *int64 `json:"exceptionsOmitted,omitempty"`
+	// workloads counts the restored workloads that are ready, if the migration waits for
+	// them.
+	Workloads *WorkloadCountsApplyConfiguration `json:"workloads,omitempty"`
 }
 
 // ClusterStatusApplyConfiguration constructs a declarative configuration of the ClusterStatus type for use with
@@ -116,5 +132,50 @@ func (b *ClusterStatusApplyConfiguration) WithLastProgressTime(value v1.Time) *C
 // If called multiple times, the VolumeProgress field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *ClusterStatusApplyConfiguration {
 	b.VolumeProgress = value
+	return b
+}
+
+// WithItems sets the Items field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Items field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithItems(value *ItemCountsApplyConfiguration) *ClusterStatusApplyConfiguration {
+	b.Items = value
+	return b
+}
+
+// WithVolumes sets the Volumes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Volumes field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithVolumes(value *VolumeCountsApplyConfiguration) *ClusterStatusApplyConfiguration {
+	b.Volumes = value
+	return b
+}
+
+// WithExceptions adds the given value to the Exceptions field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exceptions field.
+func (b *ClusterStatusApplyConfiguration) WithExceptions(values ...*ItemExceptionApplyConfiguration) *ClusterStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExceptions")
+		}
+		b.Exceptions = append(b.Exceptions, *values[i])
+	}
+	return b
+}
+
+// WithExceptionsOmitted sets the ExceptionsOmitted field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExceptionsOmitted field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithExceptionsOmitted(value int64) *ClusterStatusApplyConfiguration {
+	b.ExceptionsOmitted = &value
+	return b
+}
+
+// WithWorkloads sets the Workloads field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Workloads field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithWorkloads(value *WorkloadCountsApplyConfiguration) *ClusterStatusApplyConfiguration {
+	b.Workloads = value
 	return b
 }

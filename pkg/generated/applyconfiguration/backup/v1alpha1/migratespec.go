@@ -25,6 +25,9 @@ type MigrateSpecApplyConfiguration struct {
 	// ProgressDeadlineExceeded. The migration is not aborted, and progress clears
 	// the condition. Time in Velero's queues does not count. Defaults to 600.
 	ProgressDeadlineSeconds *int32 `json:"progressDeadlineSeconds,omitempty"`
+	// waitForWorkloads waits until the restored workloads are ready. Absent: a target has
+	// ended when its Restore has.
+	WaitForWorkloads *WaitForWorkloadsApplyConfiguration `json:"waitForWorkloads,omitempty"`
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable. The migration is limited to the requester's permissions.
 	Requester *RequesterApplyConfiguration `json:"requester,omitempty"`
@@ -65,6 +68,14 @@ func (b *MigrateSpecApplyConfiguration) WithPolicy(value *MigratePolicyApplyConf
 // If called multiple times, the ProgressDeadlineSeconds field is set to the value of the last call.
 func (b *MigrateSpecApplyConfiguration) WithProgressDeadlineSeconds(value int32) *MigrateSpecApplyConfiguration {
 	b.ProgressDeadlineSeconds = &value
+	return b
+}
+
+// WithWaitForWorkloads sets the WaitForWorkloads field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WaitForWorkloads field is set to the value of the last call.
+func (b *MigrateSpecApplyConfiguration) WithWaitForWorkloads(value *WaitForWorkloadsApplyConfiguration) *MigrateSpecApplyConfiguration {
+	b.WaitForWorkloads = value
 	return b
 }
 

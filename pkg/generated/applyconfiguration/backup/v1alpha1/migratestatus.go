@@ -18,7 +18,8 @@ type MigrateStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that the status belongs to.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
+	// WorkloadsReady, MembersReachable.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// phase is the phase of the migration: Pending, FailedValidation,
 	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.

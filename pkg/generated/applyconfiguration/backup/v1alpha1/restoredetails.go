@@ -101,6 +101,51 @@ func (b *RestoreDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgr
 	return b
 }
 
+// WithItems sets the Items field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Items field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithItems(value *ItemCountsApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.ClusterStatusApplyConfiguration.Items = value
+	return b
+}
+
+// WithVolumes sets the Volumes field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Volumes field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithVolumes(value *VolumeCountsApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.ClusterStatusApplyConfiguration.Volumes = value
+	return b
+}
+
+// WithExceptions adds the given value to the Exceptions field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exceptions field.
+func (b *RestoreDetailsApplyConfiguration) WithExceptions(values ...*ItemExceptionApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExceptions")
+		}
+		b.ClusterStatusApplyConfiguration.Exceptions = append(b.ClusterStatusApplyConfiguration.Exceptions, *values[i])
+	}
+	return b
+}
+
+// WithExceptionsOmitted sets the ExceptionsOmitted field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExceptionsOmitted field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithExceptionsOmitted(value int64) *RestoreDetailsApplyConfiguration {
+	b.ClusterStatusApplyConfiguration.ExceptionsOmitted = &value
+	return b
+}
+
+// WithWorkloads sets the Workloads field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Workloads field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithWorkloads(value *WorkloadCountsApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.ClusterStatusApplyConfiguration.Workloads = value
+	return b
+}
+
 // WithRestoreNameInCluster sets the RestoreNameInCluster field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the RestoreNameInCluster field is set to the value of the last call.

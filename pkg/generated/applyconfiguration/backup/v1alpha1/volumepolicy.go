@@ -12,13 +12,16 @@ import (
 // VolumePolicyApplyConfiguration represents a declarative configuration of the VolumePolicy type for use
 // with apply.
 //
-// VolumePolicy defines how the data of volumes is migrated.
+// VolumePolicy defines how volumes are migrated.
 type VolumePolicyApplyConfiguration struct {
 	// data is how Velero moves the data: FileSystemBackup copies the files of all
 	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
 	// snapshots into the storage. Absent: as the annotations of the pods and Velero in
 	// the source define it.
 	Data *backupv1alpha1.VolumeDataPolicy `json:"data,omitempty"`
+	// storageClassMapping maps a StorageClass of the source to the one that its claims
+	// get in the targets. Other claims keep theirs.
+	StorageClassMapping map[string]string `json:"storageClassMapping,omitempty"`
 }
 
 // VolumePolicyApplyConfiguration constructs a declarative configuration of the VolumePolicy type for use with
@@ -32,5 +35,19 @@ func VolumePolicy() *VolumePolicyApplyConfiguration {
 // If called multiple times, the Data field is set to the value of the last call.
 func (b *VolumePolicyApplyConfiguration) WithData(value backupv1alpha1.VolumeDataPolicy) *VolumePolicyApplyConfiguration {
 	b.Data = &value
+	return b
+}
+
+// WithStorageClassMapping puts the entries into the StorageClassMapping field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, the entries provided by each call will be put on the StorageClassMapping field,
+// overwriting an existing map entries in StorageClassMapping field with the same key.
+func (b *VolumePolicyApplyConfiguration) WithStorageClassMapping(entries map[string]string) *VolumePolicyApplyConfiguration {
+	if b.StorageClassMapping == nil && len(entries) > 0 {
+		b.StorageClassMapping = make(map[string]string, len(entries))
+	}
+	for k, v := range entries {
+		b.StorageClassMapping[k] = v
+	}
 	return b
 }

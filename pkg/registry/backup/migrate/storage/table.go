@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
+	"github.com/dustin/go-humanize"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
@@ -32,7 +34,7 @@ func (tableConvertor) ConvertToTable(_ context.Context, obj, options runtime.Obj
 		}
 		return []any{
 			name, string(m.Status.Phase), source(m), targets(m), items(m), age,
-			backupName(m), message(m),
+			data(m), backupName(m), message(m),
 		}, nil
 	})
 	if err != nil {
@@ -60,6 +62,7 @@ func columns() []metav1.TableColumnDefinition {
 		{Name: "Targets", Type: "string", Description: "Number of target clusters that are Completed, of all target clusters."},
 		{Name: "Items", Type: "string", Description: "Number of items in the backup; while it is in progress, of how many."},
 		{Name: "Age", Type: "string", Description: "Time since the Migrate was created."},
+		{Name: "Data", Type: "string", Priority: 1, Description: "Size of the volume data that was moved, of all that is to be moved: into the storage, then into the targets."},
 		{Name: "Backup", Type: "string", Priority: 1, Description: "Name of the Velero Backup."},
 		{Name: "Message", Type: "string", Priority: 1, Description: "What the migration is waiting for, or why it ended."},
 	}
@@ -95,9 +98,14 @@ func targets(m *backup.Migrate) string {
 	return fmt.Sprintf("%d/%d", done, all)
 }
 
+// items returns the number of items in the Backup: as Velero counts them while it works and, once its
+// list is read, those that count in the outcomes.
 func items(m *backup.Migrate) string {
 	if m.Status.SourceClusterStatus == nil || m.Status.SourceClusterStatus.BackupStatusInCluster == nil {
 		return unknown
+	}
+	if counts := m.Status.SourceClusterStatus.Items; counts != nil {
+		return strconv.FormatInt(counts.Total, 10)
 	}
 	velero := m.Status.SourceClusterStatus.BackupStatusInCluster
 	if velero.Progress == nil {
@@ -107,6 +115,31 @@ func items(m *backup.Migrate) string {
 		return strconv.Itoa(velero.Progress.ItemsBackedUp)
 	}
 	return fmt.Sprintf("%d/%d", velero.Progress.ItemsBackedUp, velero.Progress.TotalItems)
+}
+
+// data returns how much data of volumes was moved, of how much: into the storage and then, summed up,
+// into the targets.
+func data(m *backup.Migrate) string {
+	var sum backup.VolumeProgress
+	found := false
+	add := func(p *backup.VolumeProgress) {
+		if p != nil {
+			found = true
+			sum.BytesDone += p.BytesDone
+			sum.TotalBytes += p.TotalBytes
+		}
+	}
+	for i := range m.Status.TargetClusterStatus {
+		add(m.Status.TargetClusterStatus[i].VolumeProgress)
+	}
+	if s := m.Status.SourceClusterStatus; s != nil && !found {
+		add(s.VolumeProgress)
+	}
+	if !found {
+		return unknown
+	}
+	size := func(n int64) string { return strings.ReplaceAll(humanize.IBytes(uint64(max(n, 0))), " ", "") }
+	return size(sum.BytesDone) + "/" + size(sum.TotalBytes)
 }
 
 func backupName(m *backup.Migrate) string {

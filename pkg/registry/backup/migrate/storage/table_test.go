@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 		want   []any
 	}{
 		"created without names": {
-			want: []any{"a", "", "<none>", "0/all", "<none>", "11d", "<none>", "<none>"},
+			want: []any{"a", "", "<none>", "0/all", "<none>", "11d", "<none>", "<none>", "<none>"},
 		},
 		"waits": {
 			spec: backup.MigrateSpec{
@@ -47,7 +47,7 @@ func TestTable(t *testing.T) {
 				Phase:      "Pending",
 				Conditions: []metav1.Condition{condition("Ready", "False", "Fleet quickstart does not exist")},
 			},
-			want: []any{"a", "Pending", "member1", "0/2", "<none>", "11d", "<none>", "Fleet quickstart does not exist"},
+			want: []any{"a", "Pending", "member1", "0/2", "<none>", "11d", "<none>", "<none>", "Fleet quickstart does not exist"},
 		},
 		"a backup in progress": {
 			status: backup.MigrateStatus{
@@ -58,7 +58,23 @@ func TestTable(t *testing.T) {
 				TargetClusterStatus: []backup.RestoreDetails{target("member2", "Pending", "waits for the backup")},
 				Conditions:          []metav1.Condition{condition("Reconciling", "True", "Velero backs up")},
 			},
-			want: []any{"a", "BackupInProgress", "member1", "0/1", "4/9", "11d", "member1-migrate-default-a-x", "Velero backs up"},
+			want: []any{"a", "BackupInProgress", "member1", "0/1", "4/9", "11d", "<none>", "member1-migrate-default-a-x", "Velero backs up"},
+		},
+		"volumes, with lists": {
+			status: backup.MigrateStatus{
+				Phase: "RestoreInProgress",
+				SourceClusterStatus: &backup.BackupDetails{
+					ClusterStatus: backup.ClusterStatus{
+						ClusterName: "member1", Phase: "Completed", Items: &backup.ItemCounts{Total: 7}, VolumeProgress: &backup.VolumeProgress{BytesDone: 1 << 30, TotalBytes: 1 << 30},
+					},
+					BackupStatusInCluster: &velerov1.BackupStatus{Phase: "Completed", Progress: &velerov1.BackupProgress{TotalItems: 9, ItemsBackedUp: 9}},
+				},
+				TargetClusterStatus: []backup.RestoreDetails{
+					{ClusterStatus: backup.ClusterStatus{ClusterName: "member2", Phase: "RestoreInProgress", VolumeProgress: &backup.VolumeProgress{BytesDone: 3 << 20, TotalBytes: 1 << 30}}},
+					{ClusterStatus: backup.ClusterStatus{ClusterName: "member3", Phase: "RestoreInProgress", VolumeProgress: &backup.VolumeProgress{BytesDone: 4 << 20, TotalBytes: 1 << 30}}},
+				},
+			},
+			want: []any{"a", "RestoreInProgress", "member1", "0/2", "7", "11d", "7.0MiB/2.0GiB", "<none>", "<none>"},
 		},
 		"an unreachable member": {
 			status: backup.MigrateStatus{
@@ -68,7 +84,7 @@ func TestTable(t *testing.T) {
 					condition("MembersReachable", "False", "member3: connection refused"),
 				},
 			},
-			want: []any{"a", "RestoreInProgress", "<none>", "0/all", "<none>", "11d", "<none>", "member3: connection refused"},
+			want: []any{"a", "RestoreInProgress", "<none>", "0/all", "<none>", "11d", "<none>", "<none>", "member3: connection refused"},
 		},
 		"partly failed": {
 			status: backup.MigrateStatus{
@@ -81,7 +97,7 @@ func TestTable(t *testing.T) {
 				},
 				Conditions: []metav1.Condition{condition("Ready", "False", "1 of 3 targets failed")},
 			},
-			want: []any{"a", "PartiallyFailed", "member1", "2/3", "9", "11d", "member1-migrate-default-a-x", "member3: quota exceeded"},
+			want: []any{"a", "PartiallyFailed", "member1", "2/3", "9", "11d", "<none>", "member1-migrate-default-a-x", "member3: quota exceeded"},
 		},
 		"nothing found": {
 			status: backup.MigrateStatus{
@@ -90,7 +106,7 @@ func TestTable(t *testing.T) {
 					condition("Ready", "True", "completed"), condition("ItemsFound", "False", "the filter matched nothing"),
 				},
 			},
-			want: []any{"a", "Completed", "<none>", "0/all", "<none>", "11d", "<none>", "the filter matched nothing"},
+			want: []any{"a", "Completed", "<none>", "0/all", "<none>", "11d", "<none>", "<none>", "the filter matched nothing"},
 		},
 	}
 	for name, test := range tests {

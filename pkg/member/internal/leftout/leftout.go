@@ -1,0 +1,188 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package leftout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+const (
+	// rediscovery is how old a kind may be without being known to Velero: its server discovers the
+	// resources of the API every five minutes (pkg/cmd/server/server.go of v1.18.3), which takes a
+	// moment.
+	rediscovery = 5*time.Minute + 10*time.Second
+	// pageSize is the number of objects in a page, maxPages how many pages of definitions are read,
+	// and maxYoung how many young kinds are checked.
+	pageSize, maxPages, maxYoung = 500, 20, 20
+)
+
+var errUnexpected = errors.New("unexpected name")
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// definition has the fields of a CustomResourceDefinition that matter here.
+type definition struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Group string `json:"group"`
+		Names struct {
+			Plural     string   `json:"plural"`
+			Singular   string   `json:"singular"`
+			Kind       string   `json:"kind"`
+			ShortNames []string `json:"shortNames"`
+		} `json:"names"`
+		Scope    string `json:"scope"`
+		Versions []struct {
+			Name   string `json:"name"`
+			Served bool   `json:"served"`
+		} `json:"versions"`
+	} `json:"spec"`
+}
+
+// Read returns what the filter selects and a completed Backup, whose items have kinds, does not have.
+func Read(ctx context.Context, c *client.Client, backup string, filter v1alpha1.ResourceFilter, kinds sets.Set[string]) (found velero.Exceptions, err error) {
+	b, err := client.Do(ctx, c, fmt.Sprintf("get backup %q", backup), func(ctx context.Context, conn *client.Connection) (*velerov1.Backup, error) {
+		return conn.Backups.Get(ctx, backup, metav1.GetOptions{})
+	})
+	if err != nil {
+		return found, err
+	}
+	// Velero adds the namespaces with its label to those that the Backup excludes.
+	for _, namespace := range b.Spec.ExcludedNamespaces {
+		if velero.IncludesNamespace(filter, namespace) && !slices.Contains(filter.ExcludedNamespaces, namespace) {
+			found.Add(velero.Exception{
+				Item: velero.Item{Kind: "Namespace", Name: namespace}, Outcome: v1alpha1.ItemLeftOut,
+				Message: "it has the label " + velerov1.ExcludeFromBackupLabel + "=true, so Velero backed up none of its objects",
+			})
+		}
+	}
+	if b.Status.StartTimestamp == nil {
+		return found, nil
+	}
+	started := b.Status.StartTimestamp.Time
+	young, err := youngDefinitions(ctx, c, started)
+	if err != nil {
+		return found, permitted(err)
+	}
+	for _, crd := range young {
+		resource := velero.Resource{
+			Group: crd.Spec.Group, Name: crd.Spec.Names.Plural, Kind: crd.Spec.Names.Kind, Singular: crd.Spec.Names.Singular,
+			ShortNames: crd.Spec.Names.ShortNames, Namespaced: crd.Spec.Scope == "Namespaced",
+		}
+		if kinds.Has(resource.Kind+"."+resource.Group) || !velero.IncludesResource(filter, resource) {
+			continue
+		}
+		if has, err := hasObjects(ctx, c, crd, filter); !has || err != nil {
+			if err = permitted(err); err != nil {
+				return found, err
+			}
+			continue
+		}
+		found.Add(velero.Exception{
+			Item: velero.Item{Kind: resource.String()}, Outcome: v1alpha1.ItemLeftOut,
+			Message: fmt.Sprintf("it was defined %s before the Backup began, and Velero did not know it yet: it discovers resources every five minutes; recreate the Migrate",
+				max(started.Sub(crd.CreationTimestamp.Time), 0).Round(time.Second)),
+		})
+	}
+	return found, nil
+}
+
+// permitted returns nil for an error that tells of a lack of permission: the permission to read the
+// source is recommended, not required.
+func permitted(err error) error {
+	if apierrors.IsForbidden(err) {
+		return nil
+	}
+	return err
+}
+
+// youngDefinitions returns the CustomResourceDefinitions that Velero may not have known at a time, at
+// most maxYoung.
+func youngDefinitions(ctx context.Context, c *client.Client, at time.Time) ([]definition, error) {
+	all := client.Collection{Resource: definitions, MetadataOnly: true}
+	opts := metav1.ListOptions{Limit: pageSize}
+	var young []definition
+	for range maxPages {
+		var page metav1.PartialObjectMetadataList
+		if err := client.ListInto(ctx, c, all, opts, &page); err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			if page.Items[i].CreationTimestamp.Add(rediscovery).Before(at) || len(young) == maxYoung {
+				continue
+			}
+			crd, err := readDefinition(ctx, c, page.Items[i].Name)
+			switch {
+			case apierrors.IsNotFound(err), errors.Is(err, errUnexpected):
+				continue
+			case err != nil:
+				return nil, err
+			}
+			young = append(young, crd)
+		}
+		if opts.Continue = page.Continue; opts.Continue == "" {
+			break
+		}
+	}
+	return young, nil
+}
+
+func readDefinition(ctx context.Context, c *client.Client, name string) (crd definition, err error) {
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return crd, errUnexpected
+	}
+	body, err := client.Get(ctx, c, "customresourcedefinition", func(string) []string {
+		return []string{"/apis", definitions.Group, definitions.Version, definitions.Resource, name}
+	})
+	if err == nil {
+		err = json.Unmarshal(body, &crd)
+	}
+	return crd, err
+}
+
+// hasObjects reports whether there is an object of a kind that the filter selects by its namespace and
+// labels, among the first ones.
+func hasObjects(ctx context.Context, c *client.Client, crd definition, filter v1alpha1.ResourceFilter) (bool, error) {
+	for _, version := range crd.Spec.Versions {
+		isPath := len(validation.IsDNS1123Subdomain(crd.Spec.Group))+len(validation.IsDNS1035Label(version.Name))+len(validation.IsDNS1035Label(crd.Spec.Names.Plural)) == 0
+		if !version.Served || !isPath {
+			continue
+		}
+		resource := schema.GroupVersionResource{Group: crd.Spec.Group, Version: version.Name, Resource: crd.Spec.Names.Plural}
+		var page metav1.PartialObjectMetadataList
+		if err := client.ListInto(ctx, c, client.Collection{Resource: resource, MetadataOnly: true}, metav1.ListOptions{Limit: pageSize}, &page); err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(page.Items, func(o metav1.PartialObjectMetadata) bool {
+			return (o.Namespace == "" || velero.IncludesNamespace(filter, o.Namespace)) && matchesSelectors(filter, o.Labels)
+		}), nil
+	}
+	return false, nil
+}
+
+func matchesSelectors(filter v1alpha1.ResourceFilter, set labels.Set) bool {
+	one, or := velero.Selectors(filter)
+	matches := func(s *metav1.LabelSelector) bool {
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		return err == nil && selector.Matches(set)
+	}
+	return (one == nil || matches(one)) && (len(or) == 0 || slices.ContainsFunc(or, matches))
+}

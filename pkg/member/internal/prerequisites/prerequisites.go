@@ -1,0 +1,79 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package prerequisites determines what a Migrate needs in a member and is missing there. What can't be
+// determined, for example for lack of permission, does not count as missing.
+//
+// It is used by package member, and imports nothing of ours but client and migration.
+package prerequisites
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+// nodeAgent is the name of the DaemonSet: pkg/nodeagent of Velero v1.18.3.
+const nodeAgent = "node-agent"
+
+// Check returns which of the prerequisites the member lacks.
+func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites) migration.Missing {
+	var missing migration.Missing
+	if needed.NodeAgent {
+		missing.NodeAgent = checkNodeAgent(ctx, c)
+	}
+	if needed.SnapshotClass {
+		missing.SnapshotClass = lacksSnapshotClass(ctx, c)
+	}
+	for _, class := range needed.StorageClasses {
+		_, err := client.Get(ctx, c, "storageclass", func(string) []string { return []string{"/apis/storage.k8s.io/v1/storageclasses", class} })
+		if apierrors.IsNotFound(err) {
+			missing.StorageClasses = append(missing.StorageClasses, class)
+		}
+	}
+	return missing
+}
+
+// checkNodeAgent returns why node-agent does not run; empty if it does.
+func checkNodeAgent(ctx context.Context, c *client.Client) string {
+	namespace := ""
+	body, err := client.Get(ctx, c, "daemonset", func(veleroNamespace string) []string {
+		namespace = veleroNamespace
+		return []string{"/apis/apps/v1/namespaces", veleroNamespace, "daemonsets", nodeAgent}
+	})
+	var found struct {
+		Status struct {
+			Desired int `json:"desiredNumberScheduled"`
+			Ready   int `json:"numberReady"`
+		} `json:"status"`
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Sprintf("is not installed: there is no DaemonSet %s in namespace %s", nodeAgent, namespace)
+	case err != nil || json.Unmarshal(body, &found) != nil:
+		return ""
+	case found.Status.Ready == 0:
+		return fmt.Sprintf("is ready on none of %d nodes", found.Status.Desired)
+	}
+	return ""
+}
+
+// lacksSnapshotClass reports whether there is no VolumeSnapshotClass.
+func lacksSnapshotClass(ctx context.Context, c *client.Client) bool {
+	classes := client.Collection{
+		Resource:     schema.GroupVersionResource{Group: "snapshot.storage.k8s.io", Version: "v1", Resource: "volumesnapshotclasses"},
+		MetadataOnly: true,
+	}
+	var page metav1.PartialObjectMetadataList
+	err := client.ListInto(ctx, c, classes, metav1.ListOptions{Limit: 1}, &page)
+	isNotServed := apierrors.IsNotFound(err) || errors.Is(err, client.ErrVeleroNotInstalled) // how Do reports any resource that is not served
+	return isNotServed || err == nil && len(page.Items) == 0
+}

@@ -1,0 +1,58 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prerequisites
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+)
+
+func TestCheck(t *testing.T) {
+	const daemonSet = "/apis/apps/v1/namespaces/velero/daemonsets/node-agent"
+	const snapshotClasses = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
+	const class = "/apis/storage.k8s.io/v1/storageclasses/"
+	needed := migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: []string{"fast", "slow"}}
+	for name, tt := range map[string]struct {
+		answers map[string]string
+		want    migration.Missing
+	}{
+		"all there": {
+			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2,"numberReady":1}}`, snapshotClasses: `{"items":[{}]}`, class + "fast": `{}`, class + "slow": `{}`},
+			migration.Missing{},
+		},
+		"nothing there": {
+			map[string]string{daemonSet: membertest.Absent, snapshotClasses: `{}`, class + "fast": membertest.Absent, class + "slow": membertest.Absent},
+			migration.Missing{NodeAgent: "is not installed: there is no DaemonSet node-agent in namespace velero", SnapshotClass: true, StorageClasses: []string{"fast", "slow"}},
+		},
+		"node-agent not ready, no snapshots": {
+			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2}}`, class + "fast": `{}`, class + "slow": membertest.Absent},
+			migration.Missing{NodeAgent: "is ready on none of 2 nodes", SnapshotClass: true, StorageClasses: []string{"slow"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := membertest.NewAPIServer(t)
+			s.Answers = tt.answers
+			if d := cmp.Diff(tt.want, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestCheckWithoutPermission checks that nothing counts as missing.
+func TestCheckWithoutPermission(t *testing.T) {
+	s := membertest.NewAPIServer(t)
+	s.SetFault(membertest.Status(http.StatusForbidden, "forbidden"))
+	needed := migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: []string{"fast"}}
+	if d := cmp.Diff(migration.Missing{}, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
+		t.Error(d)
+	}
+}

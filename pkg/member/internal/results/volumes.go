@@ -1,0 +1,151 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package results
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	velerov2alpha1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v2alpha1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+const (
+	// pageSize is the number of objects in a page, and maxPages how many pages are read.
+	pageSize, maxPages = 500, 20
+	// maxClaims is how many claims are read to determine whether they are bound.
+	maxClaims = 100
+)
+
+// boundClaims returns those of the claims in the source that are bound, or may be.
+func (r *reader) boundClaims(ctx context.Context, claims []velero.Claim) []velero.Claim {
+	read := 0
+	return slices.DeleteFunc(claims, func(claim velero.Claim) bool {
+		if read++; read > maxClaims {
+			return false
+		}
+		isBound, err := r.isBound(ctx, claim)
+		return err == nil && !isBound
+	})
+}
+
+// isBound reports whether a claim is bound. A claim that was deleted meanwhile isn't.
+func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) {
+	if len(validation.IsDNS1123Label(claim.Namespace))+len(validation.IsDNS1123Subdomain(claim.Name)) > 0 {
+		return false, errors.New("unexpected name")
+	}
+	body, err := client.Get(ctx, r.Client, "persistentvolumeclaim", func(string) []string {
+		return []string{"/api/v1/namespaces", claim.Namespace, "persistentvolumeclaims", claim.Name}
+	})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	var found struct {
+		Status struct {
+			Phase corev1.PersistentVolumeClaimPhase `json:"phase"`
+		} `json:"status"`
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &found)
+	}
+	return found.Status.Phase == corev1.ClaimBound, err
+}
+
+// arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
+func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (arrived velero.ArrivedVolumes, err error) {
+	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
+	var podVolumes, moved, snapshots bool
+	for _, v := range volumes {
+		switch {
+		case !v.Taken:
+		case v.PodVolume != velero.PodVolume{}:
+			podVolumes = true
+		case v.DataMoved:
+			moved = true
+		default:
+			snapshots = true
+		}
+	}
+	if podVolumes {
+		err = r.eachRestored(ctx, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
+			arrived.PodVolumes.Insert(velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume})
+		})
+	}
+	if moved {
+		err = errors.Join(err, r.eachRestored(ctx, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
+			arrived.Claims.Insert(velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC})
+		}))
+	}
+	if snapshots {
+		var claims []velero.Claim
+		var persistentVolumes []string
+		err = errors.Join(err, r.download(ctx, r.request.RestoredVolumes, func(file io.Reader) (err error) {
+			claims, persistentVolumes, err = velero.ReadSnapshotVolumes(file)
+			return err
+		}))
+		arrived.PersistentVolumes = sets.New(persistentVolumes...)
+		for i, claim := range claims {
+			if isBound, bindErr := r.isBound(ctx, claim); i < maxClaims && bindErr == nil && isBound {
+				arrived.Claims.Insert(claim)
+			}
+		}
+	}
+	return arrived, err
+}
+
+// restoredData has the fields of a PodVolumeRestore or DataDownload that matter here.
+type restoredData struct {
+	Spec struct {
+		Pod struct {
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
+		} `json:"pod"`
+		Volume       string `json:"volume"`
+		TargetVolume struct {
+			Namespace string `json:"namespace"`
+			PVC       string `json:"pvc"`
+		} `json:"targetVolume"`
+	} `json:"spec"`
+	Status struct {
+		Phase string `json:"phase"`
+	} `json:"status"`
+}
+
+// eachRestored calls f for each completed object of the Restore. Velero writes its volume info before
+// the data has arrived; these objects have the end.
+func (r *reader) eachRestored(ctx context.Context, resource schema.GroupVersionResource, f func(*restoredData)) error {
+	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: labels.Set{velerov1.RestoreNameLabel: velero.LabelValue(r.request.Restore)}.String()}
+	for range maxPages {
+		var page struct {
+			metav1.ListMeta `json:"metadata"`
+			Items           []restoredData `json:"items"`
+		}
+		if err := client.ListInto(ctx, r.Client, client.Collection{Resource: resource, InVelero: true}, opts, &page); err != nil {
+			return err
+		}
+		for i := range page.Items {
+			if page.Items[i].Status.Phase == "Completed" {
+				f(&page.Items[i])
+			}
+		}
+		if opts.Continue = page.Continue; opts.Continue == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("the Restore has more than %d %s", pageSize*maxPages, resource.Resource)
+}

@@ -1,0 +1,75 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// Prerequisites are what the policy of a Migrate needs in a cluster besides Velero's server.
+type Prerequisites struct {
+	// NodeAgent is true if Velero's node-agent must run.
+	NodeAgent bool
+	// SnapshotClass is true if there must be a VolumeSnapshotClass.
+	SnapshotClass bool
+	// StorageClasses are the names of StorageClasses that must exist.
+	StorageClasses []string
+}
+
+// Missing are the prerequisites that a cluster lacks.
+type Missing struct {
+	// NodeAgent is why node-agent does not run; empty if it does.
+	NodeAgent string
+	// SnapshotClass is true if there is no VolumeSnapshotClass.
+	SnapshotClass bool
+	// StorageClasses are those that don't exist.
+	StorageClasses []string
+}
+
+// prerequisites returns what m needs in its source or a target.
+func prerequisites(m *v1alpha1.Migrate, isSource bool) (p Prerequisites) {
+	if m.Spec.Policy == nil || m.Spec.Policy.Volumes == nil {
+		return p
+	}
+	volumes := m.Spec.Policy.Volumes
+	p.NodeAgent = volumes.Data == v1alpha1.VolumeDataFileSystemBackup || volumes.Data == v1alpha1.VolumeDataSnapshotDataMovement
+	if isSource {
+		p.SnapshotClass = volumes.Data == v1alpha1.VolumeDataSnapshotDataMovement
+	} else {
+		p.StorageClasses = slices.Compact(slices.Sorted(maps.Values(volumes.StorageClassMapping)))
+	}
+	return p
+}
+
+// NeedsPrerequisites reports whether something must be in the cluster before m starts there.
+func (c ClusterPlan) NeedsPrerequisites() bool {
+	p := c.Prerequisites
+	return !c.started && !c.ended && (p.NodeAgent || p.SnapshotClass || len(p.StorageClasses) > 0)
+}
+
+// hasPrerequisites reports whether a cluster has what m needs there; if not, the state says what to do.
+func hasPrerequisites(c ClusterPlan, missing *Missing) (state, bool) {
+	name := c.Cluster.Name
+	switch {
+	case !c.NeedsPrerequisites():
+		return state{}, true
+	case missing == nil:
+		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking what spec.policy.volumes needs in %s.", name)}, false
+	case missing.NodeAgent != "":
+		return state{v1alpha1.ReasonNodeAgentNotReady, fmt.Sprintf(
+			"spec.policy.volumes.data needs Velero's node-agent in %s, which %s. Install it with: velero install --use-node-agent", name, missing.NodeAgent)}, false
+	case missing.SnapshotClass:
+		return state{v1alpha1.ReasonSnapshotClassNotFound, fmt.Sprintf(
+			"spec.policy.volumes.data needs CSI snapshots, and %s has no VolumeSnapshotClass. Create one for its CSI driver, with the label velero.io/csi-volumesnapshot-class=true.", name)}, false
+	case len(missing.StorageClasses) > 0:
+		return state{v1alpha1.ReasonStorageClassNotFound, fmt.Sprintf(
+			"spec.policy.volumes.storageClassMapping names StorageClasses that do not exist in %s: %s. Create them.", name, strings.Join(missing.StorageClasses, ", "))}, false
+	}
+	return state{}, true
+}
