@@ -9,12 +9,12 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// fleet is a fleet that all tests share, with two members that have nodes. It is nil if
+// fleet is a fleet that all tests share, with three members that have nodes. It is nil if
 // there can be no nodes, and with -short.
 var fleet *localfleet.Fleet
 
 func TestMain(m *testing.M) {
-	localfleet.RunTests(m, localfleet.Options{Members: 2, Nodes: true}, func(up *localfleet.Fleet) error {
+	localfleet.RunTests(m, localfleet.Options{Members: 3, Nodes: true}, func(up *localfleet.Fleet) error {
 		fleet = up
 		return nil
 	})

@@ -50,11 +50,17 @@ func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 // create creates an object in the host.
 func create(t *testing.T, manifest string) {
 	t.Helper()
+	kubectl(t, 0, "create", "--filename="+file(t, manifest))
+}
+
+// file writes a manifest to a file and returns its path.
+func file(t *testing.T, manifest string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "manifest.yaml")
 	if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, 0, "create", "--filename="+path)
+	return path
 }
 
 // served waits until the application of shop.yaml is ready in the nth member and returns
