@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -73,7 +74,11 @@ spec: {includedResources: [configmaps]}
 		return created, strings.Contains(created, `"includeClusterResources":true`)
 	})
 
-	m := migrateAndComplete(t, manifest("bounded", "{resourceFilter: {includedNamespaces: [bounded], includedResources: [configmaps]}}", 2))
+	m := migrate(t, manifest("bounded", "{resourceFilter: {includedNamespaces: [bounded], includedResources: [configmaps]}}", 2)).
+		awaitEnd(t, v1alpha1.MigratePhasePartiallyFailed)
+	if reason := m.Status.TargetClusterStatus[0].Reason; reason != v1alpha1.ReasonItemsLeftOut {
+		t.Errorf("what the source added is reported as %s", reason)
+	}
 	backup := members[source].backups(t, m.UID)[0]
 	if len(backup.Spec.IncludedResources) > 0 || backup.Status.Progress.TotalItems < 4 {
 		t.Errorf("the Backup includes resources %q and has %d items: the source added nothing", backup.Spec.IncludedResources, backup.Status.Progress.TotalItems)
@@ -120,18 +125,24 @@ apiVersion: bounds.example.com/v1
 kind: Gadget
 metadata: {name: one, namespace: gadgets}
 `)
-	// Velero discovers resources when it starts and then every five minutes.
-	velero, err := fleet.Process(localfleet.MemberName(source) + "-velero")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := velero.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	rediscover(t, source)
 
 	m := migrateAndComplete(t, manifest("gadgets", "{resourceFilter: {includedNamespaces: [gadgets], includedResources: [gadget.bounds]}}", 2))
 	want := "gadget.bounds.example.com/one\n"
 	if got := members[2].kubectl(t, "get", "gadgets.bounds.example.com", "--namespace=gadgets", "--output=name"); got != want {
 		t.Errorf("the target has %q, want %q: %s", got, want, m.Status.TargetClusterStatus[0].Message)
+	}
+}
+
+// rediscover restarts the Velero of a member: it discovers resources when it starts and then every five
+// minutes.
+func rediscover(t *testing.T, n int) {
+	t.Helper()
+	velero, err := fleet.Process(localfleet.MemberName(n) + "-velero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := velero.Restart(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -68,6 +68,15 @@ func storageFaults() []faultCase {
 		ended:    expectation{2: reports("RestoreLogNotUploaded", "only because Velero could not upload its log to the storage.")},
 		migrated: []int{2},
 	}, {
+		name: "bucket-unavailable-for-the-results-of-the-restore",
+		steps: []step{
+			{do(stop(veleroOf(2)), apply), expectation{2: reports(restoreNew)}},
+			{do(kill(ourServer), resume(veleroOf(2)), awaitRestoreFinished(2), killStorage, start(ourServer)), expectation{
+				2: reports("ReadingResults", "is Completed for Velero; reading from the storage what became of the items. That failed, trying again: the storage can't be reached from here: ", "connection refused"),
+			}},
+			{start(storage), nil},
+		},
+	}, {
 		// Velero runs one Restore at a time, so this one is still New when the
 		// bucket is found to be gone.
 		name: "bucket-unavailable-before-the-restore",

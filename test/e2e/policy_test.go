@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 const ordered = `
@@ -177,6 +179,10 @@ func (c *cluster) nodePort(t *testing.T, namespace string) string {
 func TestExistingResourcePolicy(t *testing.T) {
 	needsFleet(t)
 	for policy, want := range map[string]string{"": "old", "existingResourcePolicy: none, ": "old", "existingResourcePolicy: update, ": "new"} {
+		end := v1alpha1.MigratePhaseCompleted
+		if policy == "" {
+			end = v1alpha1.MigratePhasePartiallyFailed
+		}
 		ensureAbsent(t, "existing")
 		for n, mode := range map[int]string{source: "new", 2: "old"} {
 			members[n].apply(t, `
@@ -190,7 +196,7 @@ metadata: {name: settings, namespace: existing}
 data: {mode: `+mode+`}
 `)
 		}
-		m := migrateAndComplete(t, manifest("existing", "{"+policy+"resourceFilter: {includedNamespaces: [existing]}}", 2))
+		m := migrate(t, manifest("existing", "{"+policy+"resourceFilter: {includedNamespaces: [existing]}}", 2)).awaitEnd(t, end)
 		if message := m.Status.TargetClusterStatus[0].Message; strings.Contains(message, "settings") != (want == "old") {
 			t.Errorf("with policy %q the message of the target is %q", policy, message)
 		}
@@ -198,4 +204,83 @@ data: {mode: `+mode+`}
 			t.Errorf("with policy %q the target has %q, want %q", policy, got, want)
 		}
 	}
+}
+
+// TestStorageClassMapping migrates claims of two StorageClasses, of which one is mapped, and a StatefulSet
+// with templates of both.
+func TestStorageClassMapping(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "classes")
+	claim := func(class string) string {
+		return `{accessModes: [ReadWriteOnce], storageClassName: ` + class + `, resources: {requests: {storage: 1Gi}}}`
+	}
+	members[source].apply(t, `
+apiVersion: v1
+kind: Namespace
+metadata: {name: classes}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: a, namespace: classes}
+spec: `+claim("fast")+`
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: b, namespace: classes}
+spec: `+claim("other")+`
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, namespace: classes}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: main, image: localhost/none}]}
+  volumeClaimTemplates:
+  - {metadata: {name: one}, spec: `+claim("other")+`}
+  - {metadata: {name: two}, spec: `+claim("fast")+`}
+`)
+	classes := manifestFile(t, `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: fast}
+provisioner: example.com/none
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: slow}
+provisioner: example.com/none
+`)
+	members[2].kubectl(t, "delete", "--filename="+classes, "--ignore-not-found")
+	waiting := migrate(t, manifest("classes", `{volumes: {storageClassMapping: {fast: slow, slow: fast}}, resourceFilter: {includedNamespaces: [classes]}}`, 2))
+	waiting.await(t, "the missing classes", func(m *v1alpha1.Migrate) bool {
+		target := m.Status.TargetClusterStatus
+		return len(target) == 1 && target[0].Reason == v1alpha1.ReasonStorageClassNotFound && strings.Contains(target[0].Message, "do not exist in kurator-member2: fast, slow.")
+	})
+	members[2].kubectl(t, "create", "--filename="+classes)
+	m := waiting.awaitCompleted(t)
+	got := members[2].kubectl(t, "get", "persistentvolumeclaims,statefulsets", "--namespace=classes",
+		"--output=jsonpath={.items[*].spec.storageClassName} {.items[*].spec.volumeClaimTemplates[*].spec.storageClassName}")
+	if want := "slow other other slow"; got != want {
+		t.Errorf("the classes in the target are %q, want %q", got, want)
+	}
+	restore := members[2].restores(t, m.UID)[0]
+	owner := members[2].kubectl(t, "get", "configmap/"+restore.Spec.ResourceModifier.Name, "--namespace="+veleroNamespace,
+		"--output=jsonpath={.metadata.ownerReferences[0].uid} {.metadata.labels}")
+	backup := members[2].backups(t, m.UID)[0]
+	if want := fmt.Sprintf(`%s {"backup.kurator.dev/migrate-uid":"%s"}`, backup.UID, m.UID); owner != want {
+		t.Errorf("the ConfigMap has the owner and labels %s, want %s", owner, want)
+	}
+}
+
+// TestMissingNodeAgent asks for a file-system backup in clusters without nodes.
+func TestMissingNodeAgent(t *testing.T) {
+	needsFleet(t)
+	m := migrate(t, manifest("agentless", `{volumes: {data: FileSystemBackup}, resourceFilter: {includedNamespaces: [agentless]}}`, 2))
+	m.await(t, "the missing node-agent", func(m *v1alpha1.Migrate) bool {
+		return condition(m, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonNodeAgentNotReady
+	})
+	m.delete(t)
 }

@@ -109,4 +109,34 @@ var mutations = []mutation{
 		"status = migration.LiveStatus(",
 		"status = migration.Status(",
 	},
+	{
+		"an end is recorded without its results", "pkg/migration/status.go",
+		"if _, needed := restoreResults(m, source, r); needed && member.Results == nil {",
+		"if _, needed := restoreResults(m, source, r); needed && member.Results == nil && cs.Reason == \"never\" {",
+	},
+	{
+		"an item that was kept counts as success", "pkg/migration/results.go",
+		"if found[is.outcome] > 0 && !is.allowed {",
+		"if found[is.outcome] > 0 && is.allowed {",
+	},
+	{
+		"unknown results count as success", "pkg/migration/results.go",
+		"return v1alpha1.MigratePhasePartiallyFailed, v1alpha1.ReasonResultsUnavailable",
+		"return v1alpha1.MigratePhaseCompleted, v1alpha1.ReasonResultsUnavailable",
+	},
+	{
+		"workloads are not waited for", "pkg/migration/workloads.go",
+		"if w.Counts.Ready == w.Counts.Total {",
+		"if w.Counts.Ready <= w.Counts.Total {",
+	},
+	{
+		"restoring without the resource modifiers", "pkg/driver/act.go",
+		"if modifiers := action.Modifiers; modifiers != nil {",
+		"if modifiers := action.Modifiers; modifiers == nil {",
+	},
+	{
+		"an end stays observed after it is recorded", "pkg/driver/observe.go",
+		"if migration.HasEnded(m, v.Cluster) {",
+		"if false {",
+	},
 }

@@ -1,0 +1,150 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+const outcomesInSource = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: outcomes}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: created, namespace: outcomes}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: outcomes}
+data: {mode: new}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: done, namespace: outcomes}
+spec: {suspend: true, template: {spec: {restartPolicy: Never, containers: [{name: main, image: localhost/none}]}}}
+`
+
+// TestOutcomes migrates objects to a target that has one of them with other data, and to one that has
+// none. Velero restores no finished Job. Its Restores are Completed all the same.
+func TestOutcomes(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "outcomes")
+	members[source].apply(t, outcomesInSource)
+	members[source].kubectl(t, "patch", "job/done", "--namespace=outcomes", "--subresource=status", "--type=merge", `--patch={"status": {
+		"startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:00:01Z", "succeeded": 1, "uncountedTerminatedPods": {}, "conditions": [
+		{"type": "Suspended", "status": "False"}, {"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}]}}`)
+	members[2].apply(t, settings("outcomes"))
+
+	m := migrate(t, manifest("outcomes", "{resourceFilter: {includedNamespaces: [outcomes]}}", 2, 3)).
+		awaitEnd(t, v1alpha1.MigratePhasePartiallyFailed)
+	const left = "Job.batch done LeftOut: Velero does not restore a Job that has finished"
+	for i, want := range []struct {
+		reason     string
+		items      v1alpha1.ItemCounts
+		exceptions []string
+	}{
+		{"ExistingItemsKept", v1alpha1.ItemCounts{Total: 3, Created: 1, Kept: 1, LeftOut: 1}, []string{"ConfigMap settings Kept: it exists with other content", left}},
+		{"ItemsLeftOut", v1alpha1.ItemCounts{Total: 3, Created: 2, LeftOut: 1}, []string{left}},
+	} {
+		target := m.Status.TargetClusterStatus[i]
+		var exceptions []string
+		for _, x := range target.Exceptions {
+			exceptions = append(exceptions, fmt.Sprintf("%s %s %s: %s", x.Resource, x.Name, x.Outcome, x.Message))
+			if x.Namespace != "outcomes" {
+				t.Errorf("an exception in namespace %q", x.Namespace)
+			}
+		}
+		if target.RestoreStatusInCluster.Phase != "Completed" || target.Phase != v1alpha1.MigratePhasePartiallyFailed || target.Reason != want.reason {
+			t.Errorf("%s: the Restore is %s, the target %s (%s)", target.ClusterName, target.RestoreStatusInCluster.Phase, target.Phase, target.Reason)
+		}
+		if d := cmp.Diff(want.items, *target.Items); d != "" {
+			t.Errorf("%s: %s", target.ClusterName, d)
+		}
+		if d := cmp.Diff(want.exceptions, exceptions); d != "" {
+			t.Errorf("%s: %s", target.ClusterName, d)
+		}
+		if !strings.Contains(target.Message, "Job.batch outcomes/done") {
+			t.Errorf("%s: the message does not name the Job: %s", target.ClusterName, target.Message)
+		}
+	}
+	checkCondition(t, m, v1alpha1.ConditionItemsRestored, metav1.ConditionFalse, "ExistingItemsKept")
+	checkCondition(t, m, v1alpha1.ConditionVolumesMoved, metav1.ConditionTrue, "NoVolumes")
+	checkCondition(t, m, v1alpha1.ConditionItemsFound, metav1.ConditionTrue, "ItemsFound")
+	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionFalse, "ExistingItemsKept")
+	awaitEvents(t, m, "Warning kurator-member2 ExistingItemsKept", "Warning kurator-member3 ItemsLeftOut", "Warning - PartiallyFailed")
+	if row := host.kubectl(t, "get", "migrate", "outcomes", "--no-headers"); !strings.Contains(row, " 0/2 ") {
+		t.Errorf("kubectl get shows %q", row)
+	}
+}
+
+// TestLeftOutOfTheBackup migrates a namespace that has Velero's label, and an object of a kind that
+// Velero does not know yet: its Backup is Completed, and reports neither.
+func TestLeftOutOfTheBackup(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "leftout", "leftout-labelled")
+	members[source].kubectl(t, "delete", "customresourcedefinition/kettles.leftout.example.com", "--ignore-not-found")
+	members[source].apply(t, settings("leftout")+"---"+settings("leftout-labelled")+`---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: kettles.leftout.example.com}
+spec:
+  group: leftout.example.com
+  names: {kind: Kettle, plural: kettles, singular: kettle}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`)
+	members[source].kubectl(t, "label", "namespace/leftout-labelled", "velero.io/exclude-from-backup=true")
+	defer members[source].kubectl(t, "label", "namespace/leftout-labelled", "velero.io/exclude-from-backup-")
+	members[source].kubectl(t, "wait", "--for=condition=Established", "customresourcedefinition/kettles.leftout.example.com")
+	eventually(t, "the kind is served", func() (string, bool) {
+		_, err := fleet.Kubectl(t.Context(), members[source].kubeconfig, "get", "kettles.leftout.example.com", "--namespace=leftout")
+		return fmt.Sprint(err), err == nil
+	})
+	members[source].apply(t, `
+apiVersion: leftout.example.com/v1
+kind: Kettle
+metadata: {name: one, namespace: leftout}
+`)
+	m := migrate(t, manifest("leftout", "{resourceFilter: {includedNamespaces: ['leftout*']}}", 2)).awaitEnd(t, v1alpha1.MigratePhasePartiallyFailed)
+	if target := m.Status.TargetClusterStatus[0]; target.Phase != v1alpha1.MigratePhaseCompleted {
+		t.Errorf("the target is %s: %s", target.Phase, target.Message)
+	}
+	checkCondition(t, m, v1alpha1.ConditionReady, metav1.ConditionFalse, "ItemsLeftOut")
+	checkCondition(t, m, v1alpha1.ConditionItemsRestored, metav1.ConditionFalse, "ItemsLeftOut")
+	found := m.Status.SourceClusterStatus
+	want := []string{"Namespace leftout-labelled LeftOut", "kettles.leftout.example.com  LeftOut"}
+	var got []string
+	for _, x := range found.Exceptions {
+		got = append(got, fmt.Sprintf("%s %s %s", x.Resource, x.Name, x.Outcome))
+	}
+	if d := cmp.Diff(want, got); d != "" || found.Reason != v1alpha1.ReasonItemsLeftOut {
+		t.Errorf("the source is %s: %s\n%s", found.Reason, found.Message, d)
+	}
+	ready := condition(m, v1alpha1.ConditionReady)
+	for _, name := range []string{"leftout-labelled", "kettles.leftout.example.com"} {
+		if !strings.Contains(ready.Message, name) {
+			t.Errorf("the message has no %q: %s", name, ready.Message)
+		}
+	}
+	awaitEvents(t, m, "Warning kurator-member1 ItemsLeftOut")
+
+	// Velero refuses a namespace with the label that the filter lists by name.
+	m = migrate(t, manifest("leftout", "{resourceFilter: {includedNamespaces: [leftout-labelled]}}", 2)).awaitEnd(t, v1alpha1.MigratePhaseFailedValidation)
+	if message := m.Status.SourceClusterStatus.Message; !strings.Contains(message, "leftout-labelled. Velero excludes a namespace that has the label velero.io/exclude-from-backup=true.") {
+		t.Errorf("the message of the source is %q", message)
+	}
+}
