@@ -15,7 +15,7 @@ type Use func(bytes int64) error
 
 const (
 	// maxItems is the largest number of items of a Backup that are compared.
-	maxItems = 2 << 20
+	maxItems = 1 << 20
 	// itemSize is the memory for each of them, in bytes, and itemsAtOnce the number of items for
 	// which memory is taken at once.
 	itemSize, itemsAtOnce = 8, 1 << 13

@@ -19,7 +19,7 @@ func TestGet(t *testing.T) {
 	equal(t, "row", strings.Join(strings.Fields(lines[1])[:5], " "), "a Pending member1 0/2 <none>")
 
 	lines = strings.Split(n.run("get", "migrates", "-o", "wide"), "\n")
-	equal(t, "wide columns", strings.Join(strings.Fields(lines[0]), " "), "NAME PHASE SOURCE TARGETS ITEMS AGE BACKUP MESSAGE")
+	equal(t, "wide columns", strings.Join(strings.Fields(lines[0]), " "), "NAME PHASE SOURCE TARGETS ITEMS AGE DATA BACKUP MESSAGE")
 	contains(t, lines[1], "nowhere")
 
 	contains(t, n.run("get", "migrate", "a", "--subresource=status"), "Pending")
