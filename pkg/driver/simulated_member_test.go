@@ -42,6 +42,8 @@ type simulatedMember struct {
 	kept int
 	// unready is set if its workloads are never ready.
 	unready bool
+	// lost is set if its lists are missing in the storage.
+	lost bool
 	// history has all states of each object; a nil state is a deletion.
 	history map[modelvelero.Key][]modelvelero.Object
 	// stopped is set while its Velero does not run, or is stuck. Velero also runs while the
@@ -57,7 +59,7 @@ type simulatedMember struct {
 }
 
 func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
-	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
+	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], lost: script.lost[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
 		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return script.backup },
 		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return script.restores[c] },
@@ -345,13 +347,16 @@ func (c memberClient) Results(_ context.Context, request migration.ResultsReques
 		if request.Results != nil {
 			r.Errors = []string{"the model's error"}
 		}
-		if request.BackedUp != nil {
+		if request.BackedUp != nil && !c.member().lost {
 			r.Lists = c.member().lists()
 		}
 		return nil
 	})
-	if r.ListsErr = r.Err; r.Err != nil {
+	switch r.ListsErr = r.Err; {
+	case r.Err != nil:
 		c.d.s.resultsFailed[c.c] = true
+	case request.BackedUp != nil && r.Lists == nil:
+		r.ListsErr = migration.ErrNotInStorage
 	}
 	return r
 }

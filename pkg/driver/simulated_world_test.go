@@ -86,6 +86,8 @@ type simulation struct {
 	resultsFailed map[migration.Cluster]bool
 	// waits is set if the Migrate waits for the workloads.
 	waits bool
+	// maps is set if the Migrate maps StorageClasses.
+	maps bool
 	// waited is set after the TTL of the Backup has passed.
 	waited bool
 	// modified are the objects that another client changed, created or deleted.
@@ -113,6 +115,10 @@ type veleroScript struct {
 	// workloads are never ready.
 	waits   bool
 	unready map[migration.Cluster]bool
+	// maps is set if the Migrate maps StorageClasses, which the targets must have.
+	maps bool
+	// lost has the targets whose lists are missing in the storage.
+	lost map[migration.Cluster]bool
 }
 
 var allTargets = []migration.Cluster{m2, m3, {Kind: migration.KindAttachedCluster, Name: "m4"}}
@@ -129,7 +135,7 @@ func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulat
 		members:  map[migration.Cluster]*simulatedMember{},
 		bucket:   modelvelero.NewBucket(),
 
-		resultsFailed: map[migration.Cluster]bool{}, waits: script.waits,
+		resultsFailed: map[migration.Cluster]bool{}, waits: script.waits, maps: script.maps,
 	}
 	for _, c := range s.clusters {
 		s.members[c] = newSimulatedMember(s, c, script)
@@ -394,7 +400,7 @@ func (s *simulation) createMigrate() {
 			Requester:     &v1alpha1.Requester{Username: "jane"},
 		},
 	}
-	if s.incarnation%2 == 1 {
+	if s.maps {
 		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"fast": "slow"}}}
 	}
 	if s.waits {

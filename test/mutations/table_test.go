@@ -110,9 +110,9 @@ var mutations = []mutation{
 		"status = migration.Status(",
 	},
 	{
-		"an end is recorded without its results", "pkg/migration/status.go",
-		"if _, needed := restoreResults(m, source, r); needed && member.Results == nil {",
-		"if _, needed := restoreResults(m, source, r); needed && member.Results == nil && cs.Reason == \"never\" {",
+		"a failed attempt to read the results is final", "pkg/driver/observe.go",
+		"if answer.Failed() && l.Clock.Since(ended.since) < migration.ProgressDeadline(m) {",
+		"if answer.Failed() && l.Clock.Since(ended.since) < 0 {",
 	},
 	{
 		"an item that was kept counts as success", "pkg/migration/results.go",
@@ -132,7 +132,7 @@ var mutations = []mutation{
 	{
 		"restoring without the resource modifiers", "pkg/driver/act.go",
 		"if modifiers := action.Modifiers; modifiers != nil {",
-		"if modifiers := action.Modifiers; modifiers == nil {",
+		"if modifiers := action.Modifiers; modifiers != nil && false {",
 	},
 	{
 		"an end stays observed after it is recorded", "pkg/driver/observe.go",
