@@ -23,8 +23,9 @@ type ResultsRequest struct {
 	Results, Log, BackedUp, BackedUpVolumes, Restored, RestoredVolumes *velerov1.DownloadRequest
 	// Restore is the name of the Restore in a target; empty in the source.
 	Restore string
-	// NamespaceMapping is that of the Restore.
+	// NamespaceMapping is that of the Restore, and Status selects the items whose status it restores.
 	NamespaceMapping map[string]string
+	Status           *v1alpha1.PreserveStatus
 	// WithoutInfo are the claims that were bound in the source although its lists of volumes don't
 	// have them; nil if that is not known.
 	WithoutInfo *[]velero.Claim
@@ -159,7 +160,7 @@ func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, r *vele
 		request.Results, request.Log = file(velerov1.DownloadTargetKindRestoreResults, r.Name), file(velerov1.DownloadTargetKindRestoreLog, r.Name)
 	}
 	if request.Restore = r.Name; m.Spec.Policy != nil {
-		request.NamespaceMapping = m.Spec.Policy.NamespaceMapping
+		request.NamespaceMapping, request.Status = m.Spec.Policy.NamespaceMapping, m.Spec.Policy.MigrateStatus
 	}
 	request.BackedUp = file(velerov1.DownloadTargetKindBackupResourceList, source.BackupNameInCluster)
 	request.Restored = file(velerov1.DownloadTargetKindRestoreResourceList, r.Name)

@@ -244,8 +244,9 @@ type Outcomes struct {
 
 // ReadOutcomes reads the list of resources of a Backup (BackupResourceList), and determines what
 // became of each item in a target from the list and the results of its Restore. mapping is the
-// Restore's namespaceMapping.
-func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string) (Outcomes, error) {
+// Restore's namespaceMapping, and status selects the items whose status is to be restored too; nil for
+// none.
+func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string, status *v1alpha1.PreserveStatus) (Outcomes, error) {
 	var found Outcomes
 	made := makers{}
 	err := eachItem(file, func(item Item, _ string) error {
@@ -256,7 +257,11 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 		to := item
 		to.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
 		action, processed := restored.items.find(hashOf(to.Kind, to.Namespace, to.Name))
-		found.count(item, to, outcomeOf(to, action, processed, results), made, results)
+		is := outcomeOf(to, action, processed, results)
+		if lacksStatus(to, is, results, status) {
+			is = withoutStatus
+		}
+		found.count(item, to, is, made, results)
 		return nil
 	})
 	return found, err
@@ -286,6 +291,9 @@ func (o *Outcomes) count(item, to Item, is outcome, made makers, results *Result
 			message = results.about(to)
 		}
 		o.Exceptions.Add(Exception{to, v1alpha1.ItemFailed, message})
+	case withoutStatus:
+		o.Counts.LeftOut++
+		o.Exceptions.Add(Exception{to, v1alpha1.ItemLeftOut, "its status was not restored"})
 	case discarded:
 		o.Counts.LeftOut++
 	case leftOut:
@@ -318,6 +326,8 @@ const (
 	failed
 	// discarded means left out because it is made anew.
 	discarded
+	// withoutStatus means there, but without the status that is to be restored.
+	withoutStatus
 	leftOut
 )
 
@@ -340,6 +350,18 @@ func outcomeOf(item Item, action uint64, processed bool, results *Results) outco
 		return kept
 	}
 	return failed
+}
+
+// lacksStatus reports whether the status of an item that is there was to be restored, and was not: Velero
+// v1.18.3 restores that of a created item only, and an error in doing so is a warning.
+func lacksStatus(item Item, is outcome, results *Results, status *v1alpha1.PreserveStatus) bool {
+	if status == nil || is != created && is != updated && is != unchanged {
+		return false
+	}
+	kind, group, _ := strings.Cut(item.Kind, ".")
+	resource := Resource{Group: group, Name: resourceOf(item).Resource, Kind: kind, Singular: strings.ToLower(kind)}
+	return listsResource(status.IncludedResources, resource) && !listsResource(status.ExcludedResources, resource) &&
+		(is != created || results.about(item) != "")
 }
 
 // isDiscarded reports whether Velero v1.18.3 skips an item of this kind although the target lacks it,

@@ -68,7 +68,7 @@ func TestOutcomesOfARealMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := velero.ReadOutcomes(list(t, "backup-resource-list"), restored, &results, nil)
+	got, err := velero.ReadOutcomes(list(t, "backup-resource-list"), restored, &results, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestOutcomes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := velero.ReadOutcomes(gzipped(fmt.Sprintf(`{%q:[%q]}`, tt.kind, tt.item)), restored, &results, map[string]string{"a": "b"})
+			got, err := velero.ReadOutcomes(gzipped(fmt.Sprintf(`{%q:[%q]}`, tt.kind, tt.item)), restored, &results, map[string]string{"a": "b"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,7 +223,7 @@ func TestObjectsThatAreMadeAnew(t *testing.T) {
 	}
 	got, err := velero.ReadOutcomes(gzipped(`{"apps/v1/DaemonSet":["a/agent"],"apps/v1/ReplicaSet":["a/web-7d9c5b8f6d"],"apps/v1/StatefulSet":["a/db"],`+
 		`"batch/v1/CronJob":["a/nightly"],"batch/v1/Job":["a/import","a/nightly-29382000","a/nightly-3","a/train","b/nightly-29382000"],`+
-		`"v1/Pod":["a/agent-x2z4b","a/db-0","a/db-main","a/import-x2z4b","a/nightly-29382000-x2z4b","a/train-0-x2z4b","a/web-7d9c5b8f6d-x2z4b"]}`), restored, &velero.Results{}, nil)
+		`"v1/Pod":["a/agent-x2z4b","a/db-0","a/db-main","a/import-x2z4b","a/nightly-29382000-x2z4b","a/train-0-x2z4b","a/web-7d9c5b8f6d-x2z4b"]}`), restored, &velero.Results{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,6 +241,30 @@ func TestObjectsThatAreMadeAnew(t *testing.T) {
 	}
 }
 
+// TestStatusThatWasNotRestored asks for the status of two kinds.
+func TestStatusThatWasNotRestored(t *testing.T) {
+	restored, err := velero.ReadRestored(gzipped(`{"v1/Service":["a/new(created)","a/odd(created)","a/same(skipped)","a/changed(updated)"],"v1/ConfigMap":["a/same(skipped)"],"apps/v1/Deployment":["a/same(skipped)"]}`), unlimited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := velero.Results{Warnings: []string{`namespace a: services "odd" not found`}}
+	got, err := velero.ReadOutcomes(gzipped(`{"v1/Service":["a/new","a/odd","a/same","a/changed"],"v1/ConfigMap":["a/same"],"apps/v1/Deployment":["a/same"]}`), restored, &results, nil,
+		&v1alpha1.PreserveStatus{IncludedResources: []string{"services", "*.apps"}, ExcludedResources: []string{"deployments"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(v1alpha1.ItemCounts{Total: 6, Created: 1, Unchanged: 2, LeftOut: 3}, got.Counts); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{
+		"Service a/odd LeftOut: its status was not restored",
+		"Service a/same LeftOut: its status was not restored",
+		"Service a/changed LeftOut: its status was not restored",
+	}, texts(got.Exceptions)); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestUnprocessedItemsOfARestoreWithErrors checks that an error is the reason of an item that the Restore
 // did not reach.
 func TestUnprocessedItemsOfARestoreWithErrors(t *testing.T) {
@@ -248,7 +272,7 @@ func TestUnprocessedItemsOfARestoreWithErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := velero.ReadOutcomes(gzipped(`{"v1/ConfigMap":["a/x"]}`), restored, &velero.Results{Errors: []string{"timed out"}}, nil)
+	got, err := velero.ReadOutcomes(gzipped(`{"v1/ConfigMap":["a/x"]}`), restored, &velero.Results{Errors: []string{"timed out"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +320,7 @@ func TestManyOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := velero.ReadOutcomes(backup, restored, &velero.Results{}, nil)
+	got, err := velero.ReadOutcomes(backup, restored, &velero.Results{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,9 +155,6 @@ func IncludesNamespace(f v1alpha1.ResourceFilter, namespace string) bool {
 
 // IncludesResource reports whether f selects objects of a resource, by a name or a pattern.
 func IncludesResource(f v1alpha1.ResourceFilter, r Resource) bool {
-	lists := func(names []string) bool {
-		return matchesAny(names, r.String()) || slices.ContainsFunc(names, func(name string) bool { return len(resolveName(name, []Resource{r})) > 0 })
-	}
 	included, excluded := f.IncludedNamespaceScopedResources, f.ExcludedNamespaceScopedResources
 	if !r.Namespaced {
 		included, excluded = f.IncludedClusterScopedResources, f.ExcludedClusterScopedResources
@@ -165,8 +162,13 @@ func IncludesResource(f v1alpha1.ResourceFilter, r Resource) bool {
 			return false
 		}
 	}
-	return (len(f.IncludedResources) == 0 || lists(f.IncludedResources)) && !lists(f.ExcludedResources) &&
-		(len(included) == 0 || lists(included)) && !lists(excluded)
+	return (len(f.IncludedResources) == 0 || listsResource(f.IncludedResources, r)) && !listsResource(f.ExcludedResources, r) &&
+		(len(included) == 0 || listsResource(included, r)) && !listsResource(excluded, r)
+}
+
+// listsResource reports whether names have a resource, by a name or a pattern.
+func listsResource(names []string, r Resource) bool {
+	return matchesAny(names, r.String()) || slices.ContainsFunc(names, func(name string) bool { return len(resolveName(name, []Resource{r})) > 0 })
 }
 
 // matchesAny reports whether a name matches one of patterns.

@@ -156,7 +156,7 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	var found velero.Outcomes
 	mapping := r.request.NamespaceMapping
 	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
-		found, err = velero.ReadOutcomes(file, restored, results, mapping)
+		found, err = velero.ReadOutcomes(file, restored, results, mapping, r.request.Status)
 		return err
 	}); err != nil {
 		return nil, err
