@@ -24,10 +24,13 @@ const (
 	never = 1000 * time.Hour
 	// pollInterval is the time between two checks for steps that are due without an event.
 	pollInterval = 10 * time.Second
+	// items is the number of items of each Backup.
+	items = 10
 )
 
 // watchCache caches Velero's objects of a whole cluster, for all modelled Veleros in it.
 type watchCache struct {
+	client    rest.Interface
 	informers map[string]cache.SharedIndexInformer
 
 	mu      sync.Mutex
@@ -70,13 +73,19 @@ func (v *Veleros) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	files, err := newStorage(items)
+	if err != nil {
+		return err
+	}
+	running.Go(func() { files.serve(ctx) })
+	running.Go(func() { _ = files.answer(ctx, v.cache.client) })
 	bucket := NewBucket()
 	for _, namespace := range v.namespaces {
 		client, err := NewClient(v.config, namespace)
 		if err != nil {
 			return err
 		}
-		server := New(Options{Items: 10, SyncPeriod: never}, bucket)
+		server := New(Options{Items: items, SyncPeriod: never}, bucket)
 		running.Go(func() {
 			(&cachedStore{Client: client, cache: v.cache, namespace: namespace}).run(ctx, server, v.PhaseTime)
 		})
@@ -98,7 +107,7 @@ func newWatchCache(config *rest.Config) (*watchCache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &watchCache{informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}, versions: map[string]string{}}
+	c := &watchCache{client: client, informers: map[string]cache.SharedIndexInformer{}, changed: map[string]chan struct{}{}, versions: map[string]string{}}
 	for kind, of := range map[string]struct {
 		resource string
 		example  runtime.Object

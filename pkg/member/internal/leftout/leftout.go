@@ -87,7 +87,8 @@ func Read(ctx context.Context, c *client.Client, backup string, filter v1alpha1.
 			Group: crd.Spec.Group, Name: crd.Spec.Names.Plural, Kind: crd.Spec.Names.Kind, Singular: crd.Spec.Names.Singular,
 			ShortNames: crd.Spec.Names.ShortNames, Namespaced: crd.Spec.Scope == "Namespaced",
 		}
-		if kinds.Has(resource.Kind+"."+resource.Group) || !velero.IncludesResource(filter, resource) {
+		// Velero knows its own kinds, which it does not start without.
+		if resource.Group == velerov1.SchemeGroupVersion.Group || kinds.Has(resource.Kind+"."+resource.Group) || !velero.IncludesResource(filter, resource) {
 			continue
 		}
 		if has, err := hasObjects(ctx, c, crd, filter); !has || err != nil {
