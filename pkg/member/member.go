@@ -133,13 +133,12 @@ func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVol
 // CreateConfigMap creates a ConfigMap in Velero's namespace. It succeeds if one exists with the same
 // data that was created for the same Migrate.
 func (m *Member) CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) error {
-	err := client.Create(ctx, m.client, "configmaps", configMap)
+	configMaps := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("configmaps"), InVelero: true}
+	err := client.Create(ctx, m.client, configMaps.Resource, configMap)
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	body, err := client.Get(ctx, m.client, "configmap", func(veleroNamespace string) []string {
-		return []string{"/api/v1/namespaces", veleroNamespace, "configmaps", configMap.Name}
-	})
+	body, err := client.Get(ctx, m.client, configMaps, configMap.Name)
 	if err != nil {
 		return err
 	}

@@ -79,6 +79,9 @@ func (c *Client) String() string {
 	return fmt.Sprintf("%s %s/%s", c.velero.Cluster.Kind, c.namespace, c.velero.Cluster.Name)
 }
 
+// VeleroNamespace returns the namespace of Velero in the member.
+func (c *Client) VeleroNamespace() string { return c.velero.Namespace }
+
 // ClusterName returns the name of the cluster object.
 func (c *Client) ClusterName() string { return c.velero.Cluster.Name }
 

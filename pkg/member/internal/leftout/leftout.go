@@ -5,7 +5,6 @@ package leftout
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
@@ -33,8 +31,6 @@ const (
 	// and maxYoung how many young kinds are checked.
 	pageSize, maxPages, maxYoung = 500, 20, 20
 )
-
-var errUnexpected = errors.New("unexpected name")
 
 var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
@@ -119,57 +115,38 @@ func permitted(err error) error {
 // most maxYoung.
 func youngDefinitions(ctx context.Context, c *client.Client, at time.Time) ([]definition, error) {
 	all := client.Collection{Resource: definitions, MetadataOnly: true}
-	opts := metav1.ListOptions{Limit: pageSize}
 	var young []definition
-	for range maxPages {
-		var page metav1.PartialObjectMetadataList
-		if err := client.ListInto(ctx, c, all, opts, &page); err != nil {
-			return nil, err
+	err := client.Each(ctx, c, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *metav1.PartialObjectMetadata) error {
+		if o.CreationTimestamp.Add(rediscovery).Before(at) || len(young) == maxYoung {
+			return nil
 		}
-		for i := range page.Items {
-			if page.Items[i].CreationTimestamp.Add(rediscovery).Before(at) || len(young) == maxYoung {
-				continue
-			}
-			crd, err := readDefinition(ctx, c, page.Items[i].Name)
-			switch {
-			case apierrors.IsNotFound(err), errors.Is(err, errUnexpected):
-				continue
-			case err != nil:
-				return nil, err
-			}
-			young = append(young, crd)
+		var crd definition
+		err := client.GetInto(ctx, c, client.Collection{Resource: definitions}, o.Name, &crd)
+		if apierrors.IsNotFound(err) || errors.Is(err, client.ErrInvalidName) {
+			return nil
 		}
-		if opts.Continue = page.Continue; opts.Continue == "" {
-			break
-		}
-	}
-	return young, nil
-}
-
-func readDefinition(ctx context.Context, c *client.Client, name string) (crd definition, err error) {
-	if len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return crd, errUnexpected
-	}
-	body, err := client.Get(ctx, c, "customresourcedefinition", func(string) []string {
-		return []string{"/apis", definitions.Group, definitions.Version, definitions.Resource, name}
+		young = append(young, crd)
+		return err
 	})
-	if err == nil {
-		err = json.Unmarshal(body, &crd)
+	if errors.As(err, new(client.TooManyError)) {
+		err = nil // the rest of them is not checked
 	}
-	return crd, err
+	return young, err
 }
 
 // hasObjects reports whether there is an object of a kind that the filter selects by its namespace and
 // labels, among the first ones.
 func hasObjects(ctx context.Context, c *client.Client, crd definition, filter v1alpha1.ResourceFilter) (bool, error) {
 	for _, version := range crd.Spec.Versions {
-		isPath := len(validation.IsDNS1123Subdomain(crd.Spec.Group))+len(validation.IsDNS1035Label(version.Name))+len(validation.IsDNS1035Label(crd.Spec.Names.Plural)) == 0
-		if !version.Served || !isPath {
+		if !version.Served || crd.Spec.Group == "" {
 			continue
 		}
 		resource := schema.GroupVersionResource{Group: crd.Spec.Group, Version: version.Name, Resource: crd.Spec.Names.Plural}
 		var page metav1.PartialObjectMetadataList
-		if err := client.ListInto(ctx, c, client.Collection{Resource: resource, MetadataOnly: true}, metav1.ListOptions{Limit: pageSize}, &page); err != nil {
+		err := client.ListInto(ctx, c, client.Collection{Resource: resource, MetadataOnly: true}, metav1.ListOptions{Limit: pageSize}, &page)
+		if errors.Is(err, client.ErrInvalidName) {
+			continue
+		} else if err != nil {
 			return false, err
 		}
 		return slices.ContainsFunc(page.Items, func(o metav1.PartialObjectMetadata) bool {

@@ -9,10 +9,11 @@ package prerequisites
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,8 +34,9 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 	if needed.SnapshotClass {
 		missing.SnapshotClass = lacksSnapshotClass(ctx, c)
 	}
+	classes := client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
 	for _, class := range needed.StorageClasses {
-		_, err := client.Get(ctx, c, "storageclass", func(string) []string { return []string{"/apis/storage.k8s.io/v1/storageclasses", class} })
+		_, err := client.Get(ctx, c, classes, class)
 		if apierrors.IsNotFound(err) {
 			missing.StorageClasses = append(missing.StorageClasses, class)
 		}
@@ -44,21 +46,17 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 
 // checkNodeAgent returns why node-agent does not run; empty if it does.
 func checkNodeAgent(ctx context.Context, c *client.Client) string {
-	namespace := ""
-	body, err := client.Get(ctx, c, "daemonset", func(veleroNamespace string) []string {
-		namespace = veleroNamespace
-		return []string{"/apis/apps/v1/namespaces", veleroNamespace, "daemonsets", nodeAgent}
-	})
+	daemonSets := client.Collection{Resource: appsv1.SchemeGroupVersion.WithResource("daemonsets"), InVelero: true}
 	var found struct {
 		Status struct {
 			Desired int `json:"desiredNumberScheduled"`
 			Ready   int `json:"numberReady"`
 		} `json:"status"`
 	}
-	switch {
+	switch err := client.GetInto(ctx, c, daemonSets, nodeAgent, &found); {
 	case apierrors.IsNotFound(err):
-		return fmt.Sprintf("is not installed: there is no DaemonSet %s in namespace %s", nodeAgent, namespace)
-	case err != nil || json.Unmarshal(body, &found) != nil:
+		return fmt.Sprintf("is not installed: there is no DaemonSet %s in namespace %s", nodeAgent, c.VeleroNamespace())
+	case err != nil:
 		return ""
 	case found.Status.Ready == 0:
 		return fmt.Sprintf("is ready on none of %d nodes", found.Status.Desired)

@@ -202,9 +202,8 @@ func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA)
 		return ca.PEM, nil
 	}
 	ctx = klog.NewContext(ctx, logr.Discard()) // client-go must not log the Secret
-	body, err := client.Get(ctx, c, "secret", func(veleroNamespace string) []string {
-		return []string{"/api/v1/namespaces", veleroNamespace, "secrets", ca.Secret.Name}
-	})
+	secrets := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("secrets"), InVelero: true}
+	body, err := client.Get(ctx, c, secrets, ca.Secret.Name)
 	if err != nil {
 		return nil, fmt.Errorf("the CA of the storage, in Secret %s of caCertRef, can't be read: %w", ca.Secret.Name, err)
 	}

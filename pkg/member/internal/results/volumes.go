@@ -5,7 +5,6 @@ package results
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -46,22 +44,15 @@ func (r *reader) boundClaims(ctx context.Context, claims []velero.Claim) []veler
 
 // isBound reports whether a claim is bound. A claim that was deleted meanwhile isn't.
 func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) {
-	if len(validation.IsDNS1123Label(claim.Namespace))+len(validation.IsDNS1123Subdomain(claim.Name)) > 0 {
-		return false, errors.New("unexpected name")
-	}
-	body, err := client.Get(ctx, r.Client, "persistentvolumeclaim", func(string) []string {
-		return []string{"/api/v1/namespaces", claim.Namespace, "persistentvolumeclaims", claim.Name}
-	})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
+	claims := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")}.In(claim.Namespace)
 	var found struct {
 		Status struct {
 			Phase corev1.PersistentVolumeClaimPhase `json:"phase"`
 		} `json:"status"`
 	}
-	if err == nil {
-		err = json.Unmarshal(body, &found)
+	err := client.GetInto(ctx, r.Client, claims, claim.Name, &found)
+	if apierrors.IsNotFound(err) {
+		return false, nil
 	}
 	return found.Status.Phase == corev1.ClaimBound, err
 }
@@ -99,8 +90,8 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 			return err
 		}))
 		arrived.PersistentVolumes = sets.New(persistentVolumes...)
-		for i, claim := range claims {
-			if isBound, bindErr := r.isBound(ctx, claim); i < maxClaims && bindErr == nil && isBound {
+		for _, claim := range claims[:min(len(claims), maxClaims)] {
+			if isBound, bindErr := r.isBound(ctx, claim); bindErr == nil && isBound {
 				arrived.Claims.Insert(claim)
 			}
 		}
@@ -129,23 +120,17 @@ type restoredData struct {
 // eachRestored calls f for each completed object of the Restore. Velero writes its volume info before
 // the data has arrived; these objects have the end.
 func (r *reader) eachRestored(ctx context.Context, resource schema.GroupVersionResource, f func(*restoredData)) error {
+	objects := client.Collection{Resource: resource, InVelero: true}
 	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: labels.Set{velerov1.RestoreNameLabel: velero.LabelValue(r.request.Restore)}.String()}
-	for range maxPages {
-		var page struct {
-			metav1.ListMeta `json:"metadata"`
-			Items           []restoredData `json:"items"`
+	err := client.Each(ctx, r.Client, objects, opts, maxPages, func(o *restoredData) error {
+		if o.Status.Phase == "Completed" {
+			f(o)
 		}
-		if err := client.ListInto(ctx, r.Client, client.Collection{Resource: resource, InVelero: true}, opts, &page); err != nil {
-			return err
-		}
-		for i := range page.Items {
-			if page.Items[i].Status.Phase == "Completed" {
-				f(&page.Items[i])
-			}
-		}
-		if opts.Continue = page.Continue; opts.Continue == "" {
-			return nil
-		}
+		return nil
+	})
+	var tooMany client.TooManyError
+	if errors.As(err, &tooMany) {
+		return fmt.Errorf("the Restore has more than %d %s", tooMany.Most, resource.Resource)
 	}
-	return fmt.Errorf("the Restore has more than %d %s", pageSize*maxPages, resource.Resource)
+	return err
 }

@@ -24,7 +24,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -76,30 +75,15 @@ func Read(ctx context.Context, c *client.Client, restore string) migration.Workl
 
 // each calls f for each object of a list.
 func each(ctx context.Context, c *client.Client, objects client.Collection, kind schema.GroupVersionKind, opts metav1.ListOptions, f func(*unstructured.Unstructured) error) error {
-	for range maxPages {
-		var page struct {
-			metav1.ListMeta `json:"metadata"`
-			Items           []json.RawMessage `json:"items"`
+	return client.Each(ctx, c, objects, opts, maxPages, func(item *json.RawMessage) error {
+		object := &unstructured.Unstructured{}
+		// The items of a list have no kind, without which Unstructured can't decode them.
+		if err := utiljson.Unmarshal(*item, &object.Object); err != nil {
+			return errUnexpected
 		}
-		if err := client.ListInto(ctx, c, objects, opts, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			object := &unstructured.Unstructured{}
-			// The items of a list have no kind, without which Unstructured can't decode them.
-			if err := utiljson.Unmarshal(item, &object.Object); err != nil {
-				return errUnexpected
-			}
-			object.SetGroupVersionKind(kind)
-			if err := f(object); err != nil {
-				return err
-			}
-		}
-		if opts.Continue = page.Continue; opts.Continue == "" {
-			return nil
-		}
-	}
-	return fmt.Errorf("there are more than %d", pageSize*maxPages)
+		object.SetGroupVersionKind(kind)
+		return f(object)
+	})
 }
 
 // add counts a workload, and explains why it is not ready.
@@ -175,13 +159,12 @@ func explain(ctx context.Context, c *client.Client, object *unstructured.Unstruc
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &workload); err != nil {
 		return ""
 	}
-	namespace := object.GetNamespace()
 	selector, err := metav1.LabelSelectorAsSelector(workload.Spec.Selector)
-	if err != nil || selector.Empty() || len(validation.IsDNS1123Label(namespace)) > 0 {
+	if err != nil || selector.Empty() {
 		return ""
 	}
 	// The pods of the workload, not only those of the Restore.
-	pods := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("pods"), Namespace: namespace}
+	pods := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("pods")}.In(object.GetNamespace())
 	why, found := "", errors.New("found")
 	_ = each(ctx, c, pods, corev1.SchemeGroupVersion.WithKind("Pod"), metav1.ListOptions{LabelSelector: selector.String(), Limit: maxPods}, func(pod *unstructured.Unstructured) error {
 		if reason := explainPod(ctx, pod); reason != "" {
@@ -235,15 +218,10 @@ type storageClass struct {
 	VolumeBindingMode storagev1.VolumeBindingMode `json:"volumeBindingMode"`
 }
 
-// storageClassOf reads the StorageClass of a claim.
+// storageClassOf returns the StorageClass of a claim.
 func storageClassOf(ctx context.Context, c *client.Client, object *unstructured.Unstructured) (class storageClass, err error) {
 	name, _, _ := unstructured.NestedString(object.Object, "spec", "storageClassName")
-	if len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return class, errUnexpected
-	}
-	body, err := client.Get(ctx, c, "storageclass", func(string) []string { return []string{"/apis/storage.k8s.io/v1/storageclasses", name} })
-	if err == nil {
-		err = json.Unmarshal(body, &class)
-	}
+	classes := client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
+	err = client.GetInto(ctx, c, classes, name, &class)
 	return class, err
 }
