@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -51,6 +52,12 @@ func inquire[T any](l *loop, s *migrateState, q *inquiries[T], c migration.Clust
 		answer = read(last)
 	})
 	return nil
+}
+
+// inquireOrLast is inquire, but returns the last answer while read is running.
+func inquireOrLast[T any](l *loop, s *migrateState, q *inquiries[T], c migration.Cluster, ttl time.Duration, read func(last *T) *T) *T {
+	last, _ := q.last(c)
+	return cmp.Or(inquire(l, s, q, c, ttl, read), last)
 }
 
 // finish ends a background read of c, and stores its answer unless that is obsolete.

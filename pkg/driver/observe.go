@@ -128,7 +128,7 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		ended = &endedMember{request: request, member: seen, since: l.Clock.Now()}
 		s.ended[v.Cluster] = ended
 	}
-	answer := inquire(l, s, &s.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
+	answer := inquireOrLast(l, s, &s.results, v.Cluster, resultsInterval, func(before *migration.Results) *migration.Results {
 		if before != nil && !before.Failed() {
 			return before
 		}
@@ -141,9 +141,7 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		return &found
 	})
 	if answer == nil {
-		if answer, _ = s.results.last(v.Cluster); answer == nil {
-			return migration.Member{}, false
-		}
+		return migration.Member{}, false
 	}
 	member := ended.member
 	if answer.Failed() && l.Clock.Since(ended.since) < migration.ProgressDeadline(m) {
@@ -160,13 +158,12 @@ func (l *loop) missing(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 	if !c.NeedsPrerequisites() {
 		return nil
 	}
-	last, _ := s.prerequisites.last(c.Cluster)
-	return cmp.Or(inquire(l, s, &s.prerequisites, c.Cluster, prerequisitesInterval, func(*migration.Missing) *migration.Missing {
+	return inquireOrLast(l, s, &s.prerequisites, c.Cluster, prerequisitesInterval, func(*migration.Missing) *migration.Missing {
 		ctx, cancel := context.WithTimeout(ctx, prerequisitesTimeout)
 		defer cancel()
 		found := l.member(m, c).Missing(ctx, c.Prerequisites)
 		return &found
-	}), last)
+	})
 }
 
 // workloads returns the last answer about the workloads that m waits for in a cluster; nil if there is
@@ -175,13 +172,12 @@ func (l *loop) workloads(ctx context.Context, s *migrateState, m *v1alpha1.Migra
 	if !migration.WaitsForWorkloads(m, v.Cluster, seen) {
 		return nil
 	}
-	last, _ := s.workloads.last(v.Cluster)
-	return cmp.Or(inquire(l, s, &s.workloads, v.Cluster, workloadsInterval, func(*migration.Workloads) *migration.Workloads {
+	return inquireOrLast(l, s, &s.workloads, v.Cluster, workloadsInterval, func(*migration.Workloads) *migration.Workloads {
 		ctx, cancel := context.WithTimeout(ctx, workloadsTimeout)
 		defer cancel()
 		found := l.Members.Member(m.Namespace, v).Workloads(ctx, seen.Restore.Name)
 		return &found
-	}), last)
+	})
 }
 
 // readMember reads the objects of m in a member. If the read by label lacks a recorded object, it gets

@@ -95,9 +95,7 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 		return
 	}
 	switch {
-	case hasNoItems(source.BackupStatusInCluster):
-		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
-	case hasOnlyNamespaces(m, source):
+	case hasNoItems(source.BackupStatusInCluster), hasOnlyNamespaces(m, source):
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
 	case source.Items == nil:
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, state{v1alpha1.ReasonResultsUnavailable, source.Message})

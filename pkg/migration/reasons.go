@@ -268,12 +268,7 @@ func exceptions(results *Results) string {
 	if results == nil {
 		return ""
 	}
-	var all velero.Exceptions
-	all.Join(results.LeftOut)
-	if results.Lists != nil {
-		all.Join(results.Lists.Exceptions)
-	}
-	return describeExceptions(all, len(results.Errors) > 0)
+	return describeExceptions(results.exceptions(), len(results.Errors) > 0)
 }
 
 // remedies are what to do about a reason of a completed Restore.

@@ -96,6 +96,15 @@ func (r *Results) Failure() error {
 	return r.UnknownErr
 }
 
+// exceptions returns the items that are not as in the source.
+func (r *Results) exceptions() (all velero.Exceptions) {
+	all.Join(r.LeftOut)
+	if r.Lists != nil {
+		all.Join(r.Lists.Exceptions)
+	}
+	return all
+}
+
 // HasEnded reports whether the end of cluster c is recorded.
 func HasEnded(m *v1alpha1.Migrate, c Cluster) bool {
 	cs := clusterStatusOf(&m.Status, c)
@@ -190,8 +199,7 @@ func setResults(cs *v1alpha1.ClusterStatus, results *Results) {
 	if results == nil {
 		return
 	}
-	exceptions := velero.Exceptions{}
-	exceptions.Join(results.LeftOut)
+	exceptions := results.exceptions()
 	for _, name := range results.Unknown {
 		exceptions.Add(velero.Exception{
 			Item: velero.Item{Kind: name}, Outcome: v1alpha1.ItemLeftOut,
@@ -199,7 +207,6 @@ func setResults(cs *v1alpha1.ClusterStatus, results *Results) {
 		})
 	}
 	if lists := results.Lists; lists != nil {
-		exceptions.Join(lists.Exceptions)
 		cs.Items, cs.Volumes = &lists.Items, &lists.Volumes
 		if lists.Volumes.Total > 0 {
 			total := lists.Volumes.Bytes

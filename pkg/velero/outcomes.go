@@ -90,9 +90,8 @@ func (e *Exceptions) Total() (total int64) {
 
 // BackedUp is what a Backup has by its list of resources.
 type BackedUp struct {
-	// Items is the number of its items that count; see IsOwn. Others is the number of those that
-	// don't, except Namespaces.
-	Items, Others int64
+	// Items is the number of its items that count; see isOwn.
+	Items int64
 	// Claims are its PersistentVolumeClaims, at most maxVolumes.
 	Claims []Claim
 	// Kinds are the kinds of its items, at most maxKinds.
@@ -116,11 +115,7 @@ func ReadBackedUp(file io.Reader) (BackedUp, error) {
 
 // add counts an item.
 func (b *BackedUp) add(item Item) error {
-	switch {
-	case item.Kind == kindNamespace:
-	case IsOwn(item):
-		b.Others++
-	default:
+	if !isOwn(item) {
 		b.Items++
 	}
 	if !b.Kinds.Has(item.Kind) && len(b.Kinds) < maxKinds && len(item.Kind) <= maxKindLength {
@@ -157,11 +152,11 @@ const (
 	kindDaemonSet      = "DaemonSet.apps"
 )
 
-// IsOwn reports whether every cluster has an object of its own in place of item, so that it does not
+// isOwn reports whether every cluster has an object of its own in place of item, so that it does not
 // count: a Namespace, the ServiceAccount default and the ConfigMap kube-root-ca.crt of a namespace,
 // the Service kubernetes with its endpoints, what Velero never restores, such as Events, and the
 // snapshots of volumes, which are counted instead.
-func IsOwn(item Item) bool {
+func isOwn(item Item) bool {
 	switch item.Kind {
 	case kindNamespace:
 		return true
@@ -270,7 +265,7 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 // count counts an item, which is to in the target.
 func (o *Outcomes) count(item, to Item, is outcome, made makers, results *Results) {
 	exists := is == kept || is == unchanged
-	if IsOwn(item) || exists && isBootstrapped(item) {
+	if isOwn(item) || exists && isBootstrapped(item) {
 		return
 	}
 	o.Counts.Total++

@@ -111,7 +111,8 @@ func readVolumeInfo(d *json.Decoder) (info volumeInfo, err error) {
 			return skip(d)
 		})
 	}
-	return info, read("")
+	err = read("")
+	return info, err
 }
 
 // readValue reads a string, a number or a bool, or null.
