@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -92,20 +93,25 @@ spec: {includedResources: [configmaps]}
 	}
 }
 
-const gadgetDefinition = `
+// definition returns a CustomResourceDefinition of a namespaced kind; its resource is the kind in lower case
+// with an s.
+func definition(group, kind string) string {
+	singular := strings.ToLower(kind)
+	return fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: gadgets.bounds.example.com}
+metadata: {name: %[3]ss.%[1]s}
 spec:
-  group: bounds.example.com
-  names: {kind: Gadget, plural: gadgets, singular: gadget}
+  group: %[1]s
+  names: {kind: %[2]s, plural: %[3]ss, singular: %[3]s}
   scope: Namespaced
   versions:
   - name: v1
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`
+`, group, kind, singular)
+}
 
 // TestListedCustomResourceIsMigratedWithItsDefinition checks that a Restore which is limited to
 // a custom resource, which Velero in the target can't resolve before it has restored the
@@ -114,7 +120,7 @@ func TestListedCustomResourceIsMigratedWithItsDefinition(t *testing.T) {
 	needsFleet(t)
 	ensureAbsent(t, "gadgets")
 	members[2].kubectl(t, "delete", "customresourcedefinition/gadgets.bounds.example.com", "--ignore-not-found")
-	members[source].apply(t, gadgetDefinition)
+	members[source].apply(t, definition("bounds.example.com", "Gadget"))
 	members[source].kubectl(t, "wait", "--for=condition=Established", "customresourcedefinition/gadgets.bounds.example.com")
 	members[source].apply(t, `
 apiVersion: v1

@@ -93,20 +93,7 @@ func TestLeftOutOfTheBackup(t *testing.T) {
 	needsFleet(t)
 	ensureAbsent(t, "leftout", "leftout-labelled")
 	members[source].kubectl(t, "delete", "customresourcedefinition/kettles.leftout.example.com", "--ignore-not-found")
-	members[source].apply(t, settings("leftout")+"---"+settings("leftout-labelled")+`---
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: kettles.leftout.example.com}
-spec:
-  group: leftout.example.com
-  names: {kind: Kettle, plural: kettles, singular: kettle}
-  scope: Namespaced
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-`)
+	members[source].apply(t, settings("leftout")+"---"+settings("leftout-labelled")+"---"+definition("leftout.example.com", "Kettle"))
 	members[source].kubectl(t, "label", "namespace/leftout-labelled", "velero.io/exclude-from-backup=true")
 	defer members[source].kubectl(t, "label", "namespace/leftout-labelled", "velero.io/exclude-from-backup-")
 	members[source].kubectl(t, "wait", "--for=condition=Established", "customresourcedefinition/kettles.leftout.example.com")
