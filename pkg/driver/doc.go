@@ -17,6 +17,10 @@
 // Background reads (inquiry.go) check whether an object is really gone, determine why Velero makes
 // no progress with it, and read its errors before its end is recorded. A watch can't do these.
 //
+// Before a Backup is created, its Migrate takes its turn in the queue of its Velero (queue.go), which only
+// the loop knows. A turn is recorded as the name of the Backup, and remains. A crash forgets who waits, but
+// not who has a turn; all others join again.
+//
 // A live read never reports a terminal phase that is not recorded, not even of one cluster, because
 // only the record makes it final: the loop reads the errors first, and the phase may differ then.
 //

@@ -60,6 +60,9 @@ type Watch interface {
 	// Observe returns the objects of a Migrate from the watch's cache; ok is false until the
 	// cache has synced.
 	Observe(of migration.Objects) (seen migration.Member, ok bool)
+	// Running returns the Backups that the Velero runs; ok is false before they are known. It calls
+	// onChange after one was added or removed. onChange must not block.
+	Running(onChange func()) (running migration.Running, ok bool)
 	// Stop ends the watch.
 	Stop()
 }

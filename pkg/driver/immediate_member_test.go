@@ -23,6 +23,7 @@ import (
 // its periodic tasks such as the sync with the bucket.
 type immediateMember struct {
 	modelMember
+	name string
 
 	mutex   sync.Mutex
 	creates []string
@@ -55,7 +56,7 @@ type immediateMember struct {
 }
 
 func newImmediateMember(c migration.Cluster, bucket *modelvelero.Bucket) *immediateMember {
-	m := &immediateMember{watches: map[*immediateWatch]bool{}}
+	m := &immediateMember{name: c.Name, watches: map[*immediateWatch]bool{}}
 	m.modelMember = newModelMember(c.Name, modelvelero.Options{
 		BackupPhases: m.backupPhases, RestorePhases: m.restorePhases, Items: 3, Errors: 2,
 	}, bucket, time.Now)
@@ -160,6 +161,12 @@ func (w *immediateWatch) Observe(of migration.Objects) (migration.Member, bool) 
 	w.member.mutex.Lock()
 	defer w.member.mutex.Unlock()
 	return w.member.observe(of), true
+}
+
+func (w *immediateWatch) Running(func()) (migration.Running, bool) {
+	w.member.mutex.Lock()
+	defer w.member.mutex.Unlock()
+	return running(migration.Cluster{Name: w.member.name}, w.member.memory.Objects()), true
 }
 
 func (m *immediateMember) Read(_ context.Context, of migration.Objects) migration.Member {

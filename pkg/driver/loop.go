@@ -88,6 +88,8 @@ type loop struct {
 	// async runs a call for a Migrate in the background.
 	async func(key types.NamespacedName, call func())
 
+	queues queues
+
 	mutex  sync.Mutex
 	states map[types.NamespacedName]*migrateState
 }

@@ -61,6 +61,19 @@ func observe(objects []modelvelero.Object, of migration.Objects) migration.Membe
 	return seen
 }
 
+// running returns the Backups among the objects of a member that its Velero runs.
+func running(c migration.Cluster, objects []modelvelero.Object) migration.Running {
+	running := migration.Running{Server: c.Name}
+	for _, object := range objects {
+		if b, ok := object.(*velerov1.Backup); ok && velero.IsRunning(b.Status.Phase) {
+			running.Backups = append(running.Backups, migration.RunningBackup{
+				Name: b.Name, MigrateUID: velero.MigrateUID(b), Phase: b.Status.Phase, Created: b.CreationTimestamp.Time, Moved: b.CreationTimestamp.Time,
+			})
+		}
+	}
+	return running
+}
+
 // get returns a copy of an object.
 func get[T modelvelero.Object](m modelMember, kind, name string) (T, error) {
 	var zero T

@@ -306,6 +306,23 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	}
 }
 
+// checkTurn checks that a Migrate gets its turn only after the Backups of others that the driver knows
+// have ended, unless these were created long after it.
+func (d *simulatedDriver) checkTurn(before, after *v1alpha1.Migrate) {
+	if migration.IsPinned(&before.Status) || !migration.IsPinned(&after.Status) {
+		return
+	}
+	if after.Status.SourceClusterStatus.BackupStatusInCluster != nil {
+		return // its Backup exists, and is only recorded
+	}
+	for name := range d.othersRunning() {
+		b := d.s.members[m1].current(modelvelero.Key{Kind: "Backup", Name: name})
+		if d.blocking[name] && b != nil && b.GetCreationTimestamp().Time.Before(after.CreationTimestamp.Add(migration.ProgressDeadline(after))) {
+			d.s.failf("the queue: the Backup gets its turn while Velero runs %s", name)
+		}
+	}
+}
+
 // checkRecorded checks that an object was created after its preconditions were recorded: the Backup
 // after its name, and an object in a target after the Backup's phase Completed.
 func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key modelvelero.Key) {

@@ -5,6 +5,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ var disturbances = []struct {
 	{"recreated object", 8, func(s *simulation) { s.modifyRandom(recreateObject) }},
 	{"deleted PodVolumeBackup", 8, (*simulation).deleteVolume},
 	{"foreign object", 8, (*simulation).createForeign},
+	{"Backup of others", 2, (*simulation).createOthersBackup},
 	{"edited Migrate", 10, (*simulation).disturbMigrate},
 }
 
@@ -148,7 +150,7 @@ func (s *simulation) cleanUpObject(id objectID, object modelvelero.Object) {
 	case foreign, s.phaseEdited[object.GetUID()] && !done:
 		s.tracef("the administrator deletes %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 		s.remove(id)
-	case object.GetLabels()[velero.MigrateUIDLabel] == "":
+	case object.GetLabels()[velero.MigrateUIDLabel] == "" && !isOfOthers(object):
 		s.tracef("the administrator restores the label of %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 		s.modified[id] = true
 		after := object.DeepCopyObject().(modelvelero.Object)
@@ -419,6 +421,20 @@ func (s *simulation) createForeign() {
 		s.tracef("another client creates the foreign object %s in %s", object.GetName(), c.Name)
 	}
 }
+
+// createOthersBackup creates a Backup in the source that has nothing to do with a Migrate. Velero ends it.
+func (s *simulation) createOthersBackup() {
+	s.others++
+	name := fmt.Sprintf("%s%d", othersPrefix, s.others)
+	if _, err := s.members[m1].memory.Create(context.Background(), &velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: name}}); err == nil {
+		s.tracef("another client creates Backup %s", name)
+	}
+}
+
+// othersPrefix is the prefix of the names of the Backups of others.
+const othersPrefix = "nightly-"
+
+func isOfOthers(object metav1.Object) bool { return strings.HasPrefix(object.GetName(), othersPrefix) }
 
 // disturbMigrate deletes the Migrate, without or with a finalizer, annotates it, or recreates it.
 func (s *simulation) disturbMigrate() {

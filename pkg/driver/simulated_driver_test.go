@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,8 @@ type simulatedDriver struct {
 	confirmed atomic.Int64
 	// delivered is the number of versions of the Migrate that the watch has delivered.
 	delivered int
+	// blocking are the Backups of others that the driver knew when it began its sync.
+	blocking map[string]bool
 	// stalled is set while the watch of Migrates delivers nothing.
 	stalled bool
 	host    simulatedHost
@@ -141,13 +144,41 @@ func (d *simulatedDriver) steps() []func() {
 // sync syncs the next Migrate of the queue.
 func (d *simulatedDriver) sync() {
 	d.s.tracef("driver %d syncs", d.number)
-	d.syncing = true
+	d.syncing, d.blocking = true, d.othersRunning()
+	if d.hasTurn() {
+		d.blocking = nil
+	}
 	defer func() { d.syncing = false }()
 	d.recoverCrash(func() {
 		ctx := klog.NewContext(context.Background(), logr.Discard())
 		key, _ := d.queue.Get()
 		d.loop.requeue(ctx, key, d.loop.sync(ctx, key))
 	})
+}
+
+// hasTurn reports whether the Migrate in the driver's cache has had its turn, though it may not be
+// recorded.
+func (d *simulatedDriver) hasTurn() bool {
+	m := d.cached()
+	if m == nil {
+		return false
+	}
+	position := d.loop.queues.positions[m.UID]
+	return position.queueID != queueID{} && position.place == 0
+}
+
+// othersRunning returns the names of the Backups of others in the source that Velero runs, as the driver
+// knows.
+func (d *simulatedDriver) othersRunning() map[string]bool {
+	names := map[string]bool{}
+	if v := d.caches[m1]; v != nil && !v.elsewhere {
+		for _, b := range running(m1, v.objects(d.s.members[m1])).Backups {
+			if strings.HasPrefix(b.Name, othersPrefix) {
+				names[b.Name] = true
+			}
+		}
+	}
+	return names
 }
 
 // call runs a background call.
@@ -181,6 +212,7 @@ func (d *simulatedDriver) Record(_ context.Context, m *v1alpha1.Migrate) (record
 			return err
 		}
 		d.s.checkRecord(before, stored)
+		d.checkTurn(before, stored)
 		recorded = stored
 		return nil
 	})

@@ -61,7 +61,12 @@ type simulatedMember struct {
 func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
 	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], lost: script.lost[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
-		BackupPhases:  func(*velerov1.Backup) []velerov1.BackupPhase { return script.backup },
+		BackupPhases: func(b *velerov1.Backup) []velerov1.BackupPhase {
+			if isOfOthers(b) {
+				return []velerov1.BackupPhase{"Queued", "InProgress", "Failed"}
+			}
+			return script.backup
+		},
 		RestorePhases: func(*velerov1.Restore) []velerov1.RestorePhase { return script.restores[c] },
 		Items:         script.items,
 		Volumes:       volumes,
@@ -97,6 +102,8 @@ type memberCache struct {
 	err       error
 	since     time.Time
 	onChange  func(types.UID)
+	// onRunning is called after a change of a Backup; nil if that is not requested.
+	onRunning func()
 }
 
 // isBehind reports whether the cache lacks states of objects, or the fault of the member.
@@ -139,6 +146,9 @@ func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 			}
 		}
 		v.onChange("")
+		if v.onRunning != nil {
+			v.onRunning()
+		}
 		return
 	}
 	keys := v.undelivered(m)
@@ -154,6 +164,9 @@ func (d *simulatedDriver) deliverMember(c migration.Cluster) {
 
 // notify calls onChange for a state of an object.
 func (v *memberCache) notify(key modelvelero.Key, history []modelvelero.Object, state int) {
+	if key.Kind == "Backup" && v.onRunning != nil {
+		v.onRunning()
+	}
 	switch {
 	case key.Kind == "BackupStorageLocation":
 		v.onChange("")
@@ -184,19 +197,31 @@ func (w simulatedWatch) Observe(of migration.Objects) (migration.Member, bool) {
 	if w.v.elsewhere {
 		return migration.Member{Err: w.v.err, Since: w.v.since}, w.v.listed || w.v.err != nil
 	}
-	m := w.d.s.members[w.c]
-	var objects []modelvelero.Object
-	for _, key := range slices.SortedFunc(maps.Keys(w.v.delivered), compareKeys) {
-		if n := w.v.delivered[key]; n > 0 && m.history[key][n-1] != nil {
-			objects = append(objects, m.history[key][n-1])
-		}
-	}
-	seen := observe(objects, of)
+	seen := observe(w.v.objects(w.d.s.members[w.c]), of)
 	seen.Err = w.v.err
 	if seen.Err != nil {
 		seen.Since = w.v.since
 	}
 	return seen, w.v.listed || w.v.err != nil
+}
+
+// objects returns the states of the objects of m that the watch has delivered.
+func (v *memberCache) objects(m *simulatedMember) []modelvelero.Object {
+	var objects []modelvelero.Object
+	for _, key := range slices.SortedFunc(maps.Keys(v.delivered), compareKeys) {
+		if n := v.delivered[key]; n > 0 && m.history[key][n-1] != nil {
+			objects = append(objects, m.history[key][n-1])
+		}
+	}
+	return objects
+}
+
+func (w simulatedWatch) Running(onChange func()) (migration.Running, bool) {
+	w.v.onRunning = onChange
+	if w.v.elsewhere {
+		return migration.Running{Server: w.c.Name}, w.v.listed
+	}
+	return running(w.c, w.v.objects(w.d.s.members[w.c])), w.v.listed
 }
 
 func (w simulatedWatch) Stop() {

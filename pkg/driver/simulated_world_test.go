@@ -92,6 +92,8 @@ type simulation struct {
 	waited bool
 	// modified are the objects that another client changed, created or deleted.
 	modified map[objectID]bool
+	// others is the number of Backups of others so far.
+	others int
 	// volumesLost is set if a Backup may lack PodVolumeBackups.
 	volumesLost bool
 	// foreign are the objects, by UID, that another client created with the driver's names.

@@ -100,9 +100,10 @@ func (l *loop) forgetAll() {
 	}
 }
 
-// drop closes the watches of a Migrate and deletes its state.
+// drop closes the watches of a Migrate, removes it from its queue and deletes its state.
 func (l *loop) drop(s *migrateState) {
 	s.watch(nil, nil)
+	l.leaveQueue(s)
 	delete(l.states, s.key)
 }
 

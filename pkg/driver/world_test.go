@@ -87,9 +87,16 @@ func (w *world) drive() (stop func()) {
 
 // apply creates a Migrate from m1 to the targets.
 func (w *world) apply(targets ...migration.Cluster) {
+	w.t.Helper()
+	w.create("default", "app", "c948154d-1727", targets...)
+}
+
+// create creates a Migrate from m1 to the targets.
+func (w *world) create(namespace, name string, uid types.UID, targets ...migration.Cluster) {
+	w.t.Helper()
 	m := &v1alpha1.Migrate{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "default", Name: "app", UID: "c948154d-1727", ResourceVersion: "1",
+			Namespace: namespace, Name: name, UID: uid, ResourceVersion: "1",
 			CreationTimestamp: metav1.NewTime(time.Now()),
 		},
 		Spec: v1alpha1.MigrateSpec{
@@ -102,8 +109,8 @@ func (w *world) apply(targets ...migration.Cluster) {
 	for _, c := range targets {
 		m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
 	}
-	w.version = 1
-	if _, err := w.client.BackupV1alpha1().Migrates("default").Create(w.t.Context(), m, metav1.CreateOptions{}); err != nil {
+	w.version = max(w.version, 1)
+	if _, err := w.client.BackupV1alpha1().Migrates(namespace).Create(w.t.Context(), m, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -161,7 +168,9 @@ func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migr
 		w.failRecords--
 		return nil, errors.New("etcd is down")
 	}
-	if m.ResourceVersion != strconv.Itoa(w.version) {
+	if stored, err := w.client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{}); err != nil {
+		return nil, err
+	} else if m.ResourceVersion != stored.ResourceVersion {
 		return nil, apierrors.NewConflict(v1alpha1.Resource("migrates"), m.Name, errors.New("resourceVersion"))
 	}
 	w.version++

@@ -394,6 +394,16 @@ func annotated(manifest, veleroNamespace string) string {
 	return strings.ReplaceAll(manifest, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/velero-namespace: "`+veleroNamespace+`"}`)
 }
 
+func TestConcurrentBackups(t *testing.T) {
+	several := strings.ReplaceAll(member1YAML, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/concurrent-backups: "three"}`)
+	for manifest, want := range map[string]string{member1YAML: "", several: "three"} {
+		state := New(client(t, quickstart, manifest), secrets{}).Read(t.Context(), "default", spec()).Clusters[attached1]
+		if state.ConcurrentBackups != want {
+			t.Errorf("got %q, want %q", state.ConcurrentBackups, want)
+		}
+	}
+}
+
 // TestNamespaces has an Inventory of two namespaces; one can't be read.
 func TestNamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

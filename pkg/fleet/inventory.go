@@ -197,7 +197,9 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 				obj, err := get(c.Kind, c.Name)
 				if obj != nil {
 					found := readCluster(c.Kind, obj)
-					states[i] = &migration.ClusterState{Ready: found.ready, VeleroNamespace: found.veleroNamespace}
+					states[i] = &migration.ClusterState{
+						Ready: found.ready, VeleroNamespace: found.veleroNamespace, ConcurrentBackups: found.concurrentBackups,
+					}
 				}
 				return err
 			})

@@ -46,6 +46,8 @@ type cluster struct {
 	secret, key string
 	// veleroNamespace is the value of the annotation, not validated.
 	veleroNamespace string
+	// concurrentBackups is the value of the annotation, not validated; empty if it has none.
+	concurrentBackups string
 }
 
 func readCluster(kind string, u *unstructured.Unstructured) cluster {
@@ -53,6 +55,7 @@ func readCluster(kind string, u *unstructured.Unstructured) cluster {
 	if namespace, ok := u.GetAnnotations()[v1alpha1.VeleroNamespaceAnnotation]; ok {
 		c.veleroNamespace = namespace
 	}
+	c.concurrentBackups = u.GetAnnotations()[v1alpha1.ConcurrentBackupsAnnotation]
 	switch kind {
 	case migration.KindAttachedCluster:
 		c.ready, _, _ = unstructured.NestedBool(u.Object, "status", "ready")

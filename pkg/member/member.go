@@ -212,6 +212,12 @@ func (w *Watch) Observe(of migration.Objects) (migration.Member, bool) {
 	return w.cache.Observe(of)
 }
 
+// Running returns the Backups that Velero runs; false before they are known. The first call begins to
+// watch them. onChange is called after one was added or removed. It must not block.
+func (w *Watch) Running(onChange func()) (migration.Running, bool) {
+	return w.cache.Running(w.registration, onChange)
+}
+
 // watch registers a Migrate with the cache, which the first Watch starts.
 func (m *Member) watch(uid types.UID, onChange func(uid types.UID)) *Watch {
 	m.mu.Lock()

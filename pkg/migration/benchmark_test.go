@@ -23,7 +23,7 @@ func BenchmarkStatus(b *testing.B) {
 			for _, c := range clusters {
 				s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
 				s.host.Clusters[c] = ClusterState{Ready: true}
-				s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+				s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}, Turn: &Turn{}}
 			}
 			s.restoring()
 			for b.Loop() {

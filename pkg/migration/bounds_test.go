@@ -90,6 +90,14 @@ func TestStatusHasNoHostileText(t *testing.T) {
 				s.with(m1, func(m *Member) { m.Err = errors.New(hostile) })
 				s.with(m2, func(m *Member) { m.WriteErr = errors.New(hostile) })
 			},
+			"the queue": func(s *fixture) {
+				running := []RunningBackup{{Name: hostile, Phase: velerov1.BackupPhase(phase)}}
+				turn := new(Queue).Join(Ticket{UID: s.m.UID, Created: start}, running, 1, start)
+				s.with(m1, func(m *Member) { m.Turn = &turn })
+			},
+			"the annotation": func(s *fixture) {
+				s.host.Clusters[m1] = ClusterState{Ready: true, VeleroNamespace: "velero", ConcurrentBackups: hostile}
+			},
 			"the host": func(s *fixture) {
 				s.access[m1] = Access{Denial: hostile}
 			},

@@ -82,7 +82,7 @@ var stepReasons = []string{
 
 // normalReasons are the reasons of Events of type Normal.
 var normalReasons = []string{
-	v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonBackupCompleted,
+	v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonBackupCompleted,
 	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonWaitingForWorkloads, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued,
 	v1alpha1.ReasonRestoreRefusedEarly, v1alpha1.ReasonRestoreCompleted, v1alpha1.ReasonNothingToRestore,
 	v1alpha1.ReasonBeingDeleted, string(v1alpha1.MigratePhaseCompleted),

@@ -102,7 +102,7 @@ func FuzzStatus(f *testing.F) {
 			case 5:
 				s.with([]Cluster{m1, m2, m3}[random.IntN(3)], func(m *Member) { m.Locations = nil })
 			case 6:
-				s.seen.Members[[]Cluster{m1, m2, m3}[random.IntN(3)]] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+				s.seen.Members[[]Cluster{m1, m2, m3}[random.IntN(3)]] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}, Turn: &Turn{}}
 			default:
 				for _, action := range s.next() {
 					if _, ok := action.(StartRestore); ok && s.m.Status.SourceClusterStatus.Phase != "Completed" {

@@ -128,7 +128,7 @@ func largestStatus(t *testing.T, much string) {
 	for _, c := range targets {
 		s.host.TargetFleet.Members = append(s.host.TargetFleet.Members, c)
 		s.host.Clusters[c] = ClusterState{Ready: true}
-		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}}
+		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}, Turn: &Turn{}}
 	}
 	s.restoring()
 	all := make([]string, 40)

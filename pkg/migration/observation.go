@@ -70,6 +70,9 @@ type ClusterState struct {
 	Ready bool
 	// VeleroNamespace is the namespace of its Velero, by its annotation.
 	VeleroNamespace string
+	// ConcurrentBackups is the number of Backups that its Velero runs at the same time, by its
+	// annotation; empty without one.
+	ConcurrentBackups string
 }
 
 // Access is the result of checking whether the requester of a Migrate may use a cluster. The zero
@@ -108,6 +111,8 @@ type Member struct {
 	Unexpected []string
 	// Missing are the prerequisites that the cluster lacks; nil if they were not checked.
 	Missing *Missing
+	// Turn is the turn of the Migrate in the queue of its source; nil if it is not known.
+	Turn *Turn
 	// Diagnosis explains why Velero makes no progress; nil if there was no diagnosis.
 	Diagnosis *Diagnosis
 	// Results are the results of the Migrate's object; nil if they were not read.

@@ -36,6 +36,8 @@ type ClusterPlan struct {
 	Objects Objects
 	// Prerequisites are what the Migrate needs in it besides Velero's server.
 	Prerequisites Prerequisites
+	// ConcurrentBackups is the number of Backups that its Velero runs at the same time.
+	ConcurrentBackups int
 	// WasUsable is true if the cluster could be used when its status was recorded: the recorded
 	// reason is one that is only determined in a usable cluster.
 	WasUsable bool
@@ -87,6 +89,11 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 		c.WasUsable = wasUsable(cs)
 		c.Prerequisites = prerequisites(m, c.Source)
 		c.unready = unready(c.Cluster, fleet, host)
+		if number, s, ok := concurrentBackups(c.Cluster, host.Clusters[c.Cluster].ConcurrentBackups); ok {
+			c.ConcurrentBackups = number
+		} else if c.Source {
+			c.unready = cmp.Or(c.unready, s)
+		}
 		c.ended = IsTerminal(status.Phase) || IsTerminal(cs.Phase)
 		c.needed = !c.ended || c.Source && !IsTerminal(status.Phase)
 		p.index[c.Cluster] = len(p.clusters)

@@ -17,9 +17,33 @@ import (
 )
 
 // sourceReadiness reports whether the Backup may be created, and returns the state of the
-// source in either case. It may be if the source's storage is available and at least one target
-// can receive the Backup; the other targets don't delay it.
+// source in either case. It may be if nothing is missing and it is the turn of the Migrate, which
+// it remains.
 func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
+	if s, ok := canBackUp(m, source, targets, seen); !ok {
+		return s, false
+	}
+	member := seen.Members[ClusterOf(source.ClusterStatus)]
+	if source.BackupNameInCluster == "" {
+		if s, ok := hasTurn(source.ClusterName, member.Turn); !ok {
+			return s, false
+		}
+	}
+	switch {
+	case member.WriteErr != nil:
+		return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf(
+			"Creating the Backup in %s failed, trying again: %v", source.ClusterName, member.WriteErr)}, true
+	case source.Reason == v1alpha1.ReasonBackupCreateFailed:
+		return state{source.Reason, source.Message}, true
+	}
+	return state{v1alpha1.ReasonBackupStarting, fmt.Sprintf(
+		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
+}
+
+// canBackUp reports whether nothing that the Backup needs is missing; if something is, the state says
+// what. The source's storage must be available, and at least one target able to receive the Backup;
+// the other targets don't delay it.
+func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	if m.DeletionTimestamp != nil {
 		return beingDeleted(), false
 	}
@@ -39,18 +63,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 			"BackupStorageLocation %s in %s is read-only, so no Backup can be created there. Set its accessMode to ReadWrite.",
 			velero.DescribeLocation(location), source.ClusterName)}, false
 	}
-	if s, ok := anyTargetCanReceive(source, targets, seen); !ok {
-		return s, false
-	}
-	switch {
-	case member.WriteErr != nil:
-		return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf(
-			"Creating the Backup in %s failed, trying again: %v", source.ClusterName, member.WriteErr)}, true
-	case source.Reason == v1alpha1.ReasonBackupCreateFailed:
-		return state{source.Reason, source.Message}, true
-	}
-	return state{v1alpha1.ReasonBackupStarting, fmt.Sprintf(
-		"Creating Backup %s in %s.", velero.ObjectName(source.ClusterName, m), source.ClusterName)}, true
+	return anyTargetCanReceive(source, targets, seen)
 }
 
 // anyTargetCanReceive reports whether at least one target can receive the Backup; if not, it

@@ -128,7 +128,7 @@ func wasUsable(cs v1alpha1.ClusterStatus) bool {
 	return !slices.Contains([]string{
 		"", v1alpha1.ReasonConnecting, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonFleetNotFound, v1alpha1.ReasonClusterNotInFleet,
 		v1alpha1.ReasonClusterNotFound, v1alpha1.ReasonClusterNotReady, v1alpha1.ReasonClusterNotAuthorized,
-		v1alpha1.ReasonAccessReviewFailed,
+		v1alpha1.ReasonAccessReviewFailed, v1alpha1.ReasonInvalidAnnotation,
 	}, cs.Reason)
 }
 

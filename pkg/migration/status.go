@@ -113,7 +113,13 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	}
 	appendUnexpected(cs, member)
 	setTransitionTime(cs, was, now)
+	if was.Reason == v1alpha1.ReasonQueueBlocked && cs.Reason != was.Reason {
+		cs.LastProgressTime = nil // it was that of another Backup
+	}
 	setProgressTime(cs, before, progressOf(*cs, source.BackupStatusInCluster), now)
+	if turn := member.Turn; cs.Reason == v1alpha1.ReasonQueueBlocked && turn != nil && turn.BlockedBy != nil {
+		cs.LastProgressTime = &metav1.Time{Time: turn.BlockedBy.Moved}
+	}
 }
 
 // observeBackup updates the status of the source from its Backup. Until its results are read, an end
@@ -343,6 +349,6 @@ func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now tim
 
 func waitsForOthers(reason string) bool {
 	return slices.Contains([]string{
-		v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
+		v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
 	}, reason)
 }

@@ -29,6 +29,18 @@ func BackupPhase(phase velerov1.BackupPhase) v1alpha1.MigratePhase {
 	}
 }
 
+// IsRunning reports whether a Backup in a phase, which may be unknown, takes one of the places among the
+// Backups that Velero runs at the same time, or waits for one. A Backup whose data is still being moved
+// after its items are backed up does not (RunningCount in backup_tracker.go of v1.18).
+func IsRunning(phase velerov1.BackupPhase) bool {
+	switch phase {
+	case velerov1.BackupPhaseWaitingForPluginOperations, velerov1.BackupPhaseWaitingForPluginOperationsPartiallyFailed,
+		velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
+		return false
+	}
+	return BackupPhase(phase) == v1alpha1.MigratePhaseBackupInProgress
+}
+
 // IsRejectedEarly reports whether Velero rejected r only because it did not find its Backup, or the
 // ConfigMap with its resource modifiers. Velero looks them up in a cache, which may lack an object
 // that was just created, or an existing one after the API server was unavailable.

@@ -10,6 +10,21 @@ type mutation struct {
 
 var mutations = []mutation{
 	{
+		"a Backup does not wait for its turn", "pkg/migration/readiness.go",
+		"if source.BackupNameInCluster == \"\" {\n\t\tif s, ok := hasTurn(",
+		"if false {\n\t\tif s, ok := hasTurn(",
+	},
+	{
+		"Backups of others don't count", "pkg/migration/queue.go",
+		"if _, queued := q.tickets[b.MigrateUID]; queued || ",
+		"if _, queued := q.tickets[b.MigrateUID]; queued || b.MigrateUID == \"\" || ",
+	},
+	{
+		"a Migrate that ends stays in the queue", "pkg/migration/queue.go",
+		"return source, ticket, member.Err == nil && velero.IsRunning(b.Status.Phase)",
+		"return source, ticket, true",
+	},
+	{
 		"acting before recording", "pkg/driver/loop.go",
 		"return nil, fmt.Errorf(\"recording the status: %w\", err)",
 		"return update, nil",

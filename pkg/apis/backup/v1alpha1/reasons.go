@@ -107,6 +107,14 @@ const (
 const (
 	// ReasonNoTargetReady means that no target can take the Backup yet, so it is not created.
 	ReasonNoTargetReady = "NoTargetReady"
+	// ReasonWaitingInQueue means that Velero in the source runs other Backups, so the Backup
+	// is not created yet. This time does not count against the progress deadline.
+	ReasonWaitingInQueue = "WaitingInQueue"
+	// ReasonQueueBlocked means that a Backup in the source that belongs to no Migrate reports no
+	// progress, so the Backup is not created yet.
+	ReasonQueueBlocked = "QueueBlocked"
+	// ReasonInvalidAnnotation means that an annotation of the cluster is not valid.
+	ReasonInvalidAnnotation = "InvalidAnnotation"
 	// ReasonBackupStarting means that the Backup is being created.
 	ReasonBackupStarting = "BackupStarting"
 	// ReasonBackupCreateFailed means that creating the Backup failed; it is retried.

@@ -13,6 +13,11 @@ import (
 // of that cluster's Velero. Absent: velero.
 const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 
+// ConcurrentBackupsAnnotation on an AttachedCluster or Cluster is the number of
+// Backups that its Velero runs at the same time, as set by --concurrent-backups of
+// its server. While there are as many, no other one is created. From 1 to 100. Absent: 1.
+const ConcurrentBackupsAnnotation = "backup.kurator.dev/concurrent-backups"
+
 // +genclient
 // +genclient:onlyVerbs=create,update,delete,deleteCollection,get,list,watch,patch,apply
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -12,6 +12,7 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/klog/v2"
@@ -37,9 +38,14 @@ type Cache struct {
 	backups   *store[*velerov1.Backup]
 	restores  *store[*velerov1.Restore]
 	locations *store[*velerov1.BackupStorageLocation]
+	// running has the Backups that Velero runs, of everybody. They are watched once that is requested.
+	running   *store[*velerov1.Backup]
+	requested chan struct{}
 
 	mu            sync.Mutex
 	registrations map[*Registration]struct{}
+	// server identifies the API server of the last Connection.
+	server string
 	// listed has the resources that were listed at least once.
 	listed sets.Set[string]
 	// faults are the current faults, by access or resource; since is when the first began.
@@ -56,6 +62,7 @@ func New(cl *client.Client, kept *limits.Quota) *Cache {
 		registrations: map[*Registration]struct{}{},
 		listed:        sets.New[string](),
 		faults:        map[string]error{},
+		requested:     make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.backups = newStore(kind[*velerov1.Backup]{
@@ -71,6 +78,15 @@ func New(cl *client.Client, kept *limits.Quota) *Cache {
 		owner: func(*velerov1.BackupStorageLocation) types.UID { return "" }, trim: trimLocation, differs: locationDiffers,
 	}, kept, c.changed)
 	c.locations.retain("")
+	c.running = newStore(kind[*velerov1.Backup]{
+		resource: runningBackups, maxObjects: maxRunning, maxSize: maxKeptRunning,
+		owner: func(*velerov1.Backup) types.UID { return "" },
+		keeps: func(b *velerov1.Backup) bool { return velero.IsRunning(b.Status.Phase) },
+		trim:  trimRunning,
+		// A change of its progress concerns nobody.
+		differs: func(before, after *velerov1.Backup) bool { return before.UID != after.UID },
+	}, kept, func(sets.Set[types.UID]) { c.runningChanged() })
+	c.running.retain("")
 	return c
 }
 
@@ -90,6 +106,29 @@ func trimBackup(b *velerov1.Backup) {
 func trimRestore(r *velerov1.Restore) {
 	r.ManagedFields, r.OwnerReferences = nil, nil
 	r.Spec = velerov1.RestoreSpec{BackupName: r.Spec.BackupName}
+}
+
+// trimRunning keeps the name, the phase, the times and the Migrate of a Backup.
+func trimRunning(b *velerov1.Backup) {
+	*b = velerov1.Backup{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: b.Name, Namespace: b.Namespace, UID: b.UID, ResourceVersion: b.ResourceVersion, CreationTimestamp: b.CreationTimestamp,
+			Labels:        map[string]string{velero.MigrateUIDLabel: string(velero.MigrateUID(b))},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Time: &metav1.Time{Time: lastChange(b)}}},
+		},
+		Status: velerov1.BackupStatus{Phase: b.Status.Phase},
+	}
+}
+
+// lastChange returns when an object last changed.
+func lastChange(object metav1.Object) time.Time {
+	last := object.GetCreationTimestamp().Time
+	for _, of := range object.GetManagedFields() {
+		if of.Time != nil && of.Time.After(last) {
+			last = of.Time.Time
+		}
+	}
+	return last
 }
 
 func trimLocation(l *velerov1.BackupStorageLocation) { l.ManagedFields, l.Annotations = nil, nil }
@@ -113,6 +152,9 @@ func locationDiffers(before, after *velerov1.BackupStorageLocation) bool {
 type Registration struct {
 	uid      types.UID
 	onChange func(uid types.UID)
+	// onRunning is called after a change of the Backups that Velero runs; nil if they are not
+	// requested.
+	onRunning func()
 }
 
 // Register keeps the objects of the Migrate with a UID until Unregister. onChange is called
@@ -155,13 +197,43 @@ func (c *Cache) Observe(of migration.Objects) (migration.Member, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen.Err, seen.Since = c.fault(), c.since
-	return seen, seen.Err != nil || len(c.listed) == len(watched) && hasBackups && hasRestores
+	return seen, seen.Err != nil || c.isComplete() && hasBackups && hasRestores
+}
+
+// isComplete reports whether all that is always watched was listed. The caller holds the lock.
+func (c *Cache) isComplete() bool { return c.listed.HasAll(watched...) }
+
+// Running returns the Backups that Velero runs; false before their first list is complete. The first call
+// begins to watch them. onChange is called without locks after one was added or removed.
+func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bool) {
+	c.mu.Lock()
+	select {
+	case <-c.requested:
+	default:
+		close(c.requested)
+	}
+	r.onRunning = onChange
+	running := migration.Running{Server: c.server}
+	listed := c.listed.Has(runningBackups)
+	c.mu.Unlock()
+	backups, complete := c.running.of("")
+	if !listed || !complete {
+		return migration.Running{}, false
+	}
+	for _, b := range backups {
+		running.Backups = append(running.Backups, migration.RunningBackup{
+			Name: b.Name, MigrateUID: velero.MigrateUID(b), Phase: b.Status.Phase,
+			Created: b.CreationTimestamp.Time, Moved: lastChange(b),
+		})
+	}
+	return running, true
 }
 
 // CreatedBackup adds a Backup that was created in the member.
 func (c *Cache) CreatedBackup(backup *velerov1.Backup) {
 	if velero.MigrateUID(backup) != "" {
 		c.backups.created(backup)
+		c.running.created(backup)
 	}
 }
 
@@ -204,15 +276,18 @@ func (c *Cache) works(name string) {
 // wasListed records that a resource has been listed.
 func (c *Cache) wasListed(name string) {
 	c.transition(func() { c.listed.Insert(name) })
+	if name == runningBackups {
+		c.runningChanged()
+	}
 }
 
 // transition changes the state, and reports that to all registrations if it can be observed.
 func (c *Cache) transition(change func()) {
 	c.mu.Lock()
-	before, complete := c.fault(), len(c.listed) == len(watched)
+	before, complete := c.fault(), c.isComplete()
 	change()
 	after := c.fault()
-	differs := text(before) != text(after) || complete != (len(c.listed) == len(watched))
+	differs := text(before) != text(after) || complete != c.isComplete()
 	c.mu.Unlock()
 	if !differs || c.ctx.Err() != nil {
 		return
@@ -244,5 +319,20 @@ func (c *Cache) changed(uids sets.Set[types.UID]) {
 				r.onChange(uid)
 			}
 		}
+	}
+}
+
+// runningChanged calls the registrations that have requested the Backups that Velero runs.
+func (c *Cache) runningChanged() {
+	c.mu.Lock()
+	var notify []func()
+	for r := range c.registrations {
+		if r.onRunning != nil {
+			notify = append(notify, r.onRunning)
+		}
+	}
+	c.mu.Unlock()
+	for _, f := range notify {
+		f()
 	}
 }

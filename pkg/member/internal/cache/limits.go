@@ -14,6 +14,10 @@ const (
 	// the largest size of all: each may have a bundle of certificates.
 	maxLocations, maxKeptLocations = 100, 4 << 20
 
+	// maxRunning is the largest number of Backups that a Velero may run, or have in its queue, and
+	// maxKeptRunning their largest size.
+	maxRunning, maxKeptRunning = 10000, 8 << 20
+
 	// pageSize is the number of objects in a page of a list.
 	pageSize = 100
 	// maxPages is the largest number of pages of a list, enough for 100,000 objects left

@@ -31,8 +31,11 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// watched are the resources that a Cache watches.
+// watched are the resources that a Cache always watches.
 var watched = []string{"backups", "restores", "backupstoragelocations"}
+
+// runningBackups names the watch of the Backups that Velero runs.
+const runningBackups = "backups of everybody"
 
 // healthyWatch is how long a watch must last to be healthy: its end is no fault, and earlier
 // faults are over.
@@ -76,6 +79,7 @@ func (c *Cache) clear() {
 	c.backups.clear()
 	c.restores.clear()
 	c.locations.clear()
+	c.running.clear()
 }
 
 // serve watches over one Connection until that is closed or the Cache is stopped.
@@ -87,6 +91,10 @@ func (c *Cache) serve(conn *client.Connection) {
 	c.backups.moved()
 	c.restores.moved()
 	c.locations.moved()
+	c.running.moved()
+	c.mu.Lock()
+	c.server = conn.Server()
+	c.mu.Unlock()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { c.recheck(ctx) })
@@ -98,6 +106,15 @@ func (c *Cache) serve(conn *client.Connection) {
 	})
 	keep(ctx, &wg, &listWatch[*velerov1.BackupStorageLocation, *velerov1.BackupStorageLocationList]{
 		cache: c, conn: conn, store: c.locations, from: conn.Locations, example: &velerov1.BackupStorageLocation{},
+	})
+	wg.Go(func() {
+		select {
+		case <-c.requested:
+			keep(ctx, &wg, &listWatch[*velerov1.Backup, *velerov1.BackupList]{
+				cache: c, conn: conn, store: c.running, from: conn.Backups, example: &velerov1.Backup{},
+			})
+		case <-ctx.Done():
+		}
 	})
 }
 

@@ -59,6 +59,8 @@ type kind[T object] struct {
 	resource string
 	// owner returns the owner of an object.
 	owner func(T) types.UID
+	// keeps reports whether an object is kept; nil means that all are.
+	keeps func(T) bool
 	// trim removes the fields of an object that are not used.
 	trim func(T)
 	// differs reports whether a change matters.
@@ -330,7 +332,7 @@ func (s *store[T]) Update(obj any) error {
 	}
 	e, ok := s.entry(item)
 	return s.change(func(changes sets.Set[types.UID]) error {
-		if !ok { // it may have had a retained owner before
+		if !ok { // it may have been kept before
 			return s.delete(item, changes)
 		}
 		return s.put(e, changes)
@@ -400,8 +402,11 @@ func (s *store[T]) change(f func(changes sets.Set[types.UID]) error) error {
 	return err
 }
 
-// entry returns an object trimmed and measured; false if its owner is not retained.
+// entry returns an object trimmed and measured; false if it is not kept, or its owner not retained.
 func (s *store[T]) entry(item T) (entry[T], bool) {
+	if s.keeps != nil && !s.keeps(item) {
+		return entry[T]{}, false
+	}
 	s.mu.Lock()
 	retained := s.byUID[s.owner(item)] != nil
 	s.mu.Unlock()

@@ -42,6 +42,9 @@ type Connection struct {
 	content   [sha256.Size]byte
 	transport *http.Transport
 
+	// server identifies the API server.
+	server string
+
 	// Namespace is that of the Velero.
 	Namespace string
 
@@ -70,7 +73,7 @@ func connect(text []byte, namespace string, o Options) (*Connection, error) {
 		return nil, err
 	}
 
-	c := &Connection{content: sha256.Sum256(text), transport: roundTripper, Namespace: namespace}
+	c := &Connection{content: sha256.Sum256(text), server: serverOf(config, text), transport: roundTripper, Namespace: namespace}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	codec := runtime.NewParameterCodec(veleroScheme())
 	c.Backups = gentype.NewClientWithList("backups", client, codec, namespace,
@@ -95,6 +98,22 @@ func connect(text []byte, namespace string, o Options) (*Connection, error) {
 
 // isBy reports whether the Connection was made by a kubeconfig.
 func (c *Connection) isBy(kubeconfig []byte) bool { return c.content == sha256.Sum256(kubeconfig) }
+
+// Server identifies the API server: by its address and the CA that proves it, so no other server has
+// the same. One server may have several.
+func (c *Connection) Server() string { return c.server }
+
+func serverOf(config *rest.Config, kubeconfig []byte) string {
+	parts := [][]byte{[]byte(config.Host), []byte(config.ServerName), config.CAData}
+	if config.Insecure {
+		parts = [][]byte{kubeconfig} // nothing proves which server it is
+	}
+	hash := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(hash, "%d\n%s", len(part), part)
+	}
+	return string(hash.Sum(nil))
+}
 
 // Context returns a context that ends when the Connection is closed, which ends its watches.
 func (c *Connection) Context() context.Context { return c.ctx }

@@ -24,7 +24,7 @@ const (
 	// maxReading bounds all answers of a member that are being read, so that a page of each
 	// kind can be read at the same time. maxReadingOfAll bounds those of all members, of
 	// each what exceeds freeReading.
-	maxReading, maxReadingOfAll, freeReading = 3 * MaxPage, 128 << 20, 1 << 20
+	maxReading, maxReadingOfAll, freeReading = 4 * MaxPage, 128 << 20, 1 << 20
 	// maxKept bounds all kept objects of a member, which are 10,000 or more, and maxKeptOfAll
 	// those of all members, of each what exceeds freeKept.
 	maxKept, maxKeptOfAll, freeKept = 32 << 20, 128 << 20, 1 << 20

@@ -1,0 +1,124 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// wantWaiting checks the messages of the Migrates that wait in the queue of m1, sorted.
+func (w *world) wantWaiting(want ...string) {
+	w.t.Helper()
+	all, err := w.client.BackupV1alpha1().Migrates("").List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var got []string
+	for _, m := range all.Items {
+		if source := m.Status.SourceClusterStatus; source != nil && source.Reason == v1alpha1.ReasonWaitingInQueue {
+			got = append(got, strings.Replace(source.Message, " in the queue for Backups in m1", "", 1)+" "+m.Name)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		w.t.Errorf("waiting (-want +got):\n%s", cmp.Diff(want, got))
+	}
+}
+
+// endBackup completes a Backup in m1.
+func (w *world) endBackup(name string) {
+	edit(w.members[m1], "Backup", name, func(b *velerov1.Backup) {
+		b.Status.Phase = velerov1.BackupPhaseCompleted
+		b.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
+	})
+	time.Sleep(processingTime)
+}
+
+// TestMigratesTakeTurns creates three Migrates of two namespaces while the source runs a Backup of others.
+// Each gets its turn at once when the one before it is done, of each namespace one after the other.
+func TestMigratesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].backupRunning = true
+		w.members[m1].put(&velerov1.Backup{ObjectMeta: metav1.ObjectMeta{Name: "nightly"}})
+		stop := w.drive()
+		defer stop()
+		w.create("default", "one", "11111111-1", m2)
+		time.Sleep(time.Second)
+		w.create("default", "two", "22222222-2", m2)
+		time.Sleep(time.Second)
+		w.create("other", "three", "33333333-3", m2)
+		time.Sleep(2 * frontInterval) // the two of default have moved
+		w.wantCreates(m1)
+		w.wantWaiting(
+			"Place 1. Backup nightly comes first. one",
+			"Place 2, behind Migrate default/one. Backup nightly comes first. three",
+			"Place 3, behind Migrate other/three. Backup nightly comes first. two")
+
+		w.endBackup("nightly")
+		one, two, three := "m1-migrate-default-one-11111111", "m1-migrate-default-two-22222222", "m1-migrate-other-three-33333333"
+		w.wantCreates(m1, "backups "+one)
+		w.endBackup(one)
+		w.wantCreates(m1, "backups "+one, "backups "+three)
+		w.wantWaiting("Place 1. Migrate other/three comes first. two")
+		w.endBackup(three)
+		w.wantCreates(m1, "backups "+one, "backups "+three, "backups "+two)
+		w.endBackup(two)
+		w.wantWaiting()
+	})
+}
+
+// TestOthersDoNotWaitForAMigrateThatCannotGoOn has two Migrates, of which the first has its turn and
+// then loses it in several ways.
+func TestOthersDoNotWaitForAMigrateThatCannotGoOn(t *testing.T) {
+	const one, two = "backups m1-migrate-default-one-11111111", "backups m1-migrate-default-two-22222222"
+	for name, test := range map[string]struct {
+		lose func(w *world)
+		want []string
+	}{
+		"its Backup is refused": {func(w *world) {
+			w.members[m1].change(func() { w.members[m1].createErr = errors.New("forbidden") })
+			w.create("default", "one", "11111111-1", m2)
+			time.Sleep(processingTime)
+			w.create("default", "two", "22222222-2", m2)
+			time.Sleep(processingTime)
+			w.members[m1].change(func() { w.members[m1].createErr = nil })
+		}, []string{one, two}},
+		"it is deleted while it waits": {func(w *world) {
+			w.members[m1].change(func() { w.members[m1].createErr = errors.New("forbidden") })
+			w.create("default", "one", "11111111-1", m2)
+			time.Sleep(processingTime)
+			if err := w.client.BackupV1alpha1().Migrates("default").Delete(w.t.Context(), "one", metav1.DeleteOptions{}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.members[m1].change(func() { w.members[m1].createErr = nil })
+			w.create("default", "two", "22222222-2", m2)
+		}, []string{two}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.members[m1].backupRunning = true
+				stop := w.drive()
+				defer stop()
+				test.lose(w)
+				time.Sleep(lastRetry)
+				got := slices.Clone(w.members[m1].creates)
+				if slices.Sort(got); !slices.Equal(got, test.want) {
+					t.Errorf("created %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
