@@ -53,7 +53,7 @@ func newCluster(name, kubeconfig string, config *rest.Config) (*cluster, error) 
 }
 
 // kubectl runs kubectl and returns its output.
-func (c *cluster) kubectl(t *testing.T, args ...string) string {
+func (c *cluster) kubectl(t testing.TB, args ...string) string {
 	t.Helper()
 	output, err := fleet.Kubectl(t.Context(), c.kubeconfig, args...)
 	if err != nil {
@@ -63,12 +63,12 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 }
 
 // apply runs kubectl apply with a manifest.
-func (c *cluster) apply(t *testing.T, manifest string) string {
+func (c *cluster) apply(t testing.TB, manifest string) string {
 	t.Helper()
 	return c.kubectl(t, "apply", "--filename", manifestFile(t, manifest))
 }
 
-func manifestFile(t *testing.T, manifest string) string {
+func manifestFile(t testing.TB, manifest string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "manifest.yaml")
 	if err := os.WriteFile(path, []byte(manifest), 0o600); err != nil {

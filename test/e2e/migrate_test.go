@@ -41,6 +41,10 @@ func manifest(name, policy string, targets ...int) string {
 }
 
 func manifestIn(namespace, name, policy string, targets ...int) string {
+	return manifestFrom(source, namespace, name, policy, targets...)
+}
+
+func manifestFrom(from int, namespace, name, policy string, targets ...int) string {
 	var to strings.Builder
 	for i, n := range targets {
 		if i == 0 {
@@ -62,7 +66,7 @@ spec:
   targetCluster:
     fleet: quickstart%s
   policy: %s
-`, namespace, name, localfleet.MemberName(source), to.String(), policy)
+`, namespace, name, localfleet.MemberName(from), to.String(), policy)
 }
 
 // migration identifies a Migrate.
