@@ -79,17 +79,29 @@ func TestTurn(t *testing.T) {
 		{"a Migrate has its turn", "x/1* x/2 x/me", nil, 1, "Place 2 in the queue for Backups in m1, behind Migrate x/2. Migrate x/1 comes first."},
 		{"the Backup of a Migrate counts once", "x/1* x/me", []RunningBackup{running(inProgress, "one", "x/1", 0)}, 1, "Place 1 in the queue for Backups in m1. Migrate x/1 comes first."},
 		{"a Backup of others", "x/me", []RunningBackup{running(inProgress, "nightly", "", time.Second)}, 1, "Place 1 in the queue for Backups in m1. Backup nightly comes first."},
-		{"Backups of others, and a Migrate", "x/1 x/me", []RunningBackup{running(queued, "next", "", time.Hour), running(inProgress, "nightly", "", time.Second)}, 1,
-			"Place 3 in the queue for Backups in m1, behind Migrate x/1. Backup nightly comes first."},
+		{
+			"Backups of others, and a Migrate", "x/1 x/me",
+			[]RunningBackup{running(queued, "next", "", time.Hour), running(inProgress, "nightly", "", time.Second)},
+			1,
+			"Place 3 in the queue for Backups in m1, behind Migrate x/1. Backup nightly comes first.",
+		},
 		{"the Backup of a Migrate that is gone", "x/me", []RunningBackup{running("", "gone", "gone", 0)}, 1, "Place 1 in the queue for Backups in m1. Backup gone comes first."},
 		{"there is a free place", "x/1* x/me", nil, 2, ""},
 		{"one more than there are places", "x/1* x/2 x/me", nil, 2, "Place 1 in the queue for Backups in m1, behind Migrate x/2. Migrate x/1 comes first."},
 		{"it has had its turn", "x/1 x/me*", []RunningBackup{running(inProgress, "nightly", "", 0)}, 1, ""},
 		{"a Backup that is created much later does not go first", "x/me", []RunningBackup{running(inProgress, "late", "", -2*time.Minute)}, 1, ""},
-		{"a Backup of others does not move", "x/1 x/me", []RunningBackup{running(inProgress, "stuck", "", time.Hour)}, 1,
-			"QueueBlocked: Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck there is InProgress and has not changed since 2023-10-28T14:55:13Z; if it hangs, delete it."},
-		{"a Backup of others does not move, but one of a Migrate runs too", "x/1* x/me", []RunningBackup{running(inProgress, "stuck", "", time.Hour)}, 1,
-			"Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck comes first."},
+		{
+			"a Backup of others does not move", "x/1 x/me",
+			[]RunningBackup{running(inProgress, "stuck", "", time.Hour)},
+			1,
+			"QueueBlocked: Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck there is InProgress and has not changed since 2023-10-28T14:55:13Z; if it hangs, delete it.",
+		},
+		{
+			"a Backup of others does not move, but one of a Migrate runs too", "x/1* x/me",
+			[]RunningBackup{running(inProgress, "stuck", "", time.Hour)},
+			1,
+			"Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck comes first.",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			q := queueOf(strings.Fields(test.queue)...)
