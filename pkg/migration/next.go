@@ -67,7 +67,7 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	if _, ready := sourceReadiness(m, source, recorded.TargetClusterStatus, seen); !ready {
 		return nil
 	}
-	location := velero.DefaultLocation(member.Locations)
+	location := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), member)
 	return []Action{CreateBackup{
 		Source: ClusterOf(source.ClusterStatus),
 		Backup: velero.NewBackup(m, source.ClusterName, location.Name),

@@ -36,6 +36,9 @@ type ClusterPlan struct {
 	Objects Objects
 	// Prerequisites are what the Migrate needs in it besides Velero's server.
 	Prerequisites Prerequisites
+	// StorageLocation is the name of the BackupStorageLocation that the spec names for the source;
+	// empty means its default one.
+	StorageLocation string
 	// ConcurrentBackups is the number of Backups that its Velero runs at the same time.
 	ConcurrentBackups int
 	// WasUsable is true if the cluster could be used when its status was recorded: the recorded
@@ -102,8 +105,9 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 	backup := cmp.Or(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
 	add(ClusterPlan{
 		Source: true, Destination: m.Spec.SourceCluster,
-		Objects: Objects{UID: m.UID, Backup: backup},
-		started: source.BackupStatusInCluster != nil,
+		StorageLocation: storageLocation(m),
+		Objects:         Objects{UID: m.UID, Backup: backup},
+		started:         source.BackupStatusInCluster != nil,
 	}, source.ClusterStatus, host.SourceFleet)
 	for _, t := range status.TargetClusterStatus {
 		add(ClusterPlan{

@@ -54,8 +54,12 @@ func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1
 	if s, ok := noUnexpectedObjects(source.ClusterName, member); !ok {
 		return s, false
 	}
-	location, s, ok := availableLocation(source.ClusterName, member.Locations)
-	if !ok {
+	location := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), member)
+	if name := storageLocation(m); location == nil && name != "" {
+		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
+			"Velero in %s has no BackupStorageLocation %s, which spec.policy.storageLocation names. Create it.", source.ClusterName, name)}, false
+	}
+	if s, ok := isAvailable(source.ClusterName, location); !ok {
 		return s, false
 	}
 	if location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
@@ -189,7 +193,7 @@ func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDet
 	if !ok {
 		return sharedLocation{}, s, false
 	}
-	from := sourceLocation(seen.Members[ClusterOf(source.ClusterStatus)])
+	from := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), seen.Members[ClusterOf(source.ClusterStatus)])
 	to, sameness := matchLocation(from, member.Locations)
 	if sameness == velero.Different {
 		return sharedLocation{}, state{v1alpha1.ReasonStorageNotShared, fmt.Sprintf(
@@ -223,13 +227,26 @@ func usableMember(cs v1alpha1.ClusterStatus, seen Observation) (Member, state, b
 	return member, s, ok
 }
 
-// sourceLocation returns the location of the source's Backup or, before there is one, the default
-// location, in which it will be created.
-func sourceLocation(source Member) *velerov1.BackupStorageLocation {
-	if source.Backup == nil || source.Backup.Spec.StorageLocation == "" {
+// sourceLocation returns the location of the source's Backup or, before there is one, the location in
+// which it will be created; nil if there is none.
+func sourceLocation(plan ClusterPlan, source Member) *velerov1.BackupStorageLocation {
+	name := plan.StorageLocation
+	if source.Backup != nil {
+		name = source.Backup.Spec.StorageLocation
+	}
+	if name == "" {
 		return velero.DefaultLocation(source.Locations)
 	}
-	return locationNamed(source.Backup.Spec.StorageLocation, source.Locations)
+	return locationNamed(name, source.Locations)
+}
+
+// storageLocation returns the name of the source's location that the spec of m names; empty if it
+// names none.
+func storageLocation(m *v1alpha1.Migrate) string {
+	if m.Spec.Policy == nil {
+		return ""
+	}
+	return m.Spec.Policy.StorageLocation
 }
 
 func locationNamed(name string, locations []velerov1.BackupStorageLocation) *velerov1.BackupStorageLocation {
@@ -258,12 +275,6 @@ func matchLocation(source *velerov1.BackupStorageLocation, locations []velerov1.
 		fallback = &locations[0]
 	}
 	return fallback, velero.Different
-}
-
-func availableLocation(cluster string, locations []velerov1.BackupStorageLocation) (*velerov1.BackupStorageLocation, state, bool) {
-	location := velero.DefaultLocation(locations)
-	s, ok := isAvailable(cluster, location)
-	return location, s, ok
 }
 
 func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (state, bool) {

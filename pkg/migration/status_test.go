@@ -338,6 +338,40 @@ func TestTargetWithAnotherStorageDelaysOnlyItself(t *testing.T) {
 	}
 }
 
+// TestStorageLocation migrates by another location than the default one, which has another name in the
+// target.
+func TestStorageLocation(t *testing.T) {
+	archive := func(name, bucketName string) velerov1.BackupStorageLocation {
+		l := bucket(bucketName)
+		l.Name, l.Spec.Default = name, false
+		return l
+	}
+	s := newFixture(t, m2)
+	s.m.Spec.Policy = &v1alpha1.MigratePolicy{StorageLocation: "archive"}
+	s.with(m2, func(m *Member) { m.Locations = append(m.Locations, archive("old", "elsewhere"), archive("of-m1", "archive")) })
+	s.record()
+	s.wantNoActions()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "StorageNotConfigured",
+		"Velero in m1 has no BackupStorageLocation archive, which spec.policy.storageLocation names. Create it.")
+
+	s.with(m1, func(m *Member) { m.Locations = append(m.Locations, archive("archive", "archive")) })
+	s.started()
+	if got := s.seen.Members[m1].Backup.Spec.StorageLocation; got != "archive" {
+		t.Errorf("the Backup is stored in %q", got)
+	}
+	s.backup(velerov1.BackupPhaseCompleted, 5)
+	actions := Next(s.m, s.observed())
+	if len(actions) != 1 || actions[0].(StartRestore).Location != "of-m1" {
+		t.Errorf("actions %+v, want a Restore from the location of-m1", actions)
+	}
+
+	s.with(m2, func(m *Member) { m.Locations = m.Locations[:2] })
+	s.record()
+	if got := s.target(); got.Reason != "StorageNotShared" {
+		t.Errorf("without the location the target is %s: %s", got.Reason, got.Message)
+	}
+}
+
 func TestUnprovenStorageWaitsForVelerosSync(t *testing.T) {
 	s := newFixture(t, m2).with(m2, func(m *Member) {
 		m.Locations[0].Spec.Config = map[string]string{"s3Url": "https://other.example.com"}

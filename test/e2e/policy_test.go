@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
@@ -283,4 +286,44 @@ func TestMissingNodeAgent(t *testing.T) {
 		return condition(m, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonNodeAgentNotReady
 	})
 	m.delete(t)
+}
+
+// TestStorageLocation migrates by another storage location than the default one, which has another name in
+// the target.
+func TestStorageLocation(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "archived")
+	members[source].apply(t, settings("archived"))
+	m := migrate(t, manifest("archived", "{storageLocation: archive, resourceFilter: {includedNamespaces: [archived]}}", 2))
+	m.await(t, "that the location is missing", func(m *v1alpha1.Migrate) bool {
+		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Reason == v1alpha1.ReasonStorageNotConfigured
+	})
+	for n, name := range map[int]string{2: "archive-of-member1", source: "archive"} {
+		locations := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
+		location, err := locations.Get(t.Context(), "default", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := &unstructured.Unstructured{Object: map[string]any{"spec": location.Object["spec"]}}
+		archive.SetGroupVersionKind(location.GroupVersionKind())
+		archive.SetName(name)
+		unstructured.RemoveNestedField(archive.Object, "spec", "default")
+		if err := unstructured.SetNestedField(archive.Object, "archive", "spec", "objectStorage", "prefix"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := locations.Create(t.Context(), archive, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		defer members[n].kubectl(t, "delete", "backupstoragelocation", name, "--namespace="+veleroNamespace)
+	}
+	done := m.awaitCompleted(t)
+	if got := members[source].backups(t, done.UID)[0].Spec.StorageLocation; got != "archive" {
+		t.Errorf("the Backup is stored in %q", got)
+	}
+	if got := members[2].backups(t, done.UID)[0].Spec.StorageLocation; got != "archive-of-member1" {
+		t.Errorf("the target has the Backup in %q", got)
+	}
+	if members[2].configMap(t, "archived", "settings")["greeting"] != "hello" {
+		t.Error("the ConfigMap did not arrive")
+	}
 }

@@ -127,6 +127,10 @@ type MigratePolicy struct {
 	// none.
 	ExistingResourcePolicy ExistingResourcePolicy
 
+	// StorageLocation is the name of the BackupStorageLocation in the source; empty means
+	// its default one.
+	StorageLocation string
+
 	// volumes defines how the data of volumes is migrated. Absent: as the annotations
 	// of the pods and Velero in the source define it.
 	Volumes *VolumePolicy

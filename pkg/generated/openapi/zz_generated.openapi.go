@@ -3707,6 +3707,13 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 							Enum:        []interface{}{"none", "update"},
 						},
 					},
+					"storageLocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageLocation is the name of the BackupStorageLocation in the source that the Backup is stored in. Absent: its default one. A target reads the Backup by its own BackupStorageLocation of the same storage, whatever its name.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"volumes": {
 						SchemaProps: spec.SchemaProps{
 							Description: "volumes defines how the data of volumes is migrated. Absent: as the annotations of the pods and Velero in the source define it.",

@@ -165,6 +165,12 @@ type MigratePolicy struct {
 	// +optional
 	ExistingResourcePolicy ExistingResourcePolicy `json:"existingResourcePolicy,omitempty"`
 
+	// storageLocation is the name of the BackupStorageLocation in the source that the
+	// Backup is stored in. Absent: its default one. A target reads the Backup by its own
+	// BackupStorageLocation of the same storage, whatever its name.
+	// +optional
+	StorageLocation string `json:"storageLocation,omitempty"`
+
 	// volumes defines how the data of volumes is migrated. Absent: as the annotations
 	// of the pods and Velero in the source define it.
 	// +optional

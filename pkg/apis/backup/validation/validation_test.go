@@ -284,8 +284,15 @@ func TestPolicy(t *testing.T) {
 			OrderedResources:  map[string]string{"pods": "a/x,a/y", "persistentvolumes": "pv1,pv2"},
 			MigrateStatus:     &backup.PreserveStatus{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
 			PreserveNodePorts: ptr.To(true), ExistingResourcePolicy: "update",
-			Volumes: &backup.VolumePolicy{Data: "FileSystemBackup"},
+			Volumes: &backup.VolumePolicy{Data: "FileSystemBackup"}, StorageLocation: "archive",
 		}},
+		"a storageLocation that is no name": {
+			policy: backup.MigratePolicy{StorageLocation: "Archive/2"},
+			want: []string{
+				`spec.policy.storageLocation: Invalid value: "Archive/2": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ` +
+					`and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
+			},
+		},
 		"unknown choices": {
 			policy: backup.MigratePolicy{ExistingResourcePolicy: "Update", Volumes: &backup.VolumePolicy{Data: "Snapshot"}},
 			want: []string{

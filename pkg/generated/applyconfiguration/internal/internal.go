@@ -319,6 +319,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: resourceFilter
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
+    - name: storageLocation
+      type:
+        scalar: string
     - name: volumes
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy

@@ -33,6 +33,10 @@ type MigratePolicyApplyConfiguration struct {
 	// differs: none leaves it as it is, update changes it to the source's. Absent:
 	// none.
 	ExistingResourcePolicy *backupv1alpha1.ExistingResourcePolicy `json:"existingResourcePolicy,omitempty"`
+	// storageLocation is the name of the BackupStorageLocation in the source that the
+	// Backup is stored in. Absent: its default one. A target reads the Backup by its own
+	// BackupStorageLocation of the same storage, whatever its name.
+	StorageLocation *string `json:"storageLocation,omitempty"`
 	// volumes defines how the data of volumes is migrated. Absent: as the annotations
 	// of the pods and Velero in the source define it.
 	Volumes *VolumePolicyApplyConfiguration `json:"volumes,omitempty"`
@@ -101,6 +105,14 @@ func (b *MigratePolicyApplyConfiguration) WithPreserveNodePorts(value bool) *Mig
 // If called multiple times, the ExistingResourcePolicy field is set to the value of the last call.
 func (b *MigratePolicyApplyConfiguration) WithExistingResourcePolicy(value backupv1alpha1.ExistingResourcePolicy) *MigratePolicyApplyConfiguration {
 	b.ExistingResourcePolicy = &value
+	return b
+}
+
+// WithStorageLocation sets the StorageLocation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StorageLocation field is set to the value of the last call.
+func (b *MigratePolicyApplyConfiguration) WithStorageLocation(value string) *MigratePolicyApplyConfiguration {
+	b.StorageLocation = &value
 	return b
 }
 
