@@ -20,11 +20,6 @@ var mutations = []mutation{
 		"if _, queued := q.tickets[b.MigrateUID]; queued || b.MigrateUID == \"\" || ",
 	},
 	{
-		"a Migrate that ends stays in the queue", "pkg/migration/queue.go",
-		"return source, ticket, member.Err == nil && velero.IsRunning(b.Status.Phase)",
-		"return source, ticket, true",
-	},
-	{
 		"acting before recording", "pkg/driver/loop.go",
 		"return nil, fmt.Errorf(\"recording the status: %w\", err)",
 		"return update, nil",
