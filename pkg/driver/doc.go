@@ -18,8 +18,8 @@
 // no progress with it, and read its errors before its end is recorded. A watch can't do these.
 //
 // Before a Backup is created, its Migrate takes its turn in the queue of its Velero (queue.go), which only
-// the loop knows. A turn is recorded as the name of the Backup, and remains. A crash forgets who waits, but
-// not who has a turn; all others join again.
+// the loop knows. It loses its turn when its Backup can't be created. After a crash all join again; a Backup
+// that runs counts, whether its Migrate has joined or not.
 //
 // A live read never reports a terminal phase that is not recorded, not even of one cluster, because
 // only the record makes it final: the loop reads the errors first, and the phase may differ then.

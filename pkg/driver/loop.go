@@ -217,6 +217,9 @@ func withMigrate(ctx context.Context, key types.NamespacedName) context.Context 
 // requeue queues a Migrate again if syncing it failed.
 func (l *loop) requeue(ctx context.Context, key types.NamespacedName, err error) {
 	logger := klog.FromContext(ctx)
+	if err != nil {
+		l.leaveQueueOf(key)
+	}
 	switch {
 	case err == nil:
 		l.queue.Forget(key)

@@ -40,6 +40,10 @@ type position struct {
 func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Observation) {
 	source, ticket, inQueue := migration.TicketOf(m, seen)
 	watch, watched := s.watches[source]
+	if id := retryID(source); s.retries.IsInBackOffSinceUpdate(id, l.Clock.Now()) {
+		l.queue.AddAfter(s.key, s.retries.Get(id))
+		inQueue = inQueue && ticket.Admitted // its Backup exists
+	}
 	if !inQueue || !watched {
 		l.leaveQueue(s)
 		return
@@ -49,8 +53,16 @@ func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Obse
 			l.queue.Add(s.key)
 		}
 	})
-	if !known {
+	member := seen.Members[source]
+	switch {
+	case !known:
 		l.queues.expect(s.uid)
+		return
+	case running.Err != nil:
+		l.leaveQueue(s)
+		l.queues.expect(s.uid)
+		member.Turn = &migration.Turn{Err: running.Err}
+		seen.Members[source] = member
 		return
 	}
 	id := queueID{running.Server, watch.velero.Namespace}
@@ -61,7 +73,6 @@ func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Obse
 	if turn.Place > 0 {
 		l.queue.AddAfter(s.key, max(time.Duration(turn.Place)*queueInterval, frontInterval))
 	}
-	member := seen.Members[source]
 	member.Turn = &turn
 	seen.Members[source] = member
 }
@@ -70,6 +81,17 @@ func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Obse
 func (l *loop) leaveQueue(s *migrateState) {
 	for _, next := range l.queues.leave(s.uid) {
 		l.queue.Add(next)
+	}
+}
+
+// leaveQueueOf removes a Migrate whose sync has failed from its queue, which it joins again at its next
+// sync: it must not hold up others. It stays while its Backup is being created.
+func (l *loop) leaveQueueOf(key types.NamespacedName) {
+	l.mutex.Lock()
+	s := l.states[key]
+	l.mutex.Unlock()
+	if s != nil && !s.isWriting() {
+		l.leaveQueue(s)
 	}
 }
 

@@ -5,6 +5,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
@@ -79,46 +81,74 @@ func TestMigratesTakeTurns(t *testing.T) {
 	})
 }
 
-// TestOthersDoNotWaitForAMigrateThatCannotGoOn has two Migrates, of which the first has its turn and
-// then loses it in several ways.
-func TestOthersDoNotWaitForAMigrateThatCannotGoOn(t *testing.T) {
-	const one, two = "backups m1-migrate-default-one-11111111", "backups m1-migrate-default-two-22222222"
-	for name, test := range map[string]struct {
-		lose func(w *world)
-		want []string
-	}{
-		"its Backup is refused": {func(w *world) {
-			w.members[m1].change(func() { w.members[m1].createErr = errors.New("forbidden") })
-			w.create("default", "one", "11111111-1", m2)
-			time.Sleep(processingTime)
-			w.create("default", "two", "22222222-2", m2)
-			time.Sleep(processingTime)
-			w.members[m1].change(func() { w.members[m1].createErr = nil })
-		}, []string{one, two}},
-		"it is deleted while it waits": {func(w *world) {
-			w.members[m1].change(func() { w.members[m1].createErr = errors.New("forbidden") })
-			w.create("default", "one", "11111111-1", m2)
-			time.Sleep(processingTime)
-			if err := w.client.BackupV1alpha1().Migrates("default").Delete(w.t.Context(), "one", metav1.DeleteOptions{}); err != nil {
-				w.t.Fatal(err)
+// TestFailedCreationsKeepTheQueue has many Migrates whose Backups are refused for a while. Each is tried, so that
+// one does not hold up the others, and then their Backups still run one after the other.
+func TestFailedCreationsKeepTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.members[m1]
+		m.backupRunning = true
+		m.change(func() { m.createErr = errors.New("forbidden") })
+		stop := w.drive()
+		defer stop()
+		const migrates = 12
+		for i := range migrates {
+			w.create("default", fmt.Sprint("app-", i), types.UID(fmt.Sprintf("%08d-1", i)), m2)
+		}
+		time.Sleep(10 * time.Second)
+		refused := 0
+		all, _ := w.client.BackupV1alpha1().Migrates("").List(t.Context(), metav1.ListOptions{})
+		for _, m := range all.Items {
+			if source := m.Status.SourceClusterStatus; source != nil && source.Reason == v1alpha1.ReasonBackupCreateFailed {
+				refused++
 			}
-			w.members[m1].change(func() { w.members[m1].createErr = nil })
-			w.create("default", "two", "22222222-2", m2)
-		}, []string{two}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.members[m1].backupRunning = true
-				stop := w.drive()
-				defer stop()
-				test.lose(w)
-				time.Sleep(lastRetry)
-				got := slices.Clone(w.members[m1].creates)
-				if slices.Sort(got); !slices.Equal(got, test.want) {
-					t.Errorf("created %v, want %v", got, test.want)
-				}
-			})
-		})
-	}
+		}
+		if refused != migrates {
+			t.Errorf("%d of %d were tried", refused, migrates)
+		}
+		m.change(func() { m.createErr = nil })
+		for n := 1; n <= migrates; n++ {
+			time.Sleep(lastRetry)
+			created := slices.Clone(m.creates)
+			if len(created) != n {
+				t.Fatalf("%d Backups are created, want %d: %v", len(created), n, created)
+			}
+			w.endBackup(strings.TrimPrefix(created[n-1], "backups "))
+		}
+	})
+}
+
+// TestMigrateThatCannotBeRecordedHoldsUpNobody has a Migrate whose status can't be recorded.
+func TestMigrateThatCannotBeRecordedHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.unrecordable = "one"
+		stop := w.drive()
+		defer stop()
+		w.create("default", "one", "11111111-1", m2)
+		time.Sleep(time.Second)
+		w.create("default", "two", "22222222-2", m2)
+		time.Sleep(lastSyncRetry)
+		w.wantCreates(m1, "backups m1-migrate-default-two-22222222")
+	})
+}
+
+// TestDeletedMigrateLeavesTheQueue deletes the Migrate that has its turn.
+func TestDeletedMigrateLeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.members[m1]
+		m.change(func() { m.createErr = errors.New("forbidden") })
+		stop := w.drive()
+		defer stop()
+		w.create("default", "one", "11111111-1", m2)
+		time.Sleep(processingTime)
+		if err := w.client.BackupV1alpha1().Migrates("default").Delete(t.Context(), "one", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		m.change(func() { m.createErr = nil })
+		w.create("default", "two", "22222222-2", m2)
+		time.Sleep(processingTime)
+		w.wantCreates(m1, "backups m1-migrate-default-two-22222222")
+	})
 }

@@ -137,6 +137,13 @@ func (s *migrateState) beginWrite(c migration.Cluster) bool {
 	return true
 }
 
+// isWriting reports whether a write is in progress.
+func (s *migrateState) isWriting() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return len(s.writing) > 0
+}
+
 // endWrite ends a write into a cluster, and stores its error.
 func (s *migrateState) endWrite(c migration.Cluster, err error) {
 	s.mutex.Lock()

@@ -41,6 +41,8 @@ type world struct {
 	mutex   sync.Mutex
 	version int
 	records int
+	// unrecordable is the name of a Migrate whose status updates fail.
+	unrecordable string
 	// failRecords is the number of status updates that will fail.
 	failRecords int
 	// stuck blocks status updates until it is closed, even after their context has ended.
@@ -164,6 +166,9 @@ func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migr
 	}
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
+	if m.Name == w.unrecordable {
+		return nil, errors.New("etcd refuses it")
+	}
 	if w.failRecords > 0 {
 		w.failRecords--
 		return nil, errors.New("etcd is down")

@@ -5,7 +5,9 @@ package member
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,4 +77,51 @@ func TestRunningBackups(t *testing.T) {
 	if len(running.Backups) != 2 {
 		t.Errorf("right after a creation Velero runs %v", running.Backups)
 	}
+}
+
+// TestUnreadableRunningBackups refuses the list of all Backups: only those who need it are told, until it is
+// granted.
+func TestUnreadableRunningBackups(t *testing.T) {
+	server := membertest.NewAPIServer(t)
+	granted := make(chan struct{})
+	backupsAre(server, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-granted:
+		default:
+			if r.URL.Query().Get("labelSelector") == "" {
+				membertest.WriteStatus(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "request is too large")
+				return
+			}
+		}
+		server.List(w, r, "velero/backups")
+	}, nil)
+	pool := newTestPool(t, membertest.NewHost(server.Kubeconfig()), impatient())
+	spectator := newSpectator(t, pool)
+	changes, watch := make(chan struct{}, 1000), spectator.watches["u1"]
+	changed := func() {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	}
+	timeout := time.After(time.Minute)
+	await := func(what string, met func(migration.Running) bool) {
+		t.Helper()
+		for {
+			if running, ok := watch.Running(changed); ok && met(running) {
+				return
+			}
+			select {
+			case <-changes:
+			case <-timeout:
+				t.Fatal(what)
+			}
+		}
+	}
+	await("an error", func(r migration.Running) bool {
+		return r.Err != nil && strings.Contains(r.Err.Error(), "request is too large")
+	})
+	spectator.await("the objects", "u1", func(seen migration.Member) bool { return seen.Err == nil })
+	close(granted)
+	await("the Backups", func(r migration.Running) bool { return r.Err == nil })
 }

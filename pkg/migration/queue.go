@@ -33,16 +33,21 @@ type Queue struct {
 type Ticket struct {
 	UID             types.UID
 	Namespace, Name string
-	// Created is when the Migrate was created.
-	Created time.Time
-	// Patience is how long Backups of others that are created later go before its own.
+	// Created is when the Migrate was created, and Joined when it joined the queue, which Join sets.
+	Created, Joined time.Time
+	// Patience is its progress deadline. Backups of others that are created so long after the Migrate
+	// do not go first.
 	Patience time.Duration
 	// Admitted is true once it was its turn.
 	Admitted bool
+	// Moved is when its Backup last made progress; zero if that is not known.
+	Moved time.Time
 }
 
 // Running holds the Backups that a Velero runs.
 type Running struct {
+	// Err is why they can't be read; the other fields are undefined then.
+	Err error
 	// Server identifies the API server of its cluster: a cluster can't claim that of another one, so
 	// Migrates of several namespaces can share a queue.
 	Server  string
@@ -56,24 +61,27 @@ type RunningBackup struct {
 	// MigrateUID is the UID of its Migrate; empty if it has none.
 	MigrateUID types.UID
 	Phase      velerov1.BackupPhase
-	// Created is when it was created, and Moved when it last changed, by the clock of the cluster.
+	// Created is when it was created, by the clock of the cluster, and Moved when it was last seen to
+	// change.
 	Created, Moved time.Time
 }
 
 // Turn is the turn of a Migrate in a Queue.
 type Turn struct {
+	// Err is why it is not known; the other fields are undefined then.
+	Err error
 	// Place is the number of Backups that must end before its own is created; 0 if it is its turn.
 	Place int
-	// Ahead describes what is directly ahead of it in the queue, and Running the Backup that it waits
-	// for. They are empty if it is its turn.
-	Ahead, Running string
-	// BlockedBy is a Backup that belongs to no Migrate of the queue and has not changed for a while,
-	// if it waits for no other one; nil otherwise.
-	BlockedBy *RunningBackup
+	// Ahead describes what is directly ahead of it in the queue, and First what comes first. They are
+	// empty if it is its turn.
+	Ahead, First string
+	// Blocked is set if nothing that Velero runs has moved for as long as the Migrate's progress
+	// deadline, which is since Since.
+	Blocked bool
+	Since   time.Time
+	// Remedy is what to do then.
+	Remedy string
 }
-
-// blockedDelay is how long a Backup of others may stay unchanged before it blocks the queue.
-const blockedDelay = 30 * time.Second
 
 // Join adds a Migrate to q, or updates its ticket, and returns its turn while its Velero, which runs at
 // most limit Backups at the same time, runs the given ones. A Migrate that has had its turn keeps it.
@@ -81,11 +89,14 @@ func (q *Queue) Join(ticket Ticket, running []RunningBackup, limit int, now time
 	if q.tickets == nil {
 		q.tickets, q.served = map[types.UID]Ticket{}, map[string]int{}
 	}
-	before := q.tickets[ticket.UID].Admitted
-	ticket.Admitted = ticket.Admitted || before
+	before, joined := q.tickets[ticket.UID]
+	if ticket.Joined = now; joined {
+		ticket.Joined = before.Joined
+	}
+	ticket.Admitted = ticket.Admitted || before.Admitted
 	q.tickets[ticket.UID] = ticket
 	turn := q.turn(ticket, running, limit, now)
-	if turn.Place == 0 && !before {
+	if turn.Place == 0 && !before.Admitted {
 		ticket.Admitted = true
 		q.tickets[ticket.UID] = ticket
 		q.turns++
@@ -114,44 +125,61 @@ func (q *Queue) turn(ticket Ticket, running []RunningBackup, limit int, now time
 	if ticket.Admitted {
 		return Turn{}
 	}
-	var ahead []string
-	var blocker *RunningBackup
-	running = slices.SortedFunc(slices.Values(running), compareRunning)
-	for i := range running {
-		b := &running[i]
-		if _, queued := q.tickets[b.MigrateUID]; queued || b.Created.After(ticket.Created.Add(ticket.Patience)) {
-			continue
+	var turn Turn
+	ahead := 0
+	add := func(what, remedy string) {
+		if turn.Ahead = what; ahead == 0 {
+			turn.First, turn.Remedy = what, remedy
 		}
-		ahead = append(ahead, "Backup "+Shorten(b.Name, maxTokenLength))
-		if blocker == nil {
-			blocker = b
+		ahead++
+	}
+	moved := func(at time.Time) {
+		if at.After(turn.Since) {
+			turn.Since = at
+		}
+	}
+	moved(ticket.Joined)
+	for _, b := range slices.SortedFunc(slices.Values(running), compareRunning) {
+		isLater := b.MigrateUID == "" && b.Created.After(ticket.Created.Add(ticket.Patience))
+		if _, queued := q.tickets[b.MigrateUID]; !queued && !isLater {
+			add("Backup "+Shorten(b.Name, maxTokenLength), b.remedy())
+			moved(b.Moved)
 		}
 	}
 	for _, t := range q.inOrder() {
 		if t.UID == ticket.UID {
 			break
 		}
+		add(fmt.Sprintf("Migrate %s/%s", t.Namespace, t.Name), "See its status.")
 		if t.Admitted {
-			blocker = nil // its own status reports what it waits for
+			moved(t.Moved)
 		}
-		ahead = append(ahead, fmt.Sprintf("Migrate %s/%s", t.Namespace, t.Name))
 	}
-	if len(ahead) < limit {
+	if ahead < limit {
 		return Turn{}
 	}
-	turn := Turn{Place: len(ahead) - limit + 1, Ahead: ahead[len(ahead)-1], Running: ahead[0]}
-	if blocker != nil && now.Sub(blocker.Moved) >= blockedDelay {
-		turn.BlockedBy = blocker
-	}
+	turn.Place = ahead - limit + 1
+	turn.Blocked = now.Sub(turn.Since) >= ticket.Patience
 	return turn
+}
+
+// remedy returns what to do about b if it hangs.
+func (b RunningBackup) remedy() string {
+	if b.waits() {
+		return "If it is not needed, delete it."
+	}
+	// Velero goes on to count a Backup that is deleted, and ends those that it finds at its start.
+	return "If it hangs, restart Velero's server there."
+}
+
+// waits reports whether Velero has not begun with b.
+func (b RunningBackup) waits() bool {
+	return slices.Contains([]velerov1.BackupPhase{"", velerov1.BackupPhaseNew, velerov1.BackupPhaseQueued}, b.Phase)
 }
 
 // compareRunning orders Backups that Velero processes before those that wait, then by age.
 func compareRunning(a, b RunningBackup) int {
-	waits := func(b RunningBackup) int {
-		return boolToInt(slices.Contains([]velerov1.BackupPhase{"", velerov1.BackupPhaseNew, velerov1.BackupPhaseQueued}, b.Phase))
-	}
-	return cmp.Or(waits(a)-waits(b), a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
+	return cmp.Or(boolToInt(a.waits())-boolToInt(b.waits()), a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
 }
 
 // inOrder returns the tickets in the order of their turns: those that have it, and then one of each
@@ -181,8 +209,8 @@ func boolToInt(b bool) int {
 }
 
 // TicketOf returns the ticket of m in the queue of its source, whose cluster it also returns. It returns
-// false if m is not in the queue: it can't have its Backup created now, or Velero is done with it. A Migrate
-// whose source can't be read, or refuses the Backup, must not hold up others.
+// false if m is not in the queue: its Backup can't be created now, or Velero is done with it. A Migrate
+// whose source can't be read must not hold up others.
 func TicketOf(m *v1alpha1.Migrate, seen Observation) (source Cluster, ticket Ticket, inQueue bool) {
 	status := m.Status // apply does not modify what the two share
 	seen.Plan.apply(&status)
@@ -191,37 +219,57 @@ func TicketOf(m *v1alpha1.Migrate, seen Observation) (source Cluster, ticket Tic
 	}
 	cs := status.SourceClusterStatus
 	source = ClusterOf(cs.ClusterStatus)
+	member := seen.Members[source]
 	ticket = Ticket{
 		UID: m.UID, Namespace: m.Namespace, Name: m.Name, Created: m.CreationTimestamp.Time,
-		Patience: ProgressDeadline(m), Admitted: IsPinned(&status),
+		Patience: ProgressDeadline(m), Admitted: member.Backup != nil,
 	}
-	member := seen.Members[source]
-	if b := member.Backup; b != nil {
-		return source, ticket, member.Err == nil && velero.IsRunning(b.Status.Phase)
+	if ticket.Admitted {
+		if cs.LastProgressTime != nil {
+			ticket.Moved = cs.LastProgressTime.Time
+		}
+		return source, ticket, member.Err == nil && velero.IsRunning(member.Backup.Status.Phase)
 	}
 	_, ready := canBackUp(m, cs, status.TargetClusterStatus, seen)
-	return source, ticket, ready && member.WriteErr == nil && cs.BackupStatusInCluster == nil
+	return source, ticket, ready && cs.BackupStatusInCluster == nil
 }
 
-// hasTurn reports whether it is the turn of a Migrate that is not pinned; if not, the state says what it
-// waits for.
-func hasTurn(source string, turn *Turn) (state, bool) {
-	if turn == nil {
-		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking which Backups Velero in %s runs.", source)}, false
-	}
-	if turn.Place == 0 {
+// hasTurn reports whether it is the turn of a Migrate; if not, the state says what it waits for. While that
+// is not known, as in a live read, a recorded state of that kind stays.
+func hasTurn(source v1alpha1.ClusterStatus, member Member) (state, bool) {
+	name, turn := source.ClusterName, member.Turn
+	switch {
+	case turn == nil && member.WriteErr != nil:
+		return backupCreateFailed(name, member.WriteErr), false
+	case turn == nil && slices.Contains(turnReasons, source.Reason):
+		return state{v1alpha1.ReasonConnecting, "Checking which Backups Velero in " + name + " runs."}, false
+	case turn == nil:
+		return state{v1alpha1.ReasonWaitingInQueue, "Checking which Backups Velero in " + name + " runs."}, false
+	case turn.Err != nil:
+		return unreachable(name, Member{Err: turn.Err}), false
+	case turn.Place == 0:
 		return state{}, true
 	}
-	place := fmt.Sprintf("Place %d in the queue for Backups in %s", turn.Place, source)
-	if turn.Ahead != turn.Running {
-		place += ", behind " + turn.Ahead
+	message := fmt.Sprintf("Place %d in the queue for Backups in %s", turn.Place, name)
+	if turn.Ahead != turn.First {
+		message += ", behind " + turn.Ahead
 	}
-	if b := turn.BlockedBy; b != nil {
-		return state{v1alpha1.ReasonQueueBlocked, fmt.Sprintf(
-			"%s. Backup %s there is %s and has not changed since %s; if it hangs, delete it.",
-			place, Shorten(b.Name, maxTokenLength), cmp.Or(Shorten(string(b.Phase), maxTokenLength), "new"), clockTime(b.Moved))}, false
+	message += ". " + turn.First + " comes first"
+	if turn.Blocked {
+		return state{v1alpha1.ReasonQueueBlocked, fmt.Sprintf("%s, and has not changed since %s. %s", message, clockTime(turn.Since), turn.Remedy)}, false
 	}
-	return state{v1alpha1.ReasonWaitingInQueue, fmt.Sprintf("%s. %s comes first.", place, turn.Running)}, false
+	return state{v1alpha1.ReasonWaitingInQueue, message + "."}, false
+}
+
+// turnReasons are the reasons of a source that stay while its turn is not known: all others are about what
+// is known to be over.
+var turnReasons = []string{
+	"", v1alpha1.ReasonConnecting,
+	v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonQueueBlocked, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupCreateFailed,
+}
+
+func backupCreateFailed(source string, err error) state {
+	return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf("Creating the Backup in %s failed, trying again: %v", source, err)}
 }
 
 // concurrentBackups returns the number of Backups that Velero in a cluster runs at the same time, by the

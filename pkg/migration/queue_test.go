@@ -4,7 +4,6 @@
 package migration
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -29,7 +28,7 @@ func queueOf(names ...string) *Queue {
 		namespace, of, _ := strings.Cut(name, "/")
 		uid := types.UID(name)
 		q.tickets[uid] = Ticket{
-			UID: uid, Namespace: namespace, Name: of, Created: start.Add(time.Duration(i) * time.Second),
+			UID: uid, Namespace: namespace, Name: of, Created: start.Add(time.Duration(i) * time.Second), Joined: start,
 			Patience: time.Minute, Admitted: admitted,
 		}
 		if admitted {
@@ -67,46 +66,73 @@ func TestTurn(t *testing.T) {
 		return RunningBackup{Name: name, MigrateUID: types.UID(uid), Phase: phase, Created: start.Add(-age), Moved: start.Add(-age)}
 	}
 	queued, inProgress := velerov1.BackupPhaseQueued, velerov1.BackupPhaseInProgress
+	const place1 = "Place 1 in the queue for Backups in m1"
 	for _, test := range []struct {
 		name    string
 		queue   string
 		running []RunningBackup
 		limit   int
+		after   time.Duration
 		want    string
 	}{
-		{"nothing runs", "x/me", nil, 1, ""},
-		{"a Migrate is before it", "x/1 x/me", nil, 1, "Place 1 in the queue for Backups in m1. Migrate x/1 comes first."},
-		{"a Migrate has its turn", "x/1* x/2 x/me", nil, 1, "Place 2 in the queue for Backups in m1, behind Migrate x/2. Migrate x/1 comes first."},
-		{"the Backup of a Migrate counts once", "x/1* x/me", []RunningBackup{running(inProgress, "one", "x/1", 0)}, 1, "Place 1 in the queue for Backups in m1. Migrate x/1 comes first."},
-		{"a Backup of others", "x/me", []RunningBackup{running(inProgress, "nightly", "", time.Second)}, 1, "Place 1 in the queue for Backups in m1. Backup nightly comes first."},
+		{name: "nothing runs", queue: "x/me"},
+		{name: "a Migrate is before it", queue: "x/1 x/me", want: place1 + ". Migrate x/1 comes first."},
+		{name: "a Migrate has its turn", queue: "x/1* x/2 x/me", want: "Place 2 in the queue for Backups in m1, behind Migrate x/2. Migrate x/1 comes first."},
 		{
-			"Backups of others, and a Migrate", "x/1 x/me",
-			[]RunningBackup{running(queued, "next", "", time.Hour), running(inProgress, "nightly", "", time.Second)},
-			1,
-			"Place 3 in the queue for Backups in m1, behind Migrate x/1. Backup nightly comes first.",
-		},
-		{"the Backup of a Migrate that is gone", "x/me", []RunningBackup{running("", "gone", "gone", 0)}, 1, "Place 1 in the queue for Backups in m1. Backup gone comes first."},
-		{"there is a free place", "x/1* x/me", nil, 2, ""},
-		{"one more than there are places", "x/1* x/2 x/me", nil, 2, "Place 1 in the queue for Backups in m1, behind Migrate x/2. Migrate x/1 comes first."},
-		{"it has had its turn", "x/1 x/me*", []RunningBackup{running(inProgress, "nightly", "", 0)}, 1, ""},
-		{"a Backup that is created much later does not go first", "x/me", []RunningBackup{running(inProgress, "late", "", -2*time.Minute)}, 1, ""},
-		{
-			"a Backup of others does not move", "x/1 x/me",
-			[]RunningBackup{running(inProgress, "stuck", "", time.Hour)},
-			1,
-			"QueueBlocked: Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck there is InProgress and has not changed since 2023-10-28T14:55:13Z; if it hangs, delete it.",
+			name: "the Backup of a Migrate counts once", queue: "x/1* x/me",
+			running: []RunningBackup{running(inProgress, "one", "x/1", 0)}, want: place1 + ". Migrate x/1 comes first.",
 		},
 		{
-			"a Backup of others does not move, but one of a Migrate runs too", "x/1* x/me",
-			[]RunningBackup{running(inProgress, "stuck", "", time.Hour)},
-			1,
-			"Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck comes first.",
+			name: "a Backup of others", queue: "x/me",
+			running: []RunningBackup{running(inProgress, "nightly", "", time.Second)}, want: place1 + ". Backup nightly comes first.",
+		},
+		{
+			name: "Backups of others, and a Migrate", queue: "x/1 x/me",
+			running: []RunningBackup{running(queued, "next", "", time.Hour), running(inProgress, "nightly", "", time.Second)},
+			want:    "Place 3 in the queue for Backups in m1, behind Migrate x/1. Backup nightly comes first.",
+		},
+		{
+			name: "the Backup of a Migrate that is gone", queue: "x/me",
+			running: []RunningBackup{running("", "gone", "gone", 0)}, want: place1 + ". Backup gone comes first.",
+		},
+		{
+			name: "the Backup of a Migrate that has not joined yet", queue: "x/me",
+			running: []RunningBackup{running(inProgress, "later", "later", -time.Hour)}, want: place1 + ". Backup later comes first.",
+		},
+		{name: "there is a free place", queue: "x/1* x/me", limit: 2},
+		{name: "one more than there are places", queue: "x/1* x/2 x/me", limit: 2, want: place1 + ", behind Migrate x/2. Migrate x/1 comes first."},
+		{name: "it has had its turn", queue: "x/1 x/me*", running: []RunningBackup{running(inProgress, "nightly", "", 0)}},
+		{name: "a Backup that is created much later does not go first", queue: "x/me", running: []RunningBackup{running(inProgress, "late", "", -2*time.Minute)}},
+		{
+			name: "a Backup of others that has not moved since before the Migrate", queue: "x/me", after: 59 * time.Second,
+			running: []RunningBackup{running(inProgress, "stuck", "", time.Hour)}, want: place1 + ". Backup stuck comes first.",
+		},
+		{
+			name: "a Backup of others does not move", queue: "x/1 x/me", after: time.Minute,
+			running: []RunningBackup{running(inProgress, "stuck", "", time.Hour)},
+			want: "QueueBlocked: Place 2 in the queue for Backups in m1, behind Migrate x/1. Backup stuck comes first, and has not changed since 2023-10-28T15:55:13Z. " +
+				"If it hangs, restart Velero's server there.",
+		},
+		{
+			name: "a Backup of others waits", queue: "x/me", after: time.Minute,
+			running: []RunningBackup{running(queued, "stuck", "", time.Hour)},
+			want:    "QueueBlocked: " + place1 + ". Backup stuck comes first, and has not changed since 2023-10-28T15:55:13Z. If it is not needed, delete it.",
+		},
+		{
+			name: "one of two Backups moves", queue: "x/me", limit: 2, after: time.Minute,
+			running: []RunningBackup{running(inProgress, "stuck", "", time.Hour), running(inProgress, "moves", "", -50*time.Second)},
+			want:    place1 + ", behind Backup moves. Backup stuck comes first.",
+		},
+		{
+			name: "the Backup of a Migrate does not move", queue: "x/1* x/me", after: time.Minute,
+			running: []RunningBackup{running(inProgress, "one", "x/1", -50*time.Second)},
+			want:    "QueueBlocked: " + place1 + ". Migrate x/1 comes first, and has not changed since 2023-10-28T15:55:13Z. See its status.",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			q := queueOf(strings.Fields(test.queue)...)
-			turn := q.Join(q.tickets["x/me"], test.running, test.limit, start)
-			s, ok := hasTurn("m1", &turn)
+			turn := q.Join(q.tickets["x/me"], test.running, max(test.limit, 1), start.Add(test.after))
+			s, ok := hasTurn(v1alpha1.ClusterStatus{ClusterName: "m1"}, Member{Turn: &turn})
 			got := strings.TrimPrefix(fmt.Sprintf("%s: %s", s.reason, s.message), "WaitingInQueue: ")
 			if ok {
 				got = strings.TrimPrefix(got, ": ")
@@ -164,36 +190,31 @@ func backupsOfOthers(limit int) (running []RunningBackup) {
 
 func TestNothingStartsWithoutATurn(t *testing.T) {
 	s := newFixture(t, m2)
-	for name, turn := range map[string]*Turn{"unknown": nil, "not yet": {Place: 2, Ahead: "Migrate a/b", Running: "Backup c"}} {
+	source := func() v1alpha1.BackupDetails { return *s.m.Status.SourceClusterStatus }
+	for name, turn := range map[string]*Turn{"unknown": nil, "not yet": {Place: 2, Ahead: "Migrate a/b", First: "Backup c"}, "unreadable": {Err: errDown}} {
 		s.with(m1, func(m *Member) { m.Turn = turn })
 		s.record()
 		s.wantNoActions()
-		if source := s.m.Status.SourceClusterStatus; source.BackupNameInCluster != "" || source.Phase != v1alpha1.MigratePhasePending {
-			t.Errorf("%s: the source is %s with Backup %q", name, source.Phase, source.BackupNameInCluster)
+		if source().BackupNameInCluster != "" || source().Phase != v1alpha1.MigratePhasePending {
+			t.Errorf("%s: the source is %s with Backup %q", name, source().Phase, source().BackupNameInCluster)
 		}
 	}
-	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "WaitingInQueue", "Place 2 in the queue for Backups in m1, behind Migrate a/b. Backup c comes first.")
+	s.with(m1, func(m *Member) { m.Turn = &Turn{Place: 2, Ahead: "Migrate a/b", First: "Backup c"} })
+	s.record()
+	s.wantState(source().ClusterStatus, "WaitingInQueue", "Place 2 in the queue for Backups in m1, behind Migrate a/b. Backup c comes first.")
 	s.wantCondition("Ready", metav1.ConditionFalse, "WaitingInQueue")
 
 	s.now = s.now.Add(time.Hour)
 	s.record()
 	s.wantCondition("Stalled", metav1.ConditionFalse, "Progressing")
 
-	s.with(m1, func(m *Member) { m.Turn = nil }) // as in a live read
-	s.record()
-	s.wantCondition("Ready", metav1.ConditionFalse, "WaitingInQueue")
-
-	moved := s.now.Add(-2 * time.Minute)
 	s.with(m1, func(m *Member) {
-		m.Turn = &Turn{Place: 1, Ahead: "Backup c", Running: "Backup c", BlockedBy: &RunningBackup{Name: "c", Phase: "InProgress", Moved: moved}}
+		m.Turn = &Turn{Place: 1, Ahead: "Backup c", First: "Backup c", Blocked: true, Since: s.now.Add(-DefaultProgressDeadline), Remedy: "Restart it."}
 	})
 	s.record()
 	s.wantCondition("Ready", metav1.ConditionFalse, "QueueBlocked")
-	s.wantCondition("Stalled", metav1.ConditionFalse, "Progressing")
-	s.now = moved.Add(DefaultProgressDeadline)
-	s.record()
 	s.wantCondition("Stalled", metav1.ConditionTrue, "ProgressDeadlineExceeded")
-	if message := s.condition("Stalled").Message; !strings.Contains(message, "Backup c there is InProgress") {
+	if message := s.condition("Stalled").Message; !strings.Contains(message, "Backup c comes first, and has not changed since") {
 		t.Errorf("the message does not name the Backup: %s", message)
 	}
 
@@ -205,7 +226,36 @@ func TestNothingStartsWithoutATurn(t *testing.T) {
 	}
 }
 
-// TestTickets checks when a Migrate is in the queue, and that its turn remains.
+// TestUnknownTurn computes the status while the turn is not known, as in a live read: only a state that may
+// still be so stays.
+func TestUnknownTurn(t *testing.T) {
+	for reason, change := range map[string]func(*Member){
+		"WaitingInQueue": func(m *Member) { m.Turn = &Turn{Place: 1, Ahead: "Backup c", First: "Backup c"} },
+		"QueueBlocked": func(m *Member) {
+			m.Turn = &Turn{Place: 1, Ahead: "Backup c", First: "Backup c", Blocked: true, Since: start}
+		},
+		"BackupStarting":     func(m *Member) { m.Turn = &Turn{} },
+		"BackupCreateFailed": func(m *Member) { m.Turn, m.WriteErr = nil, errDown },
+	} {
+		s := newFixture(t, m2)
+		s.with(m1, change)
+		before := s.record()
+		s.with(m1, func(m *Member) { m.Turn, m.WriteErr = nil, nil })
+		after := s.record()
+		if source := after.SourceClusterStatus; source.Reason != reason || source.Message != before.SourceClusterStatus.Message {
+			t.Errorf("%s became %s: %s", reason, source.Reason, source.Message)
+		}
+		s.wantNoActions()
+	}
+	s := newFixture(t, m2)
+	s.with(m1, func(m *Member) { m.Err = errDown })
+	s.record()
+	s.with(m1, func(m *Member) { m.Err, m.Turn = nil, nil })
+	s.record()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "WaitingInQueue", "Checking which Backups Velero in m1 runs.")
+}
+
+// TestTickets checks when a Migrate is in the queue.
 func TestTickets(t *testing.T) {
 	s := newFixture(t, m2)
 	s.with(m1, func(m *Member) { m.Turn = nil })
@@ -216,7 +266,7 @@ func TestTickets(t *testing.T) {
 			t.Errorf("%s: in the queue of %v: %v, with %+v", when, source, in, ticket)
 		}
 	}
-	s.with(m2, func(m *Member) { m.Err = errors.New("down") })
+	s.with(m2, func(m *Member) { m.Err = errDown })
 	want("while no target is ready", false, false)
 	s.with(m2, func(m *Member) { m.Err = nil })
 	want("before its turn", true, false)
@@ -224,16 +274,15 @@ func TestTickets(t *testing.T) {
 	want("while it waits", true, false)
 	s.with(m1, func(m *Member) { m.Turn = &Turn{} })
 	s.record()
-	want("when it has its turn", true, true)
-	s.with(m1, func(m *Member) { m.WriteErr = errors.New("forbidden") })
-	want("while the Backup can't be created", false, false)
-	s.with(m1, func(m *Member) { m.WriteErr, m.Turn = nil, nil })
-	if s.record(); len(s.next()) != 1 {
-		t.Error("the turn was lost")
-	}
+	want("before its Backup is created", true, false)
+	s.next()
+	s.record()
 	want("while the Backup is new", true, true)
 	s.backup(velerov1.BackupPhaseInProgress, 5)
 	want("while the Backup runs", true, true)
+	s.with(m1, func(m *Member) { m.Err = errDown })
+	want("while the source can't be read", false, false)
+	s.with(m1, func(m *Member) { m.Err = nil })
 	s.backup(velerov1.BackupPhaseWaitingForPluginOperations, 5)
 	want("while data is moved", false, false)
 	s.backup(velerov1.BackupPhaseCompleted, 5)

@@ -17,22 +17,18 @@ import (
 )
 
 // sourceReadiness reports whether the Backup may be created, and returns the state of the
-// source in either case. It may be if nothing is missing and it is the turn of the Migrate, which
-// it remains.
+// source in either case. It may be if nothing is missing and it is the turn of the Migrate.
 func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
 	if s, ok := canBackUp(m, source, targets, seen); !ok {
 		return s, false
 	}
 	member := seen.Members[ClusterOf(source.ClusterStatus)]
-	if source.BackupNameInCluster == "" {
-		if s, ok := hasTurn(source.ClusterName, member.Turn); !ok {
-			return s, false
-		}
+	if s, ok := hasTurn(source.ClusterStatus, member); !ok {
+		return s, false
 	}
 	switch {
 	case member.WriteErr != nil:
-		return state{v1alpha1.ReasonBackupCreateFailed, fmt.Sprintf(
-			"Creating the Backup in %s failed, trying again: %v", source.ClusterName, member.WriteErr)}, true
+		return backupCreateFailed(source.ClusterName, member.WriteErr), true
 	case source.Reason == v1alpha1.ReasonBackupCreateFailed:
 		return state{source.Reason, source.Message}, true
 	}

@@ -117,8 +117,8 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		cs.LastProgressTime = nil // it was that of another Backup
 	}
 	setProgressTime(cs, before, progressOf(*cs, source.BackupStatusInCluster), now)
-	if turn := member.Turn; cs.Reason == v1alpha1.ReasonQueueBlocked && turn != nil && turn.BlockedBy != nil {
-		cs.LastProgressTime = &metav1.Time{Time: turn.BlockedBy.Moved}
+	if turn := member.Turn; cs.Reason == v1alpha1.ReasonQueueBlocked && turn != nil && turn.Blocked {
+		cs.LastProgressTime = &metav1.Time{Time: turn.Since.Truncate(time.Second)}
 	}
 }
 

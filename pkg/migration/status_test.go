@@ -348,7 +348,9 @@ func TestStorageLocation(t *testing.T) {
 	}
 	s := newFixture(t, m2)
 	s.m.Spec.Policy = &v1alpha1.MigratePolicy{StorageLocation: "archive"}
-	s.with(m2, func(m *Member) { m.Locations = append(m.Locations, archive("old", "elsewhere"), archive("of-m1", "archive")) })
+	s.with(m2, func(m *Member) {
+		m.Locations = append(m.Locations, archive("old", "elsewhere"), archive("of-m1", "archive"))
+	})
 	s.record()
 	s.wantNoActions()
 	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "StorageNotConfigured",

@@ -57,9 +57,7 @@ type Exceptions struct {
 
 // Add adds an exception.
 func (e *Exceptions) Add(x Exception) {
-	if e.Count == nil {
-		e.First, e.Count = map[v1alpha1.ItemOutcome][]Exception{}, map[v1alpha1.ItemOutcome]int64{}
-	}
+	e.init()
 	if e.Count[x.Outcome]++; e.Count[x.Outcome] <= MaxExceptions {
 		for _, text := range []*string{&x.Kind, &x.Namespace, &x.Name, &x.Message} {
 			*text = strings.Clone((*text)[:min(len(*text), maxErrorLength)])
@@ -68,13 +66,20 @@ func (e *Exceptions) Add(x Exception) {
 	}
 }
 
+func (e *Exceptions) init() {
+	if e.Count == nil {
+		e.First, e.Count = map[v1alpha1.ItemOutcome][]Exception{}, map[v1alpha1.ItemOutcome]int64{}
+	}
+}
+
 // Join adds the exceptions of other.
 func (e *Exceptions) Join(other Exceptions) {
-	for outcome, first := range other.First {
-		for _, x := range first {
+	e.init()
+	for outcome, total := range other.Count {
+		for _, x := range other.First[outcome] {
 			e.Add(x)
 		}
-		if more := other.Count[outcome] - int64(len(first)); more > 0 {
+		if more := total - int64(len(other.First[outcome])); more > 0 {
 			e.Count[outcome] += more
 		}
 	}

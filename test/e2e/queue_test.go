@@ -16,7 +16,7 @@ import (
 )
 
 // TestQueueOfBackups creates three Migrates while the source has a Backup of others that makes no
-// progress. They wait, and are stalled, until it is deleted. Then their Backups are created one after the other.
+// progress, and that Velero does not know of. They wait, and are stalled, until it is deleted. Then their Backups are created one after the other.
 func TestQueueOfBackups(t *testing.T) {
 	needsFleet(t)
 	names := []string{"queue-1", "queue-2", "queue-3"}
@@ -53,7 +53,7 @@ status: {phase: InProgress}
 		return condition(m, v1alpha1.ConditionStalled).Status == metav1.ConditionTrue
 	})
 	checkCondition(t, stalled, v1alpha1.ConditionReady, metav1.ConditionFalse, "QueueBlocked")
-	if message := condition(stalled, v1alpha1.ConditionStalled).Message; !strings.Contains(message, "Backup queue-nightly there is InProgress and has not changed since") {
+	if message := condition(stalled, v1alpha1.ConditionStalled).Message; !strings.Contains(message, "Backup queue-nightly comes first, and has not changed since") {
 		t.Errorf("the message of Stalled is %q", message)
 	}
 	awaitEvents(t, stalled, "Normal kurator-member1 WaitingInQueue", "Warning kurator-member1 QueueBlocked")

@@ -11,13 +11,13 @@ type mutation struct {
 var mutations = []mutation{
 	{
 		"a Backup does not wait for its turn", "pkg/migration/readiness.go",
-		"if source.BackupNameInCluster == \"\" {\n\t\tif s, ok := hasTurn(",
-		"if false {\n\t\tif s, ok := hasTurn(",
+		"if s, ok := hasTurn(source.ClusterStatus, member); !ok {",
+		"if s, ok := hasTurn(source.ClusterStatus, member); !ok && member.Turn == nil {",
 	},
 	{
 		"Backups of others don't count", "pkg/migration/queue.go",
-		"if _, queued := q.tickets[b.MigrateUID]; queued || ",
-		"if _, queued := q.tickets[b.MigrateUID]; queued || b.MigrateUID == \"\" || ",
+		"!queued && !isLater {",
+		"!queued && !isLater && b.MigrateUID != \"\" {",
 	},
 	{
 		"acting before recording", "pkg/driver/loop.go",

@@ -110,8 +110,8 @@ const (
 	// ReasonWaitingInQueue means that Velero in the source runs other Backups, so the Backup
 	// is not created yet. This time does not count against the progress deadline.
 	ReasonWaitingInQueue = "WaitingInQueue"
-	// ReasonQueueBlocked means that a Backup in the source that belongs to no Migrate reports no
-	// progress, so the Backup is not created yet.
+	// ReasonQueueBlocked means that the Backup is not created yet, and nothing that Velero in the
+	// source runs has made progress for as long as the progress deadline.
 	ReasonQueueBlocked = "QueueBlocked"
 	// ReasonInvalidAnnotation means that an annotation of the cluster is not valid.
 	ReasonInvalidAnnotation = "InvalidAnnotation"

@@ -41,6 +41,9 @@ type Cache struct {
 	// running has the Backups that Velero runs, of everybody. They are watched once that is requested.
 	running   *store[*velerov1.Backup]
 	requested chan struct{}
+	// runningErr is why they can't be watched. It is no fault of the member: only Migrates that wait
+	// for their turn need them.
+	runningErr error
 
 	mu            sync.Mutex
 	registrations map[*Registration]struct{}
@@ -108,27 +111,16 @@ func trimRestore(r *velerov1.Restore) {
 	r.Spec = velerov1.RestoreSpec{BackupName: r.Spec.BackupName}
 }
 
-// trimRunning keeps the name, the phase, the times and the Migrate of a Backup.
+// trimRunning keeps the name, the phase, the Migrate and the time of the creation of a Backup, and adds the
+// time at which it was received, which is that of its last change.
 func trimRunning(b *velerov1.Backup) {
 	*b = velerov1.Backup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: b.Name, Namespace: b.Namespace, UID: b.UID, ResourceVersion: b.ResourceVersion, CreationTimestamp: b.CreationTimestamp,
-			Labels:        map[string]string{velero.MigrateUIDLabel: string(velero.MigrateUID(b))},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Time: &metav1.Time{Time: lastChange(b)}}},
+			Labels: map[string]string{velero.MigrateUIDLabel: string(velero.MigrateUID(b))},
 		},
-		Status: velerov1.BackupStatus{Phase: b.Status.Phase},
+		Status: velerov1.BackupStatus{Phase: b.Status.Phase, StartTimestamp: &metav1.Time{Time: time.Now()}},
 	}
-}
-
-// lastChange returns when an object last changed.
-func lastChange(object metav1.Object) time.Time {
-	last := object.GetCreationTimestamp().Time
-	for _, of := range object.GetManagedFields() {
-		if of.Time != nil && of.Time.After(last) {
-			last = of.Time.Time
-		}
-	}
-	return last
 }
 
 func trimLocation(l *velerov1.BackupStorageLocation) { l.ManagedFields, l.Annotations = nil, nil }
@@ -203,7 +195,8 @@ func (c *Cache) Observe(of migration.Objects) (migration.Member, bool) {
 // isComplete reports whether all that is always watched was listed. The caller holds the lock.
 func (c *Cache) isComplete() bool { return c.listed.HasAll(watched...) }
 
-// Running returns the Backups that Velero runs; false before their first list is complete. The first call
+// Running returns the Backups that Velero runs; false before their first list is complete, unless it is
+// known why that fails. The first call
 // begins to watch them. onChange is called without locks after one was added or removed.
 func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bool) {
 	c.mu.Lock()
@@ -213,9 +206,12 @@ func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bo
 		close(c.requested)
 	}
 	r.onRunning = onChange
-	running := migration.Running{Server: c.server}
+	running := migration.Running{Server: c.server, Err: c.runningErr}
 	listed := c.listed.Has(runningBackups)
 	c.mu.Unlock()
+	if running.Err != nil {
+		return running, true
+	}
 	backups, complete := c.running.of("")
 	if !listed || !complete {
 		return migration.Running{}, false
@@ -223,7 +219,7 @@ func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bo
 	for _, b := range backups {
 		running.Backups = append(running.Backups, migration.RunningBackup{
 			Name: b.Name, MigrateUID: velero.MigrateUID(b), Phase: b.Status.Phase,
-			Created: b.CreationTimestamp.Time, Moved: lastChange(b),
+			Created: b.CreationTimestamp.Time, Moved: b.Status.StartTimestamp.Time,
 		})
 	}
 	return running, true
@@ -255,6 +251,10 @@ func (c *Cache) fault() error {
 
 // failed records a fault.
 func (c *Cache) failed(name string, err error) {
+	if name == runningBackups {
+		c.setRunningErr(err)
+		return
+	}
 	c.transition(func() {
 		if len(c.faults) == 0 {
 			c.since = time.Now()
@@ -263,8 +263,23 @@ func (c *Cache) failed(name string, err error) {
 	})
 }
 
+// setRunningErr records why the Backups that Velero runs can't be watched.
+func (c *Cache) setRunningErr(err error) {
+	c.mu.Lock()
+	differs := text(c.runningErr) != text(err)
+	c.runningErr = err
+	c.mu.Unlock()
+	if differs {
+		c.runningChanged()
+	}
+}
+
 // works records that a fault is over.
 func (c *Cache) works(name string) {
+	if name == runningBackups {
+		c.setRunningErr(nil)
+		return
+	}
 	c.transition(func() {
 		delete(c.faults, name)
 		if len(c.faults) == 0 {

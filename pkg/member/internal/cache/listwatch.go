@@ -35,7 +35,7 @@ import (
 var watched = []string{"backups", "restores", "backupstoragelocations"}
 
 // runningBackups names the watch of the Backups that Velero runs.
-const runningBackups = "backups of everybody"
+const runningBackups = "unselected backups"
 
 // healthyWatch is how long a watch must last to be healthy: its end is no fault, and earlier
 // faults are over.
@@ -94,6 +94,7 @@ func (c *Cache) serve(conn *client.Connection) {
 	c.running.moved()
 	c.mu.Lock()
 	c.server = conn.Server()
+	c.listed.Delete(runningBackups)
 	c.mu.Unlock()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -252,8 +253,10 @@ func (lw *listWatch[T, L]) ended(err error) {
 		lw.cache.note(lw.store.resource, err)
 	case errors.As(err, &exceeded):
 		lw.suspect = true
-		// Before the fault is reported, which may cause a call at once.
-		lw.cache.client.LimitExceeded(exceeded)
+		if lw.store.resource != runningBackups {
+			// Before the fault is reported, which may cause a call at once.
+			lw.cache.client.LimitExceeded(exceeded)
+		}
 		lw.cache.note(lw.store.resource, err)
 	}
 }

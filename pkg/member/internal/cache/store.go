@@ -433,6 +433,9 @@ func (s *store[T]) put(e entry[T], changes sets.Set[types.UID]) error {
 	if of == nil {
 		return nil
 	}
+	if existed && before.object.GetUID() == e.object.GetUID() && before.object.GetResourceVersion() == e.object.GetResourceVersion() {
+		e.object, e.size = before.object, before.size // with the time at which it was received
+	}
 	of.touch(name)
 	if err := s.fits(of, name, e.size-before.size); err != nil {
 		return err
