@@ -298,6 +298,9 @@ func TestStorageLocation(t *testing.T) {
 	m.await(t, "that the location is missing", func(m *v1alpha1.Migrate) bool {
 		return m.Status.SourceClusterStatus != nil && m.Status.SourceClusterStatus.Reason == v1alpha1.ReasonStorageNotConfigured
 	})
+	if err := os.MkdirAll(filepath.Join(filepath.Dir(fleet.Bucket()), "archive"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for n, name := range map[int]string{2: "archive-of-member1", source: "archive"} {
 		locations := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
 		location, err := locations.Get(t.Context(), "default", metav1.GetOptions{})
@@ -308,7 +311,7 @@ func TestStorageLocation(t *testing.T) {
 		archive.SetGroupVersionKind(location.GroupVersionKind())
 		archive.SetName(name)
 		unstructured.RemoveNestedField(archive.Object, "spec", "default")
-		if err := unstructured.SetNestedField(archive.Object, "archive", "spec", "objectStorage", "prefix"); err != nil {
+		if err := unstructured.SetNestedField(archive.Object, "archive", "spec", "objectStorage", "bucket"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := locations.Create(t.Context(), archive, metav1.CreateOptions{}); err != nil {
