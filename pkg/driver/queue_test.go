@@ -109,7 +109,9 @@ func TestFailedCreationsKeepTheQueue(t *testing.T) {
 		m.change(func() { m.createErr = nil })
 		for n := 1; n <= migrates; n++ {
 			time.Sleep(lastRetry)
+			m.mutex.Lock()
 			created := slices.Clone(m.creates)
+			m.mutex.Unlock()
 			if len(created) != n {
 				t.Fatalf("%d Backups are created, want %d: %v", len(created), n, created)
 			}

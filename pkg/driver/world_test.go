@@ -111,6 +111,8 @@ func (w *world) create(namespace, name string, uid types.UID, targets ...migrati
 	for _, c := range targets {
 		m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
 	}
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	w.version = max(w.version, 1)
 	if _, err := w.client.BackupV1alpha1().Migrates(namespace).Create(w.t.Context(), m, metav1.CreateOptions{}); err != nil {
 		w.t.Fatal(err)
