@@ -139,10 +139,9 @@ func (q *queues) leave(uid types.UID) (next []types.NamespacedName) {
 	if queue.IsEmpty() {
 		delete(q.byVelero, of.queueID)
 	}
-	for _, ticket := range queue.Waiting() {
-		if len(next) < front {
-			next = append(next, types.NamespacedName{Namespace: ticket.Namespace, Name: ticket.Name})
-		}
+	waiting := queue.Waiting()
+	for _, ticket := range waiting[:min(len(waiting), front)] {
+		next = append(next, types.NamespacedName{Namespace: ticket.Namespace, Name: ticket.Name})
 	}
 	return next
 }

@@ -50,10 +50,11 @@ func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1
 	if s, ok := noUnexpectedObjects(source.ClusterName, member); !ok {
 		return s, false
 	}
-	location := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), member)
-	if name := storageLocation(m); location == nil && name != "" {
+	plan := seen.Plan.Of(ClusterOf(source.ClusterStatus))
+	location := sourceLocation(plan, member)
+	if location == nil && plan.StorageLocation != "" {
 		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
-			"Velero in %s has no BackupStorageLocation %s, which spec.policy.storageLocation names. Create it.", source.ClusterName, name)}, false
+			"Velero in %s has no BackupStorageLocation %s, which spec.policy.storageLocation names. Create it.", source.ClusterName, plan.StorageLocation)}, false
 	}
 	if s, ok := isAvailable(source.ClusterName, location); !ok {
 		return s, false

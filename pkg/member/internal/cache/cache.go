@@ -41,9 +41,6 @@ type Cache struct {
 	// running has the Backups that Velero runs, of everybody. They are watched once that is requested.
 	running   *store[*velerov1.Backup]
 	requested chan struct{}
-	// runningErr is why they can't be watched. It is no fault of the member: only Migrates that wait
-	// for their turn need them.
-	runningErr error
 
 	mu            sync.Mutex
 	registrations map[*Registration]struct{}
@@ -195,9 +192,8 @@ func (c *Cache) Observe(of migration.Objects) (migration.Member, bool) {
 // isComplete reports whether all that is always watched was listed. The caller holds the lock.
 func (c *Cache) isComplete() bool { return c.listed.HasAll(watched...) }
 
-// Running returns the Backups that Velero runs; false before their first list is complete, unless it is
-// known why that fails. The first call
-// begins to watch them. onChange is called without locks after one was added or removed.
+// Running returns the Backups that Velero runs, or why they can't be read; false before either is known.
+// The first call begins to watch them. onChange is called without locks after one was added or removed.
 func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bool) {
 	c.mu.Lock()
 	select {
@@ -206,7 +202,7 @@ func (c *Cache) Running(r *Registration, onChange func()) (migration.Running, bo
 		close(c.requested)
 	}
 	r.onRunning = onChange
-	running := migration.Running{Server: c.server, Err: c.runningErr}
+	running := migration.Running{Server: c.server, Err: c.faults[runningBackups]}
 	listed := c.listed.Has(runningBackups)
 	c.mu.Unlock()
 	if running.Err != nil {
@@ -240,49 +236,33 @@ func (c *Cache) CreatedRestore(restore *velerov1.Restore) {
 	}
 }
 
-// fault returns the fault to report: that of the connection before those of the watches. The
-// caller holds the lock.
+// fault returns the fault to report: that of the connection before those of the watches. That of the
+// Backups that Velero runs is no fault of the member: only Migrates that wait for their turn need
+// them. The caller holds the lock.
 func (c *Cache) fault() error {
 	for _, name := range slices.Sorted(maps.Keys(c.faults)) {
-		return c.faults[name]
+		if name != runningBackups {
+			return c.faults[name]
+		}
 	}
 	return nil
 }
 
 // failed records a fault.
 func (c *Cache) failed(name string, err error) {
-	if name == runningBackups {
-		c.setRunningErr(err)
-		return
-	}
 	c.transition(func() {
-		if len(c.faults) == 0 {
+		if c.fault() == nil {
 			c.since = time.Now()
 		}
 		c.faults[name] = err
 	})
 }
 
-// setRunningErr records why the Backups that Velero runs can't be watched.
-func (c *Cache) setRunningErr(err error) {
-	c.mu.Lock()
-	differs := text(c.runningErr) != text(err)
-	c.runningErr = err
-	c.mu.Unlock()
-	if differs {
-		c.runningChanged()
-	}
-}
-
 // works records that a fault is over.
 func (c *Cache) works(name string) {
-	if name == runningBackups {
-		c.setRunningErr(nil)
-		return
-	}
 	c.transition(func() {
 		delete(c.faults, name)
-		if len(c.faults) == 0 {
+		if c.fault() == nil {
 			c.since = time.Time{}
 		}
 	})
@@ -291,20 +271,25 @@ func (c *Cache) works(name string) {
 // wasListed records that a resource has been listed.
 func (c *Cache) wasListed(name string) {
 	c.transition(func() { c.listed.Insert(name) })
-	if name == runningBackups {
-		c.runningChanged()
-	}
 }
 
 // transition changes the state, and reports that to all registrations if it can be observed.
 func (c *Cache) transition(change func()) {
 	c.mu.Lock()
 	before, complete := c.fault(), c.isComplete()
+	runningErr, runningListed := text(c.faults[runningBackups]), c.listed.Has(runningBackups)
 	change()
 	after := c.fault()
 	differs := text(before) != text(after) || complete != c.isComplete()
+	runningDiffers := runningErr != text(c.faults[runningBackups]) || runningListed != c.listed.Has(runningBackups)
 	c.mu.Unlock()
-	if !differs || c.ctx.Err() != nil {
+	if c.ctx.Err() != nil {
+		return
+	}
+	if runningDiffers {
+		c.runningChanged()
+	}
+	if !differs {
 		return
 	}
 	switch {

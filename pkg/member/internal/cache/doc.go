@@ -5,11 +5,11 @@
 // reads them live.
 //
 // A Cache keeps the Backups and Restores that have the label of a registered Migrate, trimmed,
-// and all BackupStorageLocations. Once that is requested, which is for a source, it also keeps the name, phase and
-// times of all Backups that Velero runs, of everybody: a second watch, because Backups can't be selected by
-// phase, and a member may have thousands that have ended. A member may be hostile, so it keeps only so many objects of
-// each Migrate and kind, all within the quota of the member, and counts what the member sends
-// although it was not requested.
+// and all BackupStorageLocations. Once that is requested, which is for a source, it also keeps
+// the name, phase and times of all Backups that Velero runs, of everybody: a second watch,
+// because Backups can't be selected by phase, and a member may have thousands that have ended.
+// A member may be hostile, so it keeps only so many objects of each Migrate and kind, all within
+// the quota of the member, and counts what the member sends although it was not requested.
 //
 // The reflector is client-go's, the store is our own: a SharedIndexInformer's transform can
 // change an object but not drop it; an error of its store is logged while the watch goes on, so
