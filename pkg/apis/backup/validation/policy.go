@@ -37,9 +37,7 @@ func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorL
 	errs = append(errs, validateChoice(policy.ExistingResourcePolicy, path.Child("existingResourcePolicy"),
 		backup.ExistingResourceNone, backup.ExistingResourceUpdate)...)
 	if policy.StorageLocation != "" {
-		for _, problem := range apivalidation.NameIsDNSSubdomain(policy.StorageLocation, false) {
-			errs = append(errs, field.Invalid(path.Child("storageLocation"), policy.StorageLocation, problem))
-		}
+		errs = append(errs, validateName(policy.StorageLocation, "a BackupStorageLocation", path.Child("storageLocation"))...)
 	}
 	if v := policy.Volumes; v != nil {
 		errs = append(errs, validateChoice(v.Data, path.Child("volumes", "data"),

@@ -289,7 +289,7 @@ func TestPolicy(t *testing.T) {
 		"a storageLocation that is no name": {
 			policy: backup.MigratePolicy{StorageLocation: "Archive/2"},
 			want: []string{
-				`spec.policy.storageLocation: Invalid value: "Archive/2": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ` +
+				`spec.policy.storageLocation: Invalid value: "Archive/2": is not the name of a BackupStorageLocation: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ` +
 					`and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`,
 			},
 		},
