@@ -87,8 +87,13 @@ func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}
 }
 
-// createBackup creates the Backup in the source.
+// createBackup creates the Backup in the source, after its resource policies.
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
+	if action.Policies != nil {
+		if err := source.CreateConfigMap(ctx, action.Policies); err != nil {
+			return err
+		}
+	}
 	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
 	return err
 }

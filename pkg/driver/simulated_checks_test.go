@@ -301,8 +301,13 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 		s.failf("invariant 2: a second %s in %s", key.Kind, c.Name)
 	}
 	s.checkRecorded(s.versions[decided-1], c, key)
-	if restore, ok := object.(*velerov1.Restore); ok {
-		s.checkRestore(c, restore, uid)
+	switch object := object.(type) {
+	case *velerov1.Backup:
+		if policies := object.Spec.ResourcePolicy; c == m1 && policies != nil && !member.configMaps[policies.Name] {
+			s.failf("invariant 1: a Backup in %s without its ConfigMap %s", c.Name, policies.Name)
+		}
+	case *velerov1.Restore:
+		s.checkRestore(c, object, uid)
 	}
 }
 
@@ -356,14 +361,14 @@ func (s *simulation) isRecorded(m *v1alpha1.Migrate, c migration.Cluster, kind s
 }
 
 // checkConfirmed checks that the driver read the Migrate right before a write, and that it existed and
-// had not ended. It returns the Migrate as read.
+// had not ended. uid is that of the Migrate, if the object belongs to one. It returns the Migrate as read.
 func (s *simulation) checkConfirmed(c migration.Cluster, what string, uid types.UID, confirmed int) *v1alpha1.Migrate {
 	if confirmed == 0 {
 		s.failf("invariant 3: a %s is created in %s without a GET of its Migrate right before", what, c.Name)
 		return nil
 	}
 	m := s.versions[confirmed-1]
-	if m == nil || m.UID != uid || migration.IsTerminal(m.Status.Phase) {
+	if m == nil || uid != "" && m.UID != uid || migration.IsTerminal(m.Status.Phase) {
 		s.failf("invariant 3: a %s is created in %s, but its Migrate was deleted or had ended", what, c.Name)
 	}
 	return m

@@ -86,7 +86,7 @@ type simulation struct {
 	resultsFailed map[migration.Cluster]bool
 	// waits is set if the Migrate waits for the workloads.
 	waits bool
-	// maps is set if the Migrate maps StorageClasses.
+	// maps is set if the Migrate maps StorageClasses; every other one then moves no data of volumes.
 	maps bool
 	// waited is set after the TTL of the Backup has passed.
 	waited bool
@@ -403,7 +403,11 @@ func (s *simulation) createMigrate() {
 		},
 	}
 	if s.maps {
-		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"fast": "slow"}}}
+		volumes := &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"fast": "slow"}}
+		if s.incarnation%2 == 0 {
+			volumes.Data = v1alpha1.VolumeDataNone
+		}
+		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: volumes}
 	}
 	if s.waits {
 		m.Spec.WaitForWorkloads = &v1alpha1.WaitForWorkloads{TimeoutSeconds: 20}

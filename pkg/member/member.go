@@ -131,7 +131,7 @@ func (m *Member) CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVol
 }
 
 // CreateConfigMap creates a ConfigMap in Velero's namespace. It succeeds if one exists with the same
-// data that was created for the same Migrate.
+// data that was created for the same Migrate, or for all.
 func (m *Member) CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) error {
 	configMaps := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("configmaps"), InVelero: true}
 	err := client.Create(ctx, m.client, configMaps.Resource, configMap)
@@ -144,7 +144,7 @@ func (m *Member) CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMa
 	}
 	var existing corev1.ConfigMap
 	if err := json.Unmarshal(body, &existing); err != nil || velero.MigrateUID(&existing) != velero.MigrateUID(configMap) || !maps.Equal(existing.Data, configMap.Data) {
-		return fmt.Errorf("a ConfigMap named %s exists that was not created for this Migrate; delete it", configMap.Name)
+		return fmt.Errorf("a ConfigMap named %s exists with other content or of another Migrate; delete it", configMap.Name)
 	}
 	return nil
 }

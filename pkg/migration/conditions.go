@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // DefaultProgressDeadline is how long a cluster may make no progress if the spec sets no
@@ -160,13 +161,15 @@ func itemsRestored(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1
 }
 
 // volumesMoved reports whether the data of all volumes is in an ended target.
-func volumesMoved(_ *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state) {
+func volumesMoved(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, state) {
 	if value, s, ok := withoutLists(target); ok {
 		return value, s
 	}
 	switch v := target.Volumes; {
 	case v.Total == 0:
 		return metav1.ConditionTrue, state{v1alpha1.ReasonNoVolumes, "The Backup has no volumes."}
+	case v.Moved < v.Total && velero.MovesNoVolumeData(m):
+		return metav1.ConditionFalse, state{v1alpha1.ReasonDataNotRequested, "spec.policy.volumes.data is None, so the claims are empty."}
 	case v.Moved < v.Total:
 		return metav1.ConditionFalse, state{v1alpha1.ReasonVolumesWithoutData, clusterMessage(target.ClusterStatus)}
 	}

@@ -21,7 +21,9 @@ type Action interface {
 // CreateBackup creates the Backup in the source.
 type CreateBackup struct {
 	Source Cluster
-	Backup *velerov1.Backup
+	// Policies has the resource policies of Backup; nil if it has none.
+	Policies *corev1.ConfigMap
+	Backup   *velerov1.Backup
 }
 
 // StartRestore hands the source's completed Backup over to a target, with the PodVolumeBackups
@@ -68,10 +70,14 @@ func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 		return nil
 	}
 	location := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), member)
-	return []Action{CreateBackup{
+	action := CreateBackup{
 		Source: ClusterOf(source.ClusterStatus),
 		Backup: velero.NewBackup(m, source.ClusterName, location.Name),
-	}}
+	}
+	if velero.MovesNoVolumeData(m) {
+		action.Policies = velero.NoVolumeData()
+	}
+	return []Action{action}
 }
 
 func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {

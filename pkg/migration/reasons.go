@@ -217,7 +217,7 @@ func backupReason(m *v1alpha1.Migrate, results *Results) string {
 	case slices.ContainsFunc(results.LeftOut.First[v1alpha1.ItemLeftOut], func(x velero.Exception) bool { return !x.IsNamespace() }):
 		// A namespace with Velero's label is left out on purpose.
 		return v1alpha1.ReasonItemsLeftOut
-	case results.Lists != nil && results.Lists.Exceptions.Count[v1alpha1.ItemWithoutData] > 0 && !allowsEmptyVolumes(m):
+	case results.Lists != nil && results.Lists.Exceptions.Count[v1alpha1.ItemWithoutData] > 0 && !velero.MovesNoVolumeData(m):
 		return v1alpha1.ReasonVolumesWithoutData
 	case len(results.Unknown) > 0:
 		return v1alpha1.ReasonUnknownResources

@@ -299,7 +299,7 @@ func verdict(m *v1alpha1.Migrate, results *Results) (v1alpha1.MigratePhase, stri
 		allowed bool
 	}{
 		{v1alpha1.ItemFailed, v1alpha1.ReasonItemsFailed, false},
-		{v1alpha1.ItemWithoutData, v1alpha1.ReasonVolumesWithoutData, allowsEmptyVolumes(m)},
+		{v1alpha1.ItemWithoutData, v1alpha1.ReasonVolumesWithoutData, velero.MovesNoVolumeData(m)},
 		{v1alpha1.ItemKept, v1alpha1.ReasonExistingItemsKept, allowsExistingItems(m)},
 		{v1alpha1.ItemLeftOut, v1alpha1.ReasonItemsLeftOut, false},
 	} {
@@ -308,14 +308,6 @@ func verdict(m *v1alpha1.Migrate, results *Results) (v1alpha1.MigratePhase, stri
 		}
 	}
 	return v1alpha1.MigratePhaseCompleted, v1alpha1.ReasonRestoreCompleted
-}
-
-// volumeDataNone is set if claims are to arrive empty.
-const volumeDataNone v1alpha1.VolumeDataPolicy = "None"
-
-// allowsEmptyVolumes reports whether claims may arrive without their data.
-func allowsEmptyVolumes(m *v1alpha1.Migrate) bool {
-	return m.Spec.Policy != nil && m.Spec.Policy.Volumes != nil && m.Spec.Policy.Volumes.Data == volumeDataNone
 }
 
 // allowsExistingItems reports whether items that exist and differ may be left as they are.

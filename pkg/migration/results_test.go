@@ -108,7 +108,7 @@ func TestVerdict(t *testing.T) {
 			v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: "None"}},
 			Results{Lists: excepting(counts{Total: 5, Created: 5}, volumes{Total: 1}, "PersistentVolumeClaim app/data WithoutData opted out")},
 			"Completed", "RestoreCompleted", "restored 5 items and the data of 0 of 1 volume (0 B). Without data: PersistentVolumeClaim app/data (opted out).",
-			"True AllItemsRestored", "False VolumesWithoutData",
+			"True AllItemsRestored", "False DataNotRequested",
 		},
 		{
 			"several, the most severe first",

@@ -43,17 +43,6 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 	return backup.DeepCopy()
 }
 
-// applyVolumes sets how a Backup takes the data of volumes. It sets every choice that Velero has,
-// so that the defaults of the source's Velero don't add another way.
-func applyVolumes(backup *velerov1.BackupSpec, data v1alpha1.VolumeDataPolicy) {
-	switch data {
-	case v1alpha1.VolumeDataFileSystemBackup:
-		backup.DefaultVolumesToFsBackup, backup.SnapshotVolumes, backup.SnapshotMoveData = new(true), new(false), new(false)
-	case v1alpha1.VolumeDataSnapshotDataMovement:
-		backup.DefaultVolumesToFsBackup, backup.SnapshotVolumes, backup.SnapshotMoveData = new(false), new(true), new(true)
-	}
-}
-
 // NewRestore returns the Restore of m for a target cluster, from the Backup named backupName.
 // As far as a Restore can express it, it restores nothing that m's filter does not select:
 // the source determines what the storage holds under that name, and it is not trusted.
@@ -74,6 +63,9 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1
 	}
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
+	}
+	if MovesNoVolumeData(m) {
+		excludeVolumes(&restore.Spec)
 	}
 	if s := policy.MigrateStatus; s != nil {
 		restore.Spec.RestoreStatus = &velerov1.RestoreStatusSpec{
@@ -104,6 +96,15 @@ func applyFilter(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
 		// If it is unset, a Backup has the cluster-scoped objects that the namespaced ones
 		// need, but a Restore of some namespaces skips all of them.
 		restore.IncludeClusterResources = new(true)
+	}
+}
+
+// excludeVolumes excludes the PersistentVolumes, which lead to the disks of the source.
+func excludeVolumes(restore *velerov1.RestoreSpec) {
+	isVolumes := func(resource string) bool { return resource == PersistentVolumes }
+	restore.IncludedResources = slices.DeleteFunc(slices.Clone(restore.IncludedResources), isVolumes)
+	if !slices.ContainsFunc(restore.ExcludedResources, isVolumes) {
+		restore.ExcludedResources = append(slices.Clone(restore.ExcludedResources), PersistentVolumes)
 	}
 }
 

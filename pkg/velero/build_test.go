@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	veleroshared "github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -65,6 +66,10 @@ func TestNewBackupTakesVolumesInOneWay(t *testing.T) {
 		"":                     {},
 		"FileSystemBackup":     {DefaultVolumesToFsBackup: new(true), SnapshotVolumes: new(false), SnapshotMoveData: new(false)},
 		"SnapshotDataMovement": {DefaultVolumesToFsBackup: new(false), SnapshotVolumes: new(true), SnapshotMoveData: new(true)},
+		"None": {
+			DefaultVolumesToFsBackup: new(false), SnapshotVolumes: new(false), SnapshotMoveData: new(false),
+			ResourcePolicy: &corev1.TypedLocalObjectReference{Kind: "configmap", Name: "kurator-migrate-no-volume-data"},
+		},
 	} {
 		m := migrate("ns", "app", "u1")
 		m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: data}}
@@ -72,6 +77,37 @@ func TestNewBackupTakesVolumesInOneWay(t *testing.T) {
 		if diff := cmp.Diff(want, NewBackup(m, "m1", "default").Spec); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", data, diff)
 		}
+	}
+}
+
+// TestNewRestoreLeavesOutVolumes checks that a Restore without data has no PersistentVolumes, and lets its
+// claims get new ones.
+func TestNewRestoreLeavesOutVolumes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		filter             *v1alpha1.ResourceFilter
+		included, excluded []string
+	}{
+		"no filter": {excluded: []string{"persistentvolumes"}},
+		"claims": {
+			&v1alpha1.ResourceFilter{IncludedResources: []string{"persistentvolumeclaims"}},
+			[]string{"persistentvolumeclaims", "volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotcontents.snapshot.storage.k8s.io", "volumesnapshotclasses.snapshot.storage.k8s.io"},
+			[]string{"persistentvolumes"},
+		},
+		"without secrets": {&v1alpha1.ResourceFilter{ExcludedResources: []string{"secrets"}}, nil, []string{"secrets", "persistentvolumes"}},
+		"excluded":        {&v1alpha1.ResourceFilter{ExcludedResources: []string{"persistentvolumes"}}, nil, []string{"persistentvolumes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := migrate("ns", "app", "u1")
+			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter, Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone}}
+			got := NewRestore(m, "m2", "b").Spec
+			if !cmp.Equal(got.IncludedResources, tt.included, cmpopts.EquateEmpty()) || !cmp.Equal(got.ExcludedResources, tt.excluded) {
+				t.Errorf("the Restore includes %q and excludes %q", got.IncludedResources, got.ExcludedResources)
+			}
+			const rule = `{"conditions":{"groupResource":"persistentvolumeclaims"},"mergePatches":[{"patchData":"{\"spec\":{\"volumeName\":null}}"}]}`
+			if modifiers := NewResourceModifiers(m, "m2"); got.ResourceModifier == nil || !strings.Contains(modifiers.Data["resource-modifiers.yaml"], rule) {
+				t.Errorf("the modifiers are %+v", modifiers)
+			}
+		})
 	}
 }
 

@@ -25,13 +25,14 @@ type resourceModifiers struct {
 }
 
 type modifierRule struct {
-	Conditions modifierConditions `json:"conditions"`
-	Patches    []modifierPatch    `json:"patches"`
+	Conditions   modifierConditions `json:"conditions"`
+	Patches      []modifierPatch    `json:"patches,omitempty"`
+	MergePatches []modifierMerge    `json:"mergePatches,omitempty"`
 }
 
 type modifierConditions struct {
 	GroupResource string          `json:"groupResource"`
-	Matches       []modifierMatch `json:"matches"`
+	Matches       []modifierMatch `json:"matches,omitempty"`
 }
 
 type modifierMatch struct {
@@ -46,19 +47,31 @@ type modifierPatch struct {
 	Value     string `json:"value"`
 }
 
+// modifierMerge is a JSON merge patch (RFC 7396).
+type modifierMerge struct {
+	Data string `json:"patchData"`
+}
+
 // maxClaimTemplates is how many claim templates of a StatefulSet are mapped. A rule names one by its
 // index.
 const maxClaimTemplates = 8
 
 // NewResourceModifiers returns the ConfigMap with the resource modifiers of m's Restore in a target, or
 // nil if the Restore needs none. They map the StorageClasses of claims, of the claim templates of
-// StatefulSets, and of PersistentVolumes that are restored as objects.
+// StatefulSets, and of PersistentVolumes that are restored as objects; and if no data is moved, they
+// let claims get new volumes.
 func NewResourceModifiers(m *v1alpha1.Migrate, targetCluster string) *corev1.ConfigMap {
-	if m.Spec.Policy == nil || m.Spec.Policy.Volumes == nil || len(m.Spec.Policy.Volumes.StorageClassMapping) == 0 {
+	if m.Spec.Policy == nil || m.Spec.Policy.Volumes == nil {
 		return nil
 	}
 	mapping := m.Spec.Policy.Volumes.StorageClassMapping
 	modifiers := resourceModifiers{Version: "v1"}
+	if MovesNoVolumeData(m) {
+		modifiers.Rules = append(modifiers.Rules, modifierRule{
+			Conditions:   modifierConditions{GroupResource: "persistentvolumeclaims"},
+			MergePatches: []modifierMerge{{`{"spec":{"volumeName":null}}`}},
+		})
+	}
 	for _, from := range slices.Sorted(maps.Keys(mapping)) {
 		replace := func(resource, path string) {
 			modifiers.Rules = append(modifiers.Rules, modifierRule{
@@ -71,6 +84,9 @@ func NewResourceModifiers(m *v1alpha1.Migrate, targetCluster string) *corev1.Con
 		for i := range maxClaimTemplates {
 			replace("statefulsets.apps", fmt.Sprintf("/spec/volumeClaimTemplates/%d/spec/storageClassName", i))
 		}
+	}
+	if len(modifiers.Rules) == 0 {
+		return nil
 	}
 	content, _ := json.Marshal(modifiers) // never fails; JSON is YAML
 	return &corev1.ConfigMap{ObjectMeta: objectMeta(targetCluster, m), Data: map[string]string{"resource-modifiers.yaml": string(content)}}

@@ -35,8 +35,8 @@ func (r Resource) Is(other Resource) bool { return r.String() == other.String() 
 // access reviews.
 func AllResources() Resource { return Resource{Group: "*", Name: "*", Namespaced: true} }
 
-// Namespaces is the full name of the resource of Namespaces.
-const Namespaces = "namespaces"
+// Namespaces and PersistentVolumes are the full names of resources.
+const Namespaces, PersistentVolumes = "namespaces", "persistentvolumes"
 
 // ListsResources reports whether f selects only resources that it lists by name in
 // includedResources, without patterns, and custom resources with their group: a target whose
@@ -82,7 +82,7 @@ func RelatedResources(f v1alpha1.ResourceFilter) []schema.GroupResource {
 	}
 	var related []schema.GroupResource
 	if slices.ContainsFunc(f.IncludedResources, isClaim) {
-		related = append(slices.Clone(snapshotResources), schema.GroupResource{Resource: "persistentvolumes"})
+		related = append(slices.Clone(snapshotResources), schema.GroupResource{Resource: PersistentVolumes})
 	}
 	if slices.ContainsFunc(f.IncludedResources, isCustom) {
 		related = append(related, schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"})

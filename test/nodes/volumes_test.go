@@ -84,6 +84,25 @@ func TestVolumes(t *testing.T) {
 			}
 		}
 	})
+	t.Run("no data", func(t *testing.T) {
+		// Velero would restore a volume that is retained, with the disk of the source.
+		volume := kubectl(t, source, "get", "persistentvolumeclaim", "odd", "--namespace=volumes", "--output=jsonpath={.spec.volumeName}")
+		reclaim := func(policy string) {
+			kubectl(t, source, "patch", "persistentvolume", volume, `--patch={"spec": {"persistentVolumeReclaimPolicy": "`+policy+`"}}`)
+		}
+		reclaim("Retain")
+		defer reclaim("Delete")
+		m := migrateVolumes(t, v1alpha1.MigratePhaseCompleted,
+			`{"waitForWorkloads": {"timeoutSeconds": 120}, "policy": {"volumes": {"data": "None"}}}`, target)
+		wantVolumes(t, m, 3, 0, "PersistentVolumeClaim kept", "PersistentVolumeClaim odd", "PersistentVolumeClaim quiet")
+		wantReason(t, m, "RestoreCompleted")
+		wantCondition(t, m, "ItemsRestored", "AllItemsRestored")
+		wantCondition(t, m, "VolumesMoved", "DataNotRequested")
+		wantCondition(t, m, "WorkloadsReady", "AllWorkloadsReady")
+		if got := get(t, target, "one", 8091); got == one {
+			t.Errorf("pod one serves %q in the source and in the target", one)
+		}
+	})
 	t.Run("pods that the target has", func(t *testing.T) {
 		m := migrateInto(t, v1alpha1.MigratePhasePartiallyFailed, `{}`, target)
 		wantVolumes(t, m, 4, 0, "PersistentVolumeClaim kept", "PersistentVolumeClaim odd", "PersistentVolumeClaim quiet", "Pod one")

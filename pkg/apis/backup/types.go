@@ -167,6 +167,8 @@ const (
 	VolumeDataFileSystemBackup VolumeDataPolicy = "FileSystemBackup"
 	// VolumeDataSnapshotDataMovement moves CSI snapshots of the volumes.
 	VolumeDataSnapshotDataMovement VolumeDataPolicy = "SnapshotDataMovement"
+	// VolumeDataNone moves no data: the claims arrive empty.
+	VolumeDataNone VolumeDataPolicy = "None"
 )
 
 // ResourceFilter selects resources as a Velero Backup does. The old filters

@@ -4355,10 +4355,10 @@ func schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref common.ReferenceCallback) 
 				Properties: map[string]spec.Schema{
 					"data": {
 						SchemaProps: spec.SchemaProps{
-							Description: "data is how Velero moves the data: FileSystemBackup copies the files of all volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI snapshots into the storage. Absent: as the annotations of the pods and Velero in the source define it.\n\nPossible enum values:\n - `\"FileSystemBackup\"` copies the files of the volumes of running pods.\n - `\"SnapshotDataMovement\"` moves CSI snapshots of the volumes.",
+							Description: "data is how Velero moves the data: FileSystemBackup copies the files of all volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI snapshots into the storage, None moves no data, and the claims get new, empty volumes. Absent: as the annotations of the pods and Velero in the source define it.\n\nPossible enum values:\n - `\"FileSystemBackup\"` copies the files of the volumes of running pods.\n - `\"None\"` moves no data: the claims arrive empty.\n - `\"SnapshotDataMovement\"` moves CSI snapshots of the volumes.",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"FileSystemBackup", "SnapshotDataMovement"},
+							Enum:        []interface{}{"FileSystemBackup", "None", "SnapshotDataMovement"},
 						},
 					},
 					"storageClassMapping": {

@@ -204,6 +204,8 @@ const (
 	ReasonItemsFailed = "ItemsFailed"
 	// ReasonVolumesWithoutData means that the data of volumes did not arrive.
 	ReasonVolumesWithoutData = "VolumesWithoutData"
+	// ReasonDataNotRequested means that the data of volumes did not arrive, as the policy says.
+	ReasonDataNotRequested = "DataNotRequested"
 	// ReasonExistingItemsKept means that items existed, differ from those of the source, and
 	// were left as they were, without a policy that says so.
 	ReasonExistingItemsKept = "ExistingItemsKept"

@@ -192,8 +192,8 @@ const (
 type VolumePolicy struct {
 	// data is how Velero moves the data: FileSystemBackup copies the files of all
 	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
-	// snapshots into the storage. Absent: as the annotations of the pods and Velero in
-	// the source define it.
+	// snapshots into the storage, None moves no data, and the claims get new, empty
+	// volumes. Absent: as the annotations of the pods and Velero in the source define it.
 	// +optional
 	Data VolumeDataPolicy `json:"data,omitempty"`
 
@@ -212,6 +212,8 @@ const (
 	VolumeDataFileSystemBackup VolumeDataPolicy = "FileSystemBackup"
 	// VolumeDataSnapshotDataMovement moves CSI snapshots of the volumes.
 	VolumeDataSnapshotDataMovement VolumeDataPolicy = "SnapshotDataMovement"
+	// VolumeDataNone moves no data: the claims arrive empty.
+	VolumeDataNone VolumeDataPolicy = "None"
 )
 
 // ResourceFilter selects resources as a Velero Backup does. The old filters

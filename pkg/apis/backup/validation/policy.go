@@ -41,7 +41,8 @@ func validatePolicy(policy *backup.MigratePolicy, path *field.Path) field.ErrorL
 	}
 	if v := policy.Volumes; v != nil {
 		errs = append(errs, validateChoice(v.Data, path.Child("volumes", "data"),
-			backup.VolumeDataFileSystemBackup, backup.VolumeDataSnapshotDataMovement)...)
+			backup.VolumeDataFileSystemBackup, backup.VolumeDataSnapshotDataMovement, backup.VolumeDataNone)...)
+		errs = append(errs, validateNoVolumes(policy, path.Child("resourceFilter"))...)
 		errs = append(errs, validateStorageClassMapping(v.StorageClassMapping, path.Child("volumes", "storageClassMapping"))...)
 	}
 	return errs
@@ -340,6 +341,25 @@ func validateNoMerge(policy *backup.MigratePolicy, path *field.Path) field.Error
 		if target != source && included.Has(target) && !excluded.Has(target) && keepsItsName {
 			errs = append(errs, field.Invalid(path.Key(source), target,
 				fmt.Sprintf("is included too, so namespaces %q and %q would become one: map %q to another name, or exclude it", source, target, target)))
+		}
+	}
+	return errs
+}
+
+// validateNoVolumes refuses to select PersistentVolumes if no data of volumes is to be moved: they are
+// left out, so that claims get new ones.
+func validateNoVolumes(policy *backup.MigratePolicy, path *field.Path) field.ErrorList {
+	if policy.Volumes.Data != backup.VolumeDataNone || policy.ResourceFilter == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	f := policy.ResourceFilter
+	for _, l := range []list{{"includedResources", f.IncludedResources}, {"includedClusterScopedResources", f.IncludedClusterScopedResources}} {
+		for i, name := range l.items {
+			if slices.Contains([]string{"persistentvolumes", "persistentvolume", "pv"}, strings.ToLower(name)) {
+				errs = append(errs, field.Invalid(path.Child(l.name).Index(i), name,
+					"selects PersistentVolumes, which are not migrated if spec.policy.volumes.data is None: remove it, or choose another way to move the data"))
+			}
 		}
 	}
 	return errs

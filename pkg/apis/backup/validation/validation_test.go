@@ -297,7 +297,16 @@ func TestPolicy(t *testing.T) {
 			policy: backup.MigratePolicy{ExistingResourcePolicy: "Update", Volumes: &backup.VolumePolicy{Data: "Snapshot"}},
 			want: []string{
 				`spec.policy.existingResourcePolicy: Unsupported value: "Update": supported values: "none", "update"`,
-				`spec.policy.volumes.data: Unsupported value: "Snapshot": supported values: "FileSystemBackup", "SnapshotDataMovement"`,
+				`spec.policy.volumes.data: Unsupported value: "Snapshot": supported values: "FileSystemBackup", "SnapshotDataMovement", "None"`,
+			},
+		},
+		"volumes without data": {
+			policy: backup.MigratePolicy{
+				ResourceFilter: &backup.ResourceFilter{IncludedClusterScopedResources: []string{"namespaces", "PV"}},
+				Volumes:        &backup.VolumePolicy{Data: backup.VolumeDataNone},
+			},
+			want: []string{
+				`spec.policy.resourceFilter.includedClusterScopedResources[1]: Invalid value: "PV": selects PersistentVolumes, which are not migrated if spec.policy.volumes.data is None: remove it, or choose another way to move the data`,
 			},
 		},
 		"invalid orders": {

@@ -16,8 +16,8 @@ import (
 type VolumePolicyApplyConfiguration struct {
 	// data is how Velero moves the data: FileSystemBackup copies the files of all
 	// volumes of running pods by Velero's node-agent, SnapshotDataMovement moves CSI
-	// snapshots into the storage. Absent: as the annotations of the pods and Velero in
-	// the source define it.
+	// snapshots into the storage, None moves no data, and the claims get new, empty
+	// volumes. Absent: as the annotations of the pods and Velero in the source define it.
 	Data *backupv1alpha1.VolumeDataPolicy `json:"data,omitempty"`
 	// storageClassMapping maps a StorageClass of the source to the one that its claims
 	// get in the targets. Other claims keep theirs.
