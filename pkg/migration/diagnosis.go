@@ -31,6 +31,8 @@ type Diagnosis struct {
 	Terminating []string
 	// Volumes is the progress of the object's volume data; nil if it has none.
 	Volumes *v1alpha1.VolumeProgress
+	// Hindrances are why the data of some volumes does not move, each with the object that moves it.
+	Hindrances []string
 }
 
 // ServerState is whether a Velero server answers a ServerStatusRequest.
@@ -80,7 +82,7 @@ func waitsForVelero(cs *v1alpha1.ClusterStatus) bool {
 
 // diagnosisReasons are the reasons that a diagnosis sets. They are kept until the next diagnosis
 // or until the object makes progress.
-var diagnosisReasons = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating}
+var diagnosisReasons = []string{v1alpha1.ReasonVeleroNotAnswering, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonNamespaceTerminating, v1alpha1.ReasonVolumeDataNotMoving}
 
 // withDiagnosis returns the state of a cluster: basic, the state of its object, refined by the
 // diagnosis d, which may be nil. cs has the observed phase, and still the recorded reason and
@@ -108,6 +110,9 @@ func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, 
 	case basic.reason == v1alpha1.ReasonRestoreNew && d.Running != "":
 		return state{v1alpha1.ReasonRestoreQueued, fmt.Sprintf(
 			"%s Velero in %s is processing Restore %s.", basic.message, cs.ClusterName, d.Running)}
+	case len(d.Hindrances) > 0:
+		return state{v1alpha1.ReasonVolumeDataNotMoving, fmt.Sprintf(
+			"%s The data of volumes does not move in %s. %s.", basic.message, cs.ClusterName, strings.TrimSuffix(strings.Join(d.Hindrances, "; "), "."))}
 	case basic.reason == v1alpha1.ReasonRestoreInProgress && len(terminating) > 0:
 		waits := "Velero may be waiting for a namespace that"
 		if named {

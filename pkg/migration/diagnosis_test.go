@@ -54,6 +54,12 @@ func TestDiagnosisExplainsMissingProgress(t *testing.T) {
 				"Restore m2-migrate-default-app-c948154d is created; waiting for Velero, which processes one Restore at a time.", true,
 		},
 		{
+			"a volume is hindered", velerov1.RestorePhaseInProgress,
+			Diagnosis{Server: ServerAnswers, Hindrances: []string{"PodVolumeRestore a: Pod app/db: Unschedulable: no nodes.", "PodVolumeRestore b: node n is not ready"}, Terminating: []string{"app"}},
+			"VolumeDataNotMoving",
+			"Restore m2-migrate-default-app-c948154d is running. The data of volumes does not move in m2. PodVolumeRestore a: Pod app/db: Unschedulable: no nodes.; PodVolumeRestore b: node n is not ready.", true,
+		},
+		{
 			"Velero does not answer during the Restore", velerov1.RestorePhaseInProgress,
 			Diagnosis{Server: ServerSilent, Terminating: []string{"app"}},
 			"VeleroNotAnswering",

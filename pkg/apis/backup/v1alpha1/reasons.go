@@ -248,6 +248,9 @@ const (
 	// ReasonStorageClassNotFound means that a StorageClass of the mapping does not exist in the
 	// target.
 	ReasonStorageClassNotFound = "StorageClassNotFound"
+	// ReasonVolumeDataNotMoving means that Velero waits for a pod or a node that moves the data of
+	// volumes.
+	ReasonVolumeDataNotMoving = "VolumeDataNotMoving"
 	// ReasonVeleroNotAnswering means that Velero does not answer a request for its status:
 	// check whether its server runs.
 	ReasonVeleroNotAnswering = "VeleroNotAnswering"

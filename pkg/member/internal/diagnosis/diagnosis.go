@@ -5,23 +5,18 @@ package diagnosis
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
-	veleroshared "github.com/vmware-tanzu/velero/pkg/apis/velero/shared"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
-	velerov2alpha1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v2alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -45,9 +40,9 @@ type Diagnoser struct {
 func New(c *client.Client) *Diagnoser { return &Diagnoser{client: c} }
 
 // Diagnose determines whether Velero's server processes the request, which other object it is
-// processing, which namespaces are being deleted, and how much volume data has been moved for the Backup or Restore that
-// Velero's label with the given key names. Answers that don't depend on the object are shared
-// between concurrent calls.
+// processing, which namespaces are being deleted, and for the Backup or Restore that Velero's label with
+// the given key names, how much volume data has been moved and what hinders it. Answers that don't depend
+// on the object are shared between concurrent calls.
 func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatusRequest, label, name string) migration.Diagnosis {
 	var found migration.Diagnosis
 	var wg sync.WaitGroup
@@ -59,7 +54,11 @@ func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatus
 		found.Terminating = d.namespaces.get(ttl, func() []string { return terminating(ctx, d.client) })
 	})
 	wg.Go(func() { found.Running = running(ctx, d.client, objectResources[label], name) })
-	wg.Go(func() { found.Volumes = volumeProgress(ctx, d.client, label, name) })
+	wg.Go(func() {
+		if all, ok := volumes(ctx, d.client, label, name); ok {
+			found.Volumes, found.Hindrances = progress(all), hindrances(ctx, d.client, all)
+		}
+	})
 	wg.Wait()
 	return found
 }
@@ -189,48 +188,4 @@ func terminating(ctx context.Context, c *client.Client) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// volumeResources are the resources with the progress of volume data, by the key of the label
-// that names the Backup or Restore.
-var volumeResources = map[string][]schema.GroupVersionResource{
-	velerov1.BackupNameLabel: {
-		velerov1.SchemeGroupVersion.WithResource("podvolumebackups"), velerov2alpha1.SchemeGroupVersion.WithResource("datauploads"),
-	},
-	velerov1.RestoreNameLabel: {
-		velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"),
-	},
-}
-
-// volumeProgress returns the sum of the volume data of the Backup or Restore that a label
-// names; nil if it has none.
-func volumeProgress(ctx context.Context, c *client.Client, label, name string) *v1alpha1.VolumeProgress {
-	var sum v1alpha1.VolumeProgress
-	found := false
-	for _, r := range volumeResources[label] {
-		var list struct {
-			Items []struct {
-				Status struct {
-					Progress veleroshared.DataMoveOperationProgress `json:"progress"`
-				} `json:"status"`
-			} `json:"items"`
-		}
-		of := metav1.ListOptions{Limit: maxListed, LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
-		switch err := client.ListInto(ctx, c, client.Collection{Resource: r, InVelero: true}, of, &list); {
-		case apierrors.IsNotFound(err), errors.Is(err, client.ErrVeleroNotInstalled):
-			continue
-		case err != nil || len(list.Items) >= maxListed:
-			// A sum over some of them would be wrong.
-			return nil
-		}
-		for _, item := range list.Items {
-			found = true
-			sum.BytesDone += item.Status.Progress.BytesDone
-			sum.TotalBytes += item.Status.Progress.TotalBytes
-		}
-	}
-	if !found {
-		return nil
-	}
-	return &sum
 }

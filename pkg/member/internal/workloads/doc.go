@@ -5,6 +5,6 @@
 // ready, as kstatus defines it, and why one isn't: which of its pods is not ready, and for what
 // reason.
 //
-// It is used by package member, and imports nothing of ours but client, migration, velero and the API
+// It is used by package member, and imports nothing of ours but client, migration, pods, velero and the API
 // types.
 package workloads

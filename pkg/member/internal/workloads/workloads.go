@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -26,6 +25,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/pods"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -164,9 +164,9 @@ func explain(ctx context.Context, c *client.Client, object *unstructured.Unstruc
 		return ""
 	}
 	// The pods of the workload, not only those of the Restore.
-	pods := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("pods")}.In(object.GetNamespace())
+	ofWorkload := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("pods")}.In(object.GetNamespace())
 	why, found := "", errors.New("found")
-	_ = each(ctx, c, pods, corev1.SchemeGroupVersion.WithKind("Pod"), metav1.ListOptions{LabelSelector: selector.String(), Limit: maxPods}, func(pod *unstructured.Unstructured) error {
+	_ = each(ctx, c, ofWorkload, corev1.SchemeGroupVersion.WithKind("Pod"), metav1.ListOptions{LabelSelector: selector.String(), Limit: maxPods}, func(pod *unstructured.Unstructured) error {
 		if reason := explainPod(ctx, pod); reason != "" {
 			why = "Pod " + pod.GetName() + ": " + reason
 			return found
@@ -184,18 +184,8 @@ func explainPod(ctx context.Context, object *unstructured.Unstructured) string {
 	}
 	var pod corev1.Pod
 	if runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &pod) == nil {
-		for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if w := s.State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-				return fmt.Sprintf("container %s: %s: %s", s.Name, w.Reason, w.Message)
-			}
-			if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
-				return fmt.Sprintf("container %s: %s, exit code %d", s.Name, cmp.Or(t.Reason, "Error"), t.ExitCode)
-			}
-		}
-		for _, condition := range pod.Status.Conditions {
-			if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-				return condition.Reason + ": " + condition.Message
-			}
+		if why := pods.Hindrance(&pod); why != "" {
+			return why
 		}
 	}
 	if err != nil {
