@@ -108,7 +108,7 @@ func TestVolumesOfARealMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := func(v velero.Volume) bool { return v.Taken }
+	taken := func(v velero.Volume) (bool, string) { return v.Taken, "" }
 	counts, exceptions := velero.CountVolumes(volumes, nil, nil, taken)
 	if d := cmp.Diff(v1alpha1.VolumeCounts{Total: 3, Moved: 2, Bytes: 1000000}, counts); d != "" {
 		t.Error(d)
@@ -128,7 +128,7 @@ func TestVolumesOfARealMigration(t *testing.T) {
 		t.Errorf("claims of snapshots %v, volumes %v, %v", claims, volumes, err)
 	}
 	mapping := map[string]string{"mixed": "there"}
-	counts, exceptions = velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) bool { return arrived.Has(v, mapping) })
+	counts, exceptions = velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) })
 	if d := cmp.Diff(v1alpha1.VolumeCounts{Total: 4, Moved: 1, Bytes: 1000000}, counts); d != "" {
 		t.Error(d)
 	}

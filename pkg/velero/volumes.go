@@ -192,6 +192,9 @@ type ArrivedVolumes struct {
 	Claims sets.Set[Claim]
 	// PersistentVolumes are those that were made from snapshots of a storage provider.
 	PersistentVolumes sets.Set[string]
+	// NotMoved are why a PodVolumeRestore or a DataDownload has not written the data, by the volume of
+	// the pod or the claim.
+	NotMoved map[any]string
 }
 
 // ReadSnapshotVolumes reads the claims and PersistentVolumes that a Restore has restored from snapshots
@@ -218,19 +221,22 @@ func ReadSnapshotVolumes(file io.Reader) (claims []Claim, persistentVolumes []st
 	return claims, persistentVolumes, err
 }
 
-// Has reports whether the data of a volume has arrived. mapping is the Restore's namespaceMapping.
-func (a *ArrivedVolumes) Has(v Volume, mapping map[string]string) bool {
+// Has reports whether the data of a volume has arrived; if it has not, why, if that is known. mapping is
+// the Restore's namespaceMapping.
+func (a *ArrivedVolumes) Has(v Volume, mapping map[string]string) (arrived bool, why string) {
 	to := func(namespace string) string { return cmp.Or(mapping[namespace], namespace) }
 	if v.PodVolume != (PodVolume{}) {
-		return a.PodVolumes.Has(PodVolume{to(v.PodVolume.Namespace), v.PodVolume.Pod, v.PodVolume.Volume})
+		volume := PodVolume{to(v.PodVolume.Namespace), v.PodVolume.Pod, v.PodVolume.Volume}
+		return a.PodVolumes.Has(volume), a.NotMoved[volume]
 	}
-	return v.Claim != Claim{} && a.Claims.Has(Claim{to(v.Claim.Namespace), v.Claim.Name}) || a.PersistentVolumes.Has(v.PersistentVolume)
+	claim := Claim{to(v.Claim.Namespace), v.Claim.Name}
+	return v.Claim != Claim{} && a.Claims.Has(claim) || a.PersistentVolumes.Has(v.PersistentVolume), a.NotMoved[claim]
 }
 
-// CountVolumes counts the volumes of a Backup, and those with data that moved reports true for. Those
-// without are returned as exceptions, in the target's namespaces by mapping. bound are claims of the
+// CountVolumes counts the volumes of a Backup, and those with data that moved reports true for, or else
+// why not, if that is known. Those without are returned as exceptions, in the target's namespaces by mapping. bound are claims of the
 // Backup that have no volume info but may be bound.
-func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, moved func(Volume) bool) (v1alpha1.VolumeCounts, Exceptions) {
+func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, moved func(Volume) (bool, string)) (v1alpha1.VolumeCounts, Exceptions) {
 	counts := v1alpha1.VolumeCounts{Total: int64(len(volumes) + len(bound))}
 	var exceptions Exceptions
 	without := func(item Item, message string) {
@@ -238,12 +244,13 @@ func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, mo
 		exceptions.Add(Exception{item, v1alpha1.ItemWithoutData, message})
 	}
 	for _, v := range volumes {
-		if moved(v) {
+		isMoved, why := moved(v)
+		if isMoved {
 			counts.Moved++
 			counts.Bytes += v.Bytes
 			continue
 		}
-		without(v.item(), v.whyNotMoved())
+		without(v.item(), v.whyNotMoved(why))
 	}
 	for _, claim := range bound {
 		without(Item{kindClaim, claim.Namespace, claim.Name}, "Velero did not back up its data, and reports nothing about its volume")
@@ -251,13 +258,15 @@ func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, mo
 	return counts, exceptions
 }
 
-// whyNotMoved describes why the data of a volume was not moved.
-func (v Volume) whyNotMoved() string {
+// whyNotMoved describes why the data of a volume was not moved. why is what its Restore reports.
+func (v Volume) whyNotMoved(why string) string {
 	of := ""
 	if v.Claim == (Claim{}) && v.PodVolume != (PodVolume{}) {
 		of = " of volume " + v.PodVolume.Volume
 	}
 	switch {
+	case v.Taken && why != "":
+		return "its data" + of + " is in the Backup and was not written: " + why
 	case v.Taken:
 		return "its data" + of + " is in the Backup and was not written, usually because the claim or a pod that uses it existed"
 	case v.Skipped != "":

@@ -100,7 +100,7 @@ func TestListsOfARestore(t *testing.T) {
 		}})
 	}
 	s.Answers["/api/v1/namespaces/there/persistentvolumeclaims/snap"] = `{"status":{"phase":"Bound"}}`
-	s.Answers["/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"] = `{"items":[{"spec":{"targetVolume":{"namespace":"there","pvc":"moved"}},"status":{"phase":"Failed"}}]}`
+	s.Answers["/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"] = `{"items":[{"metadata":{"name":"dd"},"spec":{"targetVolume":{"namespace":"there","pvc":"moved"}},"status":{"phase":"Failed","message":"no space left"}}]}`
 	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{
 		Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), Restored: file("restored"), RestoredVolumes: file("arrived"),
 		Restore: "r", NamespaceMapping: map[string]string{"app": "there"}, WithoutInfo: &[]velero.Claim{{Namespace: "app", Name: "bound"}}, CA: ca,
@@ -120,6 +120,11 @@ func TestListsOfARestore(t *testing.T) {
 	want := []string{"PersistentVolumeClaim there/plain", "Pod there/one", "PersistentVolumeClaim there/moved", "PersistentVolumeClaim there/bound"}
 	if d := cmp.Diff(want, exceptions(got.Lists, v1alpha1.ItemWithoutData)); d != "" {
 		t.Error(d)
+	}
+	for i, why := range map[int]string{1: " of volume scratch is in the Backup and was not written: PodVolumeRestore scratch is InProgress", 2: " is in the Backup and was not written: DataDownload dd is Failed: no space left"} {
+		if got := got.Lists.Exceptions.First[v1alpha1.ItemWithoutData][i].Message; got != "its data"+why {
+			t.Errorf("the message is %q", got)
+		}
 	}
 }
 

@@ -140,7 +140,7 @@ func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
 		return nil, err
 	}
 	bound := r.boundClaims(ctx, velero.WithoutInfo(content.Claims, volumes))
-	lists.Volumes, lists.Exceptions = velero.CountVolumes(volumes, bound, nil, func(v velero.Volume) bool { return v.Taken })
+	lists.Volumes, lists.Exceptions = velero.CountVolumes(volumes, bound, nil, func(v velero.Volume) (bool, string) { return v.Taken, "" })
 	return lists, nil
 }
 
@@ -177,7 +177,7 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	if known := r.request.WithoutInfo; known != nil {
 		bound = slices.DeleteFunc(bound, func(c velero.Claim) bool { return !slices.Contains(*known, c) })
 	}
-	counts, exceptions := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) bool { return arrived.Has(v, mapping) })
+	counts, exceptions := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) })
 	lists.Volumes = counts
 	lists.Exceptions.Join(exceptions)
 	return lists, nil

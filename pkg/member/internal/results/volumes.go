@@ -4,6 +4,7 @@
 package results
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ import (
 const (
 	// pageSize is the number of objects in a page, and maxPages how many pages are read.
 	pageSize, maxPages = 500, 20
+	// maxMessage is how many bytes of the message of an object are kept.
+	maxMessage = 512
 	// maxClaims is how many claims are read to determine whether they are bound.
 	maxClaims = 100
 )
@@ -59,7 +62,7 @@ func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) 
 
 // arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
 func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (arrived velero.ArrivedVolumes, err error) {
-	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
+	arrived.PodVolumes, arrived.Claims, arrived.NotMoved = sets.New[velero.PodVolume](), sets.New[velero.Claim](), map[any]string{}
 	var podVolumes, moved, snapshots bool
 	for _, v := range volumes {
 		switch {
@@ -74,12 +77,22 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 	}
 	if podVolumes {
 		err = r.eachRestored(ctx, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
-			arrived.PodVolumes.Insert(velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume})
+			volume := velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume}
+			if why := o.whyNotMoved("PodVolumeRestore"); why != "" {
+				arrived.NotMoved[volume] = why
+				return
+			}
+			arrived.PodVolumes.Insert(volume)
 		})
 	}
 	if moved {
 		err = errors.Join(err, r.eachRestored(ctx, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
-			arrived.Claims.Insert(velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC})
+			claim := velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC}
+			if why := o.whyNotMoved("DataDownload"); why != "" {
+				arrived.NotMoved[claim] = why
+				return
+			}
+			arrived.Claims.Insert(claim)
 		}))
 	}
 	if snapshots {
@@ -101,7 +114,8 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 
 // restoredData has the fields of a PodVolumeRestore or DataDownload that matter here.
 type restoredData struct {
-	Spec struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
 		Pod struct {
 			Namespace string `json:"namespace"`
 			Name      string `json:"name"`
@@ -113,19 +127,30 @@ type restoredData struct {
 		} `json:"targetVolume"`
 	} `json:"spec"`
 	Status struct {
-		Phase string `json:"phase"`
+		Phase   string `json:"phase"`
+		Message string `json:"message"`
 	} `json:"status"`
 }
 
-// eachRestored calls f for each completed object of the Restore. Velero writes its volume info before
+// whyNotMoved describes why an object of a kind has not written the data; empty if it has.
+func (o *restoredData) whyNotMoved(kind string) string {
+	if o.Status.Phase == "Completed" {
+		return ""
+	}
+	why := fmt.Sprintf("%s %s is %s", kind, o.Name, cmp.Or(o.Status.Phase, "New"))
+	if o.Status.Message != "" {
+		why += ": " + o.Status.Message[:min(len(o.Status.Message), maxMessage)]
+	}
+	return why
+}
+
+// eachRestored calls f for each object of the Restore. Velero writes its volume info before
 // the data has arrived; these objects have the end.
 func (r *reader) eachRestored(ctx context.Context, resource schema.GroupVersionResource, f func(*restoredData)) error {
 	objects := client.Collection{Resource: resource, InVelero: true}
 	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: labels.Set{velerov1.RestoreNameLabel: velero.LabelValue(r.request.Restore)}.String()}
 	err := client.Each(ctx, r.Client, objects, opts, maxPages, func(o *restoredData) error {
-		if o.Status.Phase == "Completed" {
-			f(o)
-		}
+		f(o)
 		return nil
 	})
 	var tooMany client.TooManyError
