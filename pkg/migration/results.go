@@ -75,8 +75,9 @@ type Lists struct {
 	Items      v1alpha1.ItemCounts
 	Volumes    v1alpha1.VolumeCounts
 	Exceptions velero.Exceptions
-	// Kinds are those of the items of a Backup.
-	Kinds sets.Set[string]
+	// Kinds are those of the items of a Backup, and Contents its contents.
+	Kinds    sets.Set[string]
+	Contents *v1alpha1.BackupContents
 }
 
 // ErrNotInStorage means that the storage does not have a file, which does not change.

@@ -136,6 +136,9 @@ func observeBackup(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, member M
 		return
 	}
 	setResults(cs, member.Results)
+	if r := member.Results; r != nil && r.Lists != nil {
+		source.Contents = r.Lists.Contents
+	}
 	moved := progressOf(*cs, source.BackupStatusInCluster) != before
 	setState(cs, cs.Phase, withDiagnosis(m, *cs, backupState(m, b, cs.VolumeProgress, member.Results), moved, member.Diagnosis))
 }

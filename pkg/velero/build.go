@@ -9,6 +9,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
@@ -44,16 +45,17 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 }
 
 // NewRestore returns the Restore of m for a target cluster, from the Backup named backupName.
-// As far as a Restore can express it, it restores nothing that m's filter does not select:
-// the source determines what the storage holds under that name, and it is not trusted.
-func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1.Restore {
+// As far as a Restore can express it, it restores nothing that m's filter does not select, or that the
+// Backup did not have at its end; nil contents are unknown. The source determines what the storage
+// holds under that name, and it is not trusted.
+func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string, contents *v1alpha1.BackupContents) *velerov1.Restore {
 	restore := &velerov1.Restore{
 		ObjectMeta: objectMeta(targetCluster, m),
 		Spec:       velerov1.RestoreSpec{BackupName: backupName},
 	}
 	policy := m.Spec.Policy
 	if policy == nil {
-		return restore
+		policy = &v1alpha1.MigratePolicy{}
 	}
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
@@ -64,6 +66,7 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string) *velerov1
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
 	}
+	limitTo(&restore.Spec, contents, ptr.Deref(policy.ResourceFilter, v1alpha1.ResourceFilter{}))
 	if MovesNoVolumeData(m) {
 		excludeVolumes(&restore.Spec)
 	}

@@ -99,7 +99,7 @@ func TestNewRestoreLeavesOutVolumes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := migrate("ns", "app", "u1")
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter, Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone}}
-			got := NewRestore(m, "m2", "b").Spec
+			got := NewRestore(m, "m2", "b", nil).Spec
 			if !cmp.Equal(got.IncludedResources, tt.included, cmpopts.EquateEmpty()) || !cmp.Equal(got.ExcludedResources, tt.excluded) {
 				t.Errorf("the Restore includes %q and excludes %q", got.IncludedResources, got.ExcludedResources)
 			}
@@ -166,7 +166,7 @@ func TestNewRestoreCopiesTheRestoreFieldsOfThePolicy(t *testing.T) {
 		RestoreStatus:     &velerov1.RestoreStatusSpec{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
 		PreserveNodePorts: new(false), ExistingResourcePolicy: velerov1.PolicyTypeUpdate,
 	}
-	got := NewRestore(m, "m2", "the-backup")
+	got := NewRestore(m, "m2", "the-backup", nil)
 	if diff := cmp.Diff(want, got.Spec); diff != "" {
 		t.Errorf("Restore spec (-want +got):\n%s", diff)
 	}
@@ -258,7 +258,7 @@ func TestNewRestoreAppliesTheFilter(t *testing.T) {
 		m := migrate("ns", "app", "u1")
 		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
 		tt.want.BackupName = "b"
-		if diff := cmp.Diff(tt.want, NewRestore(m, "m2", "b").Spec); diff != "" {
+		if diff := cmp.Diff(tt.want, NewRestore(m, "m2", "b", nil).Spec); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -299,7 +299,7 @@ func TestNoPolicyUsesVelerosDefaults(t *testing.T) {
 	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, NewBackup(m, "m1", "l").Spec); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, NewRestore(m, "m1", "b").Spec); diff != "" {
+	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, NewRestore(m, "m1", "b", nil).Spec); diff != "" {
 		t.Error(diff)
 	}
 }

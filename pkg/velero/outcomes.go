@@ -99,8 +99,9 @@ type BackedUp struct {
 	Items int64
 	// Claims are its PersistentVolumeClaims, at most maxVolumes.
 	Claims []Claim
-	// Kinds are the kinds of its items, at most maxKinds.
-	Kinds sets.Set[string]
+	// Kinds are the kinds of its items, at most maxKinds, and Namespaces those that have items, at most
+	// one more than maxContents.
+	Kinds, Namespaces sets.Set[string]
 }
 
 // maxKinds is the largest number of kinds of a Backup that are kept, each of at most maxKindLength bytes.
@@ -128,6 +129,16 @@ func (b *BackedUp) add(item Item) error {
 			b.Kinds = sets.New[string]()
 		}
 		b.Kinds.Insert(strings.Clone(item.Kind))
+	}
+	namespace := item.Namespace
+	if item.Kind == kindNamespace {
+		namespace = item.Name
+	}
+	if namespace != "" && len(b.Namespaces) <= maxContents && !b.Namespaces.Has(namespace) {
+		if b.Namespaces == nil {
+			b.Namespaces = sets.New[string]()
+		}
+		b.Namespaces.Insert(clip(namespace))
 	}
 	if item.Kind == kindClaim {
 		if len(b.Claims) == maxVolumes {
@@ -358,8 +369,7 @@ func lacksStatus(item Item, is outcome, results *Results, status *v1alpha1.Prese
 	if status == nil || is != created && is != updated && is != unchanged {
 		return false
 	}
-	kind, group, _ := strings.Cut(item.Kind, ".")
-	resource := Resource{Group: group, Name: resourceOf(item).Resource, Kind: kind, Singular: strings.ToLower(kind)}
+	resource := resourceOfKind(item.Kind)
 	return listsResource(status.IncludedResources, resource) && !listsResource(status.ExcludedResources, resource) &&
 		(is != created || results.about(item) != "")
 }

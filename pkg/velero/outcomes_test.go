@@ -92,7 +92,7 @@ func TestOutcomesOfARealMigration(t *testing.T) {
 		t.Error(d)
 	}
 	claims := []velero.Claim{{Namespace: "mixed", Name: "kept"}, {Namespace: "mixed", Name: "nobodys"}, {Namespace: "mixed", Name: "plain"}}
-	if d := cmp.Diff(velero.BackedUp{Items: 10, Claims: claims, Kinds: got.Kinds}, got.BackedUp); d != "" {
+	if d := cmp.Diff(velero.BackedUp{Items: 10, Claims: claims, Kinds: got.Kinds, Namespaces: sets.New("mixed")}, got.BackedUp); d != "" {
 		t.Error(d)
 	}
 	if want := sets.New("ConfigMap", "Event", "Job.batch", "Namespace", "PersistentVolume", "PersistentVolumeClaim", "Pod", "ServiceAccount"); !got.Kinds.Equal(want) {

@@ -467,6 +467,16 @@ type BackupDetails struct {
 
 	// backupStatusInCluster is the complete status of the Velero Backup.
 	BackupStatusInCluster *velerov1.BackupStatus
+	// contents are the namespaces and kinds of the items of the completed Backup.
+	Contents *BackupContents
+}
+
+// BackupContents are the namespaces and kinds of the items of a Backup.
+type BackupContents struct {
+	// namespaces are the namespaces that have items, sorted.
+	Namespaces []string
+	// kinds are the kinds of the items, each with its group, sorted.
+	Kinds []string
 }
 
 // RestoreDetails is the state of the Restore in one target cluster.

@@ -19,6 +19,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=backup.kurator.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("BackupContents"):
+		return &backupv1alpha1.BackupContentsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupDetails"):
 		return &backupv1alpha1.BackupDetailsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterStatus"):

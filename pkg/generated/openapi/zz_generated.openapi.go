@@ -80,6 +80,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():                               schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
@@ -3135,6 +3136,57 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_BackupContents(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BackupContents are the namespaces and kinds of the items of a Backup.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaces are the namespaces that have items, sorted. Absent if there are none, or more than 200.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"kinds": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "kinds are the kinds of the items, each with its group, such as ConfigMap or Deployment.apps, sorted. Absent if there are more than 200.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3258,11 +3310,17 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus"),
 						},
 					},
+					"contents": {
+						SchemaProps: spec.SchemaProps{
+							Description: "contents are the namespaces and kinds of the items of the completed Backup, to which the Restores are limited, so that nothing that is added to the Backup in the storage later reaches a target. Absent if they could not be read.",
+							Ref:         ref(v1alpha1.BackupContents{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.BackupContents{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 

@@ -161,6 +161,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: warnings
       type:
         scalar: numeric
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupContents
+  map:
+    fields:
+    - name: kinds
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: namespaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupDetails
   map:
     fields:
@@ -176,6 +191,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: clusterName
       type:
         scalar: string
+    - name: contents
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupContents
     - name: exceptions
       type:
         list:

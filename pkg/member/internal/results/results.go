@@ -134,7 +134,7 @@ func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
 	}); err != nil {
 		return nil, err
 	}
-	lists := &migration.Lists{Items: v1alpha1.ItemCounts{Total: content.Items}, Kinds: content.Kinds}
+	lists := &migration.Lists{Items: v1alpha1.ItemCounts{Total: content.Items}, Kinds: content.Kinds, Contents: content.Contents()}
 	volumes, err := r.readVolumes(ctx, content)
 	if err != nil {
 		return nil, err

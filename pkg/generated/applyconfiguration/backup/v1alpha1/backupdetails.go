@@ -21,6 +21,10 @@ type BackupDetailsApplyConfiguration struct {
 	BackupNameInCluster *string `json:"backupNameInCluster,omitempty"`
 	// backupStatusInCluster is the complete status of the Velero Backup.
 	BackupStatusInCluster *v1.BackupStatus `json:"backupStatusInCluster,omitempty"`
+	// contents are the namespaces and kinds of the items of the completed Backup, to which
+	// the Restores are limited, so that nothing that is added to the Backup in the storage
+	// later reaches a target. Absent if they could not be read.
+	Contents *BackupContentsApplyConfiguration `json:"contents,omitempty"`
 }
 
 // BackupDetailsApplyConfiguration constructs a declarative configuration of the BackupDetails type for use with
@@ -159,5 +163,13 @@ func (b *BackupDetailsApplyConfiguration) WithBackupNameInCluster(value string) 
 // If called multiple times, the BackupStatusInCluster field is set to the value of the last call.
 func (b *BackupDetailsApplyConfiguration) WithBackupStatusInCluster(value v1.BackupStatus) *BackupDetailsApplyConfiguration {
 	b.BackupStatusInCluster = &value
+	return b
+}
+
+// WithContents sets the Contents field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Contents field is set to the value of the last call.
+func (b *BackupDetailsApplyConfiguration) WithContents(value *BackupContentsApplyConfiguration) *BackupDetailsApplyConfiguration {
+	b.Contents = value
 	return b
 }
