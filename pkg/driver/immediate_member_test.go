@@ -272,6 +272,9 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 	return nil
 }
 
+// ClaimClasses returns none.
+func (m *immediateMember) ClaimClasses(context.Context, v1alpha1.ResourceFilter) []string { return nil }
+
 func (m *immediateMember) Missing(context.Context, migration.Prerequisites) migration.Missing {
 	return migration.Missing{}
 }

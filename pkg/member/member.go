@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/cache"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/diagnosis"
@@ -181,6 +182,11 @@ func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) 
 // of permission, does not count as missing.
 func (m *Member) Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing {
 	return prerequisites.Check(ctx, m.client, needed)
+}
+
+// ClaimClasses returns the StorageClasses of the claims that a filter selects, as far as they can be read.
+func (m *Member) ClaimClasses(ctx context.Context, filter v1alpha1.ResourceFilter) []string {
+	return prerequisites.ClaimClasses(ctx, m.client, filter)
 }
 
 // Workloads determines which of the workloads that a Restore has created or changed are ready.

@@ -127,6 +127,14 @@ func (p Plan) Of(c Cluster) ClusterPlan {
 	return ClusterPlan{}
 }
 
+// Source returns the plan of the source, or the zero value if p has no clusters.
+func (p Plan) Source() ClusterPlan {
+	if len(p.clusters) == 0 {
+		return ClusterPlan{}
+	}
+	return p.clusters[0]
+}
+
 // NotStarted returns the clusters for which no object of the Migrate is recorded and whose phase is
 // not final, source first. Before one is created, the access of the requester must be checked.
 func (p Plan) NotStarted() []ClusterPlan {

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,10 @@ type Prerequisites struct {
 	NodeAgent bool
 	// SnapshotClass is true if there must be a VolumeSnapshotClass.
 	SnapshotClass bool
-	// StorageClasses are the names of StorageClasses that must exist.
+	// StorageClasses are the names of StorageClasses that must exist. ClaimClasses is true if those
+	// of the source's claims must exist too; see WithClaimClasses.
 	StorageClasses []string
+	ClaimClasses   bool
 }
 
 // Missing are the prerequisites that a cluster lacks.
@@ -43,14 +46,30 @@ func prerequisites(m *v1alpha1.Migrate, isSource bool) (p Prerequisites) {
 		p.SnapshotClass = volumes.Data == v1alpha1.VolumeDataSnapshotDataMovement
 	} else {
 		p.StorageClasses = slices.Compact(slices.Sorted(maps.Values(volumes.StorageClassMapping)))
+		p.ClaimClasses = volumes.Data != "" || len(volumes.StorageClassMapping) > 0
 	}
+	return p
+}
+
+// WithClaimClasses returns p with the StorageClasses that the claims of the source get in a target, by the
+// mapping of m.
+func (p Prerequisites) WithClaimClasses(m *v1alpha1.Migrate, classes []string) Prerequisites {
+	if m.Spec.Policy == nil || m.Spec.Policy.Volumes == nil {
+		return p
+	}
+	p.StorageClasses = slices.Clone(p.StorageClasses)
+	for _, class := range classes {
+		p.StorageClasses = append(p.StorageClasses, cmp.Or(m.Spec.Policy.Volumes.StorageClassMapping[class], class))
+	}
+	slices.Sort(p.StorageClasses)
+	p.StorageClasses = slices.Compact(p.StorageClasses)
 	return p
 }
 
 // NeedsPrerequisites reports whether something must be in the cluster before m starts there.
 func (c ClusterPlan) NeedsPrerequisites() bool {
 	p := c.Prerequisites
-	return !c.started && !c.ended && (p.NodeAgent || p.SnapshotClass || len(p.StorageClasses) > 0)
+	return !c.started && !c.ended && (p.NodeAgent || p.SnapshotClass || p.ClaimClasses)
 }
 
 // hasPrerequisites reports whether a cluster has what m needs there; if not, the state says what to do.
@@ -69,7 +88,7 @@ func hasPrerequisites(c ClusterPlan, missing *Missing) (state, bool) {
 			"spec.policy.volumes.data needs CSI snapshots, and %s has no VolumeSnapshotClass. Create one for its CSI driver, with the label velero.io/csi-volumesnapshot-class=true.", name)}, false
 	case len(missing.StorageClasses) > 0:
 		return state{v1alpha1.ReasonStorageClassNotFound, fmt.Sprintf(
-			"spec.policy.volumes.storageClassMapping names StorageClasses that do not exist in %s: %s. Create them.", name, strings.Join(missing.StorageClasses, ", "))}, false
+			"Claims need StorageClasses that do not exist in %s: %s. Create them, or recreate the Migrate with another spec.policy.volumes.storageClassMapping.", name, strings.Join(missing.StorageClasses, ", "))}, false
 	}
 	return state{}, true
 }

@@ -19,9 +19,9 @@ func TestPrerequisites(t *testing.T) {
 	}{
 		"none":               {nil, Prerequisites{}, Prerequisites{}},
 		"by annotations":     {&v1alpha1.VolumePolicy{}, Prerequisites{}, Prerequisites{}},
-		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true}, Prerequisites{NodeAgent: true}},
-		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true}, Prerequisites{NodeAgent: true}},
-		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{}, Prerequisites{StorageClasses: []string{"fast", "slow"}}},
+		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
+		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
+		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{}, Prerequisites{StorageClasses: []string{"fast", "slow"}, ClaimClasses: true}},
 	} {
 		s := newFixture(t, m2)
 		s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: tt.volumes}
@@ -29,6 +29,20 @@ func TestPrerequisites(t *testing.T) {
 		if d := cmp.Diff([]Prerequisites{tt.source, tt.target}, []Prerequisites{plan.Of(m1).Prerequisites, plan.Of(m2).Prerequisites}); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
+	}
+}
+
+// TestWithClaimClasses checks which StorageClasses the claims of the source get in a target.
+func TestWithClaimClasses(t *testing.T) {
+	s := newFixture(t, m2)
+	s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"a": "slow", "b": "fast"}}}
+	before := s.plan().Of(m2).Prerequisites
+	got := before.WithClaimClasses(s.m, []string{"a", "c", "fast"})
+	if d := cmp.Diff([]string{"c", "fast", "slow"}, got.StorageClasses); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"fast", "slow"}, before.StorageClasses); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -55,7 +69,7 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 	missing(m2, Missing{StorageClasses: []string{"slow"}})
 	missing(m3, Missing{NodeAgent: "is ready on none of 2 nodes"})
 	missing(m1, Missing{})
-	s.wantState(s.target(), "StorageClassNotFound", "spec.policy.volumes.storageClassMapping names StorageClasses that do not exist in m2: slow. Create them.")
+	s.wantState(s.target(), "StorageClassNotFound", "Claims need StorageClasses that do not exist in m2: slow. Create them, or recreate the Migrate with another spec.policy.volumes.storageClassMapping.")
 	if source().Reason != "NoTargetReady" {
 		t.Errorf("the source is %s: %s", source().Reason, source().Message)
 	}
@@ -69,7 +83,7 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 	}
 	s.record()
 	s.backup("Completed", 5)
-	s.wantState(s.target(), "StorageClassNotFound", "spec.policy.volumes.storageClassMapping names StorageClasses that do not exist in m2: slow. Create them.")
+	s.wantState(s.target(), "StorageClassNotFound", "Claims need StorageClasses that do not exist in m2: slow. Create them, or recreate the Migrate with another spec.policy.volumes.storageClassMapping.")
 	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m3 {
 		t.Errorf("actions %+v", actions)
 	}

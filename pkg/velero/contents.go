@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -71,12 +72,14 @@ var comeAlong = []string{
 	"VolumeSnapshot.snapshot.storage.k8s.io", "VolumeSnapshotContent.snapshot.storage.k8s.io", "VolumeSnapshotClass.snapshot.storage.k8s.io",
 }
 
-// selectsKind reports whether f may select objects of a kind.
+// selectsKind reports whether f may select objects of a kind, and Velero restores them: it rejects a
+// Restore that includes others.
 func selectsKind(f v1alpha1.ResourceFilter, kind string) bool {
 	r := resourceOfKind(kind)
 	namespaced := r
 	namespaced.Namespaced = true
-	return slices.Contains(comeAlong, kind) || IncludesResource(f, r) || IncludesResource(f, namespaced)
+	isSelected := slices.Contains(comeAlong, kind) || IncludesResource(f, r) || IncludesResource(f, namespaced)
+	return isSelected && IsRestored(schema.GroupResource{Group: r.Group, Resource: r.Name})
 }
 
 // resourceName returns the name by which a Restore includes the objects of a kind. A custom resource may

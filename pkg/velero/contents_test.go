@@ -60,7 +60,7 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 	}{
 		"no filter": {
 			nil,
-			contents{Namespaces: []string{"a", "b"}, Kinds: []string{"ConfigMap", "Namespace", "NetworkPolicy.networking.k8s.io", "Oven.example.com"}},
+			contents{Namespaces: []string{"a", "b"}, Kinds: []string{"ConfigMap", "Event", "Event.events.k8s.io", "Namespace", "NetworkPolicy.networking.k8s.io", "Oven.example.com"}},
 			velerov1.RestoreSpec{
 				IncludedNamespaces: []string{"a", "b"}, IncludeClusterResources: new(true),
 				IncludedResources: []string{"*.example.com", "configmaps", "namespaces", "networkpolicies.networking.k8s.io"},

@@ -10,6 +10,7 @@ import (
 	"github.com/gobwas/glob"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -70,6 +71,16 @@ func Selectors(f v1alpha1.ResourceFilter) (*metav1.LabelSelector, []*metav1.Labe
 		or = nil
 	}
 	return one, or
+}
+
+// IncludesLabels reports whether the selectors of f match an object with these labels.
+func IncludesLabels(f v1alpha1.ResourceFilter, set labels.Set) bool {
+	one, or := Selectors(f)
+	matches := func(s *metav1.LabelSelector) bool {
+		selector, err := metav1.LabelSelectorAsSelector(s)
+		return err == nil && selector.Matches(set)
+	}
+	return (one == nil || matches(one)) && (len(or) == 0 || slices.ContainsFunc(or, matches))
 }
 
 // RelatedResources returns the resources without which Velero can't restore those that f lists:

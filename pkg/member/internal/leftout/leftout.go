@@ -13,7 +13,6 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -150,17 +149,8 @@ func hasObjects(ctx context.Context, c *client.Client, crd definition, filter v1
 			return false, err
 		}
 		return slices.ContainsFunc(page.Items, func(o metav1.PartialObjectMetadata) bool {
-			return (o.Namespace == "" || velero.IncludesNamespace(filter, o.Namespace)) && matchesSelectors(filter, o.Labels)
+			return (o.Namespace == "" || velero.IncludesNamespace(filter, o.Namespace)) && velero.IncludesLabels(filter, o.Labels)
 		}), nil
 	}
 	return false, nil
-}
-
-func matchesSelectors(filter v1alpha1.ResourceFilter, set labels.Set) bool {
-	one, or := velero.Selectors(filter)
-	matches := func(s *metav1.LabelSelector) bool {
-		selector, err := metav1.LabelSelectorAsSelector(s)
-		return err == nil && selector.Matches(set)
-	}
-	return (one == nil || matches(one)) && (len(or) == 0 || slices.ContainsFunc(or, matches))
 }

@@ -4,22 +4,27 @@
 // Package prerequisites determines what a Migrate needs in a member and is missing there. What can't be
 // determined, for example for lack of permission, does not count as missing.
 //
-// It is used by package member, and imports nothing of ours but client and migration.
+// It is used by package member, and imports nothing of ours but client, migration, velero and the API.
 package prerequisites
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // nodeAgent is the name of the DaemonSet: pkg/nodeagent of Velero v1.18.3.
@@ -34,15 +39,63 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 	if needed.SnapshotClass {
 		missing.SnapshotClass = lacksSnapshotClass(ctx, c)
 	}
-	classes := client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
 	for _, class := range needed.StorageClasses {
-		_, err := client.Get(ctx, c, classes, class)
+		_, err := client.Get(ctx, c, storageClasses, class)
 		if apierrors.IsNotFound(err) {
 			missing.StorageClasses = append(missing.StorageClasses, class)
 		}
 	}
 	return missing
 }
+
+// claims is the resource of PersistentVolumeClaims.
+var claims = velero.Resource{Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true}
+
+const (
+	// pageSize is the number of claims in a page, maxPages how many pages are read, and maxClasses how
+	// many StorageClasses of claims are considered.
+	pageSize, maxPages, maxClasses = 500, 20, 64
+)
+
+// ClaimClasses returns the StorageClasses of the claims that a filter selects, sorted. The class of a claim
+// that was bound by hand may not exist; such a class is omitted, and so is what can't be read.
+func ClaimClasses(ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter) []string {
+	if !velero.IncludesResource(filter, claims) {
+		return nil
+	}
+	in := []client.Collection{{}}
+	if velero.ListsNamespaces(filter) {
+		in = nil
+		for _, namespace := range filter.IncludedNamespaces {
+			in = append(in, client.Collection{}.In(namespace))
+		}
+	}
+	found := sets.New[string]()
+	for _, objects := range in {
+		objects.Resource = corev1.SchemeGroupVersion.WithResource(claims.Name)
+		_ = client.Each(ctx, c, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(claim *claim) error {
+			class := claim.Spec.StorageClassName
+			if class != "" && len(found) < maxClasses && velero.IncludesNamespace(filter, claim.Namespace) && velero.IncludesLabels(filter, claim.Labels) {
+				found.Insert(class)
+			}
+			return nil
+		})
+	}
+	return slices.DeleteFunc(sets.List(found), func(class string) bool {
+		_, err := client.Get(ctx, c, storageClasses, class)
+		return err != nil
+	})
+}
+
+// claim has the fields of a PersistentVolumeClaim that matter here.
+type claim struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		StorageClassName string `json:"storageClassName"`
+	} `json:"spec"`
+}
+
+var storageClasses = client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
 
 // checkNodeAgent returns why node-agent does not run; empty if it does.
 func checkNodeAgent(ctx context.Context, c *client.Client) string {

@@ -8,7 +8,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
@@ -41,6 +44,36 @@ func TestCheck(t *testing.T) {
 			s := membertest.NewAPIServer(t)
 			s.Answers = tt.answers
 			if d := cmp.Diff(tt.want, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestClaimClasses checks which claims count.
+func TestClaimClasses(t *testing.T) {
+	const all = `{"items":[
+		{"metadata":{"namespace":"a"},"spec":{"storageClassName":"fast"}},{"metadata":{"namespace":"a"},"spec":{}},
+		{"metadata":{"namespace":"a"},"spec":{"storageClassName":"manual"}},
+		{"metadata":{"namespace":"b","labels":{"app":"b"}},"spec":{"storageClassName":"slow"}}]}`
+	for name, tt := range map[string]struct {
+		filter v1alpha1.ResourceFilter
+		want   []string
+	}{
+		"all":              {v1alpha1.ResourceFilter{}, []string{"fast", "slow"}},
+		"a namespace":      {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"b"}}, []string{"slow"}},
+		"a pattern":        {v1alpha1.ResourceFilter{ExcludedNamespaces: []string{"b*"}}, []string{"fast"}},
+		"labels":           {v1alpha1.ResourceFilter{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "b"}}}, []string{"slow"}},
+		"other resources":  {v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}}, nil},
+		"another's claims": {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"c"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := membertest.NewAPIServer(t)
+			s.Answers = map[string]string{
+				"/api/v1/persistentvolumeclaims": all, "/api/v1/namespaces/b/persistentvolumeclaims": all, "/api/v1/namespaces/c/persistentvolumeclaims": membertest.Forbidden,
+				"/apis/storage.k8s.io/v1/storageclasses/fast": `{}`, "/apis/storage.k8s.io/v1/storageclasses/slow": `{}`, "/apis/storage.k8s.io/v1/storageclasses/manual": membertest.Absent,
+			}
+			if d := cmp.Diff(tt.want, ClaimClasses(t.Context(), clienttest.New(s, client.Options{}), tt.filter), cmpopts.EquateEmpty()); d != "" {
 				t.Error(d)
 			}
 		})
