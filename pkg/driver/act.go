@@ -87,14 +87,23 @@ func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}
 }
 
-// createBackup creates the Backup in the source, after its resource policies.
+// createBackup creates the Backup in the source, after its resource policies, with the namespaces that its
+// patterns match then.
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
 	if action.Policies != nil {
 		if err := source.CreateConfigMap(ctx, action.Policies); err != nil {
 			return err
 		}
 	}
-	_, err := ensure(ctx, m.UID, action.Backup, source.CreateBackup, source.Backup)
+	backup := action.Backup
+	if velero.HasNamespacePatterns(&backup.Spec) {
+		namespaces, err := source.Namespaces(ctx)
+		if err != nil {
+			return fmt.Errorf("listing the namespaces that the patterns of spec.policy.resourceFilter.includedNamespaces match: %w", err)
+		}
+		backup = velero.ResolveNamespaces(backup, namespaces)
+	}
+	_, err := ensure(ctx, m.UID, backup, source.CreateBackup, source.Backup)
 	return err
 }
 

@@ -84,6 +84,7 @@ type Member interface {
 	Results(ctx context.Context, request migration.ResultsRequest) migration.Results
 	// Missing determines which prerequisites the cluster lacks.
 	Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing
+	Namespaces(ctx context.Context) ([]string, error)
 	ClaimClasses(ctx context.Context, filter v1alpha1.ResourceFilter) []string
 	// Workloads determines which of the workloads that a Restore has created are ready.
 	Workloads(ctx context.Context, restore string) migration.Workloads

@@ -20,6 +20,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 const (
@@ -77,6 +78,34 @@ func TestDriverCreatesPodVolumeBackupsBeforeTheRestore(t *testing.T) {
 		volumes, _ := w.members[m2].PodVolumeBackups(t.Context(), backupName)
 		if len(volumes) != 1 || volumes[0].OwnerReferences[0].UID != backup.UID {
 			t.Errorf("want one PodVolumeBackup in m2, owned by Backup %s: %v", backup.UID, volumes)
+		}
+	})
+}
+
+// TestDriverPreparesTheBackup checks that the patterns of namespaces are resolved, and that the resource
+// policies of a Backup are created before it.
+func TestDriverPreparesTheBackup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newLoop(w.driver().Config)
+		defer l.queue.ShutDown()
+		w.apply(m2)
+		m := w.migrate()
+		m.Spec.Policy = &v1alpha1.MigratePolicy{
+			ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a*"}},
+			Volumes:        &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone},
+		}
+		action := migration.CreateBackup{Source: m1, Policies: velero.NoVolumeData(), Backup: velero.NewBackup(m, m1.Name, "default")}
+		if err := l.createBackup(t.Context(), m, action, w.members[m1]); err != nil {
+			t.Fatal(err)
+		}
+		w.wantCreates(m1, "configmaps kurator-migrate-no-volume-data", "backups "+backupName)
+		backup, err := w.members[m1].Backup(t.Context(), backupName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]string{"app"}, backup.Spec.IncludedNamespaces); d != "" {
+			t.Error(d)
 		}
 	})
 }

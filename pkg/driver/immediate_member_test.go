@@ -272,6 +272,11 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 	return nil
 }
 
+// Namespaces returns app and kube-system.
+func (m *immediateMember) Namespaces(context.Context) ([]string, error) {
+	return []string{"app", "kube-system"}, nil
+}
+
 // ClaimClasses returns none.
 func (m *immediateMember) ClaimClasses(context.Context, v1alpha1.ResourceFilter) []string { return nil }
 

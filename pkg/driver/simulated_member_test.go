@@ -398,6 +398,9 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 	return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1, Ready: 1}}
 }
 
+// Namespaces returns none.
+func (memberClient) Namespaces(context.Context) ([]string, error) { return nil, nil }
+
 // ClaimClasses returns none.
 func (memberClient) ClaimClasses(context.Context, v1alpha1.ResourceFilter) []string { return nil }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/cache"
@@ -69,6 +70,21 @@ func (m *Member) Restore(ctx context.Context, name string) (*velerov1.Restore, e
 	return client.Do(ctx, m.client, fmt.Sprintf("get restore %q", name), func(ctx context.Context, c *client.Connection) (*velerov1.Restore, error) {
 		return c.Restores.Get(ctx, name, metav1.GetOptions{})
 	})
+}
+
+// Namespaces returns the names of all namespaces that Velero does not exclude from Backups by its label:
+// a Backup that names one of these is refused. More than 50,000 are an error.
+func (m *Member) Namespaces(ctx context.Context) ([]string, error) {
+	const pageSize, maxPages = 500, 100
+	var names []string
+	all := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("namespaces"), MetadataOnly: true}
+	err := client.Each(ctx, m.client, all, metav1.ListOptions{Limit: pageSize, LabelSelector: velerov1.ExcludeFromBackupLabel + "!=true"}, maxPages, func(namespace *metav1.PartialObjectMetadata) error {
+		if len(validation.IsDNS1123Label(namespace.Name)) == 0 {
+			names = append(names, namespace.Name)
+		}
+		return nil
+	})
+	return names, err
 }
 
 // CreateBackup creates a Backup with its status in Velero's namespace. The Watches of the

@@ -23,6 +23,9 @@ type Prerequisites struct {
 	// of the source's claims must exist too; see WithClaimClasses.
 	StorageClasses []string
 	ClaimClasses   bool
+	// UsedClaims is the filter of claims whose data is taken only if a running pod uses them; nil if
+	// the data of all claims is.
+	UsedClaims *v1alpha1.ResourceFilter
 }
 
 // Missing are the prerequisites that a cluster lacks.
@@ -33,6 +36,10 @@ type Missing struct {
 	SnapshotClass bool
 	// StorageClasses are those that don't exist.
 	StorageClasses []string
+	// Unused are the first bound claims that no running pod uses, as NAMESPACE/NAME, and UnusedTotal is
+	// their number.
+	Unused      []string
+	UnusedTotal int64
 }
 
 // prerequisites returns what m needs in its source or a target.
@@ -44,6 +51,9 @@ func prerequisites(m *v1alpha1.Migrate, isSource bool) (p Prerequisites) {
 	p.NodeAgent = volumes.Data == v1alpha1.VolumeDataFileSystemBackup || volumes.Data == v1alpha1.VolumeDataSnapshotDataMovement
 	if isSource {
 		p.SnapshotClass = volumes.Data == v1alpha1.VolumeDataSnapshotDataMovement
+		if volumes.Data == v1alpha1.VolumeDataFileSystemBackup {
+			p.UsedClaims = cmp.Or(m.Spec.Policy.ResourceFilter, &v1alpha1.ResourceFilter{})
+		}
 	} else {
 		p.StorageClasses = slices.Compact(slices.Sorted(maps.Values(volumes.StorageClassMapping)))
 		p.ClaimClasses = volumes.Data != "" || len(volumes.StorageClassMapping) > 0
@@ -70,6 +80,16 @@ func (p Prerequisites) WithClaimClasses(m *v1alpha1.Migrate, classes []string) P
 func (c ClusterPlan) NeedsPrerequisites() bool {
 	p := c.Prerequisites
 	return !c.started && !c.ended && (p.NodeAgent || p.SnapshotClass || p.ClaimClasses)
+}
+
+// unusedClaims warns of the claims of the source whose data the Backup will not take; empty if there are
+// none.
+func unusedClaims(missing *Missing) string {
+	if missing == nil || missing.UnusedTotal == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" It will not have the data of %s, which no running pod uses: %s. To move it, start a pod that uses it, and recreate the Migrate.",
+		count(missing.UnusedTotal, "claim"), strings.Join(firstOfAll(missing.Unused, missing.UnusedTotal), ", "))
 }
 
 // hasPrerequisites reports whether a cluster has what m needs there; if not, the state says what to do.

@@ -19,7 +19,7 @@ func TestPrerequisites(t *testing.T) {
 	}{
 		"none":               {nil, Prerequisites{}, Prerequisites{}},
 		"by annotations":     {&v1alpha1.VolumePolicy{}, Prerequisites{}, Prerequisites{}},
-		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
+		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true, UsedClaims: &v1alpha1.ResourceFilter{}}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
 		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
 		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{}, Prerequisites{StorageClasses: []string{"fast", "slow"}, ClaimClasses: true}},
 	} {
@@ -87,4 +87,15 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 	if actions := s.next(); len(actions) != 1 || actions[0].Cluster() != m3 {
 		t.Errorf("actions %+v", actions)
 	}
+}
+
+// TestUnusedClaims checks that a Backup says which data it will not have.
+func TestUnusedClaims(t *testing.T) {
+	s := newFixture(t, m2)
+	s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataFileSystemBackup}}
+	s.with(m2, func(m *Member) { m.Missing = &Missing{} })
+	s.with(m1, func(m *Member) { m.Missing = &Missing{Unused: []string{"app/a", "app/b", "app/c"}, UnusedTotal: 5} })
+	s.record()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupStarting", "Creating Backup m1-migrate-default-app-c948154d in m1. "+
+		"It will not have the data of 5 claims, which no running pod uses: app/a, app/b, app/c, and 2 more. To move it, start a pod that uses it, and recreate the Migrate.")
 }

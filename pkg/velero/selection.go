@@ -146,11 +146,10 @@ func limitsNamespaces(f v1alpha1.ResourceFilter) bool {
 	return len(f.ExcludedNamespaces) > 0 || len(f.IncludedNamespaces) > 0 && !slices.ContainsFunc(f.IncludedNamespaces, isWildcard)
 }
 
-// ListsNamespaces reports whether f lists the namespaces that it selects by name, without
-// patterns as pkg/util/wildcard/expand.go of v1.18.3 defines them.
+// ListsNamespaces reports whether f lists the namespaces that it selects by name, without patterns.
 func ListsNamespaces(f v1alpha1.ResourceFilter) bool {
 	return len(f.IncludedNamespaces) > 0 &&
-		!slices.ContainsFunc(f.IncludedNamespaces, func(n string) bool { return strings.ContainsAny(n, "*?[") })
+		!slices.ContainsFunc(f.IncludedNamespaces, isPattern)
 }
 
 // SelectsNamespace reports whether m selects objects of a namespace of the source.

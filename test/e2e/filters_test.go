@@ -75,6 +75,10 @@ func TestFilters(t *testing.T) {
 			[]string{"ClusterRole//filter-robot", "ClusterRoleBinding//filter-robot", "ConfigMap/a/db", "ConfigMap/a/web", "Secret/a/web", "ServiceAccount/a/robot"},
 		},
 		{
+			"class-of-characters", `{includedNamespaces: ["filter-[b]", "filter-?x"]}`,
+			[]string{"ConfigMap/b/cache"},
+		},
+		{
 			"excluded-namespaces", `{includedNamespaces: ["filter-*"], excludedNamespaces: [filter-a]}`,
 			[]string{"ConfigMap/b/cache"},
 		},
@@ -182,6 +186,24 @@ func TestUnknownResourcesAreReported(t *testing.T) {
 	const want = " The filter names resources that the cluster does not serve, and Velero ignored them: deploymentz, secretz. Check their spelling."
 	if message := m.Status.SourceClusterStatus.Message; !strings.HasSuffix(message, want) {
 		t.Errorf("the message of the source is %q", message)
+	}
+}
+
+// TestPatternThatMatchesNothing migrates namespaces by a pattern that matches none. Velero would back up
+// all cluster-scoped objects.
+func TestPatternThatMatchesNothing(t *testing.T) {
+	needsFleet(t)
+	for name, filter := range map[string]string{
+		"namespaces":         `{includedNamespaces: ["nobody-has-this-*"]}`,
+		"resources by scope": `{includedNamespaces: ["nobody-has-thi?"], excludedNamespaceScopedResources: [secrets]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := migrateAndComplete(t, manifest("unmatched", "{resourceFilter: "+filter+"}", 2))
+			checkCondition(t, m, "ItemsFound", "False", "NothingMatched")
+			if p := m.Status.SourceClusterStatus.BackupStatusInCluster.Progress; p != nil && p.TotalItems > 0 {
+				t.Errorf("the Backup has %d items", p.TotalItems)
+			}
+		})
 	}
 }
 

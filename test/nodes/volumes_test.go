@@ -49,6 +49,10 @@ func TestVolumes(t *testing.T) {
 		m := migrateVolumes(t, v1alpha1.MigratePhasePartiallyFailed, `{}`, target)
 		wantVolumes(t, m, 4, 2, "PersistentVolumeClaim odd", "PersistentVolumeClaim quiet")
 		wantReason(t, m, "VolumesWithoutData")
+		const told = "It will not have the data of 1 claim, which no running pod uses: volumes/quiet."
+		if events := kubectl(t, 0, "events", "--for=migrate/volumes"); !strings.Contains(events, told) {
+			t.Errorf("no Event tells of the claim before the Backup:\n%s", events)
+		}
 		source := m.Status.SourceClusterStatus
 		if i := slices.IndexFunc(source.Exceptions, func(x v1alpha1.ItemException) bool { return x.Name == "odd" }); i < 0 ||
 			!strings.Contains(source.Exceptions[i].Message, "opted out due to annotation in pod two") {

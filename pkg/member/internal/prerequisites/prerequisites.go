@@ -39,6 +39,9 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 	if needed.SnapshotClass {
 		missing.SnapshotClass = lacksSnapshotClass(ctx, c)
 	}
+	if needed.UsedClaims != nil {
+		setUnused(ctx, c, *needed.UsedClaims, &missing)
+	}
 	for _, class := range needed.StorageClasses {
 		_, err := client.Get(ctx, c, storageClasses, class)
 		if apierrors.IsNotFound(err) {
@@ -52,9 +55,9 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 var claims = velero.Resource{Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true}
 
 const (
-	// pageSize is the number of claims in a page, maxPages how many pages are read, and maxClasses how
-	// many StorageClasses of claims are considered.
-	pageSize, maxPages, maxClasses = 500, 20, 64
+	// pageSize is the number of objects in a page, maxPages how many pages are read, maxClasses how
+	// many StorageClasses of claims are considered, and maxUnused how many unused claims are named.
+	pageSize, maxPages, maxClasses, maxUnused = 500, 20, 64, 3
 )
 
 // ClaimClasses returns the StorageClasses of the claims that a filter selects, sorted. The class of a claim
@@ -63,6 +66,53 @@ func ClaimClasses(ctx context.Context, c *client.Client, filter v1alpha1.Resourc
 	if !velero.IncludesResource(filter, claims) {
 		return nil
 	}
+	found := sets.New[string]()
+	_ = eachSelected(ctx, c, filter, claims.Name, func(claim *claim) {
+		if class := claim.Spec.StorageClassName; class != "" && len(found) < maxClasses && velero.IncludesLabels(filter, claim.Labels) {
+			found.Insert(class)
+		}
+	})
+	return slices.DeleteFunc(sets.List(found), func(class string) bool {
+		_, err := client.Get(ctx, c, storageClasses, class)
+		return err != nil
+	})
+}
+
+// setUnused sets which bound claims that a filter selects no running pod uses. It sets none if the claims
+// or the pods can't all be read.
+func setUnused(ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter, missing *migration.Missing) {
+	if !velero.IncludesResource(filter, claims) {
+		return
+	}
+	used := sets.New[string]()
+	err := eachSelected(ctx, c, filter, "pods", func(pod *pod) {
+		for _, v := range pod.Spec.Volumes {
+			if pod.Status.Phase == corev1.PodRunning && v.PersistentVolumeClaim != nil {
+				used.Insert(pod.Namespace + "/" + v.PersistentVolumeClaim.ClaimName)
+			}
+		}
+	})
+	if err != nil {
+		return
+	}
+	var unused []string
+	err = eachSelected(ctx, c, filter, claims.Name, func(claim *claim) {
+		name := claim.Namespace + "/" + claim.Name
+		if claim.Status.Phase == corev1.ClaimBound && !used.Has(name) && velero.IncludesLabels(filter, claim.Labels) {
+			unused = append(unused, name)
+		}
+	})
+	if err == nil {
+		slices.Sort(unused)
+		missing.Unused, missing.UnusedTotal = unused[:min(len(unused), maxUnused)], int64(len(unused))
+	}
+}
+
+// eachSelected calls f for each object of a resource in the namespaces that a filter selects.
+func eachSelected[T any, O interface {
+	*T
+	metav1.Object
+}](ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter, resource string, f func(O)) error {
 	in := []client.Collection{{}}
 	if velero.ListsNamespaces(filter) {
 		in = nil
@@ -70,21 +120,18 @@ func ClaimClasses(ctx context.Context, c *client.Client, filter v1alpha1.Resourc
 			in = append(in, client.Collection{}.In(namespace))
 		}
 	}
-	found := sets.New[string]()
 	for _, objects := range in {
-		objects.Resource = corev1.SchemeGroupVersion.WithResource(claims.Name)
-		_ = client.Each(ctx, c, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(claim *claim) error {
-			class := claim.Spec.StorageClassName
-			if class != "" && len(found) < maxClasses && velero.IncludesNamespace(filter, claim.Namespace) && velero.IncludesLabels(filter, claim.Labels) {
-				found.Insert(class)
+		objects.Resource = corev1.SchemeGroupVersion.WithResource(resource)
+		if err := client.Each(ctx, c, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(object *T) error {
+			if velero.IncludesNamespace(filter, O(object).GetNamespace()) {
+				f(object)
 			}
 			return nil
-		})
+		}); err != nil {
+			return err
+		}
 	}
-	return slices.DeleteFunc(sets.List(found), func(class string) bool {
-		_, err := client.Get(ctx, c, storageClasses, class)
-		return err != nil
-	})
+	return nil
 }
 
 // claim has the fields of a PersistentVolumeClaim that matter here.
@@ -93,6 +140,24 @@ type claim struct {
 	Spec              struct {
 		StorageClassName string `json:"storageClassName"`
 	} `json:"spec"`
+	Status struct {
+		Phase corev1.PersistentVolumeClaimPhase `json:"phase"`
+	} `json:"status"`
+}
+
+// pod has the fields of a Pod that matter here.
+type pod struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Volumes []struct {
+			PersistentVolumeClaim *struct {
+				ClaimName string `json:"claimName"`
+			} `json:"persistentVolumeClaim"`
+		} `json:"volumes"`
+	} `json:"spec"`
+	Status struct {
+		Phase corev1.PodPhase `json:"phase"`
+	} `json:"status"`
 }
 
 var storageClasses = client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}

@@ -80,6 +80,30 @@ func TestClaimClasses(t *testing.T) {
 	}
 }
 
+// TestUnusedClaims checks which claims no running pod uses.
+func TestUnusedClaims(t *testing.T) {
+	s := membertest.NewAPIServer(t)
+	s.Answers = map[string]string{
+		"/apis/apps/v1/namespaces/velero/daemonsets/node-agent": `{"status":{"numberReady":1}}`,
+		"/api/v1/namespaces/a/pods": `{"items":[
+			{"metadata":{"namespace":"a"},"spec":{"volumes":[{},{"persistentVolumeClaim":{"claimName":"used"}}]},"status":{"phase":"Running"}},
+			{"metadata":{"namespace":"a"},"spec":{"volumes":[{"persistentVolumeClaim":{"claimName":"ended"}}]},"status":{"phase":"Succeeded"}}]}`,
+		"/api/v1/namespaces/a/persistentvolumeclaims": `{"items":[
+			{"metadata":{"namespace":"a","name":"used"},"status":{"phase":"Bound"}},{"metadata":{"namespace":"a","name":"ended"},"status":{"phase":"Bound"}},
+			{"metadata":{"namespace":"a","name":"pending"},"status":{"phase":"Pending"}},{"metadata":{"namespace":"a","name":"alone"},"status":{"phase":"Bound"}}]}`,
+	}
+	check := func(want migration.Missing) {
+		t.Helper()
+		needed := migration.Prerequisites{NodeAgent: true, UsedClaims: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}}
+		if d := cmp.Diff(want, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
+			t.Error(d)
+		}
+	}
+	check(migration.Missing{Unused: []string{"a/alone", "a/ended"}, UnusedTotal: 2})
+	s.Answers["/api/v1/namespaces/a/pods"] = membertest.Forbidden
+	check(migration.Missing{})
+}
+
 // TestCheckWithoutPermission checks that nothing counts as missing.
 func TestCheckWithoutPermission(t *testing.T) {
 	s := membertest.NewAPIServer(t)
