@@ -36,8 +36,12 @@ func (r Resource) Is(other Resource) bool { return r.String() == other.String() 
 // access reviews.
 func AllResources() Resource { return Resource{Group: "*", Name: "*", Namespaced: true} }
 
-// Namespaces and PersistentVolumes are the full names of resources.
-const Namespaces, PersistentVolumes = "namespaces", "persistentvolumes"
+const (
+	// Namespaces is the full name of the resource of Namespaces.
+	Namespaces = "namespaces"
+	// PersistentVolumes is the full name of the resource of PersistentVolumes.
+	PersistentVolumes = "persistentvolumes"
+)
 
 // ListsResources reports whether f selects only resources that it lists by name in
 // includedResources, without patterns, and custom resources with their group: a target whose
