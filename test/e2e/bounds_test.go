@@ -113,15 +113,18 @@ spec:
 `, group, kind, singular)
 }
 
-// TestListedCustomResourceIsMigratedWithItsDefinition checks that a Restore which is limited to
-// a custom resource, which Velero in the target can't resolve before it has restored the
-// definition, still creates both.
-func TestListedCustomResourceIsMigratedWithItsDefinition(t *testing.T) {
+// TestCustomResourceIsMigratedWithItsDefinition checks that a Restore which is limited to a custom resource,
+// by the filter or by what the Backup has, still creates both, although Velero in the target can't resolve the
+// resource before it has restored the definition. The plural of Box is not the usual one.
+func TestCustomResourceIsMigratedWithItsDefinition(t *testing.T) {
 	needsFleet(t)
 	ensureAbsent(t, "gadgets")
-	members[2].kubectl(t, "delete", "customresourcedefinition/gadgets.bounds.example.com", "--ignore-not-found")
-	members[source].apply(t, definition("bounds.example.com", "Gadget"))
-	members[source].kubectl(t, "wait", "--for=condition=Established", "customresourcedefinition/gadgets.bounds.example.com")
+	for _, kind := range []string{"Gadget", "Box"} {
+		resource := "customresourcedefinition/" + strings.ToLower(kind) + "s.bounds.example.com"
+		members[2].kubectl(t, "delete", resource, "--ignore-not-found")
+		members[source].apply(t, definition("bounds.example.com", kind))
+		members[source].kubectl(t, "wait", "--for=condition=Established", resource)
+	}
 	members[source].apply(t, `
 apiVersion: v1
 kind: Namespace
@@ -130,13 +133,34 @@ metadata: {name: gadgets}
 apiVersion: bounds.example.com/v1
 kind: Gadget
 metadata: {name: one, namespace: gadgets}
+---
+apiVersion: bounds.example.com/v1
+kind: Box
+metadata: {name: two, namespace: gadgets}
 `)
 	rediscover(t, source)
 
-	m := migrateAndComplete(t, manifest("gadgets", "{resourceFilter: {includedNamespaces: [gadgets], includedResources: [gadget.bounds]}}", 2))
-	want := "gadget.bounds.example.com/one\n"
-	if got := members[2].kubectl(t, "get", "gadgets.bounds.example.com", "--namespace=gadgets", "--output=name"); got != want {
-		t.Errorf("the target has %q, want %q: %s", got, want, m.Status.TargetClusterStatus[0].Message)
+	for _, tt := range []struct{ filter, want string }{
+		{"includedResources: [gadget.bounds]", "gadget.bounds.example.com/one\n"},
+		{"excludedResources: [gadgets.bounds.example.com]", "box.bounds.example.com/two\n"},
+		{"labelSelector: {}", "gadget.bounds.example.com/one\nbox.bounds.example.com/two\n"},
+	} {
+		t.Run(tt.filter, func(t *testing.T) {
+			if err := members[2].deleteNamespaces(t.Context(), []string{"gadgets"}); err != nil {
+				t.Fatal(err)
+			}
+			members[2].kubectl(t, "delete", "customresourcedefinitions", "gadgets.bounds.example.com", "boxs.bounds.example.com", "--ignore-not-found")
+			m := migrateAndComplete(t, manifest("gadgets", "{resourceFilter: {includedNamespaces: [gadgets], "+tt.filter+"}}", 2))
+			got := ""
+			for _, resource := range []string{"gadgets", "boxs"} {
+				if members[2].kubectl(t, "get", "customresourcedefinition", resource+".bounds.example.com", "--ignore-not-found", "--output=name") != "" {
+					got += members[2].kubectl(t, "get", resource+".bounds.example.com", "--namespace=gadgets", "--output=name")
+				}
+			}
+			if got != tt.want {
+				t.Errorf("the target has %q, want %q: %s", got, tt.want, m.Status.TargetClusterStatus[0].Message)
+			}
+		})
 	}
 }
 
