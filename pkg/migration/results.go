@@ -155,7 +155,7 @@ func backupResults(m *v1alpha1.Migrate, b *velerov1.Backup) (request ResultsRequ
 			request.BackedUp, request.BackedUpVolumes = file(velerov1.DownloadTargetKindBackupResourceList), file(velerov1.DownloadTargetKindBackupVolumeInfos)
 		}
 	}
-	return request, request.Results != nil || request.BackedUp != nil || len(request.Names) > 0
+	return request, request.Results != nil || request.Backup != ""
 }
 
 // restoreResults returns what must be read about the Restore in a target.

@@ -129,6 +129,12 @@ metadata: {name: one, namespace: leftout}
 	}
 	awaitEvents(t, m, "Warning kurator-member1 ItemsLeftOut")
 
+	// A filter that selects nothing else is told of it too.
+	m = migrateAndComplete(t, manifest("leftout", "{resourceFilter: {includedNamespaces: ['leftout-l*']}}", 2))
+	if ready := condition(m, v1alpha1.ConditionReady); ready.Reason != v1alpha1.ReasonNothingMatched || !strings.Contains(ready.Message, "Left out: Namespace leftout-labelled (it has the label") {
+		t.Errorf("Ready is %s: %s", ready.Reason, ready.Message)
+	}
+
 	// Velero refuses a namespace with the label that the filter lists by name.
 	m = migrate(t, manifest("leftout", "{resourceFilter: {includedNamespaces: [leftout-labelled]}}", 2)).awaitEnd(t, v1alpha1.MigratePhaseFailedValidation)
 	if message := m.Status.SourceClusterStatus.Message; !strings.Contains(message, "leftout-labelled. Velero excludes a namespace that has the label velero.io/exclude-from-backup=true.") {
