@@ -87,8 +87,7 @@ func (l *loop) writable(m *v1alpha1.Migrate, c migration.ClusterPlan) Member {
 	return confirmingMember{l.member(m, c), func(ctx context.Context) error { return l.confirmWritable(ctx, m) }}
 }
 
-// createBackup creates the Backup in the source, after its resource policies, with the namespaces that its
-// patterns match then.
+// createBackup creates the Backup in the source, after its resource policies.
 func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action migration.CreateBackup, source Member) error {
 	if action.Policies != nil {
 		if err := source.CreateConfigMap(ctx, action.Policies); err != nil {
@@ -101,7 +100,7 @@ func (l *loop) createBackup(ctx context.Context, m *v1alpha1.Migrate, action mig
 		if err != nil {
 			return fmt.Errorf("listing the namespaces that the patterns of spec.policy.resourceFilter.includedNamespaces match: %w", err)
 		}
-		backup = velero.ResolveNamespaces(backup, namespaces)
+		backup = velero.WithNamespaces(backup, namespaces)
 	}
 	_, err := ensure(ctx, m.UID, backup, source.CreateBackup, source.Backup)
 	return err

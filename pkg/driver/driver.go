@@ -82,10 +82,10 @@ type Member interface {
 	// Results reads what a request names after the end of an object: files from the storage, and
 	// what belongs to them in the cluster.
 	Results(ctx context.Context, request migration.ResultsRequest) migration.Results
-	// Missing determines which prerequisites the cluster lacks.
-	Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing
+	// CheckPrerequisites determines which prerequisites the cluster has. What may not be read does not
+	// count as missing; an error is temporary, and then something may be unknown.
+	CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error)
 	Namespaces(ctx context.Context) ([]string, error)
-	ClaimClasses(ctx context.Context, filter v1alpha1.ResourceFilter) []string
 	// Workloads determines which of the workloads that a Restore has created are ready.
 	Workloads(ctx context.Context, restore string) migration.Workloads
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)

@@ -277,11 +277,8 @@ func (m *immediateMember) Namespaces(context.Context) ([]string, error) {
 	return []string{"app", "kube-system"}, nil
 }
 
-// ClaimClasses returns none.
-func (m *immediateMember) ClaimClasses(context.Context, v1alpha1.ResourceFilter) []string { return nil }
-
-func (m *immediateMember) Missing(context.Context, migration.Prerequisites) migration.Missing {
-	return migration.Missing{}
+func (m *immediateMember) CheckPrerequisites(context.Context, migration.Prerequisites) (migration.Checked, error) {
+	return migration.Checked{}, nil
 }
 
 func (m *immediateMember) Workloads(context.Context, string) migration.Workloads {

@@ -53,7 +53,7 @@ const (
 	resultsTimeout, resultsInterval = 40 * time.Second, 5 * time.Second
 	// prerequisitesInterval is the time between two checks of what a Migrate needs in a cluster, and
 	// prerequisitesTimeout bounds one of them.
-	prerequisitesInterval, prerequisitesTimeout = 5 * time.Second, 8 * time.Second
+	prerequisitesInterval, prerequisitesTimeout = 10 * time.Second, 8 * time.Second
 	// workloadsInterval is the time between two reads of the workloads that a Migrate waits for,
 	// and workloadsTimeout bounds one of them.
 	workloadsInterval, workloadsTimeout = 3 * time.Second, 20 * time.Second

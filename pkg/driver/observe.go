@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member"
@@ -43,7 +42,7 @@ func (l *loop) observe(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		if member, ok = l.withResults(ctx, s, m, watch.velero, member, ok); !ok {
 			continue
 		}
-		member.Missing = l.missing(ctx, s, m, plan, cluster)
+		member.Checked = l.prerequisites(ctx, s, m, plan.Of(cluster))
 		member.Workloads = l.workloads(ctx, s, m, watch.velero, member)
 		member.WriteErr = s.writeErr(cluster)
 		member.NextTry = time.Time{}
@@ -154,31 +153,21 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 	return member, true
 }
 
-// missing returns the last answer about what m needs in a cluster and is missing there; nil if there is
-// none.
-func (l *loop) missing(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, plan migration.Plan, cluster migration.Cluster) *migration.Missing {
-	c, source := plan.Of(cluster), plan.Source()
+// prerequisites returns what the last check of the prerequisites has found in a cluster; nil if there was
+// none. An answer is kept while a later check fails.
+func (l *loop) prerequisites(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, c migration.ClusterPlan) *migration.Checked {
 	if !c.NeedsPrerequisites() {
 		return nil
 	}
-	_, sourceIsUsable := s.watches[source.Cluster]
-	return inquireOrLast(l, s, &s.prerequisites, c.Cluster, prerequisitesInterval, func(*migration.Missing) *migration.Missing {
+	return inquireOrLast(l, s, &s.prerequisites, c.Cluster, prerequisitesInterval, func(last *migration.Checked) *migration.Checked {
 		ctx, cancel := context.WithTimeout(ctx, prerequisitesTimeout)
 		defer cancel()
-		needed := c.Prerequisites
-		if needed.ClaimClasses && sourceIsUsable {
-			needed = needed.WithClaimClasses(m, l.member(m, source).ClaimClasses(ctx, filterOf(m)))
+		found, err := l.member(m, c).CheckPrerequisites(ctx, c.Prerequisites)
+		if err != nil && last != nil {
+			return last
 		}
-		found := l.member(m, c).Missing(ctx, needed)
 		return &found
 	})
-}
-
-func filterOf(m *v1alpha1.Migrate) v1alpha1.ResourceFilter {
-	if m.Spec.Policy == nil {
-		return v1alpha1.ResourceFilter{}
-	}
-	return ptr.Deref(m.Spec.Policy.ResourceFilter, v1alpha1.ResourceFilter{})
 }
 
 // workloads returns the last answer about the workloads that m waits for in a cluster; nil if there is

@@ -401,16 +401,13 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 // Namespaces returns none.
 func (memberClient) Namespaces(context.Context) ([]string, error) { return nil, nil }
 
-// ClaimClasses returns none.
-func (memberClient) ClaimClasses(context.Context, v1alpha1.ResourceFilter) []string { return nil }
-
-// Missing returns nothing, once the member is reachable.
-func (c memberClient) Missing(context.Context, migration.Prerequisites) migration.Missing {
+// CheckPrerequisites finds all of them, once the member is reachable.
+func (c memberClient) CheckPrerequisites(context.Context, migration.Prerequisites) (migration.Checked, error) {
 	c.d.request()
 	if c.member().fault != nil {
-		return migration.Missing{NodeAgent: "is unknown"}
+		return migration.Checked{NodeAgent: "is unknown"}, c.member().fault
 	}
-	return migration.Missing{}
+	return migration.Checked{}, nil
 }
 
 // lists returns what Velero's lists report.

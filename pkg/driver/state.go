@@ -28,7 +28,7 @@ type migrateState struct {
 	confirmations inquiries[confirmation]
 	diagnoses     inquiries[migration.Diagnosis]
 	accesses      inquiries[migration.Access]
-	prerequisites inquiries[migration.Missing]
+	prerequisites inquiries[migration.Checked]
 	results       inquiries[migration.Results]
 	workloads     inquiries[migration.Workloads]
 	// ended holds the members whose object has ended with errors that are still being read.

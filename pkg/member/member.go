@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/cache"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/diagnosis"
@@ -194,15 +193,10 @@ func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) 
 	return found
 }
 
-// Missing determines which prerequisites the member lacks. What it can't determine, for example for lack
-// of permission, does not count as missing.
-func (m *Member) Missing(ctx context.Context, needed migration.Prerequisites) migration.Missing {
+// CheckPrerequisites determines which prerequisites the member has. What it may not read does not count as
+// missing; an error is temporary, and then something may be unknown.
+func (m *Member) CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error) {
 	return prerequisites.Check(ctx, m.client, needed)
-}
-
-// ClaimClasses returns the StorageClasses of the claims that a filter selects, as far as they can be read.
-func (m *Member) ClaimClasses(ctx context.Context, filter v1alpha1.ResourceFilter) []string {
-	return prerequisites.ClaimClasses(ctx, m.client, filter)
 }
 
 // Workloads determines which of the workloads that a Restore has created or changed are ready.

@@ -92,7 +92,7 @@ func withDiagnosis(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, basic state, 
 	if !waitsForVelero(&cs) || moved {
 		return basic
 	}
-	if d == nil || d.Server == "" {
+	if d == nil || d.Server == "" && len(d.Hindrances) == 0 {
 		saysMore := cs.Reason == basic.reason && strings.HasPrefix(cs.Message, basic.message)
 		if slices.Contains(diagnosisReasons, cs.Reason) || saysMore {
 			return state{cs.Reason, cs.Message}

@@ -109,8 +109,8 @@ type Member struct {
 	// Unexpected has the kinds and names of other Backups and Restores with the label of the
 	// Migrate.
 	Unexpected []string
-	// Missing are the prerequisites that the cluster lacks; nil if they were not checked.
-	Missing *Missing
+	// Checked is what the last check of the prerequisites has found; nil if there was none.
+	Checked *Checked
 	// Turn is the turn of the Migrate in the queue of its source; nil if it is not known.
 	Turn *Turn
 	// Diagnosis explains why Velero makes no progress; nil if there was no diagnosis.

@@ -7,21 +7,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 func TestPrerequisites(t *testing.T) {
-	mapping := map[string]string{"a": "slow", "b": "slow", "c": "fast"}
+	mapping, all := map[string]string{"a": "slow", "b": "slow", "c": "fast"}, &v1alpha1.ResourceFilter{}
 	for name, tt := range map[string]struct {
 		volumes        *v1alpha1.VolumePolicy
 		source, target Prerequisites
 	}{
 		"none":               {nil, Prerequisites{}, Prerequisites{}},
 		"by annotations":     {&v1alpha1.VolumePolicy{}, Prerequisites{}, Prerequisites{}},
-		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true, UsedClaims: &v1alpha1.ResourceFilter{}}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
-		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true}, Prerequisites{NodeAgent: true, ClaimClasses: true}},
-		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{}, Prerequisites{StorageClasses: []string{"fast", "slow"}, ClaimClasses: true}},
+		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true, Claims: all, UsedOnly: true}, Prerequisites{NodeAgent: true, StorageClasses: true}},
+		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true, Claims: all}, Prerequisites{NodeAgent: true, StorageClasses: true}},
+		"no data":            {&v1alpha1.VolumePolicy{Data: "None"}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true}},
+		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true, Mapping: mapping}},
 	} {
 		s := newFixture(t, m2)
 		s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: tt.volumes}
@@ -32,17 +35,26 @@ func TestPrerequisites(t *testing.T) {
 	}
 }
 
-// TestWithClaimClasses checks which StorageClasses the claims of the source get in a target.
-func TestWithClaimClasses(t *testing.T) {
-	s := newFixture(t, m2)
-	s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"a": "slow", "b": "fast"}}}
-	before := s.plan().Of(m2).Prerequisites
-	got := before.WithClaimClasses(s.m, []string{"a", "c", "fast"})
-	if d := cmp.Diff([]string{"c", "fast", "slow"}, got.StorageClasses); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff([]string{"fast", "slow"}, before.StorageClasses); d != "" {
-		t.Error(d)
+// TestMissingClasses checks which StorageClasses a target lacks.
+func TestMissingClasses(t *testing.T) {
+	p := Prerequisites{StorageClasses: true, Mapping: map[string]string{"a": "slow", "b": "fast"}}
+	source := &Checked{ClaimClasses: []string{"a", "c", "fast"}}
+	for name, tt := range map[string]struct {
+		p              Prerequisites
+		target, source *Checked
+		want           []string
+	}{
+		"all":                  {p, &Checked{StorageClasses: sets.New[string]()}, source, []string{"c", "fast", "slow"}},
+		"one":                  {p, &Checked{StorageClasses: sets.New("fast", "slow", "other")}, source, []string{"c"}},
+		"after the Backup":     {p, &Checked{StorageClasses: sets.New("slow")}, nil, []string{"fast"}},
+		"unknown":              {p, &Checked{}, source, nil},
+		"nothing is needed":    {Prerequisites{}, &Checked{StorageClasses: sets.New[string]()}, source, nil},
+		"without a mapping":    {Prerequisites{StorageClasses: true}, &Checked{StorageClasses: sets.New("a")}, source, []string{"c", "fast"}},
+		"no claims of its own": {Prerequisites{StorageClasses: true}, &Checked{StorageClasses: sets.New[string]()}, &Checked{}, nil},
+	} {
+		if d := cmp.Diff(tt.want, missingClasses(tt.p, tt.target, tt.source), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
@@ -54,27 +66,27 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 		Data: v1alpha1.VolumeDataSnapshotDataMovement, StorageClassMapping: map[string]string{"a": "slow"},
 	}}
 	source := func() v1alpha1.ClusterStatus { return s.m.Status.SourceClusterStatus.ClusterStatus }
-	missing := func(c Cluster, missing Missing) {
-		s.with(c, func(m *Member) { m.Missing = &missing })
+	checked := func(c Cluster, found Checked) {
+		s.with(c, func(m *Member) { m.Checked = &found })
 		s.record()
 	}
 	s.record()
 	s.wantState(source(), "Connecting", "Checking what spec.policy.volumes needs in m1.")
-	missing(m1, Missing{NodeAgent: "is not installed"})
+	checked(m1, Checked{NodeAgent: "is not installed"})
 	s.wantState(source(), "NodeAgentNotReady", "spec.policy.volumes.data needs Velero's node-agent in m1, which is not installed. Install it with: velero install --use-node-agent")
 	s.wantNoActions()
-	missing(m1, Missing{SnapshotClass: true})
+	checked(m1, Checked{NoSnapshotClass: true})
 	s.wantState(source(), "SnapshotClassNotFound", "spec.policy.volumes.data needs CSI snapshots, and m1 has no VolumeSnapshotClass. Create one for its CSI driver, with the label velero.io/csi-volumesnapshot-class=true.")
 	s.wantNoActions()
-	missing(m2, Missing{StorageClasses: []string{"slow"}})
-	missing(m3, Missing{NodeAgent: "is ready on none of 2 nodes"})
-	missing(m1, Missing{})
+	checked(m2, Checked{StorageClasses: sets.New("a")})
+	checked(m3, Checked{NodeAgent: "is ready on none of 2 nodes"})
+	checked(m1, Checked{ClaimClasses: []string{"a"}})
 	s.wantState(s.target(), "StorageClassNotFound", "Claims need StorageClasses that do not exist in m2: slow. Create them, or recreate the Migrate with another spec.policy.volumes.storageClassMapping.")
 	if source().Reason != "NoTargetReady" {
 		t.Errorf("the source is %s: %s", source().Reason, source().Message)
 	}
 	s.wantNoActions()
-	missing(m3, Missing{})
+	checked(m3, Checked{})
 	if source().Reason != "BackupStarting" {
 		t.Errorf("the source is %s: %s", source().Reason, source().Message)
 	}
@@ -93,9 +105,9 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 func TestUnusedClaims(t *testing.T) {
 	s := newFixture(t, m2)
 	s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataFileSystemBackup}}
-	s.with(m2, func(m *Member) { m.Missing = &Missing{} })
-	s.with(m1, func(m *Member) { m.Missing = &Missing{Unused: []string{"app/a", "app/b", "app/c"}, UnusedTotal: 5} })
+	s.with(m2, func(m *Member) { m.Checked = &Checked{} })
+	s.with(m1, func(m *Member) { m.Checked = &Checked{Unused: []string{"app/a", "app/b", "app/c"}, UnusedTotal: 5} })
 	s.record()
 	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "BackupStarting", "Creating Backup m1-migrate-default-app-c948154d in m1. "+
-		"It will not have the data of 5 claims, which no running pod uses: app/a, app/b, app/c, and 2 more. To move it, start a pod that uses it, and recreate the Migrate.")
+		"It will not have the data of 5 claims, which no running pod of the Backup uses: app/a, app/b, app/c, and 2 more. To move it, start a pod that uses it, and recreate the Migrate.")
 }

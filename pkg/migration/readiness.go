@@ -33,7 +33,7 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 		return state{source.Reason, source.Message}, true
 	}
 	return state{v1alpha1.ReasonBackupStarting, fmt.Sprintf(
-		"Creating Backup %s in %s.%s", velero.ObjectName(source.ClusterName, m), source.ClusterName, unusedClaims(member.Missing))}, true
+		"Creating Backup %s in %s.%s", velero.ObjectName(source.ClusterName, m), source.ClusterName, unusedClaims(member.Checked))}, true
 }
 
 // canBackUp reports whether nothing that the Backup needs is missing; if something is, the state says
@@ -220,7 +220,7 @@ func usableMember(cs v1alpha1.ClusterStatus, seen Observation) (Member, state, b
 	case member.Err != nil:
 		return Member{}, unreachable(cs.ClusterName, member), false
 	}
-	s, ok := hasPrerequisites(plan, member.Missing)
+	s, ok := hasPrerequisites(plan, seen)
 	return member, s, ok
 }
 

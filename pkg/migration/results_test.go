@@ -130,7 +130,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newFixture(t, m2)
 			s.m.Spec.Policy = &tt.policy
-			s.with(m2, func(m *Member) { m.Missing = &Missing{} })
+			s.with(m1, func(m *Member) { m.Checked = &Checked{} }).with(m2, func(m *Member) { m.Checked = &Checked{} })
 			s.restoring()
 			s.with(m2, func(m *Member) {
 				m.Restore.Status.Warnings = len(tt.results.Warnings)

@@ -66,10 +66,10 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string, contents 
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
 	}
-	limitTo(&restore.Spec, contents, ptr.Deref(policy.ResourceFilter, v1alpha1.ResourceFilter{}))
 	if MovesNoVolumeData(m) {
 		excludeVolumes(&restore.Spec)
 	}
+	limitTo(&restore.Spec, contents, ptr.Deref(policy.ResourceFilter, v1alpha1.ResourceFilter{}))
 	if s := policy.MigrateStatus; s != nil {
 		restore.Spec.RestoreStatus = &velerov1.RestoreStatusSpec{
 			IncludedResources: s.IncludedResources,

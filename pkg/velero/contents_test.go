@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -27,14 +28,14 @@ func TestContents(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		list map[string][]string
-		want v1alpha1.BackupContents
+		want *v1alpha1.BackupContents
 	}{
+		"too many": {many, nil},
 		"sorted": {
 			map[string][]string{"v1/Namespace": {"c"}, "v1/ConfigMap": {"b/x", "a/x"}, "apps/v1/Deployment": {"a/x"}, "rbac.authorization.k8s.io/v1/ClusterRole": {"x"}},
-			v1alpha1.BackupContents{Namespaces: []string{"a", "b", "c"}, Kinds: []string{"ClusterRole.rbac.authorization.k8s.io", "ConfigMap", "Deployment.apps", "Namespace"}},
+			&v1alpha1.BackupContents{Namespaces: []string{"a", "b", "c"}, Kinds: []string{"ClusterRole.rbac.authorization.k8s.io", "ConfigMap", "Deployment.apps", "Namespace"}},
 		},
-		"no names":        {map[string][]string{"v1/*": {"a*/x", "*/x"}, "*.x/v1/Ev il": {"b/x"}}, v1alpha1.BackupContents{Namespaces: []string{"b"}, Kinds: nil}},
-		"many namespaces": {many, v1alpha1.BackupContents{Kinds: []string{"Secret"}}},
+		"no names": {map[string][]string{"v1/*": {"a*/x", "*/x"}, "*.x/v1/Ev il": {"b/x"}}, &v1alpha1.BackupContents{Namespaces: []string{"b"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var list bytes.Buffer
@@ -42,7 +43,7 @@ func TestContents(t *testing.T) {
 			_ = json.NewEncoder(packed).Encode(tt.list)
 			_ = packed.Close()
 			content, err := ReadBackedUp(&list)
-			if d := cmp.Diff(&tt.want, content.Contents(), cmpopts.EquateEmpty()); d != "" || err != nil {
+			if d := cmp.Diff(tt.want, content.Contents(), cmpopts.EquateEmpty()); d != "" || err != nil {
 				t.Error(err, d)
 			}
 		})
@@ -74,28 +75,28 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 				IncludedResources: []string{"clusterroles.rbac.authorization.k8s.io", "secrets"}, ExcludedResources: []string{"namespaces"},
 			},
 		},
-		"a pattern of resources": {
-			&v1alpha1.ResourceFilter{IncludedResources: []string{"config*"}},
-			contents{Namespaces: []string{"a"}, Kinds: []string{"ConfigMap", "CustomResourceDefinition.apiextensions.k8s.io", "MutatingWebhookConfiguration.admissionregistration.k8s.io", "Secret"}},
+		"names that Velero resolves": {
+			&v1alpha1.ResourceFilter{IncludedNamespaceScopedResources: []string{"deploy", "gateways.*"}, ExcludedNamespaceScopedResources: []string{"jobs.batch"}},
+			contents{Namespaces: []string{"a"}, Kinds: []string{"CustomResourceDefinition.apiextensions.k8s.io", "Deployment.apps", "Gateway.gateway.networking.k8s.io", "Job.batch.volcano.sh", "PriorityClass.scheduling.k8s.io"}},
 			velerov1.RestoreSpec{
 				IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(true),
-				IncludedResources: []string{"configmaps", "customresourcedefinitions.apiextensions.k8s.io"},
+				IncludedResources: []string{"*.batch.volcano.sh", "*.gateway.networking.k8s.io", "customresourcedefinitions.apiextensions.k8s.io", "deployments.apps", "priorityclasses.scheduling.k8s.io"},
 			},
 		},
 		"excluded resources": {
 			&v1alpha1.ResourceFilter{ExcludedResources: []string{"secret", "persistentvolumes"}, IncludeClusterResources: new(false)},
-			contents{Namespaces: []string{"a"}, Kinds: []string{"ConfigMap", "PersistentVolume", "Secret"}},
+			contents{Namespaces: []string{"a"}, Kinds: []string{"ConfigMap", "PersistentVolume"}},
 			velerov1.RestoreSpec{
 				IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(false),
 				IncludedResources: []string{"configmaps"}, ExcludedResources: []string{"secret", "persistentvolumes"},
 			},
 		},
-		"resources by scope": {
-			&v1alpha1.ResourceFilter{IncludedNamespaceScopedResources: []string{"deployments.apps"}, IncludedClusterScopedResources: []string{"priorityclasses"}},
-			contents{Namespaces: []string{"a"}, Kinds: []string{"ConfigMap", "Deployment.apps", "PriorityClass.scheduling.k8s.io", "StorageClass.storage.k8s.io"}},
+		"what Velero refuses, or needs no name for, and a group above others": {
+			nil,
+			contents{Namespaces: []string{"a"}, Kinds: []string{"DataUpload.velero.io", "Event", "Schedule.velero.io", "Thing.k8s.io"}},
 			velerov1.RestoreSpec{
 				IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(true),
-				IncludedResources: []string{"deployments.apps", "priorityclasses.scheduling.k8s.io"},
+				IncludedResources: []string{"*.velero.io", "thing.k8s.io", "things.k8s.io"},
 			},
 		},
 		"listed resources": {
@@ -103,15 +104,21 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 			contents{Namespaces: []string{"a"}, Kinds: []string{"ConfigMap", "Secret"}},
 			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(true), IncludedResources: []string{"cm"}},
 		},
-		"too many": {
+		"no namespace that the filter selects": {
 			&v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a*"}},
-			contents{},
-			velerov1.RestoreSpec{IncludedNamespaces: []string{"a*"}, IncludeClusterResources: new(true), ExcludedResources: []string{"namespaces"}},
+			contents{Namespaces: []string{"b"}, Kinds: []string{"ClusterRole.rbac.authorization.k8s.io", "Namespace"}},
+			velerov1.RestoreSpec{
+				IncludedNamespaces: []string{"a*"}, IncludeClusterResources: new(false),
+				IncludedResources: []string{"clusterroles.rbac.authorization.k8s.io"}, ExcludedResources: []string{"namespaces"},
+			},
 		},
-		"none that the filter selects": {
-			&v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}, IncludedResources: []string{"config*"}},
-			contents{Namespaces: []string{"b"}, Kinds: []string{"Secret"}},
-			velerov1.RestoreSpec{IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(true), ExcludedResources: []string{"namespaces"}},
+		"only a namespace": {
+			&v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}},
+			contents{Namespaces: []string{"a"}, Kinds: []string{"Namespace"}},
+			velerov1.RestoreSpec{
+				IncludedNamespaces: []string{"a"}, IncludeClusterResources: new(true),
+				IncludedResources: []string{"nothing.backup.kurator.dev"}, ExcludedResources: []string{"namespaces"},
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +134,16 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 	}
 }
 
+// TestVolumesAreLeftOutOfTheContents has a Backup of volumes alone, without data.
+func TestVolumesAreLeftOutOfTheContents(t *testing.T) {
+	m := migrate("ns", "app", "u1")
+	m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone}}
+	got := NewRestore(m, "m2", "b", &v1alpha1.BackupContents{Kinds: []string{"PersistentVolume"}}).Spec
+	if d := cmp.Diff([][]string{{noResource}, {"persistentvolumes"}}, [][]string{got.IncludedResources, got.ExcludedResources}); d != "" {
+		t.Error(d)
+	}
+}
+
 // TestResourceNamesOfBuiltinKinds checks that the kinds of client-go are included by names that exist.
 func TestResourceNamesOfBuiltinKinds(t *testing.T) {
 	found := 0
@@ -135,7 +152,11 @@ func TestResourceNamesOfBuiltinKinds(t *testing.T) {
 			continue
 		}
 		found++
-		name := resourceName(strings.TrimSuffix(kind.Kind+"."+kind.Group, "."))
+		names := resourceNames(strings.TrimSuffix(kind.Kind+"."+kind.Group, "."))
+		if resource := resourceOfKind(strings.TrimSuffix(kind.Kind+"."+kind.Group, ".")); !IsRestored(schema.GroupResource{Group: resource.Group, Resource: resource.Name}) {
+			continue
+		}
+		name := strings.Join(names, ", ")
 		plural, group, _ := strings.Cut(name, ".")
 		if !builtinNames.Has(plural) || group != kind.Group || plural == strings.ToLower(kind.Kind) && kind.Kind != "Endpoints" {
 			t.Errorf("%s is included as %s", kind, name)

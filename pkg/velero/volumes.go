@@ -192,9 +192,10 @@ type ArrivedVolumes struct {
 	Claims sets.Set[Claim]
 	// PersistentVolumes are those that were made from snapshots of a storage provider.
 	PersistentVolumes sets.Set[string]
-	// NotMoved are why a PodVolumeRestore or a DataDownload has not written the data, by the volume of
-	// the pod or the claim.
-	NotMoved map[any]string
+	// PodVolumesNotMoved and ClaimsNotMoved are why a PodVolumeRestore or a DataDownload has not
+	// written the data.
+	PodVolumesNotMoved map[PodVolume]string
+	ClaimsNotMoved     map[Claim]string
 }
 
 // ReadSnapshotVolumes reads the claims and PersistentVolumes that a Restore has restored from snapshots
@@ -227,15 +228,15 @@ func (a *ArrivedVolumes) Has(v Volume, mapping map[string]string) (arrived bool,
 	to := func(namespace string) string { return cmp.Or(mapping[namespace], namespace) }
 	if v.PodVolume != (PodVolume{}) {
 		volume := PodVolume{to(v.PodVolume.Namespace), v.PodVolume.Pod, v.PodVolume.Volume}
-		return a.PodVolumes.Has(volume), a.NotMoved[volume]
+		return a.PodVolumes.Has(volume), a.PodVolumesNotMoved[volume]
 	}
 	claim := Claim{to(v.Claim.Namespace), v.Claim.Name}
-	return v.Claim != Claim{} && a.Claims.Has(claim) || a.PersistentVolumes.Has(v.PersistentVolume), a.NotMoved[claim]
+	return v.Claim != Claim{} && a.Claims.Has(claim) || a.PersistentVolumes.Has(v.PersistentVolume), a.ClaimsNotMoved[claim]
 }
 
-// CountVolumes counts the volumes of a Backup, and those with data that moved reports true for, or else
-// why not, if that is known. Those without are returned as exceptions, in the target's namespaces by mapping. bound are claims of the
-// Backup that have no volume info but may be bound.
+// CountVolumes counts the volumes of a Backup and those whose data has moved. moved reports whether it has and,
+// if not, why, if that is known. Those without are returned as exceptions, in the target's namespaces by
+// mapping. bound are claims of the Backup that have no volume info but may be bound.
 func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, moved func(Volume) (bool, string)) (v1alpha1.VolumeCounts, Exceptions) {
 	counts := v1alpha1.VolumeCounts{Total: int64(len(volumes) + len(bound))}
 	var exceptions Exceptions

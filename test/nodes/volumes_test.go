@@ -49,7 +49,7 @@ func TestVolumes(t *testing.T) {
 		m := migrateVolumes(t, v1alpha1.MigratePhasePartiallyFailed, `{}`, target)
 		wantVolumes(t, m, 4, 2, "PersistentVolumeClaim odd", "PersistentVolumeClaim quiet")
 		wantReason(t, m, "VolumesWithoutData")
-		const told = "It will not have the data of 1 claim, which no running pod uses: volumes/quiet."
+		const told = "It will not have the data of 1 claim, which no running pod of the Backup uses: volumes/quiet."
 		if events := kubectl(t, 0, "events", "--for=migrate/volumes"); !strings.Contains(events, told) {
 			t.Errorf("no Event tells of the claim before the Backup:\n%s", events)
 		}

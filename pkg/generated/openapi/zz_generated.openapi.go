@@ -3150,7 +3150,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupContents(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "namespaces are the namespaces that have items, sorted. Absent if there are none, or more than 200.",
+							Description: "namespaces are the namespaces that have items, sorted.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3169,7 +3169,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupContents(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "kinds are the kinds of the items, each with its group, such as ConfigMap or Deployment.apps, sorted. Absent if there are more than 200.",
+							Description: "kinds are the kinds of the items, each with its group, such as ConfigMap or Deployment.apps, sorted.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3312,7 +3312,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"contents": {
 						SchemaProps: spec.SchemaProps{
-							Description: "contents are the namespaces and kinds of the items of the completed Backup, to which the Restores are limited, so that nothing that is added to the Backup in the storage later reaches a target. Absent if they could not be read.",
+							Description: "contents are the namespaces and kinds of the items of the completed Backup. The Restores are limited to them, whatever is added to the Backup in the storage later. Absent if they could not be read, or are more than 500 of either.",
 							Ref:         ref(v1alpha1.BackupContents{}.OpenAPIModelName()),
 						},
 					},

@@ -578,23 +578,22 @@ type BackupDetails struct {
 	// +optional
 	BackupStatusInCluster *velerov1.BackupStatus `json:"backupStatusInCluster,omitempty"`
 
-	// contents are the namespaces and kinds of the items of the completed Backup, to which
-	// the Restores are limited, so that nothing that is added to the Backup in the storage
-	// later reaches a target. Absent if they could not be read.
+	// contents are the namespaces and kinds of the items of the completed Backup. The
+	// Restores are limited to them, whatever is added to the Backup in the storage later.
+	// Absent if they could not be read, or are more than 500 of either.
 	// +optional
 	Contents *BackupContents `json:"contents,omitempty"`
 }
 
 // BackupContents are the namespaces and kinds of the items of a Backup.
 type BackupContents struct {
-	// namespaces are the namespaces that have items, sorted. Absent if there are none, or
-	// more than 200.
+	// namespaces are the namespaces that have items, sorted.
 	// +optional
 	// +listType=atomic
 	Namespaces []string `json:"namespaces,omitempty"`
 
 	// kinds are the kinds of the items, each with its group, such as ConfigMap or
-	// Deployment.apps, sorted. Absent if there are more than 200.
+	// Deployment.apps, sorted.
 	// +optional
 	// +listType=atomic
 	Kinds []string `json:"kinds,omitempty"`

@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prerequisites determines what a Migrate needs in a member and is missing there. What can't be
+// Package prerequisites determines whether a member has what a Migrate needs there. What can't be
 // determined, for example for lack of permission, does not count as missing.
 //
 // It is used by package member, and imports nothing of ours but client, migration, velero and the API.
@@ -30,89 +30,90 @@ import (
 // nodeAgent is the name of the DaemonSet: pkg/nodeagent of Velero v1.18.3.
 const nodeAgent = "node-agent"
 
-// Check returns which of the prerequisites the member lacks.
-func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites) migration.Missing {
-	var missing migration.Missing
-	if needed.NodeAgent {
-		missing.NodeAgent = checkNodeAgent(ctx, c)
-	}
-	if needed.SnapshotClass {
-		missing.SnapshotClass = lacksSnapshotClass(ctx, c)
-	}
-	if needed.UsedClaims != nil {
-		setUnused(ctx, c, *needed.UsedClaims, &missing)
-	}
-	for _, class := range needed.StorageClasses {
-		_, err := client.Get(ctx, c, storageClasses, class)
-		if apierrors.IsNotFound(err) {
-			missing.StorageClasses = append(missing.StorageClasses, class)
-		}
-	}
-	return missing
-}
-
-// claims is the resource of PersistentVolumeClaims.
-var claims = velero.Resource{Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true}
-
 const (
-	// pageSize is the number of objects in a page, maxPages how many pages are read, maxClasses how
-	// many StorageClasses of claims are considered, and maxUnused how many unused claims are named.
-	pageSize, maxPages, maxClasses, maxUnused = 500, 20, 64, 3
+	// pageSize is the number of objects in a page, and maxPages how many pages are read.
+	pageSize, maxPages = 500, 4
+	// maxClasses is how many StorageClasses of claims are considered, and maxUnused how many unused
+	// claims are named.
+	maxClasses, maxUnused = 64, 3
 )
 
-// ClaimClasses returns the StorageClasses of the claims that a filter selects, sorted. The class of a claim
-// that was bound by hand may not exist; such a class is omitted, and so is what can't be read.
-func ClaimClasses(ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter) []string {
+var (
+	claims = velero.Resource{Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true}
+	pods   = velero.Resource{Name: "pods", Kind: "Pod", Singular: "pod", ShortNames: []string{"po"}, Namespaced: true}
+
+	storageClasses = client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
+)
+
+// Check returns which of the prerequisites the member has. An error is temporary, and then something may
+// be unknown.
+func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites) (checked migration.Checked, err error) {
+	if needed.NodeAgent {
+		checked.NodeAgent, err = checkNodeAgent(ctx, c)
+	}
+	if needed.SnapshotClass {
+		lacks, snapshotErr := lacksSnapshotClass(ctx, c)
+		checked.NoSnapshotClass, err = lacks, errors.Join(err, snapshotErr)
+	}
+	if needed.Claims != nil {
+		err = errors.Join(err, checkClaims(ctx, c, needed, &checked))
+	}
+	if needed.StorageClasses {
+		existing, classErr := existingClasses(ctx, c)
+		checked.StorageClasses, err = existing, errors.Join(err, classErr)
+	}
+	return checked, err
+}
+
+// temporary returns nil for an error that a later check would have too: something may not be read, or is
+// too much.
+func temporary(err error) error {
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || errors.As(err, new(client.TooManyError)) || errors.Is(err, client.ErrInvalidName) {
+		return nil
+	}
+	return err
+}
+
+// checkClaims sets the StorageClasses of the claims that are migrated and, if it matters, which of them no
+// running pod of the Backup uses. It sets what it can read.
+func checkClaims(ctx context.Context, c *client.Client, needed migration.Prerequisites, checked *migration.Checked) error {
+	filter := *needed.Claims
 	if !velero.IncludesResource(filter, claims) {
 		return nil
 	}
-	found := sets.New[string]()
-	_ = eachSelected(ctx, c, filter, claims.Name, func(claim *claim) {
-		if class := claim.Spec.StorageClassName; class != "" && len(found) < maxClasses && velero.IncludesLabels(filter, claim.Labels) {
-			found.Insert(class)
-		}
-	})
-	return slices.DeleteFunc(sets.List(found), func(class string) bool {
-		_, err := client.Get(ctx, c, storageClasses, class)
-		return err != nil
-	})
-}
-
-// setUnused sets which bound claims that a filter selects no running pod uses. It sets none if the claims
-// or the pods can't all be read.
-func setUnused(ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter, missing *migration.Missing) {
-	if !velero.IncludesResource(filter, claims) {
-		return
-	}
 	used := sets.New[string]()
-	err := eachSelected(ctx, c, filter, "pods", func(pod *pod) {
-		for _, v := range pod.Spec.Volumes {
-			if pod.Status.Phase == corev1.PodRunning && v.PersistentVolumeClaim != nil {
-				used.Insert(pod.Namespace + "/" + v.PersistentVolumeClaim.ClaimName)
-			}
-		}
-	})
-	if err != nil {
-		return
+	var podsErr error
+	if needed.UsedOnly && velero.IncludesResource(filter, pods) {
+		podsErr = eachSelected(ctx, c, filter, pods, func(pod *pod) { used.Insert(pod.claims()...) })
 	}
+	classes := sets.New[string]()
 	var unused []string
-	err = eachSelected(ctx, c, filter, claims.Name, func(claim *claim) {
-		name := claim.Namespace + "/" + claim.Name
-		if claim.Status.Phase == corev1.ClaimBound && !used.Has(name) && velero.IncludesLabels(filter, claim.Labels) {
+	err := eachSelected(ctx, c, filter, claims, func(claim *claim) {
+		if class := claim.Spec.StorageClassName; class != "" && len(classes) < maxClasses {
+			classes.Insert(class)
+		}
+		if name := claim.Namespace + "/" + claim.Name; claim.Status.Phase == corev1.ClaimBound && !used.Has(name) {
 			unused = append(unused, name)
 		}
 	})
-	if err == nil {
-		slices.Sort(unused)
-		missing.Unused, missing.UnusedTotal = unused[:min(len(unused), maxUnused)], int64(len(unused))
+	if err != nil {
+		return errors.Join(temporary(err), temporary(podsErr))
 	}
+	if needed.UsedOnly && podsErr == nil {
+		slices.Sort(unused)
+		checked.Unused, checked.UnusedTotal = unused[:min(len(unused), maxUnused)], int64(len(unused))
+	}
+	// The class of a claim that was bound by hand may not exist.
+	existing, err := existingClasses(ctx, c)
+	checked.ClaimClasses = sets.List(classes.Intersection(existing))
+	return errors.Join(temporary(podsErr), err)
 }
 
-// eachSelected calls f for each object of a resource in the namespaces that a filter selects.
+// eachSelected calls f for each object of a resource that a filter selects by its namespace and labels.
 func eachSelected[T any, O interface {
 	*T
 	metav1.Object
-}](ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter, resource string, f func(O)) error {
+}](ctx context.Context, c *client.Client, filter v1alpha1.ResourceFilter, resource velero.Resource, f func(O)) error {
 	in := []client.Collection{{}}
 	if velero.ListsNamespaces(filter) {
 		in = nil
@@ -121,10 +122,10 @@ func eachSelected[T any, O interface {
 		}
 	}
 	for _, objects := range in {
-		objects.Resource = corev1.SchemeGroupVersion.WithResource(resource)
+		objects.Resource = corev1.SchemeGroupVersion.WithResource(resource.Name)
 		if err := client.Each(ctx, c, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(object *T) error {
-			if velero.IncludesNamespace(filter, O(object).GetNamespace()) {
-				f(object)
+			if o := O(object); velero.IncludesNamespace(filter, o.GetNamespace()) && velero.IncludesLabels(filter, o.GetLabels()) {
+				f(o)
 			}
 			return nil
 		}); err != nil {
@@ -150,9 +151,11 @@ type pod struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
 		Volumes []struct {
+			Name                  string `json:"name"`
 			PersistentVolumeClaim *struct {
 				ClaimName string `json:"claimName"`
 			} `json:"persistentVolumeClaim"`
+			Ephemeral *struct{} `json:"ephemeral"`
 		} `json:"volumes"`
 	} `json:"spec"`
 	Status struct {
@@ -160,10 +163,40 @@ type pod struct {
 	} `json:"status"`
 }
 
-var storageClasses = client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
+// claims returns the claims that a running pod uses, as NAMESPACE/NAME. That of an ephemeral volume has
+// the names of both.
+func (p *pod) claims() (names []string) {
+	if p.Status.Phase != corev1.PodRunning {
+		return nil
+	}
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case v.PersistentVolumeClaim != nil:
+			names = append(names, p.Namespace+"/"+v.PersistentVolumeClaim.ClaimName)
+		case v.Ephemeral != nil:
+			names = append(names, p.Namespace+"/"+p.Name+"-"+v.Name)
+		}
+	}
+	return names
+}
 
-// checkNodeAgent returns why node-agent does not run; empty if it does.
-func checkNodeAgent(ctx context.Context, c *client.Client) string {
+// existingClasses returns the names of the StorageClasses; nil if they can't all be read.
+func existingClasses(ctx context.Context, c *client.Client) (sets.Set[string], error) {
+	names := sets.New[string]()
+	all := storageClasses
+	all.MetadataOnly = true
+	err := client.Each(ctx, c, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(class *metav1.PartialObjectMetadata) error {
+		names.Insert(class.Name)
+		return nil
+	})
+	if err != nil {
+		return nil, temporary(err)
+	}
+	return names, nil
+}
+
+// checkNodeAgent returns why node-agent does not run; empty if it does, or if that can't be read.
+func checkNodeAgent(ctx context.Context, c *client.Client) (string, error) {
 	daemonSets := client.Collection{Resource: appsv1.SchemeGroupVersion.WithResource("daemonsets"), InVelero: true}
 	var found struct {
 		Status struct {
@@ -173,23 +206,25 @@ func checkNodeAgent(ctx context.Context, c *client.Client) string {
 	}
 	switch err := client.GetInto(ctx, c, daemonSets, nodeAgent, &found); {
 	case apierrors.IsNotFound(err):
-		return fmt.Sprintf("is not installed: there is no DaemonSet %s in namespace %s", nodeAgent, c.VeleroNamespace())
+		return fmt.Sprintf("is not installed: there is no DaemonSet %s in namespace %s", nodeAgent, c.VeleroNamespace()), nil
 	case err != nil:
-		return ""
+		return "", temporary(err)
 	case found.Status.Ready == 0:
-		return fmt.Sprintf("is ready on none of %d nodes", found.Status.Desired)
+		return fmt.Sprintf("is ready on none of %d nodes", found.Status.Desired), nil
 	}
-	return ""
+	return "", nil
 }
 
 // lacksSnapshotClass reports whether there is no VolumeSnapshotClass.
-func lacksSnapshotClass(ctx context.Context, c *client.Client) bool {
+func lacksSnapshotClass(ctx context.Context, c *client.Client) (bool, error) {
 	classes := client.Collection{
 		Resource:     schema.GroupVersionResource{Group: "snapshot.storage.k8s.io", Version: "v1", Resource: "volumesnapshotclasses"},
 		MetadataOnly: true,
 	}
 	var page metav1.PartialObjectMetadataList
 	err := client.ListInto(ctx, c, classes, metav1.ListOptions{Limit: 1}, &page)
-	isNotServed := apierrors.IsNotFound(err) || errors.Is(err, client.ErrVeleroNotInstalled) // how Do reports any resource that is not served
-	return isNotServed || err == nil && len(page.Items) == 0
+	if apierrors.IsNotFound(err) || errors.Is(err, client.ErrVeleroNotInstalled) { // how Do reports any resource that is not served
+		return true, nil
+	}
+	return err == nil && len(page.Items) == 0, temporary(err)
 }

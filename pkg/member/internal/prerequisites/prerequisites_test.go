@@ -4,12 +4,13 @@
 package prerequisites
 
 import (
-	"net/http"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
@@ -18,35 +19,63 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
+const (
+	daemonSet       = "/apis/apps/v1/namespaces/velero/daemonsets/node-agent"
+	snapshotClasses = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
+	allClasses      = "/apis/storage.k8s.io/v1/storageclasses"
+	fastAndSlow     = `{"items":[{"metadata":{"name":"fast"}},{"metadata":{"name":"slow"}}]}`
+)
+
+// check checks a member with these answers.
+func check(t *testing.T, answers map[string]string, needed migration.Prerequisites) (migration.Checked, error) {
+	s := membertest.NewAPIServer(t)
+	s.Answers = answers
+	return Check(t.Context(), clienttest.New(s, client.Options{}), needed)
+}
+
 func TestCheck(t *testing.T) {
-	const daemonSet = "/apis/apps/v1/namespaces/velero/daemonsets/node-agent"
-	const snapshotClasses = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses"
-	const class = "/apis/storage.k8s.io/v1/storageclasses/"
-	needed := migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: []string{"fast", "slow"}}
+	needed := migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: true}
 	for name, tt := range map[string]struct {
 		answers map[string]string
-		want    migration.Missing
+		want    migration.Checked
 	}{
 		"all there": {
-			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2,"numberReady":1}}`, snapshotClasses: `{"items":[{}]}`, class + "fast": `{}`, class + "slow": `{}`},
-			migration.Missing{},
+			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2,"numberReady":1}}`, snapshotClasses: `{"items":[{}]}`, allClasses: fastAndSlow},
+			migration.Checked{StorageClasses: sets.New("fast", "slow")},
 		},
 		"nothing there": {
-			map[string]string{daemonSet: membertest.Absent, snapshotClasses: `{}`, class + "fast": membertest.Absent, class + "slow": membertest.Absent},
-			migration.Missing{NodeAgent: "is not installed: there is no DaemonSet node-agent in namespace velero", SnapshotClass: true, StorageClasses: []string{"fast", "slow"}},
+			map[string]string{daemonSet: membertest.Absent, snapshotClasses: `{}`, allClasses: `{}`},
+			migration.Checked{NodeAgent: "is not installed: there is no DaemonSet node-agent in namespace velero", NoSnapshotClass: true, StorageClasses: sets.New[string]()},
 		},
 		"node-agent not ready, no snapshots": {
-			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2}}`, class + "fast": `{}`, class + "slow": membertest.Absent},
-			migration.Missing{NodeAgent: "is ready on none of 2 nodes", SnapshotClass: true, StorageClasses: []string{"slow"}},
+			map[string]string{daemonSet: `{"status":{"desiredNumberScheduled":2}}`, allClasses: `{}`},
+			migration.Checked{NodeAgent: "is ready on none of 2 nodes", NoSnapshotClass: true, StorageClasses: sets.New[string]()},
 		},
+		"without permission": {map[string]string{daemonSet: membertest.Forbidden, snapshotClasses: membertest.Forbidden, allClasses: membertest.Forbidden}, migration.Checked{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := membertest.NewAPIServer(t)
-			s.Answers = tt.answers
-			if d := cmp.Diff(tt.want, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
-				t.Error(d)
+			got, err := check(t, tt.answers, needed)
+			if d := cmp.Diff(tt.want, got); d != "" || err != nil {
+				t.Error(err, d)
 			}
 		})
+	}
+}
+
+// TestTemporaryErrors checks that an error that may go away is returned.
+func TestTemporaryErrors(t *testing.T) {
+	const namespaced = "/api/v1/namespaces/a/"
+	filter := &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}
+	working := map[string]string{
+		daemonSet: `{"status":{"numberReady":1}}`, snapshotClasses: `{"items":[{}]}`, allClasses: fastAndSlow,
+		namespaced + "pods": `{}`, namespaced + "persistentvolumeclaims": `{}`,
+	}
+	for path := range working {
+		answers := maps.Clone(working)
+		answers[path] = membertest.Broken
+		if _, err := check(t, answers, migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: true, Claims: filter, UsedOnly: true}); err == nil {
+			t.Errorf("no error without %s", path)
+		}
 	}
 }
 
@@ -68,13 +97,12 @@ func TestClaimClasses(t *testing.T) {
 		"another's claims": {v1alpha1.ResourceFilter{IncludedNamespaces: []string{"c"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := membertest.NewAPIServer(t)
-			s.Answers = map[string]string{
-				"/api/v1/persistentvolumeclaims": all, "/api/v1/namespaces/b/persistentvolumeclaims": all, "/api/v1/namespaces/c/persistentvolumeclaims": membertest.Forbidden,
-				"/apis/storage.k8s.io/v1/storageclasses/fast": `{}`, "/apis/storage.k8s.io/v1/storageclasses/slow": `{}`, "/apis/storage.k8s.io/v1/storageclasses/manual": membertest.Absent,
-			}
-			if d := cmp.Diff(tt.want, ClaimClasses(t.Context(), clienttest.New(s, client.Options{}), tt.filter), cmpopts.EquateEmpty()); d != "" {
-				t.Error(d)
+			got, err := check(t, map[string]string{
+				"/api/v1/persistentvolumeclaims": all, "/api/v1/namespaces/b/persistentvolumeclaims": all,
+				"/api/v1/namespaces/c/persistentvolumeclaims": membertest.Forbidden, allClasses: fastAndSlow,
+			}, migration.Prerequisites{Claims: &tt.filter})
+			if d := cmp.Diff(migration.Checked{ClaimClasses: tt.want}, got, cmpopts.EquateEmpty()); d != "" || err != nil {
+				t.Error(err, d)
 			}
 		})
 	}
@@ -82,34 +110,27 @@ func TestClaimClasses(t *testing.T) {
 
 // TestUnusedClaims checks which claims no running pod uses.
 func TestUnusedClaims(t *testing.T) {
-	s := membertest.NewAPIServer(t)
-	s.Answers = map[string]string{
-		"/apis/apps/v1/namespaces/velero/daemonsets/node-agent": `{"status":{"numberReady":1}}`,
+	answers := map[string]string{
 		"/api/v1/namespaces/a/pods": `{"items":[
-			{"metadata":{"namespace":"a"},"spec":{"volumes":[{},{"persistentVolumeClaim":{"claimName":"used"}}]},"status":{"phase":"Running"}},
+			{"metadata":{"namespace":"a","name":"web","labels":{"app":"web"}},"spec":{"volumes":[{"name":"x"},{"persistentVolumeClaim":{"claimName":"used"}},{"name":"scratch","ephemeral":{}}]},"status":{"phase":"Running"}},
 			{"metadata":{"namespace":"a"},"spec":{"volumes":[{"persistentVolumeClaim":{"claimName":"ended"}}]},"status":{"phase":"Succeeded"}}]}`,
 		"/api/v1/namespaces/a/persistentvolumeclaims": `{"items":[
-			{"metadata":{"namespace":"a","name":"used"},"status":{"phase":"Bound"}},{"metadata":{"namespace":"a","name":"ended"},"status":{"phase":"Bound"}},
+			{"metadata":{"namespace":"a","name":"used","labels":{"app":"web"}},"status":{"phase":"Bound"}},{"metadata":{"namespace":"a","name":"ended"},"status":{"phase":"Bound"}},
+			{"metadata":{"namespace":"a","name":"web-scratch"},"status":{"phase":"Bound"}},
 			{"metadata":{"namespace":"a","name":"pending"},"status":{"phase":"Pending"}},{"metadata":{"namespace":"a","name":"alone"},"status":{"phase":"Bound"}}]}`,
+		allClasses: fastAndSlow,
 	}
-	check := func(want migration.Missing) {
+	wantUnused := func(filter v1alpha1.ResourceFilter, want ...string) {
 		t.Helper()
-		needed := migration.Prerequisites{NodeAgent: true, UsedClaims: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{"a"}}}
-		if d := cmp.Diff(want, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
-			t.Error(d)
+		filter.IncludedNamespaces = []string{"a"}
+		got, err := check(t, answers, migration.Prerequisites{Claims: &filter, UsedOnly: true})
+		if d := cmp.Diff(migration.Checked{Unused: want, UnusedTotal: int64(len(want))}, got, cmpopts.EquateEmpty()); d != "" || err != nil {
+			t.Error(err, d)
 		}
 	}
-	check(migration.Missing{Unused: []string{"a/alone", "a/ended"}, UnusedTotal: 2})
-	s.Answers["/api/v1/namespaces/a/pods"] = membertest.Forbidden
-	check(migration.Missing{})
-}
-
-// TestCheckWithoutPermission checks that nothing counts as missing.
-func TestCheckWithoutPermission(t *testing.T) {
-	s := membertest.NewAPIServer(t)
-	s.SetFault(membertest.Status(http.StatusForbidden, "forbidden"))
-	needed := migration.Prerequisites{NodeAgent: true, SnapshotClass: true, StorageClasses: []string{"fast"}}
-	if d := cmp.Diff(migration.Missing{}, Check(t.Context(), clienttest.New(s, client.Options{}), needed)); d != "" {
-		t.Error(d)
-	}
+	wantUnused(v1alpha1.ResourceFilter{}, "a/alone", "a/ended")
+	wantUnused(v1alpha1.ResourceFilter{LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}})
+	wantUnused(v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}, "a/used")
+	answers["/api/v1/namespaces/a/pods"] = membertest.Forbidden
+	wantUnused(v1alpha1.ResourceFilter{})
 }

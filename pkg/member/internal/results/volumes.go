@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	velerov2alpha1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v2alpha1"
@@ -62,7 +63,8 @@ func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) 
 
 // arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
 func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (arrived velero.ArrivedVolumes, err error) {
-	arrived.PodVolumes, arrived.Claims, arrived.NotMoved = sets.New[velero.PodVolume](), sets.New[velero.Claim](), map[any]string{}
+	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
+	arrived.PodVolumesNotMoved, arrived.ClaimsNotMoved = map[velero.PodVolume]string{}, map[velero.Claim]string{}
 	var podVolumes, moved, snapshots bool
 	for _, v := range volumes {
 		switch {
@@ -79,7 +81,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 		err = r.eachRestored(ctx, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
 			volume := velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume}
 			if why := o.whyNotMoved("PodVolumeRestore"); why != "" {
-				arrived.NotMoved[volume] = why
+				arrived.PodVolumesNotMoved[volume] = why
 				return
 			}
 			arrived.PodVolumes.Insert(volume)
@@ -89,7 +91,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 		err = errors.Join(err, r.eachRestored(ctx, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
 			claim := velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC}
 			if why := o.whyNotMoved("DataDownload"); why != "" {
-				arrived.NotMoved[claim] = why
+				arrived.ClaimsNotMoved[claim] = why
 				return
 			}
 			arrived.Claims.Insert(claim)
@@ -139,7 +141,7 @@ func (o *restoredData) whyNotMoved(kind string) string {
 	}
 	why := fmt.Sprintf("%s %s is %s", kind, o.Name, cmp.Or(o.Status.Phase, "New"))
 	if o.Status.Message != "" {
-		why += ": " + o.Status.Message[:min(len(o.Status.Message), maxMessage)]
+		why += ": " + strings.ToValidUTF8(o.Status.Message[:min(len(o.Status.Message), maxMessage)], "")
 	}
 	return why
 }

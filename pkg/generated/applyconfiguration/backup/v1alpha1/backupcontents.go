@@ -10,11 +10,10 @@ package v1alpha1
 //
 // BackupContents are the namespaces and kinds of the items of a Backup.
 type BackupContentsApplyConfiguration struct {
-	// namespaces are the namespaces that have items, sorted. Absent if there are none, or
-	// more than 200.
+	// namespaces are the namespaces that have items, sorted.
 	Namespaces []string `json:"namespaces,omitempty"`
 	// kinds are the kinds of the items, each with its group, such as ConfigMap or
-	// Deployment.apps, sorted. Absent if there are more than 200.
+	// Deployment.apps, sorted.
 	Kinds []string `json:"kinds,omitempty"`
 }
 

@@ -21,9 +21,9 @@ type BackupDetailsApplyConfiguration struct {
 	BackupNameInCluster *string `json:"backupNameInCluster,omitempty"`
 	// backupStatusInCluster is the complete status of the Velero Backup.
 	BackupStatusInCluster *v1.BackupStatus `json:"backupStatusInCluster,omitempty"`
-	// contents are the namespaces and kinds of the items of the completed Backup, to which
-	// the Restores are limited, so that nothing that is added to the Backup in the storage
-	// later reaches a target. Absent if they could not be read.
+	// contents are the namespaces and kinds of the items of the completed Backup. The
+	// Restores are limited to them, whatever is added to the Backup in the storage later.
+	// Absent if they could not be read, or are more than 500 of either.
 	Contents *BackupContentsApplyConfiguration `json:"contents,omitempty"`
 }
 
