@@ -23,6 +23,8 @@ type queues struct {
 	mutex     sync.Mutex
 	byVelero  map[queueID]*migration.Queue
 	positions map[types.UID]position
+	// departures counts the Migrates that have left.
+	departures int
 }
 
 // queueID identifies the Velero of a queue: by the API server of its cluster, and its namespace.
@@ -48,6 +50,7 @@ func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Obse
 		l.leaveQueue(s)
 		return
 	}
+	departures := l.queues.departed()
 	running, known := watch.Running(func() {
 		if l.queues.isAtFront(s.uid) {
 			l.queue.Add(s.key)
@@ -69,7 +72,11 @@ func (l *loop) queueUp(s *migrateState, m *v1alpha1.Migrate, seen migration.Obse
 	if l.queues.isElsewhere(s.uid, id) {
 		l.leaveQueue(s)
 	}
-	turn := l.queues.join(id, ticket, running.Backups, seen.Plan.Of(source).ConcurrentBackups, l.Clock.Now())
+	turn, ok := l.queues.join(id, ticket, running.Backups, departures, seen.Plan.Of(source).ConcurrentBackups, l.Clock.Now())
+	if !ok {
+		l.queueUp(s, m, seen)
+		return
+	}
 	if turn.Place > 0 {
 		l.queue.AddAfter(s.key, max(time.Duration(turn.Place)*queueInterval, frontInterval))
 	}
@@ -95,10 +102,21 @@ func (l *loop) leaveQueueOf(key types.NamespacedName) {
 	}
 }
 
-// join adds a Migrate to a queue, and returns its turn.
-func (q *queues) join(id queueID, ticket migration.Ticket, running []migration.RunningBackup, limit int, now time.Time) migration.Turn {
+// departed returns the number of Migrates that have left a queue.
+func (q *queues) departed() int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
+	return q.departures
+}
+
+// join adds a Migrate to a queue, and returns its turn. It returns false if a Migrate has left since there
+// were so many departures: its Backup may be one that runs, and is not among those that were read before.
+func (q *queues) join(id queueID, ticket migration.Ticket, running []migration.RunningBackup, departures, limit int, now time.Time) (migration.Turn, bool) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	if q.departures != departures {
+		return migration.Turn{}, false
+	}
 	if q.byVelero == nil {
 		q.byVelero = map[queueID]*migration.Queue{}
 	}
@@ -107,7 +125,7 @@ func (q *queues) join(id queueID, ticket migration.Ticket, running []migration.R
 	}
 	turn := q.byVelero[id].Join(ticket, running, limit, now)
 	q.setPosition(ticket.UID, position{id, turn.Place})
-	return turn
+	return turn, true
 }
 
 // expect remembers a Migrate whose queue is not known yet.
@@ -136,6 +154,7 @@ func (q *queues) leave(uid types.UID) (next []types.NamespacedName) {
 	if queue == nil || !queue.Leave(uid) {
 		return nil
 	}
+	q.departures++
 	if queue.IsEmpty() {
 		delete(q.byVelero, of.queueID)
 	}
