@@ -303,10 +303,16 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	s.checkRecorded(s.versions[decided-1], c, key)
 	switch object := object.(type) {
 	case *velerov1.Backup:
+		if c == m1 && s.maps && member.checks == 0 {
+			s.failf("invariant 1: a Backup in %s before its claims were read", c.Name)
+		}
 		if policies := object.Spec.ResourcePolicy; c == m1 && policies != nil && !member.configMaps[policies.Name] {
 			s.failf("invariant 1: a Backup in %s without its ConfigMap %s", c.Name, policies.Name)
 		}
 	case *velerov1.Restore:
+		if s.maps && !member.hasClass() {
+			s.failf("invariant 1: a Restore in %s, which lacks the StorageClass of the claims", c.Name)
+		}
 		s.checkRestore(c, object, uid)
 	}
 }

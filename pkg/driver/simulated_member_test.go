@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -44,6 +45,9 @@ type simulatedMember struct {
 	unready bool
 	// lost is set if its lists are missing in the storage.
 	lost bool
+	// checks is the number of checks of prerequisites that it has answered, and lacks how many of them
+	// report that the StorageClass of the claims does not exist.
+	checks, lacks int
 	// history has all states of each object; a nil state is a deletion.
 	history map[modelvelero.Key][]modelvelero.Object
 	// stopped is set while its Velero does not run, or is stuck. Velero also runs while the
@@ -59,7 +63,7 @@ type simulatedMember struct {
 }
 
 func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
-	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], lost: script.lost[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
+	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], lost: script.lost[c], lacks: script.lacks[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
 		BackupPhases: func(b *velerov1.Backup) []velerov1.BackupPhase {
 			if isOfOthers(b) {
@@ -401,14 +405,22 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 // Namespaces returns none.
 func (memberClient) Namespaces(context.Context) ([]string, error) { return nil, nil }
 
-// CheckPrerequisites finds all of them, once the member is reachable.
+// CheckPrerequisites reports the claims of the source, and the StorageClasses of a target.
 func (c memberClient) CheckPrerequisites(context.Context, migration.Prerequisites) (migration.Checked, error) {
 	c.d.request()
 	if c.member().fault != nil {
 		return migration.Checked{NodeAgent: "is unknown"}, c.member().fault
 	}
-	return migration.Checked{}, nil
+	c.member().checks++
+	checked := migration.Checked{ClaimClasses: []string{"fast"}, StorageClasses: sets.New[string]()}
+	if c.member().hasClass() {
+		checked.StorageClasses.Insert("slow")
+	}
+	return checked, nil
 }
+
+// hasClass reports whether it has the StorageClass of the claims.
+func (m *simulatedMember) hasClass() bool { return m.checks > m.lacks }
 
 // lists returns what Velero's lists report.
 func (m *simulatedMember) lists() *migration.Lists {

@@ -117,8 +117,10 @@ type veleroScript struct {
 	// workloads are never ready.
 	waits   bool
 	unready map[migration.Cluster]bool
-	// maps is set if the Migrate maps StorageClasses, which the targets must have.
-	maps bool
+	// maps is set if the Migrate maps StorageClasses, which the targets must have, and lacks is how often
+	// a target reports that it does not.
+	maps  bool
+	lacks map[migration.Cluster]int
 	// lost has the targets whose lists are missing in the storage.
 	lost map[migration.Cluster]bool
 }

@@ -180,7 +180,7 @@ func successScript(targets int) veleroScript {
 // randomScript returns a script with random ends, and with phases of older, current and future
 // versions of Velero.
 func randomScript(random *rand.Rand, targets int) veleroScript {
-	script := veleroScript{restores: map[migration.Cluster][]velerov1.RestorePhase{}, items: 3, kept: map[migration.Cluster]int{}, unready: map[migration.Cluster]bool{}, lost: map[migration.Cluster]bool{}}
+	script := veleroScript{restores: map[migration.Cluster][]velerov1.RestorePhase{}, items: 3, kept: map[migration.Cluster]int{}, unready: map[migration.Cluster]bool{}, lost: map[migration.Cluster]bool{}, lacks: map[migration.Cluster]int{}}
 	if random.IntN(10) == 0 {
 		script.items = 0
 	}
@@ -219,7 +219,7 @@ func randomScript(random *rand.Rand, targets int) veleroScript {
 		if random.IntN(8) == 0 && script.items > 0 {
 			script.kept[c] = 1
 		}
-		script.unready[c], script.lost[c] = random.IntN(4) == 0, random.IntN(10) == 0
+		script.unready[c], script.lost[c], script.lacks[c] = random.IntN(4) == 0, random.IntN(10) == 0, max(random.IntN(5)-2, 0)
 	}
 	script.waits, script.maps = random.IntN(3) == 0, random.IntN(4) == 0
 	return script
