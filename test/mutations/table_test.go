@@ -145,6 +145,16 @@ var mutations = []mutation{
 		"if modifiers := action.Modifiers; modifiers != nil && false {",
 	},
 	{
+		"backing up without the resource policies", "pkg/driver/act.go",
+		"if action.Policies != nil {",
+		"if action.Policies != nil && false {",
+	},
+	{
+		"restoring without the StorageClasses", "pkg/migration/prerequisites.go",
+		"if !p.StorageClasses || target.StorageClasses == nil {",
+		"if true {",
+	},
+	{
 		"an end stays observed after it is recorded", "pkg/driver/observe.go",
 		"if migration.HasEnded(m, v.Cluster) {",
 		"if false {",
