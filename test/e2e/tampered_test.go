@@ -27,12 +27,13 @@ func TestTamperedBackup(t *testing.T) {
 	needsFleet(t)
 	for name, policy := range map[string]string{
 		"filter of namespaces": `{resourceFilter: {includedNamespaces: ["tampere?"]}}`,
-		"filter of labels":     `{resourceFilter: {labelSelector: {matchLabels: {app: settings}}}}`,
+		"filter of labels":     `{resourceFilter: {labelSelector: {matchLabels: {only: tampered}}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ensureAbsent(t, "tampered", "planted")
 			members[2].kubectl(t, "delete", "clusterrole", "planted", "--ignore-not-found")
 			members[source].apply(t, settings("tampered"))
+			members[source].kubectl(t, "label", "configmap/settings", "--namespace=tampered", "only=tampered", "--overwrite")
 			setReady(t, metav1.NamespaceDefault, 2, false)
 			defer setReady(t, metav1.NamespaceDefault, 2, true)
 			m := migrate(t, manifest("tampered", policy, 2, 3)) // a Backup needs one target that is ready
