@@ -85,7 +85,7 @@ func backupState(m *v1alpha1.Migrate, b *velerov1.Backup, volumes *v1alpha1.Volu
 	case velerov1.BackupPhaseFinalizing, velerov1.BackupPhaseFinalizingPartiallyFailed:
 		return state{"Backup" + string(s.Phase), message("is being finalized.")}
 	case velerov1.BackupPhaseCompleted:
-		return state{backupReason(m, results), message("%s%s.%s", backupContent(&s, results), warnings(s.Warnings, results), exceptions(results)+unknownNames(results))}
+		return state{backupReason(m, results), message("%s%s.%s", backupContent(&s, results), warnings(s.Warnings, results), exceptions(m, results)+unknownNames(results))}
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
@@ -123,7 +123,7 @@ func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.Vo
 			return state{reason, message("is %s for Velero, but what became of the items is unknown: %v. See: velero restore describe %s --details",
 				s.Phase, results.ListsErr, r.Name)}
 		}
-		return state{reason, message("%s%s.%s%s", restoredItems(results.Lists), warnings(s.Warnings, results), exceptions(results), remedies[reason])}
+		return state{reason, message("%s%s.%s%s", restoredItems(results.Lists), warnings(s.Warnings, results), exceptions(m, results), remedies[reason])}
 	case velerov1.RestorePhaseFailedValidation:
 		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
@@ -133,7 +133,7 @@ func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.Vo
 				count(done, "item"), warnings(s.Warnings, nil), s.Phase)}
 		}
 		return state{"Restore" + string(s.Phase), message("ended %s%s.%s%s Fix the error and recreate the Migrate.",
-			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), exceptions(results),
+			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), exceptions(m, results),
 			seeAlso(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
 		return state{v1alpha1.ReasonRestoreUnknownPhase, message("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
@@ -264,11 +264,16 @@ func volumeData(v v1alpha1.VolumeCounts) string {
 }
 
 // exceptions describes the items that are not as in the source.
-func exceptions(results *Results) string {
+func exceptions(m *v1alpha1.Migrate, results *Results) string {
 	if results == nil {
 		return ""
 	}
-	return describeExceptions(results.exceptions(), len(results.Errors) > 0)
+	found, asked := results.exceptions(), ""
+	if velero.MovesNoVolumeData(m) && found.Count[v1alpha1.ItemWithoutData] > 0 {
+		delete(found.Count, v1alpha1.ItemWithoutData)
+		asked = " The claims are empty, as spec.policy.volumes.data says."
+	}
+	return asked + describeExceptions(found, len(results.Errors) > 0)
 }
 
 // remedies are what to do about a reason of a completed Restore.

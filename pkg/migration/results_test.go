@@ -107,7 +107,7 @@ func TestVerdict(t *testing.T) {
 			"without data, as asked for",
 			v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: "None"}},
 			Results{Lists: excepting(counts{Total: 5, Created: 5}, volumes{Total: 1}, "PersistentVolumeClaim app/data WithoutData opted out")},
-			"Completed", "RestoreCompleted", "restored 5 items and the data of 0 of 1 volume (0 B). Without data: PersistentVolumeClaim app/data (opted out).",
+			"Completed", "RestoreCompleted", "restored 5 items and the data of 0 of 1 volume (0 B). The claims are empty, as spec.policy.volumes.data says.",
 			"True AllItemsRestored", "False DataNotRequested",
 		},
 		{
