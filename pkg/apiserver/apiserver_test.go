@@ -6,6 +6,8 @@ package apiserver_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -17,7 +19,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
 	"k8s.io/client-go/rest"
@@ -160,6 +164,33 @@ func TestStatusIsReadOnly(t *testing.T) {
 	s.stop(t)
 }
 
+// TestLog reads a log with parameters. A log that is followed has no timeout.
+func TestLog(t *testing.T) {
+	isLongRunning := apiserver.NewConfig(runtime.NewScheme(), "").Generic.LongRunningFunc
+	for subresource, want := range map[string]bool{"log": true, "status": false, "": false} {
+		if got := isLongRunning(nil, &request.RequestInfo{IsResourceRequest: true, Verb: "get", Subresource: subresource}); got != want {
+			t.Errorf("a get of subresource %q is long-running: %t", subresource, got)
+		}
+	}
+	s := start(t, t.TempDir(), waitForEnd)
+	create(t, s)
+	const path = "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/select-labels/log"
+	for range 25 { // more than a user may read at the same time
+		unfit := s.client.Discovery().RESTClient().Get().RequestURI(path).SetHeader("Accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+		if err := unfit.Do(t.Context()).Error(); err == nil || apierrors.IsTooManyRequests(err) {
+			t.Errorf("GET of the log as metadata: %v", err)
+		}
+	}
+	for query, want := range map[string]string{
+		"": "select-labels   false\n", "?cluster=m2&stage=restore&follow=true": "select-labels m2 restore true\n",
+	} {
+		if got, err := s.get(path + query); err != nil || got != want {
+			t.Errorf("GET of log%s: %q, %v", query, got, err)
+		}
+	}
+	s.stop(t)
+}
+
 // server is the whole server with a driver of the test, without the parts that call the host:
 // authentication, authorization, admission and flow control.
 type server struct {
@@ -186,6 +217,11 @@ func (s *server) LivenessChecks() []healthz.HealthChecker { return s.checks }
 // LiveStatus calls the function of the test.
 func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
 	return &v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseRestoreInProgress}, nil
+}
+
+// Log returns a log with the parameters.
+func (s *server) Log(_ context.Context, m *v1alpha1.Migrate, options *v1alpha1.MigrateLogOptions) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(fmt.Sprintf("%s %s %s %t\n", m.Name, options.Cluster, options.Stage, options.Follow))), nil
 }
 
 func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {

@@ -18,9 +18,15 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// Driver drives migrations in the background and computes their live status.
-type Driver interface {
+// liveReader reads from the members what the subresources of Migrates serve.
+type liveReader interface {
 	storage.LiveStatus
+	storage.Logs
+}
+
+// Driver drives migrations in the background and serves their subresources.
+type Driver interface {
+	liveReader
 	// Run runs until ctx ends and everything it began has finished. It returns an error if
 	// that takes too long.
 	Run(ctx context.Context) error

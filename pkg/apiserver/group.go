@@ -15,14 +15,15 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
-// groupInfo returns the API group with the storage of migrates and of their status, which live
-// computes on read.
-func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates *storage.Storage, live storage.LiveStatus) genericapiserver.APIGroupInfo {
+// groupInfo returns the API group with the storage of migrates and of their subresources, which live
+// reads from the members.
+func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates *storage.Storage, live liveReader) genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.NegotiatedSerializer = withoutProtobuf{codecs}
 	info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		"migrates":        migrates.Migrate,
 		"migrates/status": storage.NewStatusREST(migrates.Migrate, live),
+		"migrates/log":    storage.NewLogREST(migrates.Migrate, live),
 	}
 	return info
 }

@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -82,6 +83,8 @@ type Member interface {
 	// Results reads what a request names after the end of an object: files from the storage, and
 	// what belongs to them in the cluster.
 	Results(ctx context.Context, request migration.ResultsRequest) migration.Results
+	// Log writes the log of an ended Backup or Restore.
+	Log(ctx context.Context, request *velerov1.DownloadRequest, ca migration.StorageCA, to io.Writer) error
 	// CheckPrerequisites determines which prerequisites the cluster has. What may not be read does not
 	// count as missing; an error is temporary, and then something may be unknown.
 	CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error)

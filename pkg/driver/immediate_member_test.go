@@ -5,7 +5,9 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +24,9 @@ import (
 // immediateMember is a member whose Velero does all pending work immediately, except for
 // its periodic tasks such as the sync with the bucket.
 type immediateMember struct {
+	// logErr is the error of reading a log, after its start if logCut is set.
+	logErr error
+	logCut bool
 	modelMember
 	name string
 
@@ -270,6 +275,15 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 	defer m.mutex.Unlock()
 	m.creates = append(m.creates, "configmaps "+configMap.Name)
 	return nil
+}
+
+// Log writes what is requested.
+func (m *immediateMember) Log(_ context.Context, request *velerov1.DownloadRequest, _ migration.StorageCA, to io.Writer) error {
+	if m.logErr != nil && !m.logCut {
+		return m.logErr
+	}
+	_, err := fmt.Fprintf(to, "%s %s", request.Spec.Target.Kind, request.Spec.Target.Name)
+	return errors.Join(err, m.logErr)
 }
 
 // Namespaces returns app and kube-system.

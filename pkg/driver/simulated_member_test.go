@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -400,6 +401,11 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 		return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1}, NotReady: []string{"Deployment app/web"}}
 	}
 	return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1, Ready: 1}}
+}
+
+// Log writes no log.
+func (memberClient) Log(context.Context, *velerov1.DownloadRequest, migration.StorageCA, io.Writer) error {
+	return nil
 }
 
 // Namespaces returns none.

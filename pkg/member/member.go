@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"sync"
 	"time"
@@ -191,6 +192,11 @@ func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) 
 		found.UnknownErr = errors.Join(found.UnknownErr, err)
 	}
 	return found
+}
+
+// Log writes the log that a request names to a writer.
+func (m *Member) Log(ctx context.Context, request *velerov1.DownloadRequest, ca migration.StorageCA, to io.Writer) error {
+	return results.Log(ctx, m.client, request, ca, to)
 }
 
 // CheckPrerequisites determines which prerequisites the member has. What it may not read does not count as

@@ -126,11 +126,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	} else {
 		request, needed = restoreResults(m, m.Status.SourceClusterStatus, seen.Restore)
 	}
-	if b := seen.Backup; b != nil {
-		if l := locationNamed(b.Spec.StorageLocation, seen.Locations); l != nil && l.Spec.ObjectStorage != nil {
-			request.CA = StorageCA{PEM: l.Spec.ObjectStorage.CACert, Secret: l.Spec.ObjectStorage.CACertRef}
-		}
-	}
+	request.CA = StorageOf(seen)
 	return request, needed
 }
 

@@ -191,7 +191,7 @@ func readRequests(group, all, a string) []hostileRequest {
 		"proxy subresource": a + "/proxy/x", "path below a subresource": a + "/status/x", "singular resource without a namespace": group + "/migrate/a",
 		"NUL in a name": all + "/a%00", "newline in a name": all + "/a%0Ab", "space in a name": all + "/a%20b", "name in capitals": all + "/A",
 		"name of 10,000 letters": all + "/" + strings.Repeat("x", 10_000), "name in UTF-8": all + "/%E2%98%83", "name in invalid UTF-8": all + "/%FF",
-		"status of a missing object": all + "/none/status",
+		"status of a missing object": all + "/none/status", "log of a missing object": all + "/none/log", "path below a log": a + "/log/x",
 	} {
 		requests = append(requests, hostileRequest{name, "GET", path, "", "", "", 404})
 	}
@@ -201,6 +201,9 @@ func readRequests(group, all, a string) []hostileRequest {
 // writeRequests returns invalid and unusual writes.
 func writeRequests(all, a string, ops func(int, string) string) []hostileRequest {
 	requests := []hostileRequest{
+		{"log of an unknown stage", "GET", a + "/log?stage=%1b%00", "", "", "", 400},
+		{"log of two clusters of 10,000 letters", "GET", a + "/log?cluster=" + strings.Repeat("x", 10_000) + "&cluster=..%2f..", "", "", "", 400},
+		{"PATCH of the log", "PATCH", a + "/log", mergePatch, "", "{}", 405},
 		{"PUT of the status", "PUT", a + "/status", asJSON, "", jsonManifest("a"), 405},
 		{"PATCH of the status", "PATCH", a + "/status", mergePatch, "", `{"status":{"phase":"Completed"}}`, 405},
 		{"DELETE of the status", "DELETE", a + "/status", "", "", "", 405},

@@ -64,6 +64,11 @@ var matrix = []matrixRow{
 	{name: "watch metadata", args: migratesIn + "ours/migrates" + shortWatch, accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", want: "yes yes yes yes yes 403 yes 403 403"},
 	{name: "watch table", args: migratesIn + "ours/migrates" + shortWatch, accept: "application/json;as=Table;g=meta.k8s.io;v=v1", want: "yes yes yes yes yes 403 yes 403 403"},
 
+	// The Migrate has no log.
+	{name: "get log", args: "get --raw " + migratesIn + "ours/migrates/a/log", want: "403 400 400 400 400 403 400 403 403"},
+	{name: "get log of theirs", args: "get --raw " + migratesIn + "theirs/migrates/a/log", want: "403 403 403 403 403 400 400 403 403"},
+	{name: "create log", args: "create --raw " + migratesIn + "ours/migrates/a/log -f -", input: migrateTo("log", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
+
 	// Reads in another tenant's namespace.
 	{name: "get theirs", args: "get migrate a -n theirs -o yaml", want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get missing of theirs", args: "get migrate b -n theirs", want: "403 403 403 403 403 404 404 403 403"},
@@ -253,6 +258,8 @@ func codeOf(out string, err error) string {
 		return "yes"
 	case strings.Contains(out, "(MethodNotAllowed)"):
 		return "405"
+	case strings.Contains(out, "(BadRequest)"):
+		return "400"
 	case strings.Contains(out, "(NotFound)"):
 		return "404"
 	case strings.Contains(strings.ToLower(out), "forbidden"):

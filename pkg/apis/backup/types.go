@@ -458,6 +458,26 @@ type VolumeProgress struct {
 	TotalBytes int64
 }
 
+// MigrateLogOptions are the parameters of migrates/log.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateLogOptions struct {
+	metav1.TypeMeta
+	// Cluster is the name of the cluster whose Velero wrote the log.
+	Cluster string
+	// Stage is whether it is the log of the Backup or of the Restore.
+	Stage string
+	// Follow waits for the log.
+	Follow bool
+}
+
+// Stages of a migration.
+const (
+	// MigrateStageBackup is that of the Backup in the source.
+	MigrateStageBackup = "backup"
+	// MigrateStageRestore is that of the Restore in a target.
+	MigrateStageRestore = "restore"
+)
+
 // BackupDetails is the state of the Backup in the source cluster.
 type BackupDetails struct {
 	ClusterStatus

@@ -566,6 +566,36 @@ type VolumeProgress struct {
 	TotalBytes int64 `json:"totalBytes"`
 }
 
+// MigrateLogOptions are the parameters of migrates/log, which returns the log that Velero wrote of the
+// Backup or a Restore. Without cluster and stage it is that of the Backup.
+// +k8s:conversion-gen:explicit-from=net/url.Values
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateLogOptions struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// cluster is the name of the cluster whose Velero wrote the log. Absent: the source,
+	// or with stage restore the only target.
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
+
+	// stage is backup or restore. Absent: the one that the cluster is part of.
+	// +optional
+	Stage string `json:"stage,omitempty"`
+
+	// follow waits for a log that Velero has not uploaded yet: it does so when the Backup
+	// or Restore has ended.
+	// +optional
+	Follow bool `json:"follow,omitempty"`
+}
+
+// Stages of a migration.
+const (
+	// MigrateStageBackup is that of the Backup in the source.
+	MigrateStageBackup = "backup"
+	// MigrateStageRestore is that of the Restore in a target.
+	MigrateStageRestore = "restore"
+)
+
 // BackupDetails is the state of the Backup in the source cluster.
 type BackupDetails struct {
 	ClusterStatus `json:",inline"`

@@ -49,6 +49,11 @@ func (in MigrateList) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateLogOptions) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateLogOptions"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigratePolicy) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy"
 }

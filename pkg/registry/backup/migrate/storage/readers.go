@@ -12,13 +12,16 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 )
 
-// maxReads and maxReadsOfUser are the largest numbers of live statuses that are computed at the same
-// time, in all and for one user. Each calls every cluster of a Migrate, while it is a single request
-// to the host's API priority and fairness.
+// maxReads and maxReadsOfUser are the largest numbers of reads of a subresource at the same time, in all
+// and for one user. Each calls clusters of a Migrate, while it is a single request to the host's API
+// priority and fairness.
 const maxReads, maxReadsOfUser = 100, 20
 
 // readers bounds live reads in all and for each user.
 type readers struct {
+	// what is read, and instead what else a reader may do.
+	what, instead string
+
 	mutex  sync.Mutex
 	all    int
 	byUser map[string]int
@@ -34,9 +37,9 @@ func (r *readers) admit(ctx context.Context) (done func(), err error) {
 	defer r.mutex.Unlock()
 	switch {
 	case r.byUser[name] >= maxReadsOfUser:
-		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("user %q is reading %d live statuses, which is the limit; retry, or read the recorded status of the Migrates", name, maxReadsOfUser), 1)
+		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("user %q is reading %d %s, which is the limit; retry, or %s", name, maxReadsOfUser, r.what, r.instead), 1)
 	case r.all >= maxReads:
-		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("%d live statuses are being read, which is the limit; retry, or read the recorded status of the Migrates", maxReads), 1)
+		return nil, apierrors.NewTooManyRequests(fmt.Sprintf("%d %s are being read, which is the limit; retry, or %s", maxReads, r.what, r.instead), 1)
 	}
 	if r.byUser == nil {
 		r.byUser = map[string]int{}

@@ -37,7 +37,7 @@ var (
 
 // NewStatusREST returns the storage of the subresource, whose status live computes.
 func NewStatusREST(migrates *REST, live LiveStatus) *StatusREST {
-	return &StatusREST{migrates: migrates, live: live}
+	return &StatusREST{migrates: migrates, live: live, readers: readers{what: "live statuses", instead: "read the recorded status of the Migrates"}}
 }
 
 // Get returns the recorded Migrate with its live status.

@@ -1,0 +1,116 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// Logs opens the logs of Migrates.
+type Logs interface {
+	Log(ctx context.Context, m *v1alpha1.Migrate, options *v1alpha1.MigrateLogOptions) (io.ReadCloser, error)
+}
+
+// LogREST serves GET of migrates/log: a stream of text, as pods/log.
+type LogREST struct {
+	migrates *REST
+	logs     Logs
+	readers  readers
+}
+
+var (
+	_ rest.Storage           = &LogREST{}
+	_ rest.GetterWithOptions = &LogREST{}
+	_ rest.StorageMetadata   = &LogREST{}
+)
+
+// NewLogREST returns the storage of the subresource, whose logs are opened by logs.
+func NewLogREST(migrates *REST, logs Logs) *LogREST {
+	return &LogREST{migrates: migrates, logs: logs, readers: readers{what: "logs", instead: "end one that is followed"}}
+}
+
+// Get returns the log as a rest.ResourceStreamer, which opens it.
+func (r *LogREST) Get(ctx context.Context, name string, options runtime.Object) (runtime.Object, error) {
+	internal, ok := options.(*backup.MigrateLogOptions)
+	if !ok {
+		return nil, apierrors.NewInternalError(fmt.Errorf("%T is not MigrateLogOptions", options))
+	}
+	recorded, err := r.migrates.Get(ctx, name, &metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	m, err := toV1alpha1(recorded)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return &logStreamer{r, m, &v1alpha1.MigrateLogOptions{Cluster: internal.Cluster, Stage: internal.Stage, Follow: internal.Follow}}, nil
+}
+
+// NewGetOptions returns the empty parameters.
+func (r *LogREST) NewGetOptions() (options runtime.Object, include bool, path string) {
+	return &backup.MigrateLogOptions{}, false, ""
+}
+
+// ProducesMIMETypes returns text/plain for GET.
+func (r *LogREST) ProducesMIMETypes(string) []string { return []string{"text/plain"} }
+
+// ProducesObject returns a string, the type of a log in the OpenAPI documents.
+func (r *LogREST) ProducesObject(string) any { return "" }
+
+// New returns an empty Migrate.
+func (r *LogREST) New() runtime.Object { return &backup.Migrate{} }
+
+// Destroy does nothing: the store belongs to the resource.
+func (r *LogREST) Destroy() {}
+
+// logStreamer opens a log when the server is about to send it. What it does not send it does not close.
+type logStreamer struct {
+	rest    *LogREST
+	migrate *v1alpha1.Migrate
+	options *v1alpha1.MigrateLogOptions
+}
+
+var _ rest.ResourceStreamer = &logStreamer{}
+
+// InputStream opens the log. The server closes it.
+func (s *logStreamer) InputStream(ctx context.Context, _, _ string) (stream io.ReadCloser, flush bool, mimeType string, err error) {
+	done, err := s.rest.readers.admit(ctx)
+	if err != nil {
+		return nil, false, "", err
+	}
+	log, err := s.rest.logs.Log(ctx, s.migrate, s.options)
+	if err != nil {
+		done()
+		return nil, false, "", err
+	}
+	return &admittedLog{log, done}, false, "text/plain", nil
+}
+
+// GetObjectKind returns none: a log is no object.
+func (s *logStreamer) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject is not called: a log can't be copied.
+func (s *logStreamer) DeepCopyObject() runtime.Object { panic("a log can't be copied") }
+
+// admittedLog is an open log. Close ends the read.
+type admittedLog struct {
+	io.ReadCloser
+	done func()
+}
+
+func (l *admittedLog) Close() error {
+	defer l.done()
+	return l.ReadCloser.Close()
+}
