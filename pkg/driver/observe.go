@@ -145,7 +145,8 @@ func (l *loop) withResults(ctx context.Context, s *migrateState, m *v1alpha1.Mig
 		return migration.Member{}, false
 	}
 	member := ended.member
-	if answer.Failed() && l.Clock.Since(ended.since) < migration.ProgressDeadline(m) {
+	// The last try must have been after the deadline: this process, or the host, may have slept until then.
+	if _, at := s.results.last(v.Cluster); answer.Failed() && at.Sub(ended.since) < migration.ProgressDeadline(m) {
 		member.ResultsErr = answer.Failure()
 		return member, true
 	}

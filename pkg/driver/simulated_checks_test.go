@@ -182,7 +182,7 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 // is no success, and neither are results that could not be read.
 func (s *simulation) phaseOfTarget(phase velerov1.RestorePhase, target *v1alpha1.RestoreDetails) v1alpha1.MigratePhase {
 	c := migration.ClusterOf(target.ClusterStatus)
-	unavailable := s.members[c].lost || target.Reason == v1alpha1.ReasonResultsUnavailable && s.resultsFailed[c] && s.waited
+	unavailable := s.members[c].lost || target.Reason == v1alpha1.ReasonResultsUnavailable && s.resultsFailed[c]
 	// If the member was unreachable until the time was over, its workloads are not known.
 	unready := s.waits && (s.members[c].unready || target.Reason == v1alpha1.ReasonWorkloadsNotReady && target.Workloads == nil)
 	if phase == velerov1.RestorePhaseCompleted && (s.members[c].kept > 0 || unavailable || unready) {

@@ -382,11 +382,18 @@ func (c memberClient) Results(_ context.Context, request migration.ResultsReques
 		}
 		return nil
 	})
+	s := c.d.s
 	switch r.ListsErr = r.Err; {
 	case r.Err != nil:
-		c.d.s.resultsFailed[c.c] = true
+		if s.resultsFailing[c.c].IsZero() {
+			s.resultsFailing[c.c] = s.clock.Now()
+		}
+		s.resultsFailed[c.c] = s.resultsFailed[c.c] || s.clock.Since(s.resultsFailing[c.c]) >= migration.DefaultProgressDeadline
 	case request.BackedUp != nil && r.Lists == nil:
 		r.ListsErr = migration.ErrNotInStorage
+	}
+	if r.Err == nil {
+		delete(s.resultsFailing, c.c)
 	}
 	return r
 }

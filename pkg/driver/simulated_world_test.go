@@ -82,8 +82,10 @@ type simulation struct {
 	concurrent bool
 	// otherEndAllowed is set after a disturbance that may change the end of the migration.
 	otherEndAllowed bool
-	// resultsFailed are the members whose results could not be read at some time.
-	resultsFailed map[migration.Cluster]bool
+	// resultsFailing is since when the results of a member can't be read, and resultsFailed are those of
+	// which they could not be read for longer than the progress deadline.
+	resultsFailing map[migration.Cluster]time.Time
+	resultsFailed  map[migration.Cluster]bool
 	// waits is set if the Migrate waits for the workloads.
 	waits bool
 	// maps is set if the Migrate maps StorageClasses; every other one then moves no data of volumes.
@@ -139,7 +141,7 @@ func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulat
 		members:  map[migration.Cluster]*simulatedMember{},
 		bucket:   modelvelero.NewBucket(),
 
-		resultsFailed: map[migration.Cluster]bool{}, waits: script.waits, maps: script.maps,
+		resultsFailing: map[migration.Cluster]time.Time{}, resultsFailed: map[migration.Cluster]bool{}, waits: script.waits, maps: script.maps,
 	}
 	for _, c := range s.clusters {
 		s.members[c] = newSimulatedMember(s, c, script)

@@ -121,8 +121,8 @@ var mutations = []mutation{
 	},
 	{
 		"a failed attempt to read the results is final", "pkg/driver/observe.go",
-		"if answer.Failed() && l.Clock.Since(ended.since) < migration.ProgressDeadline(m) {",
-		"if answer.Failed() && l.Clock.Since(ended.since) < 0 {",
+		"answer.Failed() && at.Sub(ended.since) < migration.ProgressDeadline(m) {",
+		"answer.Failed() && at.Sub(ended.since) < 0 {",
 	},
 	{
 		"an item that was kept counts as success", "pkg/migration/results.go",
