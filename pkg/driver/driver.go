@@ -88,6 +88,7 @@ type Member interface {
 	// CheckPrerequisites determines which prerequisites the cluster has. What may not be read does not
 	// count as missing; an error is temporary, and then something may be unknown.
 	CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error)
+	// Namespaces returns the names of the namespaces that Velero does not exclude by its label.
 	Namespaces(ctx context.Context) ([]string, error)
 	// Workloads determines which of the workloads that a Restore has created are ready.
 	Workloads(ctx context.Context, restore string) migration.Workloads

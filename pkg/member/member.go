@@ -72,8 +72,8 @@ func (m *Member) Restore(ctx context.Context, name string) (*velerov1.Restore, e
 	})
 }
 
-// Namespaces returns the names of all namespaces that Velero does not exclude from Backups by its label:
-// a Backup that names one of these is refused. More than 50,000 are an error.
+// Namespaces returns the names of all namespaces that Velero does not exclude from Backups by its label. More
+// than 50,000 are an error.
 func (m *Member) Namespaces(ctx context.Context) ([]string, error) {
 	const pageSize, maxPages = 500, 100
 	var names []string

@@ -470,14 +470,6 @@ type MigrateLogOptions struct {
 	Follow bool
 }
 
-// Stages of a migration.
-const (
-	// MigrateStageBackup is that of the Backup in the source.
-	MigrateStageBackup = "backup"
-	// MigrateStageRestore is that of the Restore in a target.
-	MigrateStageRestore = "restore"
-)
-
 // BackupDetails is the state of the Backup in the source cluster.
 type BackupDetails struct {
 	ClusterStatus

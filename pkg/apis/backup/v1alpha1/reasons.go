@@ -245,8 +245,8 @@ const (
 	// ReasonSnapshotClassNotFound means that the policy needs CSI snapshots, and the cluster has
 	// no VolumeSnapshotClass.
 	ReasonSnapshotClassNotFound = "SnapshotClassNotFound"
-	// ReasonStorageClassNotFound means that a StorageClass of the mapping does not exist in the
-	// target.
+	// ReasonStorageClassNotFound means that a StorageClass that claims need, as mapped, does not
+	// exist in the target.
 	ReasonStorageClassNotFound = "StorageClassNotFound"
 	// ReasonVolumeDataNotMoving means that Velero waits for a pod or a node that moves the data of
 	// volumes.

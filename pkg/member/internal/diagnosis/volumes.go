@@ -31,14 +31,18 @@ const maxExplained = 3
 
 // volumeKinds are the objects that move the data of a volume, by the key of the label that names
 // the Backup or Restore.
-var volumeKinds = map[string][]schema.GroupVersionKind{
-	velerov1.BackupNameLabel:  {velerov1.SchemeGroupVersion.WithKind("PodVolumeBackup"), velerov2alpha1.SchemeGroupVersion.WithKind("DataUpload")},
-	velerov1.RestoreNameLabel: {velerov1.SchemeGroupVersion.WithKind("PodVolumeRestore"), velerov2alpha1.SchemeGroupVersion.WithKind("DataDownload")},
-}
-
-// volumeResources are the resources of volumeKinds.
-var volumeResources = map[string]string{
-	"PodVolumeBackup": "podvolumebackups", "DataUpload": "datauploads", "PodVolumeRestore": "podvolumerestores", "DataDownload": "datadownloads",
+var volumeKinds = map[string][]struct {
+	kind     string
+	resource schema.GroupVersionResource
+}{
+	velerov1.BackupNameLabel: {
+		{"PodVolumeBackup", velerov1.SchemeGroupVersion.WithResource("podvolumebackups")},
+		{"DataUpload", velerov2alpha1.SchemeGroupVersion.WithResource("datauploads")},
+	},
+	velerov1.RestoreNameLabel: {
+		{"PodVolumeRestore", velerov1.SchemeGroupVersion.WithResource("podvolumerestores")},
+		{"DataDownload", velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads")},
+	},
 }
 
 // volume has the fields of the volumeKinds that matter here.
@@ -62,20 +66,19 @@ type volume struct {
 // volumes returns the objects that move the data of the Backup or Restore that a label names. It returns
 // false if they can't be listed, or are too many.
 func volumes(ctx context.Context, c *client.Client, label, name string) (all []volume, ok bool) {
-	of := metav1.ListOptions{Limit: maxListed, LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
-	for _, kind := range volumeKinds[label] {
+	opts := metav1.ListOptions{Limit: maxListed, LabelSelector: labels.Set{label: velero.LabelValue(name)}.String()}
+	for _, of := range volumeKinds[label] {
 		var list struct {
 			Items []volume `json:"items"`
 		}
-		objects := client.Collection{Resource: kind.GroupVersion().WithResource(volumeResources[kind.Kind]), InVelero: true}
-		switch err := client.ListInto(ctx, c, objects, of, &list); {
+		switch err := client.ListInto(ctx, c, client.Collection{Resource: of.resource, InVelero: true}, opts, &list); {
 		case apierrors.IsNotFound(err), errors.Is(err, client.ErrVeleroNotInstalled):
 			continue
 		case err != nil || len(list.Items) >= maxListed:
 			return nil, false
 		}
 		for i := range list.Items {
-			list.Items[i].kind = kind.Kind
+			list.Items[i].kind = of.kind
 		}
 		all = append(all, list.Items...)
 	}
@@ -98,8 +101,15 @@ func progress(all []volume) *v1alpha1.VolumeProgress {
 // hindrances returns why the data of volumes does not move, for the first of those that have not ended.
 func hindrances(ctx context.Context, c *client.Client, all []volume) []string {
 	var found []string
+	nodes := map[string]string{}
+	ofNode := func(name string) string {
+		if _, known := nodes[name]; !known && name != "" {
+			nodes[name] = nodeHindrance(ctx, c, name)
+		}
+		return nodes[name]
+	}
 	for _, v := range firstUnfinished(all) {
-		if why := v.hindrance(ctx, c); why != "" {
+		if why := v.hindrance(ctx, c, ofNode); why != "" {
 			found = append(found, v.kind+" "+v.Name+": "+why)
 		}
 	}
@@ -125,8 +135,9 @@ func firstUnfinished(all []volume) []volume {
 
 // hindrance returns why the data of a volume does not move; empty if nothing hinders it, or if that is
 // unknown. Velero v1.18.3 starts a pod with the name of the object on the node of the volume, by the
-// node-agent there; a PodVolumeRestore first waits for the init container of the pod with the volume.
-func (v *volume) hindrance(ctx context.Context, c *client.Client) string {
+// node-agent there; a PodVolumeRestore first waits for the init container of the pod with the volume. ofNode
+// returns why a node can't move data.
+func (v *volume) hindrance(ctx context.Context, c *client.Client, ofNode func(name string) string) string {
 	node := cmp.Or(v.Status.Node, v.Spec.Node)
 	if v.kind == "PodVolumeRestore" {
 		pod := v.Spec.Pod
@@ -140,7 +151,7 @@ func (v *volume) hindrance(ctx context.Context, c *client.Client) string {
 			node = cmp.Or(node, user.Spec.NodeName)
 		}
 	}
-	if why := nodeHindrance(ctx, c, node); why != "" {
+	if why := ofNode(node); why != "" {
 		return why
 	}
 	mover, err := podOf(ctx, c, client.Collection{InVelero: true}, v.Name)
@@ -156,11 +167,8 @@ func (v *volume) hindrance(ctx context.Context, c *client.Client) string {
 	return ""
 }
 
-// nodeHindrance returns why a node can't move data; empty if it can, if name is empty, or if it is unknown.
+// nodeHindrance returns why a node can't move data; empty if it can, or if that is unknown.
 func nodeHindrance(ctx context.Context, c *client.Client, name string) string {
-	if name == "" {
-		return ""
-	}
 	var node corev1.Node
 	err := client.GetInto(ctx, c, client.Collection{Resource: corev1.SchemeGroupVersion.WithResource("nodes")}, name, &node)
 	if apierrors.IsNotFound(err) {

@@ -41,8 +41,6 @@ const (
 var (
 	claims = velero.Resource{Name: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", Singular: "persistentvolumeclaim", ShortNames: []string{"pvc"}, Namespaced: true}
 	pods   = velero.Resource{Name: "pods", Kind: "Pod", Singular: "pod", ShortNames: []string{"po"}, Namespaced: true}
-
-	storageClasses = client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses")}
 )
 
 // Check returns which of the prerequisites the member has. An error is temporary, and then something may
@@ -183,8 +181,7 @@ func (p *pod) claims() (names []string) {
 // existingClasses returns the names of the StorageClasses; nil if they can't all be read.
 func existingClasses(ctx context.Context, c *client.Client) (sets.Set[string], error) {
 	names := sets.New[string]()
-	all := storageClasses
-	all.MetadataOnly = true
+	all := client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses"), MetadataOnly: true}
 	err := client.Each(ctx, c, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(class *metav1.PartialObjectMetadata) error {
 		names.Insert(class.Name)
 		return nil

@@ -33,7 +33,7 @@ func Log(ctx context.Context, c *client.Client, request *velerov1.DownloadReques
 	if err != nil {
 		return err
 	}
-	return fetch(ctx, c.Options().Addresses, from, cas, 0, func(file io.Reader) error {
+	return fetch(ctx, c.Options().Addresses, from, cas, func(file io.Reader) error {
 		return copyLog(to, file, maxLog)
 	})
 }

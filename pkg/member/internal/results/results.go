@@ -250,18 +250,15 @@ func downloadURL(ctx context.Context, c *client.Client, request *velerov1.Downlo
 // Fetch calls read with the file at a URL that a member provides. Errors don't repeat the URL,
 // by which anybody can read the file.
 func Fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, read func(io.Reader) error) error {
-	return fetch(ctx, addresses, from, cas, downloadTimeout, func(file io.Reader) error {
+	ctx, cancel := transport.WithTimeout(ctx, downloadTimeout)
+	defer cancel()
+	return fetch(ctx, addresses, from, cas, func(file io.Reader) error {
 		return read(io.LimitReader(file, maxDownload))
 	})
 }
 
-// fetch is Fetch with a timeout, or none if that is 0, for a file of any size.
-func fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, timeout time.Duration, read func(io.Reader) error) error {
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = transport.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
+// fetch is Fetch without a limit of time or size.
+func fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return errors.New("the URL that Velero gives is invalid")

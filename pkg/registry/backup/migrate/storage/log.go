@@ -47,13 +47,9 @@ func (r *LogREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if !ok {
 		return nil, apierrors.NewInternalError(fmt.Errorf("%T is not MigrateLogOptions", options))
 	}
-	recorded, err := r.migrates.Get(ctx, name, &metav1.GetOptions{})
+	m, err := r.migrates.recorded(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
-	}
-	m, err := toV1alpha1(recorded)
-	if err != nil {
-		return nil, apierrors.NewInternalError(err)
 	}
 	return &logStreamer{r, m, &v1alpha1.MigrateLogOptions{Cluster: internal.Cluster, Stage: internal.Stage, Follow: internal.Follow}}, nil
 }

@@ -42,13 +42,9 @@ func NewStatusREST(migrates *REST, live LiveStatus) *StatusREST {
 
 // Get returns the recorded Migrate with its live status.
 func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	recorded, err := r.migrates.Get(ctx, name, options)
+	m, err := r.migrates.recorded(ctx, name, options)
 	if err != nil {
 		return nil, err
-	}
-	m, err := toV1alpha1(recorded)
-	if err != nil {
-		return nil, apierrors.NewInternalError(err)
 	}
 	done, err := r.readers.admit(ctx)
 	if err != nil {
@@ -82,6 +78,19 @@ func (r *StatusREST) Destroy() {}
 // ConvertToTable returns the same table as the resource.
 func (r *StatusREST) ConvertToTable(ctx context.Context, obj, options runtime.Object) (*metav1.Table, error) {
 	return r.migrates.ConvertToTable(ctx, obj, options)
+}
+
+// recorded returns the Migrate of a subresource as it is stored.
+func (r *REST) recorded(ctx context.Context, name string, options *metav1.GetOptions) (*v1alpha1.Migrate, error) {
+	stored, err := r.Get(ctx, name, options)
+	if err != nil {
+		return nil, err
+	}
+	m, err := toV1alpha1(stored)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return m, nil
 }
 
 // toV1alpha1 converts a copy of obj, because generated conversions share pointers.
