@@ -20,9 +20,9 @@ func HasNamespacePatterns(backup *velerov1.BackupSpec) bool {
 }
 
 // WithNamespaces returns the Backup for a source that has these namespaces: a copy without the
-// cluster-scoped objects that its filter does not name, if its patterns match none of them. Velero v1.18.3
-// would back up all of these, as if all namespaces were included (IncludeEverything of
-// pkg/util/collections/includes_excludes.go).
+// cluster-scoped objects that its filter does not name, if its patterns match none of them. With the old
+// filters of resources Velero v1.18.3 would back up all of these, as if all namespaces were included
+// (GlobalIncludesExcludes of pkg/util/collections/includes_excludes.go).
 func WithNamespaces(backup *velerov1.Backup, namespaces []string) *velerov1.Backup {
 	isIncluded := func(name string) bool {
 		return matchesAny(backup.Spec.IncludedNamespaces, name) && !matchesAny(backup.Spec.ExcludedNamespaces, name)

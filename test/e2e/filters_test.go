@@ -189,12 +189,13 @@ func TestUnknownResourcesAreReported(t *testing.T) {
 	}
 }
 
-// TestPatternThatMatchesNothing migrates namespaces by a pattern that matches none. Velero would back up
-// all cluster-scoped objects.
+// TestPatternThatMatchesNothing migrates namespaces by a pattern that matches none. With the old filters of
+// resources Velero would back up all cluster-scoped objects.
 func TestPatternThatMatchesNothing(t *testing.T) {
 	needsFleet(t)
 	for name, filter := range map[string]string{
 		"namespaces":         `{includedNamespaces: ["nobody-has-this-*"]}`,
+		"old filters":        `{includedNamespaces: ["nobody-has-this-*"], excludedResources: [secrets]}`,
 		"resources by scope": `{includedNamespaces: ["nobody-has-thi?"], excludedNamespaceScopedResources: [secrets]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
