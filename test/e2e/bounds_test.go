@@ -115,11 +115,11 @@ spec:
 
 // TestCustomResourceIsMigratedWithItsDefinition checks that a Restore which is limited to a custom resource,
 // by the filter or by what the Backup has, still creates both, although Velero in the target can't resolve the
-// resource before it has restored the definition. The plural of Box is not the usual one.
+// resource before it has restored the definition. The plural of Tray is not the one that Kubernetes guesses.
 func TestCustomResourceIsMigratedWithItsDefinition(t *testing.T) {
 	needsFleet(t)
 	ensureAbsent(t, "gadgets")
-	for _, kind := range []string{"Gadget", "Box"} {
+	for _, kind := range []string{"Gadget", "Tray"} {
 		resource := "customresourcedefinition/" + strings.ToLower(kind) + "s.bounds.example.com"
 		members[2].kubectl(t, "delete", resource, "--ignore-not-found")
 		members[source].apply(t, definition("bounds.example.com", kind))
@@ -135,24 +135,24 @@ kind: Gadget
 metadata: {name: one, namespace: gadgets}
 ---
 apiVersion: bounds.example.com/v1
-kind: Box
+kind: Tray
 metadata: {name: two, namespace: gadgets}
 `)
 	rediscover(t, source)
 
 	for _, tt := range []struct{ filter, want string }{
 		{"includedResources: [gadget.bounds]", "gadget.bounds.example.com/one\n"},
-		{"excludedResources: [gadgets.bounds.example.com]", "box.bounds.example.com/two\n"},
-		{"labelSelector: {}", "gadget.bounds.example.com/one\nbox.bounds.example.com/two\n"},
+		{"excludedResources: [gadgets.bounds.example.com]", "tray.bounds.example.com/two\n"},
+		{"labelSelector: {}", "gadget.bounds.example.com/one\ntray.bounds.example.com/two\n"},
 	} {
 		t.Run(tt.filter, func(t *testing.T) {
 			if err := members[2].deleteNamespaces(t.Context(), []string{"gadgets"}); err != nil {
 				t.Fatal(err)
 			}
-			members[2].kubectl(t, "delete", "customresourcedefinitions", "gadgets.bounds.example.com", "boxs.bounds.example.com", "--ignore-not-found")
+			members[2].kubectl(t, "delete", "customresourcedefinitions", "gadgets.bounds.example.com", "trays.bounds.example.com", "--ignore-not-found")
 			m := migrateAndComplete(t, manifest("gadgets", "{resourceFilter: {includedNamespaces: [gadgets], "+tt.filter+"}}", 2))
 			got := ""
-			for _, resource := range []string{"gadgets", "boxs"} {
+			for _, resource := range []string{"gadgets", "trays"} {
 				if members[2].kubectl(t, "get", "customresourcedefinition", resource+".bounds.example.com", "--ignore-not-found", "--output=name") != "" {
 					got += members[2].kubectl(t, "get", resource+".bounds.example.com", "--namespace=gadgets", "--output=name")
 				}
