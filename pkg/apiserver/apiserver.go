@@ -40,10 +40,10 @@ func NewConfig(scheme *runtime.Scheme, version string) *Config {
 	generic := genericapiserver.NewRecommendedConfig(codecs)
 	namer := openapinamer.NewDefinitionNamer(scheme)
 
-	// A log may be followed for as long as a Backup takes.
+	// A log may be followed for as long as a Backup takes, and results have no bound.
 	isLongRunning := generic.LongRunningFunc
 	generic.LongRunningFunc = func(r *http.Request, info *request.RequestInfo) bool {
-		return isLongRunning(r, info) || info.IsResourceRequest && info.Subresource == "log"
+		return isLongRunning(r, info) || info.IsResourceRequest && (info.Subresource == "log" || info.Subresource == "results")
 	}
 	generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openAPIDefinitions, namer)
 	generic.OpenAPIConfig.Info.Title = "Kurator Migrate"

@@ -31,6 +31,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -167,7 +168,7 @@ func TestStatusIsReadOnly(t *testing.T) {
 // TestLog reads a log with parameters. A log that is followed has no timeout.
 func TestLog(t *testing.T) {
 	isLongRunning := apiserver.NewConfig(runtime.NewScheme(), "").Generic.LongRunningFunc
-	for subresource, want := range map[string]bool{"log": true, "status": false, "": false} {
+	for subresource, want := range map[string]bool{"log": true, "results": true, "status": false, "": false} {
 		if got := isLongRunning(nil, &request.RequestInfo{IsResourceRequest: true, Verb: "get", Subresource: subresource}); got != want {
 			t.Errorf("a get of subresource %q is long-running: %t", subresource, got)
 		}
@@ -222,6 +223,16 @@ func (s *server) LiveStatus(context.Context, *v1alpha1.Migrate) (*v1alpha1.Migra
 // Log returns a log with the parameters.
 func (s *server) Log(_ context.Context, m *v1alpha1.Migrate, options *v1alpha1.MigrateLogOptions) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(fmt.Sprintf("%s %s %s %t\n", m.Name, options.Cluster, options.Stage, options.Follow))), nil
+}
+
+// Results visits an item for each letter of the name of the cluster.
+func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor) (errs, warnings []string, err error) {
+	for _, letter := range of.Cluster.Name {
+		if err := to.Item(v1alpha1.ItemResult{Resource: "ConfigMap", Name: string(letter), Outcome: v1alpha1.ItemCreated}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return []string{"an error"}, nil, nil
 }
 
 func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {

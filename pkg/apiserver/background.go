@@ -22,6 +22,7 @@ import (
 type liveReader interface {
 	storage.LiveStatus
 	storage.Logs
+	storage.Results
 }
 
 // Driver drives migrations in the background and serves their subresources.

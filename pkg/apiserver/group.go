@@ -21,9 +21,10 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.NegotiatedSerializer = withoutProtobuf{codecs}
 	info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"migrates":        migrates.Migrate,
-		"migrates/status": storage.NewStatusREST(migrates.Migrate, live),
-		"migrates/log":    storage.NewLogREST(migrates.Migrate, live),
+		"migrates":         migrates.Migrate,
+		"migrates/status":  storage.NewStatusREST(migrates.Migrate, live),
+		"migrates/log":     storage.NewLogREST(migrates.Migrate, live),
+		"migrates/results": storage.NewResultsREST(migrates.Migrate, live),
 	}
 	return info
 }

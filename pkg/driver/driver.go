@@ -27,6 +27,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // releaseTimeout bounds the release of the Lease.
@@ -83,6 +84,9 @@ type Member interface {
 	// Results reads what a request names after the end of an object: files from the storage, and
 	// what belongs to them in the cluster.
 	Results(ctx context.Context, request migration.ResultsRequest) migration.Results
+	// EachResult reads files that a request names from the storage, and calls to with each item and volume. An
+	// error of to ends it, and is in ListsErr.
+	EachResult(ctx context.Context, request migration.ResultsRequest, to velero.Visitor) migration.Results
 	// Log writes the log of an ended Backup or Restore.
 	Log(ctx context.Context, request *velerov1.DownloadRequest, ca migration.StorageCA, to io.Writer) error
 	// CheckPrerequisites determines which prerequisites the cluster has. What may not be read does not

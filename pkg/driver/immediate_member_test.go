@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
 
@@ -275,6 +277,16 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 	defer m.mutex.Unlock()
 	m.creates = append(m.creates, "configmaps "+configMap.Name)
 	return nil
+}
+
+// EachResult returns the results of the member, and visits an item and a volume with the names of what is
+// requested.
+func (m *immediateMember) EachResult(ctx context.Context, request migration.ResultsRequest, to velero.Visitor) migration.Results {
+	found := m.Results(ctx, migration.ResultsRequest{})
+	item := velero.Item{Kind: "ConfigMap", Namespace: "app", Name: request.Results.Spec.Target.Name}
+	found.ListsErr = cmp.Or(found.ListsErr, to.Item(velero.ItemResult{Item: item, Outcome: v1alpha1.ItemCreated}),
+		to.Volume(velero.VolumeResult{Volume: velero.Volume{Claim: velero.Claim{Namespace: "app", Name: "data"}}, Moved: true}))
+	return found
 }
 
 // Log writes what is requested.

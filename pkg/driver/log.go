@@ -64,7 +64,7 @@ func (l *openLog) Close() error {
 
 // logSource is a log that Velero has uploaded, where to read it, and the authority of its storage.
 type logSource struct {
-	migration.Log
+	migration.Operation
 	migrate *v1alpha1.Migrate
 	member  Member
 	ca      migration.StorageCA
@@ -74,7 +74,7 @@ type logSource struct {
 // of it.
 func (s logSource) copy(ctx context.Context, to io.Writer) error {
 	counted := &countingWriter{Writer: to}
-	err := recovery.Do(ctx, func() error { return s.member.Log(ctx, s.DownloadRequest(s.migrate), s.ca, counted) })
+	err := recovery.Do(ctx, func() error { return s.member.Log(ctx, s.LogRequest(s.migrate), s.ca, counted) })
 	if err == nil || counted.written == 0 {
 		return err
 	}
@@ -122,34 +122,48 @@ func (d *Driver) awaitLog(ctx context.Context, m *v1alpha1.Migrate, options *v1a
 
 // findLog returns the log that options name, if Velero has uploaded it.
 func (d *Driver) findLog(ctx context.Context, m *v1alpha1.Migrate, options *v1alpha1.MigrateLogOptions) (logSource, error) {
-	ctx, cancel := context.WithTimeout(ctx, liveReadTimeout)
-	defer cancel()
-	log, err := migration.LogOf(m, options)
+	operation, err := migration.LogOf(m, options)
 	switch {
-	case errors.As(err, new(migration.NoLogYetError)) && !migration.IsTerminal(m.Status.Phase):
+	case errors.As(err, new(migration.NotStartedError)) && !migration.IsTerminal(m.Status.Phase):
 		return logSource{}, notUploaded(err.Error())
 	case err != nil:
 		return logSource{}, apierrors.NewBadRequest(err.Error())
 	}
-	of := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec)).Of(log.Cluster)
-	source := logSource{Log: log, migrate: m, member: d.Members.Member(m.Namespace, of.Velero())}
-	seen := source.member.Read(ctx, of.Objects)
-	err = seen.Err
-	// Velero gives no log without its object, nor that of a Restore without the Backup.
-	if err == nil && seen.Backup == nil {
-		seen.Backup, err = source.member.Backup(ctx, of.Objects.Backup)
-	}
-	if err == nil && log.Stage == v1alpha1.MigrateStageRestore && seen.Restore == nil {
-		seen.Restore, err = source.member.Restore(ctx, log.Object)
-	}
+	source := logSource{Operation: operation, migrate: m}
+	found, err := d.findOperation(ctx, m, operation)
 	if err != nil {
 		return source, source.error(err)
 	}
-	if uploaded, why := log.IsUploaded(seen); !uploaded {
+	if uploaded, why := operation.HasEnded(found.seen, "log"); !uploaded {
 		return source, notUploaded(why + ". To wait for it, set follow=true.")
 	}
-	source.ca = migration.StorageOf(seen)
+	source.member, source.ca = found.member, migration.StorageOf(found.seen)
 	return source, nil
+}
+
+// foundOperation has the objects of an operation, which exist, and their member.
+type foundOperation struct {
+	member Member
+	seen   migration.Member
+}
+
+// findOperation reads the objects of an operation of m.
+func (d *Driver) findOperation(ctx context.Context, m *v1alpha1.Migrate, operation migration.Operation) (found foundOperation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, liveReadTimeout)
+	defer cancel()
+	of := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec)).Of(operation.Cluster)
+	found.member = d.Members.Member(m.Namespace, of.Velero())
+	seen := found.member.Read(ctx, of.Objects)
+	err = seen.Err
+	// Velero gives no file without its object, nor that of a Restore without the Backup.
+	if err == nil && seen.Backup == nil {
+		seen.Backup, err = found.member.Backup(ctx, of.Objects.Backup)
+	}
+	if err == nil && operation.Stage == v1alpha1.MigrateStageRestore && seen.Restore == nil {
+		seen.Restore, err = found.member.Restore(ctx, operation.Object)
+	}
+	found.seen = seen
+	return found, err
 }
 
 // causeNotUploaded is the cause of the error that a log is not there yet.

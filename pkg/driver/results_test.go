@@ -5,6 +5,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -178,4 +179,61 @@ func TestDriverWritesNothingForADeletedMigrate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResults reads results before and after the end of the Backup, and results that can't be read.
+func TestResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].backupRunning = true
+		stop := w.drive()
+		defer stop()
+		d := w.driver()
+		w.apply(m2)
+		time.Sleep(processingTime)
+		read := func(i int) string {
+			operations, err := migration.Operations(w.migrate(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			errs, warnings, err := d.Results(t.Context(), w.migrate(), operations[i], migration.ResultsVisitor{
+				Item: func(r v1alpha1.ItemResult) error {
+					got = append(got, r.Resource+" "+r.Namespace+"/"+r.Name+" "+string(r.Outcome))
+					return nil
+				},
+				Volume: func(r v1alpha1.VolumeResult) error {
+					got = append(got, r.Namespace+"/"+r.Claim+" "+string(r.Outcome))
+					return nil
+				},
+			})
+			return fmt.Sprint(got, errs, warnings, err)
+		}
+		if got := read(0); got != "[] [] [] "+backupName+" in m1 is InProgress, and Velero uploads its results when it has ended" {
+			t.Errorf("before the end: %s", got)
+		}
+		if got := read(1); !strings.HasPrefix(got, "[] [] [] there is no Restore in m2: Waiting for the Backup in m1") {
+			t.Errorf("before there is a Restore: %s", got)
+		}
+		w.endBackup(backupName)
+		time.Sleep(processingTime)
+		w.members[m2].results = func() migration.Results {
+			return migration.Results{Errors: []string{"a\x1b[31m"}, Warnings: []string{"b"}}
+		}
+		if got := read(0); got != "[ConfigMap app/"+backupName+" Created app/data Moved] [] [] <nil>" {
+			t.Errorf("of the Backup: %s", got)
+		}
+		if got := read(1); got != "[ConfigMap app/"+restoreName+" Created app/data Moved] [a?[31m] [b] <nil>" {
+			t.Errorf("of the Restore: %s", got)
+		}
+		for err, want := range map[error]string{
+			migration.ErrNotInStorage: "there are no results of " + restoreName + " in m2: Velero did not upload them, or they were deleted or have expired",
+			errors.New("no route"):    "no route",
+		} {
+			w.members[m2].results = func() migration.Results { return migration.Results{ListsErr: err} }
+			if got := read(1); !strings.HasSuffix(got, want) {
+				t.Errorf("%v: %s", err, got)
+			}
+		}
+	})
 }

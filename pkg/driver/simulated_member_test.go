@@ -410,6 +410,11 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 	return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1, Ready: 1}}
 }
 
+// EachResult is not called by the driver's loop.
+func (memberClient) EachResult(context.Context, migration.ResultsRequest, velero.Visitor) migration.Results {
+	return migration.Results{}
+}
+
 // Log writes no log.
 func (memberClient) Log(context.Context, *velerov1.DownloadRequest, migration.StorageCA, io.Writer) error {
 	return nil
@@ -440,7 +445,7 @@ func (m *simulatedMember) lists() *migration.Lists {
 	items, kept := int64(m.options.Items), int64(m.kept)
 	lists := &migration.Lists{Items: v1alpha1.ItemCounts{Total: items, Created: items - kept, Kept: kept}}
 	for range kept {
-		lists.Exceptions.Add(velero.Exception{Item: velero.Item{Kind: "ConfigMap", Name: "kept"}, Outcome: v1alpha1.ItemKept})
+		lists.Exceptions.Add(velero.ItemResult{Item: velero.Item{Kind: "ConfigMap", Name: "kept"}, Outcome: v1alpha1.ItemKept})
 	}
 	return lists
 }

@@ -177,7 +177,7 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 // Results reads what a request names after the end of a Backup or Restore: files from the storage, at
 // the URLs that Velero provides, what belongs to them in the member, and whether it serves resources.
 func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) migration.Results {
-	found := results.Read(ctx, m.client, request)
+	found := results.Read(ctx, m.client, request, velero.Visitor{})
 	if request.Backup == "" {
 		return found
 	}
@@ -192,6 +192,12 @@ func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) 
 		found.UnknownErr = errors.Join(found.UnknownErr, err)
 	}
 	return found
+}
+
+// EachResult reads the files that a request names from the storage, and calls to with each item and volume. An
+// error of to ends it, and is in ListsErr.
+func (m *Member) EachResult(ctx context.Context, request migration.ResultsRequest, to velero.Visitor) migration.Results {
+	return results.Read(ctx, m.client, request, to)
 }
 
 // Log writes the log that a request names to a writer.

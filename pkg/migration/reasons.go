@@ -214,7 +214,7 @@ func readingResults(kind, name, phase string, err error) state {
 func backupReason(m *v1alpha1.Migrate, results *Results) string {
 	switch {
 	case results == nil:
-	case slices.ContainsFunc(results.LeftOut.First[v1alpha1.ItemLeftOut], func(x velero.Exception) bool { return !x.IsNamespace() }):
+	case slices.ContainsFunc(results.LeftOut.First[v1alpha1.ItemLeftOut], func(x velero.ItemResult) bool { return !x.IsNamespace() }):
 		// A namespace with Velero's label is left out on purpose.
 		return v1alpha1.ReasonItemsLeftOut
 	case results.Lists != nil && results.Lists.Exceptions.Count[v1alpha1.ItemWithoutData] > 0 && !velero.MovesNoVolumeData(m):

@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -147,11 +148,18 @@ func backupResults(m *v1alpha1.Migrate, b *velerov1.Backup) (request ResultsRequ
 			request.Filter = *policy.ResourceFilter
 			request.Names = velero.ListedNames(*policy.ResourceFilter)
 		}
-		if !hasNoItems(&b.Status) {
-			request.BackedUp, request.BackedUpVolumes = file(velerov1.DownloadTargetKindBackupResourceList), file(velerov1.DownloadTargetKindBackupVolumeInfos)
-		}
+		request.BackedUp, request.BackedUpVolumes = backupLists(m, b)
 	}
 	return request, request.Results != nil || request.Backup != ""
+}
+
+// backupLists returns the requests for the lists of a Backup that has ended; nil if it has no items.
+func backupLists(m *v1alpha1.Migrate, b *velerov1.Backup) (items, volumes *velerov1.DownloadRequest) {
+	if hasNoItems(&b.Status) {
+		return nil, nil
+	}
+	return velero.NewDownloadRequest(m, velerov1.DownloadTargetKindBackupResourceList, b.Name),
+		velero.NewDownloadRequest(m, velerov1.DownloadTargetKindBackupVolumeInfos, b.Name)
 }
 
 // restoreResults returns what must be read about the Restore in a target.
@@ -198,7 +206,7 @@ func setResults(cs *v1alpha1.ClusterStatus, results *Results) {
 	}
 	exceptions := results.exceptions()
 	for _, name := range results.Unknown {
-		exceptions.Add(velero.Exception{
+		exceptions.Add(velero.ItemResult{
 			Item: velero.Item{Kind: name}, Outcome: v1alpha1.ItemLeftOut,
 			Message: "the cluster serves no resource of this name, and Velero ignored it; check its spelling",
 		})
@@ -220,15 +228,62 @@ func setResults(cs *v1alpha1.ClusterStatus, results *Results) {
 				break
 			}
 			cs.ExceptionsOmitted--
-			cs.Exceptions = append(cs.Exceptions, v1alpha1.ItemException{
-				Resource:  Shorten(x.Kind, maxTokenLength),
-				Namespace: Shorten(x.Namespace, maxTokenLength),
-				Name:      Shorten(x.Name, maxTokenLength),
-				Outcome:   outcome,
-				Message:   Shorten(x.Message, maxErrorLength),
-			})
+			cs.Exceptions = append(cs.Exceptions, itemResult(x))
 		}
 	}
+}
+
+func itemResult(r velero.ItemResult) v1alpha1.ItemResult {
+	return v1alpha1.ItemResult{
+		Resource:  Shorten(r.Kind, maxTokenLength),
+		Namespace: Shorten(r.Namespace, maxTokenLength),
+		Name:      Shorten(r.Name, maxTokenLength),
+		Outcome:   r.Outcome,
+		Message:   Shorten(r.Message, maxErrorLength),
+	}
+}
+
+func volumeResult(r velero.VolumeResult) v1alpha1.VolumeResult {
+	outcome := v1alpha1.ItemWithoutData
+	if r.Moved {
+		outcome = v1alpha1.VolumeMoved
+	}
+	return v1alpha1.VolumeResult{
+		Namespace:        Shorten(cmp.Or(r.Claim.Namespace, r.PodVolume.Namespace), maxTokenLength),
+		Claim:            Shorten(r.Claim.Name, maxTokenLength),
+		PersistentVolume: Shorten(r.PersistentVolume, maxTokenLength),
+		Pod:              Shorten(r.PodVolume.Pod, maxTokenLength),
+		Volume:           Shorten(r.PodVolume.Volume, maxTokenLength),
+		Method:           r.Method(),
+		Bytes:            r.Bytes,
+		Outcome:          outcome,
+		Message:          Shorten(r.Message, maxErrorLength),
+	}
+}
+
+// ResultsVisitor receives the items and volumes of a cluster while they are read. An error ends reading.
+type ResultsVisitor struct {
+	Item   func(v1alpha1.ItemResult) error
+	Volume func(v1alpha1.VolumeResult) error
+}
+
+// Velero returns the visitor of Velero's lists.
+func (v ResultsVisitor) Velero() velero.Visitor {
+	return velero.Visitor{
+		Item:   func(r velero.ItemResult) error { return v.Item(itemResult(r)) },
+		Volume: func(r velero.VolumeResult) error { return v.Volume(volumeResult(r)) },
+	}
+}
+
+// Messages returns the errors and the warnings in a form that is safe to show.
+func (r *Results) Messages() (errs, warnings []string) {
+	shown := func(messages []string) (all []string) {
+		for _, message := range messages {
+			all = append(all, Shorten(message, maxMessageLength))
+		}
+		return all
+	}
+	return shown(r.Errors), shown(r.Warnings)
 }
 
 // maxExceptions is the largest number of exceptions in the status of a cluster.
@@ -262,7 +317,7 @@ func describeExceptions(e velero.Exceptions, hasErrors bool) string {
 }
 
 // describeException describes an item with what Velero reports about it.
-func describeException(x velero.Exception) string {
+func describeException(x velero.ItemResult) string {
 	item := x.Kind
 	if x.Name != "" {
 		item += " " + strings.TrimPrefix(x.Namespace+"/"+x.Name, "/")

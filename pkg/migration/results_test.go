@@ -23,7 +23,7 @@ func excepting(items v1alpha1.ItemCounts, volumes v1alpha1.VolumeCounts, excepti
 	for _, x := range exceptions {
 		fields := strings.Fields(x)
 		namespace, name, _ := strings.Cut(fields[1], "/")
-		lists.Exceptions.Add(velero.Exception{
+		lists.Exceptions.Add(velero.ItemResult{
 			Item: velero.Item{Kind: fields[0], Namespace: namespace, Name: name}, Outcome: v1alpha1.ItemOutcome(fields[2]), Message: strings.Join(fields[3:], " "),
 		})
 	}
@@ -194,7 +194,7 @@ func TestSourceReportsVolumesWithoutData(t *testing.T) {
 	s.backup(velerov1.BackupPhaseCompleted, 7)
 	source := s.m.Status.SourceClusterStatus.ClusterStatus
 	s.wantState(source, "VolumesWithoutData", "Backup m1-migrate-default-app-c948154d holds 5 items and the data of 1 of 2 volumes (9 B). Without data: PersistentVolumeClaim app/data (opted out).")
-	want := []v1alpha1.ItemException{{Resource: "PersistentVolumeClaim", Namespace: "app", Name: "data", Outcome: "WithoutData", Message: "opted out"}}
+	want := []v1alpha1.ItemResult{{Resource: "PersistentVolumeClaim", Namespace: "app", Name: "data", Outcome: "WithoutData", Message: "opted out"}}
 	if d := cmp.Diff(want, source.Exceptions); d != "" {
 		t.Error(d)
 	}
@@ -209,7 +209,7 @@ func TestExceptionsAreBounded(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	lists := &Lists{Items: v1alpha1.ItemCounts{Total: 1 << 20, Kept: 1 << 20}}
 	for range velero.MaxExceptions {
-		x := velero.Exception{Item: velero.Item{Kind: strings.Repeat("K", 4096), Namespace: "\x1b[2J", Name: strings.Repeat("<", 4096)}, Outcome: v1alpha1.ItemKept, Message: strings.Repeat("m", 4096)}
+		x := velero.ItemResult{Item: velero.Item{Kind: strings.Repeat("K", 4096), Namespace: "\x1b[2J", Name: strings.Repeat("<", 4096)}, Outcome: v1alpha1.ItemKept, Message: strings.Repeat("m", 4096)}
 		lists.Exceptions.Add(x)
 		x.Outcome = v1alpha1.ItemFailed
 		lists.Exceptions.Add(x)
@@ -299,7 +299,7 @@ func TestNeedsResults(t *testing.T) {
 func TestBackupThatLacksWhatTheFilterSelects(t *testing.T) {
 	s := newFixture(t, m2).started()
 	left := velero.Exceptions{}
-	left.Add(velero.Exception{Item: velero.Item{Kind: "ovens.example.com"}, Outcome: v1alpha1.ItemLeftOut, Message: "it is young"})
+	left.Add(velero.ItemResult{Item: velero.Item{Kind: "ovens.example.com"}, Outcome: v1alpha1.ItemLeftOut, Message: "it is young"})
 	s.with(m1, func(m *Member) {
 		m.Results = &Results{LeftOut: left, Lists: excepting(v1alpha1.ItemCounts{Total: 5}, v1alpha1.VolumeCounts{})}
 	})
@@ -322,7 +322,7 @@ func TestBackupThatLacksWhatTheFilterSelects(t *testing.T) {
 func TestNamespaceWithTheLabelOfVelero(t *testing.T) {
 	s := newFixture(t, m2).started()
 	left := velero.Exceptions{}
-	left.Add(velero.Exception{Item: velero.Item{Kind: "Namespace", Name: "payments"}, Outcome: v1alpha1.ItemLeftOut, Message: "it has a label"})
+	left.Add(velero.ItemResult{Item: velero.Item{Kind: "Namespace", Name: "payments"}, Outcome: v1alpha1.ItemLeftOut, Message: "it has a label"})
 	s.with(m1, func(m *Member) {
 		m.Results = &Results{LeftOut: left, Lists: excepting(v1alpha1.ItemCounts{Total: 5}, v1alpha1.VolumeCounts{})}
 	})

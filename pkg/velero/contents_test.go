@@ -42,7 +42,7 @@ func TestContents(t *testing.T) {
 			packed := gzip.NewWriter(&list)
 			_ = json.NewEncoder(packed).Encode(tt.list)
 			_ = packed.Close()
-			content, err := ReadBackedUp(&list)
+			content, err := ReadBackedUp(&list, Visitor{})
 			if d := cmp.Diff(tt.want, content.Contents(), cmpopts.EquateEmpty()); d != "" || err != nil {
 				t.Error(err, d)
 			}

@@ -35,12 +35,26 @@ func (i Item) kind() string {
 	return kind
 }
 
-// Exception is an item that was not migrated as it is in the source.
-type Exception struct {
+// ItemResult is what became of an item.
+type ItemResult struct {
 	Item
 	Outcome v1alpha1.ItemOutcome
 	// Message is what Velero reports about it; may be empty.
 	Message string
+}
+
+// Visitor receives each item that counts and each volume while the lists are read. An error ends reading.
+// A nil function is not called.
+type Visitor struct {
+	Item   func(ItemResult) error
+	Volume func(VolumeResult) error
+}
+
+func (v Visitor) item(r ItemResult) error {
+	if v.Item == nil {
+		return nil
+	}
+	return v.Item(r)
 }
 
 // MaxExceptions is how many exceptions with each outcome are kept.
@@ -50,13 +64,13 @@ const MaxExceptions = 20
 // lists.
 type Exceptions struct {
 	// First are the first MaxExceptions with each outcome.
-	First map[v1alpha1.ItemOutcome][]Exception
+	First map[v1alpha1.ItemOutcome][]ItemResult
 	// Count is the number of all with each outcome.
 	Count map[v1alpha1.ItemOutcome]int64
 }
 
 // Add adds an exception.
-func (e *Exceptions) Add(x Exception) {
+func (e *Exceptions) Add(x ItemResult) {
 	e.init()
 	if e.Count[x.Outcome]++; e.Count[x.Outcome] <= MaxExceptions {
 		for _, text := range []*string{&x.Kind, &x.Namespace, &x.Name, &x.Message} {
@@ -68,7 +82,7 @@ func (e *Exceptions) Add(x Exception) {
 
 func (e *Exceptions) init() {
 	if e.Count == nil {
-		e.First, e.Count = map[v1alpha1.ItemOutcome][]Exception{}, map[v1alpha1.ItemOutcome]int64{}
+		e.First, e.Count = map[v1alpha1.ItemOutcome][]ItemResult{}, map[v1alpha1.ItemOutcome]int64{}
 	}
 }
 
@@ -110,11 +124,14 @@ const maxKinds, maxKindLength = 10000, 300
 // HasVolumes reports whether the Backup may have volumes: those of pods, or claims.
 func (b *BackedUp) HasVolumes() bool { return b.Kinds.Has(kindPod) || len(b.Claims) > 0 }
 
-// ReadBackedUp reads the list of resources of a Backup (BackupResourceList).
-func ReadBackedUp(file io.Reader) (BackedUp, error) {
+// ReadBackedUp reads the list of resources of a Backup (BackupResourceList), whose items to receives.
+func ReadBackedUp(file io.Reader, to Visitor) (BackedUp, error) {
 	var found BackedUp
 	err := eachItem(file, func(item Item, _ string) error {
-		return found.add(item)
+		if err := found.add(item); err != nil || isOwn(item) {
+			return err
+		}
+		return to.item(ItemResult{Item: item, Outcome: v1alpha1.ItemBackedUp})
 	})
 	return found, err
 }
@@ -254,10 +271,10 @@ type Outcomes struct {
 }
 
 // ReadOutcomes reads the list of resources of a Backup (BackupResourceList), and determines what
-// became of each item in a target from the list and the results of its Restore. mapping is the
-// Restore's namespaceMapping, and status selects the items whose status is to be restored too; nil for
-// none.
-func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string, status *v1alpha1.PreserveStatus) (Outcomes, error) {
+// became of each item in a target, which to receives, from the list and the results of its Restore.
+// mapping is the Restore's namespaceMapping, and status selects the items whose status is to be restored
+// too; nil for none.
+func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string, status *v1alpha1.PreserveStatus, to Visitor) (Outcomes, error) {
 	var found Outcomes
 	made := makers{}
 	err := eachItem(file, func(item Item, _ string) error {
@@ -265,54 +282,64 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 			return err
 		}
 		made.add(item)
-		to := item
-		to.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
-		action, processed := restored.items.find(hashOf(to.Kind, to.Namespace, to.Name))
-		is := outcomeOf(to, action, processed, results)
-		if lacksStatus(to, is, results, status) {
+		there := item
+		there.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
+		action, processed := restored.items.find(hashOf(there.Kind, there.Namespace, there.Name))
+		is := outcomeOf(there, action, processed, results)
+		if lacksStatus(there, is, results, status) {
 			is = withoutStatus
 		}
-		found.count(item, to, is, made, results)
-		return nil
+		if exists := is == kept || is == unchanged; isOwn(item) || exists && isBootstrapped(item) {
+			return nil
+		}
+		if is == leftOut && isMadeAnew(item, made) {
+			is = discarded
+		}
+		return to.item(found.count(there, is, results))
 	})
 	return found, err
 }
 
-// count counts an item, which is to in the target.
-func (o *Outcomes) count(item, to Item, is outcome, made makers, results *Results) {
-	exists := is == kept || is == unchanged
-	if isOwn(item) || exists && isBootstrapped(item) {
-		return
-	}
+// maxDescribed is how many failed items are looked up in the errors and warnings, of which as many are kept.
+const maxDescribed = maxErrors
+
+// count counts an item of the target, and returns what became of it.
+func (o *Outcomes) count(item Item, is outcome, results *Results) ItemResult {
+	r := ItemResult{Item: item}
 	o.Counts.Total++
 	switch is {
 	case created:
 		o.Counts.Created++
+		r.Outcome = v1alpha1.ItemCreated
 	case updated:
 		o.Counts.Updated++
+		r.Outcome = v1alpha1.ItemUpdated
 	case unchanged:
 		o.Counts.Unchanged++
+		r.Outcome = v1alpha1.ItemUnchanged
 	case kept:
 		o.Counts.Kept++
-		o.Exceptions.Add(Exception{to, v1alpha1.ItemKept, "it exists with other content"})
+		r.Outcome, r.Message = v1alpha1.ItemKept, "it exists with other content"
 	case failed:
 		o.Counts.Failed++
-		message := ""
-		if o.Exceptions.Count[v1alpha1.ItemFailed] < MaxExceptions {
-			message = results.about(to)
+		r.Outcome = v1alpha1.ItemFailed
+		if o.Counts.Failed <= maxDescribed {
+			r.Message = results.about(item)
 		}
-		o.Exceptions.Add(Exception{to, v1alpha1.ItemFailed, message})
 	case withoutStatus:
 		o.Counts.LeftOut++
-		o.Exceptions.Add(Exception{to, v1alpha1.ItemLeftOut, "its status was not restored"})
+		r.Outcome, r.Message = v1alpha1.ItemLeftOut, "its status was not restored"
 	case discarded:
 		o.Counts.LeftOut++
+		r.Outcome, r.Message = v1alpha1.ItemLeftOut, "the cluster makes it anew"
 	case leftOut:
 		o.Counts.LeftOut++
-		if !isMadeAnew(item, made) {
-			o.Exceptions.Add(Exception{to, v1alpha1.ItemLeftOut, whyLeftOut(item, results)})
-		}
+		r.Outcome, r.Message = v1alpha1.ItemLeftOut, whyLeftOut(item, results)
 	}
+	if is == kept || is == failed || is == withoutStatus || is == leftOut {
+		o.Exceptions.Add(r)
+	}
+	return r
 }
 
 // whyLeftOut describes why Velero did not restore an item.

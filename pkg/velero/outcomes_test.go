@@ -66,11 +66,66 @@ func readOutcomes(
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := velero.ReadOutcomes(backedUp, restored, results, mapping, status)
+	visited := map[v1alpha1.ItemOutcome]int64{}
+	got, err := velero.ReadOutcomes(backedUp, restored, results, mapping, status, velero.Visitor{Item: func(r velero.ItemResult) error {
+		visited[r.Outcome]++
+		return nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	counted := map[v1alpha1.ItemOutcome]int64{}
+	for outcome, n := range map[v1alpha1.ItemOutcome]int64{
+		"Created": got.Counts.Created, "Updated": got.Counts.Updated, "Unchanged": got.Counts.Unchanged,
+		"Kept": got.Counts.Kept, "Failed": got.Counts.Failed, "LeftOut": got.Counts.LeftOut,
+	} {
+		if n > 0 {
+			counted[outcome] = n
+		}
+	}
+	if d := cmp.Diff(counted, visited); d != "" {
+		t.Errorf("counted and visited items differ: %s", d)
+	}
 	return got
+}
+
+// countVolumes counts volumes, and checks that the ones that are visited are those.
+func countVolumes(
+	t *testing.T, volumes []velero.Volume, bound []velero.Claim, mapping map[string]string, moved func(velero.Volume) (bool, string),
+) (v1alpha1.VolumeCounts, velero.Exceptions) {
+	t.Helper()
+	var visited v1alpha1.VolumeCounts
+	counts, exceptions, err := velero.CountVolumes(volumes, bound, mapping, moved, velero.Visitor{Volume: func(r velero.VolumeResult) error {
+		visited.Total++
+		visited.Bytes += r.Bytes
+		if r.Moved {
+			visited.Moved++
+		}
+		if r.Moved == (r.Message != "") {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	}})
+	if d := cmp.Diff(counts, visited); d != "" || err != nil {
+		t.Error(err, d)
+	}
+	return counts, exceptions
+}
+
+// TestVisitorEndsReading has a visitor that returns an error at the first item or volume.
+func TestVisitorEndsReading(t *testing.T) {
+	full, visited := errors.New("full"), 0
+	end := velero.Visitor{
+		Item:   func(velero.ItemResult) error { visited++; return full },
+		Volume: func(velero.VolumeResult) error { visited++; return full },
+	}
+	restored, _ := velero.ReadRestored(gzipped(`{}`), unlimited)
+	_, backedUp := velero.ReadBackedUp(list(t, "backup-resource-list"), end)
+	_, outcomes := velero.ReadOutcomes(list(t, "backup-resource-list"), restored, &velero.Results{}, nil, nil, end)
+	_, _, volumes := velero.CountVolumes(nil, []velero.Claim{{Name: "a"}, {Name: "b"}}, nil, nil, end)
+	if !errors.Is(backedUp, full) || !errors.Is(outcomes, full) || !errors.Is(volumes, full) || visited != 3 {
+		t.Error(backedUp, outcomes, volumes, visited)
+	}
 }
 
 // TestOutcomesOfARealMigration reads the lists of a migration into a cluster that had some of the
@@ -109,7 +164,7 @@ func TestVolumesOfARealMigration(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := func(v velero.Volume) (bool, string) { return v.Taken, "" }
-	counts, exceptions := velero.CountVolumes(volumes, nil, nil, taken)
+	counts, exceptions := countVolumes(t, volumes, nil, nil, taken)
 	if d := cmp.Diff(v1alpha1.VolumeCounts{Total: 3, Moved: 2, Bytes: 1000000}, counts); d != "" {
 		t.Error(d)
 	}
@@ -128,7 +183,7 @@ func TestVolumesOfARealMigration(t *testing.T) {
 		t.Errorf("claims of snapshots %v, volumes %v, %v", claims, volumes, err)
 	}
 	mapping := map[string]string{"mixed": "there"}
-	counts, exceptions = velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) })
+	counts, exceptions = countVolumes(t, volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) })
 	if d := cmp.Diff(v1alpha1.VolumeCounts{Total: 4, Moved: 1, Bytes: 1000000}, counts); d != "" {
 		t.Error(d)
 	}
@@ -276,7 +331,7 @@ func TestListsNeedLittleMemory(t *testing.T) {
 	if peak := int64(after.HeapSys) - int64(before.HeapSys); peak > 16<<20 {
 		t.Errorf("the heap grew by %d MiB", peak>>20)
 	}
-	if _, err := velero.ReadBackedUp(gzipped(`{"v1/ConfigMap":[` + strings.Repeat(`"",`, 1<<20) + `""]}`)); err == nil {
+	if _, err := velero.ReadBackedUp(gzipped(`{"v1/ConfigMap":[`+strings.Repeat(`"",`, 1<<20)+`""]}`), velero.Visitor{}); err == nil {
 		t.Error("more than 1 Mi items were read")
 	}
 }
@@ -301,7 +356,7 @@ func TestManyOutcomes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := velero.ReadOutcomes(backup, restored, &velero.Results{}, nil, nil)
+	got, err := velero.ReadOutcomes(backup, restored, &velero.Results{}, nil, nil, velero.Visitor{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +385,7 @@ func comma(i int) string {
 func TestUnreadableLists(t *testing.T) {
 	full := errors.New("no memory")
 	for name, read := range map[string]func(io.Reader) error{
-		"backed up": func(file io.Reader) error { _, err := velero.ReadBackedUp(file); return err },
+		"backed up": func(file io.Reader) error { _, err := velero.ReadBackedUp(file, velero.Visitor{}); return err },
 		"restored":  func(file io.Reader) error { _, err := velero.ReadRestored(file, unlimited); return err },
 		"volumes":   func(file io.Reader) error { _, err := velero.ReadVolumes(file); return err },
 	} {

@@ -234,29 +234,72 @@ func (a *ArrivedVolumes) Has(v Volume, mapping map[string]string) (arrived bool,
 	return v.Claim != Claim{} && a.Claims.Has(claim) || a.PersistentVolumes.Has(v.PersistentVolume), a.ClaimsNotMoved[claim]
 }
 
-// CountVolumes counts the volumes of a Backup and those whose data has moved. moved reports whether it has and,
-// if not, why, if that is known. Those without are returned as exceptions, in the target's namespaces by
-// mapping. bound are claims of the Backup that have no volume info but may be bound.
-func CountVolumes(volumes []Volume, bound []Claim, mapping map[string]string, moved func(Volume) (bool, string)) (v1alpha1.VolumeCounts, Exceptions) {
-	counts := v1alpha1.VolumeCounts{Total: int64(len(volumes) + len(bound))}
-	var exceptions Exceptions
-	without := func(item Item, message string) {
-		item.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
-		exceptions.Add(Exception{item, v1alpha1.ItemWithoutData, message})
-	}
-	for _, v := range volumes {
-		isMoved, why := moved(v)
+// VolumeResult is what became of a volume.
+type VolumeResult struct {
+	// Volume has the names in this cluster.
+	Volume
+	// Moved is true if its data was moved. Message is why not.
+	Moved   bool
+	Message string
+}
+
+// CountVolumes counts the volumes of a Backup, which to receives, and those whose data has moved. moved reports
+// whether it has and, if not, why, if that is known. Those without are returned as exceptions, in the target's
+// namespaces by mapping. bound are claims of the Backup that have no volume info but may be bound.
+func CountVolumes(
+	volumes []Volume, bound []Claim, mapping map[string]string, moved func(Volume) (bool, string), to Visitor,
+) (counts v1alpha1.VolumeCounts, exceptions Exceptions, err error) {
+	add := func(v Volume, isMoved bool, message string) error {
+		counts.Total++
+		v = v.mapped(mapping)
 		if isMoved {
 			counts.Moved++
 			counts.Bytes += v.Bytes
-			continue
+		} else {
+			v.Bytes = 0
+			exceptions.Add(ItemResult{v.item(), v1alpha1.ItemWithoutData, message})
 		}
-		without(v.item(), v.whyNotMoved(why))
+		if to.Volume == nil {
+			return nil
+		}
+		return to.Volume(VolumeResult{v, isMoved, message})
+	}
+	for _, v := range volumes {
+		isMoved, why := moved(v)
+		message := ""
+		if !isMoved {
+			message = v.whyNotMoved(why)
+		}
+		if err := add(v, isMoved, message); err != nil {
+			return counts, exceptions, err
+		}
 	}
 	for _, claim := range bound {
-		without(Item{kindClaim, claim.Namespace, claim.Name}, "Velero did not back up its data, and reports nothing about its volume")
+		if err := add(Volume{Claim: claim}, false, "Velero did not back up its data, and reports nothing about its volume"); err != nil {
+			return counts, exceptions, err
+		}
 	}
-	return counts, exceptions
+	return counts, exceptions, nil
+}
+
+// mapped returns the volume with its namespaces by a namespaceMapping.
+func (v Volume) mapped(mapping map[string]string) Volume {
+	v.Claim.Namespace = cmp.Or(mapping[v.Claim.Namespace], v.Claim.Namespace)
+	v.PodVolume.Namespace = cmp.Or(mapping[v.PodVolume.Namespace], v.PodVolume.Namespace)
+	return v
+}
+
+// Method returns how the data was moved, or was to be.
+func (v Volume) Method() string {
+	switch {
+	case v.PodVolume != PodVolume{}:
+		return string(v1alpha1.VolumeDataFileSystemBackup)
+	case v.DataMoved:
+		return string(v1alpha1.VolumeDataSnapshotDataMovement)
+	case v.Taken:
+		return "Snapshot"
+	}
+	return ""
 }
 
 // whyNotMoved describes why the data of a volume was not moved. why is what its Restore reports.

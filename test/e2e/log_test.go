@@ -37,7 +37,7 @@ func TestLog(t *testing.T) {
 	}
 	wantError("", "and Velero uploads its log when it has ended. To wait for it, set follow=true.")
 	wantError("?stage=restore", "there is no log yet, because there is no Restore in kurator-member2")
-	wantError("?cluster=nowhere", "nowhere is not a cluster of this stage; the source is kurator-member1, the targets are kurator-member2")
+	wantError("?cluster=nowhere", "nowhere is not a cluster of this migration; the source is kurator-member1, the targets are kurator-member2")
 
 	followed := make(chan func())
 	go func() {

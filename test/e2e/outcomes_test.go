@@ -4,7 +4,9 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,6 +86,56 @@ func TestOutcomes(t *testing.T) {
 	awaitEvents(t, m, "Warning kurator-member2 ExistingItemsKept", "Warning kurator-member3 ItemsLeftOut", "Warning - PartiallyFailed")
 	if row := host.kubectl(t, "get", "migrate", "outcomes", "--no-headers"); !strings.Contains(row, " 0/2 ") {
 		t.Errorf("kubectl get shows %q", row)
+	}
+	checkResults(t, m)
+}
+
+// checkResults reads migrates/results of TestOutcomes: all of it, a part, and in pages.
+func checkResults(t *testing.T, m *v1alpha1.Migrate) {
+	t.Helper()
+	read := func(query string) (results v1alpha1.MigrateResults, items []string) {
+		t.Helper()
+		answer := host.kubectl(t, "get", "--raw", "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/"+m.Name+"/results"+query)
+		if err := json.Unmarshal([]byte(answer), &results); err != nil {
+			t.Fatalf("%v: %s", err, answer)
+		}
+		for _, cluster := range results.Clusters {
+			if cluster.Unavailable != "" {
+				t.Errorf("%s: %s", cluster.ClusterName, cluster.Unavailable)
+			}
+			for _, item := range cluster.Items {
+				items = append(items, fmt.Sprintf("%s %s %s/%s %s", cluster.ClusterName, item.Resource, item.Namespace, item.Name, item.Outcome))
+			}
+		}
+		return results, items
+	}
+	const created, settings, done = "ConfigMap outcomes/created ", "ConfigMap outcomes/settings ", "Job.batch outcomes/done "
+	want := []string{
+		"kurator-member1 " + done + "BackedUp", "kurator-member1 " + created + "BackedUp", "kurator-member1 " + settings + "BackedUp",
+		"kurator-member2 " + done + "LeftOut", "kurator-member2 " + created + "Created", "kurator-member2 " + settings + "Kept",
+		"kurator-member3 " + done + "LeftOut", "kurator-member3 " + created + "Created", "kurator-member3 " + settings + "Created",
+	}
+	if _, items := read(""); !slices.Equal(items, want) {
+		t.Errorf("results %q", items)
+	}
+	if _, items := read("?cluster=kurator-member2&outcome=Kept"); !slices.Equal(items, want[5:6]) {
+		t.Errorf("kept %q", items)
+	}
+	var paged []string
+	for query := "?limit=2"; ; {
+		page, items := read(query)
+		paged = append(paged, items...)
+		if query = "?limit=2&continue=" + page.Continue; page.Continue == "" {
+			break
+		}
+	}
+	if !slices.Equal(paged, want) {
+		t.Errorf("in pages %q", paged)
+	}
+	for _, member := range members[1:] {
+		if left := member.kubectl(t, "get", "downloadrequests", "--namespace=velero", "--selector=backup.kurator.dev/migrate-uid="+string(m.UID), "--output=name"); left != "" {
+			t.Errorf("DownloadRequests that remain: %s", left)
+		}
 	}
 }
 

@@ -192,6 +192,7 @@ func readRequests(group, all, a string) []hostileRequest {
 		"NUL in a name": all + "/a%00", "newline in a name": all + "/a%0Ab", "space in a name": all + "/a%20b", "name in capitals": all + "/A",
 		"name of 10,000 letters": all + "/" + strings.Repeat("x", 10_000), "name in UTF-8": all + "/%E2%98%83", "name in invalid UTF-8": all + "/%FF",
 		"status of a missing object": all + "/none/status", "log of a missing object": all + "/none/log", "path below a log": a + "/log/x",
+		"results of a missing object": all + "/none/results",
 	} {
 		requests = append(requests, hostileRequest{name, "GET", path, "", "", "", 404})
 	}
@@ -203,6 +204,11 @@ func writeRequests(all, a string, ops func(int, string) string) []hostileRequest
 	requests := []hostileRequest{
 		{"log of an unknown stage", "GET", a + "/log?stage=%1b%00", "", "", "", 400},
 		{"log of two clusters of 10,000 letters", "GET", a + "/log?cluster=" + strings.Repeat("x", 10_000) + "&cluster=..%2f..", "", "", "", 400},
+		{"results with an unknown outcome", "GET", a + "/results?outcome=%1b%00", "", "", "", 400},
+		{"results with a negative limit", "GET", a + "/results?limit=-9223372036854775808", "", "", "", 400},
+		{"results with a limit in letters", "GET", a + "/results?limit=many", "", "", "", 400},
+		{"results with a forged continue", "GET", a + "/results?continue=" + strings.Repeat("e30", 10_000), "", "", "", 400},
+		{"PUT of the results", "PUT", a + "/results", asJSON, "", "{}", 405},
 		{"PATCH of the log", "PATCH", a + "/log", mergePatch, "", "{}", 405},
 		{"PUT of the status", "PUT", a + "/status", asJSON, "", jsonManifest("a"), 405},
 		{"PATCH of the status", "PATCH", a + "/status", mergePatch, "", `{"status":{"phase":"Completed"}}`, 405},

@@ -64,9 +64,12 @@ var matrix = []matrixRow{
 	{name: "watch metadata", args: migratesIn + "ours/migrates" + shortWatch, accept: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", want: "yes yes yes yes yes 403 yes 403 403"},
 	{name: "watch table", args: migratesIn + "ours/migrates" + shortWatch, accept: "application/json;as=Table;g=meta.k8s.io;v=v1", want: "yes yes yes yes yes 403 yes 403 403"},
 
-	// The Migrate has no log.
+	// The Migrate has neither log nor results.
 	{name: "get log", args: "get --raw " + migratesIn + "ours/migrates/a/log", want: "403 400 400 400 400 403 400 403 403"},
 	{name: "get log of theirs", args: "get --raw " + migratesIn + "theirs/migrates/a/log", want: "403 403 403 403 403 400 400 403 403"},
+	{name: "get results", args: "get --raw " + migratesIn + "ours/migrates/a/results", want: "403 400 400 400 400 403 400 403 403"},
+	{name: "get results of theirs", args: "get --raw " + migratesIn + "theirs/migrates/a/results", want: "403 403 403 403 403 400 400 403 403"},
+	{name: "create results", args: "create --raw " + migratesIn + "ours/migrates/a/results -f -", input: migrateTo("log", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
 	{name: "create log", args: "create --raw " + migratesIn + "ours/migrates/a/log -f -", input: migrateTo("log", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
 
 	// Reads in another tenant's namespace.

@@ -54,7 +54,7 @@ func TestVolumes(t *testing.T) {
 			t.Errorf("no Event tells of the claim before the Backup:\n%s", events)
 		}
 		source := m.Status.SourceClusterStatus
-		if i := slices.IndexFunc(source.Exceptions, func(x v1alpha1.ItemException) bool { return x.Name == "odd" }); i < 0 ||
+		if i := slices.IndexFunc(source.Exceptions, func(x v1alpha1.ItemResult) bool { return x.Name == "odd" }); i < 0 ||
 			!strings.Contains(source.Exceptions[i].Message, "opted out due to annotation in pod two") {
 			t.Errorf("the exceptions of the source are %+v", source.Exceptions)
 		}

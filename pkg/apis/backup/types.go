@@ -354,7 +354,7 @@ type ClusterStatus struct {
 
 	// exceptions are the items that were not migrated as they are in the source, at most
 	// 20 of them, the most severe ones first.
-	Exceptions []ItemException
+	Exceptions []ItemResult
 
 	// exceptionsOmitted is the number of further exceptions.
 	ExceptionsOmitted int64
@@ -418,6 +418,16 @@ type WorkloadCounts struct {
 type ItemOutcome string
 
 const (
+	// ItemBackedUp means that the item is in the Backup.
+	ItemBackedUp ItemOutcome = "BackedUp"
+	// ItemCreated means that the item was created.
+	ItemCreated ItemOutcome = "Created"
+	// ItemUpdated means that the item existed and was changed to that of the source.
+	ItemUpdated ItemOutcome = "Updated"
+	// ItemUnchanged means that the item existed and is that of the source.
+	ItemUnchanged ItemOutcome = "Unchanged"
+	// VolumeMoved means that the data of a volume was moved.
+	VolumeMoved ItemOutcome = "Moved"
 	// ItemKept means that the item existed, differs from that of the source, and was left
 	// as it was.
 	ItemKept ItemOutcome = "Kept"
@@ -430,8 +440,8 @@ const (
 	ItemWithoutData ItemOutcome = "WithoutData"
 )
 
-// ItemException is an item that was not migrated as it is in the source.
-type ItemException struct {
+// ItemResult is what became of an item in a cluster.
+type ItemResult struct {
 	// resource is the kind of the item with its group, such as ConfigMap or
 	// Deployment.apps, or a resource as the filter names it.
 	Resource string
@@ -443,7 +453,8 @@ type ItemException struct {
 	// resource.
 	Name string
 
-	// outcome is what became of it: Failed, WithoutData, Kept or LeftOut.
+	// outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results
+	// also BackedUp, Created, Updated or Unchanged.
 	Outcome ItemOutcome
 
 	// message is a human-readable explanation of the outcome.
@@ -468,6 +479,20 @@ type MigrateLogOptions struct {
 	Stage string
 	// Follow waits for the log.
 	Follow bool
+}
+
+// MigrateResultsOptions are the parameters of migrates/results.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateResultsOptions struct {
+	metav1.TypeMeta
+	// Cluster is the name of the only cluster whose results are returned.
+	Cluster string
+	// Outcome is the only outcome that items and volumes are returned of.
+	Outcome string
+	// Limit is the largest number of items and volumes.
+	Limit int64
+	// Continue is where to continue.
+	Continue string
 }
 
 // BackupDetails is the state of the Backup in the source cluster.

@@ -29,8 +29,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.DestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ItemCounts"):
 		return &backupv1alpha1.ItemCountsApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("ItemException"):
-		return &backupv1alpha1.ItemExceptionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ItemResult"):
+		return &backupv1alpha1.ItemResultApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Migrate"):
 		return &backupv1alpha1.MigrateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePolicy"):

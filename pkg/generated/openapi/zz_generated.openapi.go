@@ -82,14 +82,17 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
+		v1alpha1.ClusterResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterResults(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
 		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
-		v1alpha1.ItemException{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ItemException(ref),
+		v1alpha1.ItemResult{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemResult(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
 		v1alpha1.MigrateLogOptions{}.OpenAPIModelName():                     schema_pkg_apis_backup_v1alpha1_MigrateLogOptions(ref),
 		v1alpha1.MigratePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref),
+		v1alpha1.MigrateResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigrateResults(ref),
+		v1alpha1.MigrateResultsOptions{}.OpenAPIModelName():                 schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref),
 		v1alpha1.MigrateSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref),
 		v1alpha1.MigrateStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref),
 		v1alpha1.PreserveStatus{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref),
@@ -99,6 +102,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.VolumeCounts{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref),
 		v1alpha1.VolumePolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref),
 		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
+		v1alpha1.VolumeResult{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeResult(ref),
 		v1alpha1.WaitForWorkloads{}.OpenAPIModelName():                      schema_pkg_apis_backup_v1alpha1_WaitForWorkloads(ref),
 		v1alpha1.WorkloadCounts{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_WorkloadCounts(ref),
 	}
@@ -3279,7 +3283,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.ItemResult{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -3321,7 +3325,115 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.BackupContents{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.BackupContents{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ClusterResults(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterResults are the results of the Backup in the source or of the Restore in a target.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"stage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "stage is backup or restore.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"objectName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "objectName is the name of the Velero Backup or Restore. Absent before there is one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the items that count in the status of the cluster, and in the source what its exceptions have besides them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ItemResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes are the volumes of the Backup.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.VolumeResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"errors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "errors are the errors of Velero: its own, then those of cluster-scoped resources, then those of each namespace; at most 1,000.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"warnings": {
+						SchemaProps: spec.SchemaProps{
+							Description: "warnings are the warnings of Velero, as errors. Those about items that exist and differ are left out: they are items with the outcome Kept.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"unavailable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unavailable is why results can't be read, or why they are incomplete. Absent if they are complete.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"clusterName", "clusterKind", "stage"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeResult{}.OpenAPIModelName()},
 	}
 }
 
@@ -3416,7 +3528,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.ItemResult{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -3439,7 +3551,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -3549,11 +3661,11 @@ func schema_pkg_apis_backup_v1alpha1_ItemCounts(ref common.ReferenceCallback) co
 	}
 }
 
-func schema_pkg_apis_backup_v1alpha1_ItemException(ref common.ReferenceCallback) common.OpenAPIDefinition {
+func schema_pkg_apis_backup_v1alpha1_ItemResult(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ItemException is an item that was not migrated as it is in the source.",
+				Description: "ItemResult is what became of an item in a cluster.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"resource": {
@@ -3580,11 +3692,11 @@ func schema_pkg_apis_backup_v1alpha1_ItemException(ref common.ReferenceCallback)
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "outcome is what became of it: Failed, WithoutData, Kept or LeftOut.\n\nPossible enum values:\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
+							Description: "outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results also BackedUp, Created, Updated or Unchanged.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Failed", "Kept", "LeftOut", "WithoutData"},
+							Enum:        []interface{}{"BackedUp", "Created", "Failed", "Kept", "LeftOut", "Moved", "Unchanged", "Updated", "WithoutData"},
 						},
 					},
 					"message": {
@@ -3832,6 +3944,111 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 		},
 		Dependencies: []string{
 			v1alpha1.PreserveStatus{}.OpenAPIModelName(), v1alpha1.ResourceFilter{}.OpenAPIModelName(), v1alpha1.VolumePolicy{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_MigrateResults(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateResults are what became of every item and volume of a Migrate in each of its clusters. GET of migrates/results reads it from the storage of the Backup, as Velero left it there.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata has continue if there are more items or volumes.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"clusters": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusters has the source and then the targets, in the order of the status of the Migrate.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ClusterResults{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"clusters"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ListMeta{}.OpenAPIModelName(), v1alpha1.ClusterResults{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateResultsOptions are the parameters of migrates/results.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"cluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cluster is the name of the only cluster whose results are returned. Absent: all.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"outcome": {
+						SchemaProps: spec.SchemaProps{
+							Description: "outcome is the only outcome of which items and volumes are returned, such as Failed. Absent: all.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"limit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "limit is the largest number of items and volumes that are returned. If there are more, metadata.continue is set. Absent or 0: all.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"continue": {
+						SchemaProps: spec.SchemaProps{
+							Description: "continue is the metadata.continue of the response after which to continue.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 
@@ -4375,7 +4592,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
-										Ref: ref(v1alpha1.ItemException{}.OpenAPIModelName()),
+										Ref: ref(v1alpha1.ItemResult{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -4411,7 +4628,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemException{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -4514,6 +4731,85 @@ func schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref common.ReferenceCallback
 					},
 				},
 				Required: []string{"bytesDone", "totalBytes"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumeResult(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumeResult is what became of a volume in a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the claim, or of the pod if there is no claim.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"claim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claim is the name of the PersistentVolumeClaim. Absent if the volume has none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"persistentVolume": {
+						SchemaProps: spec.SchemaProps{
+							Description: "persistentVolume is the name of the PersistentVolume in the source, if Velero reports it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"pod": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pod and volume are the pod whose files were backed up, and the name of its volume.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"volume": {
+						SchemaProps: spec.SchemaProps{
+							Type:   []string{"string"},
+							Format: "",
+						},
+					},
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "method is how the data is moved: FileSystemBackup, SnapshotDataMovement or Snapshot. Absent if it is not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytes is the size of the moved data, as far as Velero reports it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"outcome": {
+						SchemaProps: spec.SchemaProps{
+							Description: "outcome is Moved or WithoutData.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"BackedUp", "Created", "Failed", "Kept", "LeftOut", "Moved", "Unchanged", "Updated", "WithoutData"},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is why the data was not moved.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"bytes", "outcome"},
 			},
 		},
 	}

@@ -448,7 +448,7 @@ type ClusterStatus struct {
 	// 20 of them, the most severe ones first.
 	// +optional
 	// +listType=atomic
-	Exceptions []ItemException `json:"exceptions,omitempty"`
+	Exceptions []ItemResult `json:"exceptions,omitempty"`
 
 	// exceptionsOmitted is the number of further exceptions.
 	// +optional
@@ -521,6 +521,16 @@ type WorkloadCounts struct {
 type ItemOutcome string
 
 const (
+	// ItemBackedUp means that the item is in the Backup.
+	ItemBackedUp ItemOutcome = "BackedUp"
+	// ItemCreated means that the item was created.
+	ItemCreated ItemOutcome = "Created"
+	// ItemUpdated means that the item existed and was changed to that of the source.
+	ItemUpdated ItemOutcome = "Updated"
+	// ItemUnchanged means that the item existed and is that of the source.
+	ItemUnchanged ItemOutcome = "Unchanged"
+	// VolumeMoved means that the data of a volume was moved.
+	VolumeMoved ItemOutcome = "Moved"
 	// ItemKept means that the item existed, differs from that of the source, and was left
 	// as it was.
 	ItemKept ItemOutcome = "Kept"
@@ -533,8 +543,8 @@ const (
 	ItemWithoutData ItemOutcome = "WithoutData"
 )
 
-// ItemException is an item that was not migrated as it is in the source.
-type ItemException struct {
+// ItemResult is what became of an item in a cluster.
+type ItemResult struct {
 	// resource is the kind of the item with its group, such as ConfigMap or
 	// Deployment.apps, or a resource as the filter names it.
 	Resource string `json:"resource"`
@@ -548,7 +558,8 @@ type ItemException struct {
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// outcome is what became of it: Failed, WithoutData, Kept or LeftOut.
+	// outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results
+	// also BackedUp, Created, Updated or Unchanged.
 	Outcome ItemOutcome `json:"outcome"`
 
 	// message is a human-readable explanation of the outcome.
@@ -595,6 +606,120 @@ const (
 	// MigrateStageRestore is that of the Restore in a target.
 	MigrateStageRestore = "restore"
 )
+
+// MigrateResultsOptions are the parameters of migrates/results.
+// +k8s:conversion-gen:explicit-from=net/url.Values
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateResultsOptions struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// cluster is the name of the only cluster whose results are returned. Absent: all.
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
+
+	// outcome is the only outcome of which items and volumes are returned, such as Failed.
+	// Absent: all.
+	// +optional
+	Outcome string `json:"outcome,omitempty"`
+
+	// limit is the largest number of items and volumes that are returned. If there are more,
+	// metadata.continue is set. Absent or 0: all.
+	// +optional
+	Limit int64 `json:"limit,omitempty"`
+
+	// continue is the metadata.continue of the response after which to continue.
+	// +optional
+	Continue string `json:"continue,omitempty"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// MigrateResults are what became of every item and volume of a Migrate in each of its clusters.
+// GET of migrates/results reads it from the storage of the Backup, as Velero left it there.
+type MigrateResults struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata has continue if there are more items or volumes.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// clusters has the source and then the targets, in the order of the status of the Migrate.
+	Clusters []ClusterResults `json:"clusters"`
+}
+
+// ClusterResults are the results of the Backup in the source or of the Restore in a target.
+type ClusterResults struct {
+	// clusterName is the name of the cluster.
+	ClusterName string `json:"clusterName"`
+
+	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	ClusterKind string `json:"clusterKind"`
+
+	// stage is backup or restore.
+	Stage string `json:"stage"`
+
+	// objectName is the name of the Velero Backup or Restore. Absent before there is one.
+	// +optional
+	ObjectName string `json:"objectName,omitempty"`
+
+	// items are the items that count in the status of the cluster, and in the source what
+	// its exceptions have besides them.
+	// +optional
+	Items []ItemResult `json:"items,omitempty"`
+
+	// volumes are the volumes of the Backup.
+	// +optional
+	Volumes []VolumeResult `json:"volumes,omitempty"`
+
+	// errors are the errors of Velero: its own, then those of cluster-scoped resources, then those of
+	// each namespace; at most 1,000.
+	// +optional
+	Errors []string `json:"errors,omitempty"`
+
+	// warnings are the warnings of Velero, as errors. Those about items that exist and differ
+	// are left out: they are items with the outcome Kept.
+	// +optional
+	Warnings []string `json:"warnings,omitempty"`
+
+	// unavailable is why results can't be read, or why they are incomplete. Absent if
+	// they are complete.
+	// +optional
+	Unavailable string `json:"unavailable,omitempty"`
+}
+
+// VolumeResult is what became of a volume in a cluster.
+type VolumeResult struct {
+	// namespace is the namespace of the claim, or of the pod if there is no claim.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// claim is the name of the PersistentVolumeClaim. Absent if the volume has none.
+	// +optional
+	Claim string `json:"claim,omitempty"`
+
+	// persistentVolume is the name of the PersistentVolume in the source, if Velero reports it.
+	// +optional
+	PersistentVolume string `json:"persistentVolume,omitempty"`
+
+	// pod and volume are the pod whose files were backed up, and the name of its volume.
+	// +optional
+	Pod string `json:"pod,omitempty"`
+	// +optional
+	Volume string `json:"volume,omitempty"`
+
+	// method is how the data is moved: FileSystemBackup, SnapshotDataMovement or Snapshot.
+	// Absent if it is not.
+	// +optional
+	Method string `json:"method,omitempty"`
+
+	// bytes is the size of the moved data, as far as Velero reports it.
+	Bytes int64 `json:"bytes"`
+
+	// outcome is Moved or WithoutData.
+	Outcome ItemOutcome `json:"outcome"`
+
+	// message is why the data was not moved.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
 
 // BackupDetails is the state of the Backup in the source cluster.
 type BackupDetails struct {

@@ -19,6 +19,11 @@ func (in BackupDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClusterResults) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterResults"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterStatus) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterStatus"
 }
@@ -34,8 +39,8 @@ func (in ItemCounts) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
-func (in ItemException) OpenAPIModelName() string {
-	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException"
+func (in ItemResult) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemResult"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -56,6 +61,16 @@ func (in MigrateLogOptions) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigratePolicy) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateResults) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateResults"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateResultsOptions) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateResultsOptions"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -101,6 +116,11 @@ func (in VolumePolicy) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeProgress) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumeResult) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeResult"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

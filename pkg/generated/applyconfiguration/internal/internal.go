@@ -198,7 +198,7 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         list:
           elementType:
-            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemResult
           elementRelationship: atomic
     - name: exceptionsOmitted
       type:
@@ -271,7 +271,7 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: updated
       type:
         scalar: numeric
-- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemResult
   map:
     fields:
     - name: message
@@ -507,7 +507,7 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         list:
           elementType:
-            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemException
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemResult
           elementRelationship: atomic
     - name: exceptionsOmitted
       type:

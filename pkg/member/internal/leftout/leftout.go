@@ -63,7 +63,7 @@ func Read(ctx context.Context, c *client.Client, backup string, filter v1alpha1.
 	// Velero adds the namespaces with its label to those that the Backup excludes.
 	for _, namespace := range b.Spec.ExcludedNamespaces {
 		if velero.IncludesNamespace(filter, namespace) && !slices.Contains(filter.ExcludedNamespaces, namespace) {
-			found.Add(velero.Exception{
+			found.Add(velero.ItemResult{
 				Item: velero.Item{Kind: "Namespace", Name: namespace}, Outcome: v1alpha1.ItemLeftOut,
 				Message: "it has the label " + velerov1.ExcludeFromBackupLabel + "=true, so Velero backed up none of its objects",
 			})
@@ -92,7 +92,7 @@ func Read(ctx context.Context, c *client.Client, backup string, filter v1alpha1.
 			}
 			continue
 		}
-		found.Add(velero.Exception{
+		found.Add(velero.ItemResult{
 			Item: velero.Item{Kind: resource.String()}, Outcome: v1alpha1.ItemLeftOut,
 			Message: fmt.Sprintf("it was defined %s before the Backup began, and Velero did not know it yet: it discovers resources every five minutes; recreate the Migrate",
 				max(started.Sub(crd.CreationTimestamp.Time), 0).Round(time.Second)),

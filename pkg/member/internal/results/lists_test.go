@@ -4,6 +4,7 @@
 package results
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -59,7 +60,7 @@ func TestListsOfABackup(t *testing.T) {
 	s.Answers["/api/v1/namespaces/app/persistentvolumeclaims/bound"] = `{"status":{"phase":"Bound"}}`
 	s.Answers["/api/v1/namespaces/app/persistentvolumeclaims/unbound"] = `{"status":{"phase":"Pending"}}`
 	s.Answers["/api/v1/namespaces/app/persistentvolumeclaims/gone"] = membertest.Absent
-	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{BackedUp: file("list"), BackedUpVolumes: file("volumes"), CA: ca})
+	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{BackedUp: file("list"), BackedUpVolumes: file("volumes"), CA: ca}, velero.Visitor{})
 	if got.Err != nil || got.ListsErr != nil {
 		t.Fatal(got.Err, got.ListsErr)
 	}
@@ -78,7 +79,7 @@ func TestListsOfABackup(t *testing.T) {
 
 func TestListsOfABackupWithoutVolumes(t *testing.T) {
 	s, ca := newStorage(t, map[string]string{"list": `{"v1/ConfigMap":["app/a"]}`})
-	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{BackedUp: file("list"), BackedUpVolumes: file("volumes"), CA: ca})
+	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{BackedUp: file("list"), BackedUpVolumes: file("volumes"), CA: ca}, velero.Visitor{})
 	if got.ListsErr != nil || got.Lists.Items.Total != 1 {
 		t.Errorf("%+v, %v", got.Lists, got.ListsErr)
 	}
@@ -104,7 +105,7 @@ func TestListsOfARestore(t *testing.T) {
 	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{
 		Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), Restored: file("restored"), RestoredVolumes: file("arrived"),
 		Restore: "r", NamespaceMapping: map[string]string{"app": "there"}, WithoutInfo: &[]velero.Claim{{Namespace: "app", Name: "bound"}}, CA: ca,
-	})
+	}, velero.Visitor{})
 	if got.Err != nil || got.ListsErr != nil {
 		t.Fatal(got.Err, got.ListsErr)
 	}
@@ -128,6 +129,42 @@ func TestListsOfARestore(t *testing.T) {
 	}
 }
 
+// TestLinksAreRemoved reads with and without an error: no DownloadRequest remains.
+func TestLinksAreRemoved(t *testing.T) {
+	full := errors.New("full")
+	for name, tt := range map[string]struct {
+		files map[string]string
+		end   error
+		want  error
+	}{
+		"read":    {map[string]string{"results": "{}", "list": `{"v1/ConfigMap":["app/a"],"v1/Pod":["app/one"]}`, "volumes": backedUpVolumes}, nil, nil},
+		"ended":   {map[string]string{"results": "{}", "list": `{"v1/ConfigMap":["app/a"]}`}, full, full},
+		"missing": {map[string]string{"results": "{}"}, nil, migration.ErrNotInStorage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ca := newStorage(t, tt.files)
+			visited := []string{}
+			to := velero.Visitor{
+				Item:   func(r velero.ItemResult) error { visited = append(visited, r.Name); return tt.end },
+				Volume: func(r velero.VolumeResult) error { visited = append(visited, r.Method()); return tt.end },
+			}
+			request := migration.ResultsRequest{Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), CA: ca}
+			if got := Read(t.Context(), clienttest.New(s, brief), request, to); !errors.Is(got.ListsErr, tt.want) {
+				t.Error(got.ListsErr)
+			}
+			want := map[string]string{
+				"read": "a one  FileSystemBackup FileSystemBackup SnapshotDataMovement Snapshot", "ended": "a", "missing": "",
+			}[name]
+			if got := strings.Join(visited, " "); got != want {
+				t.Errorf("visited %q, want %q", got, want)
+			}
+			if created, deleted := s.Count("post downloadrequests"), s.Count("delete downloadrequests"); created == 0 || deleted != created {
+				t.Errorf("%d DownloadRequests created, %d deleted: %v", created, deleted, s.Requests())
+			}
+		})
+	}
+}
+
 // TestListsThatCannotBeRead leaves one of the files out, or makes it unreadable.
 func TestListsThatCannotBeRead(t *testing.T) {
 	for name, broken := range map[string]string{
@@ -145,7 +182,7 @@ func TestListsThatCannotBeRead(t *testing.T) {
 			got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{
 				Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), Restored: file("restored"), RestoredVolumes: file("arrived"),
 				Restore: "r", CA: ca,
-			})
+			}, velero.Visitor{})
 			if got.Lists != nil || got.ListsErr == nil || !strings.HasPrefix(got.ListsErr.Error(), want) || strings.Contains(got.ListsErr.Error(), "secret") {
 				t.Errorf("%s %q: lists %+v, error %v", name, text, got.Lists, got.ListsErr)
 			}

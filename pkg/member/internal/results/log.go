@@ -29,11 +29,12 @@ func Log(ctx context.Context, c *client.Client, request *velerov1.DownloadReques
 	if err != nil {
 		return err
 	}
-	from, err := downloadURL(ctx, c, request)
+	from, err := linkTo(ctx, c, request)
+	defer from.remove(ctx, c)
 	if err != nil {
 		return err
 	}
-	return fetch(ctx, c.Options().Addresses, from, cas, func(file io.Reader) error {
+	return fetch(ctx, c.Options().Addresses, from.url, cas, func(file io.Reader) error {
 		return copyLog(to, file, maxLog)
 	})
 }

@@ -48,8 +48,9 @@ const (
 )
 
 // Read returns what a request names: files from the storage, at the URLs that Velero provides, as the
-// velero CLI reads them, and what belongs to them in the member.
-func Read(ctx context.Context, c *client.Client, request migration.ResultsRequest) migration.Results {
+// velero CLI reads them, and what belongs to them in the member. to receives each item and volume; an error
+// of it ends reading, and is in ListsErr.
+func Read(ctx context.Context, c *client.Client, request migration.ResultsRequest, to velero.Visitor) migration.Results {
 	var found migration.Results
 	cas, err := certificates(ctx, c, request.CA)
 	if err != nil {
@@ -58,8 +59,9 @@ func Read(ctx context.Context, c *client.Client, request migration.ResultsReques
 	}
 	memory := limits.AllowanceOf(c.Allow(ctx, "a list of items", limits.MaxList))
 	defer memory.Release()
-	r := &reader{Client: c, request: request, cas: cas, use: memory.Use, urls: map[*velerov1.DownloadRequest]func() (string, error){}}
-	defer r.announce(ctx, request.Results, request.BackedUp, request.Restored)()
+	r := &reader{Client: c, request: request, to: to, cas: cas, use: memory.Use, links: map[*velerov1.DownloadRequest]func() (link, error){}}
+	r.announce(ctx, request.Results, request.BackedUp, request.Restored)
+	defer r.removeLinks(ctx)
 
 	var results velero.Results
 	if request.Results != nil {
@@ -85,36 +87,50 @@ func Read(ctx context.Context, c *client.Client, request migration.ResultsReques
 type reader struct {
 	*client.Client
 	request migration.ResultsRequest
+	to      velero.Visitor
 	cas     []byte
 	use     velero.Use
-	// urls has the URLs of files that were announced.
-	urls map[*velerov1.DownloadRequest]func() (string, error)
+	// links has the links to files that were announced.
+	links map[*velerov1.DownloadRequest]func() (link, error)
 }
 
-// announce requests the URLs of files at once, because Velero needs a moment for each. The returned
-// function waits for the calls to return. A request may be nil.
-func (r *reader) announce(ctx context.Context, requests ...*velerov1.DownloadRequest) (wait func()) {
-	var calls sync.WaitGroup
+// announce requests the links to files at once, because Velero needs a moment for each. A request may be nil.
+func (r *reader) announce(ctx context.Context, requests ...*velerov1.DownloadRequest) {
 	for _, request := range requests {
-		if request != nil {
-			url := sync.OnceValues(func() (string, error) { return downloadURL(ctx, r.Client, request) })
-			r.urls[request] = url
-			calls.Go(func() { _, _ = url() })
+		if request == nil {
+			continue
 		}
+		get := sync.OnceValues(func() (link, error) { return linkTo(ctx, r.Client, request) })
+		r.links[request] = get
+		go func() { _, _ = get() }()
 	}
-	return calls.Wait
+}
+
+// removeLinks removes all links, after waiting for them.
+func (r *reader) removeLinks(ctx context.Context) {
+	var calls sync.WaitGroup
+	for _, get := range r.links {
+		calls.Go(func() {
+			link, _ := get()
+			link.remove(ctx, r.Client)
+		})
+	}
+	calls.Wait()
 }
 
 // download calls read with a file of the storage.
 func (r *reader) download(ctx context.Context, request *velerov1.DownloadRequest, read func(io.Reader) error) error {
-	if _, ok := r.urls[request]; !ok {
+	if _, ok := r.links[request]; !ok {
 		r.announce(ctx, request)
 	}
-	from, err := r.urls[request]()
+	from, err := r.links[request]()
 	if err != nil {
 		return err
 	}
-	return Fetch(ctx, r.Options().Addresses, from, r.cas, read)
+	if r.to.Item != nil { // it may be sent to somebody who reads slowly
+		return fetch(ctx, r.Options().Addresses, from.url, r.cas, read)
+	}
+	return Fetch(ctx, r.Options().Addresses, from.url, r.cas, read)
 }
 
 func (r *reader) readResults(ctx context.Context) (results velero.Results, err error) {
@@ -129,7 +145,7 @@ func (r *reader) readResults(ctx context.Context) (results velero.Results, err e
 func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
 	var content velero.BackedUp
 	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
-		content, err = velero.ReadBackedUp(file)
+		content, err = velero.ReadBackedUp(file, r.to)
 		return err
 	}); err != nil {
 		return nil, err
@@ -140,8 +156,8 @@ func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
 		return nil, err
 	}
 	bound := r.boundClaims(ctx, velero.WithoutInfo(content.Claims, volumes))
-	lists.Volumes, lists.Exceptions = velero.CountVolumes(volumes, bound, nil, func(v velero.Volume) (bool, string) { return v.Taken, "" })
-	return lists, nil
+	lists.Volumes, lists.Exceptions, err = velero.CountVolumes(volumes, bound, nil, func(v velero.Volume) (bool, string) { return v.Taken, "" }, r.to)
+	return lists, err
 }
 
 // readRestored reads the lists of a Restore and of its Backup.
@@ -156,7 +172,7 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	var found velero.Outcomes
 	mapping := r.request.NamespaceMapping
 	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
-		found, err = velero.ReadOutcomes(file, restored, results, mapping, r.request.Status)
+		found, err = velero.ReadOutcomes(file, restored, results, mapping, r.request.Status, r.to)
 		return err
 	}); err != nil {
 		return nil, err
@@ -177,10 +193,10 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	if known := r.request.WithoutInfo; known != nil {
 		bound = slices.DeleteFunc(bound, func(c velero.Claim) bool { return !slices.Contains(*known, c) })
 	}
-	counts, exceptions := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) })
+	counts, exceptions, err := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) }, r.to)
 	lists.Volumes = counts
 	lists.Exceptions.Join(exceptions)
-	return lists, nil
+	return lists, err
 }
 
 // readVolumes reads the volume info of a Backup, which is empty if the Backup has neither pods nor
@@ -218,33 +234,47 @@ func certificates(ctx context.Context, c *client.Client, ca migration.StorageCA)
 	return content, nil
 }
 
-// downloadURL returns the URL that Velero provides for a request, of which it creates a new one: the URL
-// of an earlier one may have expired. Velero removes the request when the URL expires. Whoever has
-// the URL can read the file, so client-go must not log it.
-func downloadURL(ctx context.Context, c *client.Client, request *velerov1.DownloadRequest) (string, error) {
+// link has the URL of a file, and the name of the DownloadRequest by which Velero provides it; empty
+// without one.
+type link struct{ url, request string }
+
+// linkTo returns the link that Velero provides for a request, of which it creates a new one: the URL
+// of an earlier one may have expired. Whoever has the URL can read the file, so client-go must not
+// log it. With an error the link has what is to be removed.
+func linkTo(ctx context.Context, c *client.Client, request *velerov1.DownloadRequest) (found link, err error) {
 	ctx = klog.NewContext(ctx, logr.Discard())
 	request = request.DeepCopy()
 	request.Name += "-" + rand.String(suffixLength)
-	_, err := client.Do(ctx, c, "create downloadrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.DownloadRequest, error) {
+	_, err = client.Do(ctx, c, "create downloadrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.DownloadRequest, error) {
 		return conn.DownloadRequests.Create(ctx, client.InNamespace(request, conn.Namespace), metav1.CreateOptions{})
 	})
 	if err != nil {
-		return "", err
+		return found, err
 	}
-	var found string
+	found.request = request.Name
 	err = c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
 		got, err := client.Do(ctx, c, "get downloadrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.DownloadRequest, error) {
 			return conn.DownloadRequests.Get(ctx, request.Name, metav1.GetOptions{})
 		})
 		if err == nil {
-			found = got.Status.DownloadURL
+			found.url = got.Status.DownloadURL
 		}
-		return found != "", err
+		return found.url != "", err
 	})
 	if wait.Interrupted(err) {
-		return "", fmt.Errorf("Velero gives no URL for it within %s", c.Options().AnswerTimeout)
+		err = fmt.Errorf("Velero gives no URL for it within %s", c.Options().AnswerTimeout)
 	}
 	return found, err
+}
+
+// remove deletes the DownloadRequest of a link. If that fails, Velero does so when the URL expires.
+func (l link) remove(ctx context.Context, c *client.Client) {
+	if l.request == "" {
+		return
+	}
+	_, _ = client.Do(context.WithoutCancel(ctx), c, "delete downloadrequest", func(ctx context.Context, conn *client.Connection) (struct{}, error) {
+		return struct{}{}, conn.DownloadRequests.Delete(ctx, l.request, metav1.DeleteOptions{})
+	})
 }
 
 // Fetch calls read with the file at a URL that a member provides. Errors don't repeat the URL,
@@ -252,12 +282,10 @@ func downloadURL(ctx context.Context, c *client.Client, request *velerov1.Downlo
 func Fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, read func(io.Reader) error) error {
 	ctx, cancel := transport.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
-	return fetch(ctx, addresses, from, cas, func(file io.Reader) error {
-		return read(io.LimitReader(file, maxDownload))
-	})
+	return fetch(ctx, addresses, from, cas, read)
 }
 
-// fetch is Fetch without a limit of time or size.
+// fetch is Fetch without a limit of time.
 func fetch(ctx context.Context, addresses transport.Addresses, from string, cas []byte, read func(io.Reader) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
@@ -278,7 +306,7 @@ func fetch(ctx context.Context, addresses transport.Addresses, from string, cas 
 	defer func() { _ = response.Body.Close() }()
 	switch response.StatusCode {
 	case http.StatusOK:
-		return read(response.Body)
+		return read(io.LimitReader(response.Body, maxDownload))
 	case http.StatusNotFound:
 		if text, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal)); isNoFile(string(text)) {
 			return migration.ErrNotInStorage

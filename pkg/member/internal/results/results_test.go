@@ -27,6 +27,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // brief has a short time to wait for Velero.
@@ -95,7 +96,7 @@ func TestResults(t *testing.T) {
 					_ = unstructured.SetNestedField(obj.Object, at.URL+"/"+fileOf(obj), "status", "downloadURL")
 				}
 			}
-			got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{PEM: ca}})
+			got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{PEM: ca}}, velero.Visitor{})
 			if d := cmp.Diff([][]string{tt.errors, tt.warns}, [][]string{got.Errors, got.Warnings}); d != "" {
 				t.Error(d)
 			}
@@ -131,7 +132,7 @@ func TestCAInSecret(t *testing.T) {
 		{"none", "ca.crt", "the CA of the storage, in Secret none of caCertRef, can't be read: "},
 	} {
 		secret := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: tt.secret}, Key: tt.key}
-		got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{Secret: secret}})
+		got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log"), CA: migration.StorageCA{Secret: secret}}, velero.Visitor{})
 		if tt.err == "" {
 			if got.Err != nil || len(got.Errors) != 1 {
 				t.Errorf("%s of %s: got errors %q, %v", tt.key, tt.secret, got.Errors, got.Err)
@@ -147,7 +148,7 @@ func TestCAInSecret(t *testing.T) {
 // TestUnreachableResults uses a Velero that provides no URL, and one whose URL nothing listens at.
 func TestUnreachableResults(t *testing.T) {
 	s := membertest.NewAPIServer(t)
-	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log")})
+	got := Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{Results: file("results"), Log: file("log")}, velero.Visitor{})
 	if got.Err == nil || got.Err.Error() != "Velero gives no URL for it within 200ms" {
 		t.Errorf("error %v", got.Err)
 	}

@@ -124,7 +124,7 @@ func (b *BackupDetailsApplyConfiguration) WithVolumes(value *VolumeCountsApplyCo
 // WithExceptions adds the given value to the Exceptions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Exceptions field.
-func (b *BackupDetailsApplyConfiguration) WithExceptions(values ...*ItemExceptionApplyConfiguration) *BackupDetailsApplyConfiguration {
+func (b *BackupDetailsApplyConfiguration) WithExceptions(values ...*ItemResultApplyConfiguration) *BackupDetailsApplyConfiguration {
 	for i := range values {
 		if values[i] == nil {
 			panic("nil value passed to WithExceptions")

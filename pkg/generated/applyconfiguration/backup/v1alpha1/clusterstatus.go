@@ -49,7 +49,7 @@ type ClusterStatusApplyConfiguration struct {
 	Volumes *VolumeCountsApplyConfiguration `json:"volumes,omitempty"`
 	// exceptions are the items that were not migrated as they are in the source, at most
 	// 20 of them, the most severe ones first.
-	Exceptions []ItemExceptionApplyConfiguration `json:"exceptions,omitempty"`
+	Exceptions []ItemResultApplyConfiguration `json:"exceptions,omitempty"`
 	// exceptionsOmitted is the number of further exceptions.
 	ExceptionsOmitted *int64 `json:"exceptionsOmitted,omitempty"`
 	// workloads counts the restored workloads that are ready, if the migration waits for
@@ -154,7 +154,7 @@ func (b *ClusterStatusApplyConfiguration) WithVolumes(value *VolumeCountsApplyCo
 // WithExceptions adds the given value to the Exceptions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Exceptions field.
-func (b *ClusterStatusApplyConfiguration) WithExceptions(values ...*ItemExceptionApplyConfiguration) *ClusterStatusApplyConfiguration {
+func (b *ClusterStatusApplyConfiguration) WithExceptions(values ...*ItemResultApplyConfiguration) *ClusterStatusApplyConfiguration {
 	for i := range values {
 		if values[i] == nil {
 			panic("nil value passed to WithExceptions")

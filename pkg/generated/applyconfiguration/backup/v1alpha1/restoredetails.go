@@ -120,7 +120,7 @@ func (b *RestoreDetailsApplyConfiguration) WithVolumes(value *VolumeCountsApplyC
 // WithExceptions adds the given value to the Exceptions field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the Exceptions field.
-func (b *RestoreDetailsApplyConfiguration) WithExceptions(values ...*ItemExceptionApplyConfiguration) *RestoreDetailsApplyConfiguration {
+func (b *RestoreDetailsApplyConfiguration) WithExceptions(values ...*ItemResultApplyConfiguration) *RestoreDetailsApplyConfiguration {
 	for i := range values {
 		if values[i] == nil {
 			panic("nil value passed to WithExceptions")

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
@@ -51,7 +50,10 @@ func (r *LogREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if err != nil {
 		return nil, err
 	}
-	return &logStreamer{r, m, &v1alpha1.MigrateLogOptions{Cluster: internal.Cluster, Stage: internal.Stage, Follow: internal.Follow}}, nil
+	external := &v1alpha1.MigrateLogOptions{Cluster: internal.Cluster, Stage: internal.Stage, Follow: internal.Follow}
+	return &streamer{readers: &r.readers, mimeType: "text/plain", open: func(ctx context.Context) (io.ReadCloser, error) {
+		return r.logs.Log(ctx, m, external)
+	}}, nil
 }
 
 // NewGetOptions returns the empty parameters.
@@ -70,43 +72,3 @@ func (r *LogREST) New() runtime.Object { return &backup.Migrate{} }
 
 // Destroy does nothing: the store belongs to the resource.
 func (r *LogREST) Destroy() {}
-
-// logStreamer opens a log when the server is about to send it. What it does not send it does not close.
-type logStreamer struct {
-	rest    *LogREST
-	migrate *v1alpha1.Migrate
-	options *v1alpha1.MigrateLogOptions
-}
-
-var _ rest.ResourceStreamer = &logStreamer{}
-
-// InputStream opens the log. The server closes it.
-func (s *logStreamer) InputStream(ctx context.Context, _, _ string) (stream io.ReadCloser, flush bool, mimeType string, err error) {
-	done, err := s.rest.readers.admit(ctx)
-	if err != nil {
-		return nil, false, "", err
-	}
-	log, err := s.rest.logs.Log(ctx, s.migrate, s.options)
-	if err != nil {
-		done()
-		return nil, false, "", err
-	}
-	return &admittedLog{log, done}, false, "text/plain", nil
-}
-
-// GetObjectKind returns none: a log is no object.
-func (s *logStreamer) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
-
-// DeepCopyObject is not called: a log can't be copied.
-func (s *logStreamer) DeepCopyObject() runtime.Object { panic("a log can't be copied") }
-
-// admittedLog is an open log. Close ends the read.
-type admittedLog struct {
-	io.ReadCloser
-	done func()
-}
-
-func (l *admittedLog) Close() error {
-	defer l.done()
-	return l.ReadCloser.Close()
-}

@@ -9,11 +9,11 @@ import (
 	backupv1alpha1 "kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// ItemExceptionApplyConfiguration represents a declarative configuration of the ItemException type for use
+// ItemResultApplyConfiguration represents a declarative configuration of the ItemResult type for use
 // with apply.
 //
-// ItemException is an item that was not migrated as it is in the source.
-type ItemExceptionApplyConfiguration struct {
+// ItemResult is what became of an item in a cluster.
+type ItemResultApplyConfiguration struct {
 	// resource is the kind of the item with its group, such as ConfigMap or
 	// Deployment.apps, or a resource as the filter names it.
 	Resource *string `json:"resource,omitempty"`
@@ -22,22 +22,23 @@ type ItemExceptionApplyConfiguration struct {
 	// name is the name of the item. Empty if the exception is about all objects of the
 	// resource.
 	Name *string `json:"name,omitempty"`
-	// outcome is what became of it: Failed, WithoutData, Kept or LeftOut.
+	// outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results
+	// also BackedUp, Created, Updated or Unchanged.
 	Outcome *backupv1alpha1.ItemOutcome `json:"outcome,omitempty"`
 	// message is a human-readable explanation of the outcome.
 	Message *string `json:"message,omitempty"`
 }
 
-// ItemExceptionApplyConfiguration constructs a declarative configuration of the ItemException type for use with
+// ItemResultApplyConfiguration constructs a declarative configuration of the ItemResult type for use with
 // apply.
-func ItemException() *ItemExceptionApplyConfiguration {
-	return &ItemExceptionApplyConfiguration{}
+func ItemResult() *ItemResultApplyConfiguration {
+	return &ItemResultApplyConfiguration{}
 }
 
 // WithResource sets the Resource field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Resource field is set to the value of the last call.
-func (b *ItemExceptionApplyConfiguration) WithResource(value string) *ItemExceptionApplyConfiguration {
+func (b *ItemResultApplyConfiguration) WithResource(value string) *ItemResultApplyConfiguration {
 	b.Resource = &value
 	return b
 }
@@ -45,7 +46,7 @@ func (b *ItemExceptionApplyConfiguration) WithResource(value string) *ItemExcept
 // WithNamespace sets the Namespace field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Namespace field is set to the value of the last call.
-func (b *ItemExceptionApplyConfiguration) WithNamespace(value string) *ItemExceptionApplyConfiguration {
+func (b *ItemResultApplyConfiguration) WithNamespace(value string) *ItemResultApplyConfiguration {
 	b.Namespace = &value
 	return b
 }
@@ -53,7 +54,7 @@ func (b *ItemExceptionApplyConfiguration) WithNamespace(value string) *ItemExcep
 // WithName sets the Name field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Name field is set to the value of the last call.
-func (b *ItemExceptionApplyConfiguration) WithName(value string) *ItemExceptionApplyConfiguration {
+func (b *ItemResultApplyConfiguration) WithName(value string) *ItemResultApplyConfiguration {
 	b.Name = &value
 	return b
 }
@@ -61,7 +62,7 @@ func (b *ItemExceptionApplyConfiguration) WithName(value string) *ItemExceptionA
 // WithOutcome sets the Outcome field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Outcome field is set to the value of the last call.
-func (b *ItemExceptionApplyConfiguration) WithOutcome(value backupv1alpha1.ItemOutcome) *ItemExceptionApplyConfiguration {
+func (b *ItemResultApplyConfiguration) WithOutcome(value backupv1alpha1.ItemOutcome) *ItemResultApplyConfiguration {
 	b.Outcome = &value
 	return b
 }
@@ -69,7 +70,7 @@ func (b *ItemExceptionApplyConfiguration) WithOutcome(value backupv1alpha1.ItemO
 // WithMessage sets the Message field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Message field is set to the value of the last call.
-func (b *ItemExceptionApplyConfiguration) WithMessage(value string) *ItemExceptionApplyConfiguration {
+func (b *ItemResultApplyConfiguration) WithMessage(value string) *ItemResultApplyConfiguration {
 	b.Message = &value
 	return b
 }
