@@ -28,6 +28,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/leftout"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/prerequisites"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/resources"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/results"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/review"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/workloads"
@@ -188,7 +189,7 @@ func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) 
 	found.LeftOut, found.UnknownErr = leftout.Read(ctx, m.client, request.Backup, request.Filter, kinds)
 	if len(request.Names) > 0 {
 		var err error
-		found.Unknown, err = review.UnknownResources(ctx, m.client, request.Names)
+		found.Unknown, err = resources.Unknown(ctx, m.client, request.Names)
 		found.UnknownErr = errors.Join(found.UnknownErr, err)
 	}
 	return found

@@ -76,3 +76,26 @@ func Label(uid string) string { return `,"labels":{"backup.kurator.dev/migrate-u
 func BackupList(continues, items string) string {
 	return fmt.Sprintf(`{"kind":"BackupList","apiVersion":"velero.io/v1","metadata":{"resourceVersion":"1","continue":%q},"items":[%s]}`, continues, items)
 }
+
+// Discovery has the answers of a member's discovery, and of its namespaces: one exists, one is
+// being deleted. Velero does not back up the last three resources of v1: a subresource, one that
+// can't be created, and one that can't be listed.
+var Discovery = map[string]string{
+	"/api/v1/namespaces/there":   `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"there"}}`,
+	"/api/v1/namespaces/leaving": `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"leaving","deletionTimestamp":"2024-01-01T00:00:00Z"}}`,
+	"/api/v1/namespaces/hidden":  `{"kind":"Status","apiVersion":"v1","status":"Failure"}`,
+	"/api":                       `{"kind":"APIVersions","versions":["v1"]}`,
+	"/apis":                      `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
+	"/api/v1": `{"kind":"APIResourceList","groupVersion":"v1","resources":[
+		{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","get","list"],"shortNames":["cm"]},
+		{"name":"secrets","singularName":"secret","namespaced":true,"kind":"Secret","verbs":["create","delete","get","list"]},
+		{"name":"events","singularName":"event","namespaced":true,"kind":"Event","verbs":["create","delete","get","list"]},
+		{"name":"namespaces","singularName":"namespace","namespaced":false,"kind":"Namespace","verbs":["create","delete","get","list"],"shortNames":["ns"]},
+		{"name":"nodes","singularName":"node","namespaced":false,"kind":"Node","verbs":["create","delete","get","list"]},
+		{"name":"persistentvolumes","singularName":"persistentvolume","namespaced":false,"kind":"PersistentVolume","verbs":["create","delete","get","list"],"shortNames":["pv"]},
+		{"name":"pods/log","singularName":"","namespaced":true,"kind":"Pod","verbs":["get","list"]},
+		{"name":"componentstatuses","singularName":"componentstatus","namespaced":false,"kind":"ComponentStatus","verbs":["get","list"]},
+		{"name":"bindings","singularName":"binding","namespaced":true,"kind":"Binding","verbs":["create"]}]}`,
+	"/apis/apps/v1": `{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[
+		{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["create","delete","get","list"],"shortNames":["deploy"]}]}`,
+}

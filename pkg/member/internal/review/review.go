@@ -14,23 +14,16 @@ import (
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/resources"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-const (
-	// maxGroupVersions is the largest number of API group versions that are discovered one by
-	// one, if the member does not serve aggregated discovery.
-	maxGroupVersions = 1000
-	// maxQuestions is the largest number of SubjectAccessReviews of a review.
-	maxQuestions = 50_000
-)
+// maxQuestions is the largest number of SubjectAccessReviews of a review.
+const maxQuestions = 50_000
 
 // Check checks, by SubjectAccessReviews, whether the requester may do in the member what a
 // review needs, and returns what they may not do; empty if they may do all of it. It first
@@ -64,13 +57,13 @@ func Check(ctx context.Context, c *client.Client, r migration.Review) (refusal s
 // questionsOf returns the questions of a review; less is false if it needs every resource of
 // the cluster.
 func questionsOf(ctx context.Context, c *client.Client, r migration.Review) (asked []question, less bool, err error) {
-	var resources []velero.Resource
+	var served []velero.Resource
 	if r.NeedsDiscovery() {
-		if resources, err = resourcesOf(ctx, c); err != nil {
+		if served, err = resources.Of(ctx, c); err != nil {
 			return nil, false, err
 		}
 	}
-	selected, less := r.Select(resources)
+	selected, less := r.Select(served)
 	if !less {
 		return nil, false, nil
 	}
@@ -89,7 +82,7 @@ func questionsOf(ctx context.Context, c *client.Client, r migration.Review) (ask
 		}
 		asked = append(asked, questions(r.Verbs, resource, namespaces)...)
 	}
-	for _, resource := range r.SelectStatus(selected, resources) {
+	for _, resource := range r.SelectStatus(selected, served) {
 		asked = append(asked, statusQuestions(resource, namespaces)...)
 	}
 	return asked, true, nil
@@ -236,65 +229,4 @@ func allowed(ctx context.Context, c *client.Client, who v1alpha1.Requester, q qu
 	var answered authorizationv1.SubjectAccessReview
 	err = json.Unmarshal(answer, &answered)
 	return answered.Status.Allowed, err
-}
-
-// UnknownResources returns those of names that the member serves no resource for. If it can't
-// discover all resources, it returns an error unless it finds one for each name.
-func UnknownResources(ctx context.Context, c *client.Client, names []string) ([]string, error) {
-	resources, err := resourcesOf(ctx, c)
-	unknown := velero.UnknownNames(names, resources)
-	if len(unknown) > 0 && err != nil {
-		return nil, err
-	}
-	return unknown, nil
-}
-
-// resourcesOf discovers the resources of the member that Velero backs up. With an error it
-// returns those that it has discovered.
-func resourcesOf(ctx context.Context, c *client.Client) (found []velero.Resource, err error) {
-	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
-	var lists []*metav1.APIResourceList
-	_, err = client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
-		var err error
-		lists, err = discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
-		return nil, err
-	})
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			continue
-		}
-		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !velero.IsBackedUp(r.Verbs) {
-				continue
-			}
-			found = append(found, velero.Resource{
-				Group: version.Group, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
-			})
-		}
-	}
-	return found, err
-}
-
-// boundedDiscovery bounds the number of API group versions that discovery requests at once if
-// the member does not serve aggregated discovery.
-type boundedDiscovery struct{ *discovery.DiscoveryClient }
-
-var _ discovery.AggregatedDiscoveryInterfaceWithContext = boundedDiscovery{}
-
-func (d boundedDiscovery) GroupsAndMaybeResourcesWithContext(ctx context.Context) (
-	*metav1.APIGroupList, map[schema.GroupVersion]*metav1.APIResourceList, map[schema.GroupVersion]error, error,
-) {
-	groups, resources, failed, err := d.DiscoveryClient.GroupsAndMaybeResourcesWithContext(ctx)
-	if err != nil || resources != nil {
-		return groups, resources, failed, err
-	}
-	versions := 0
-	for i := range groups.Groups {
-		versions += len(groups.Groups[i].Versions)
-	}
-	if versions > maxGroupVersions {
-		return nil, nil, nil, limits.Exceeded(limits.Objects, "it has more than %d versions of API groups", maxGroupVersions)
-	}
-	return groups, resources, failed, nil
 }

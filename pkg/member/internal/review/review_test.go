@@ -6,7 +6,6 @@ package review
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,29 +23,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// discovered has the answers of the member's discovery, and of its namespaces: one exists, one is
-// being deleted. Velero does not back up the last three resources of v1: a subresource, one that
-// can't be created, and one that can't be listed.
-var discovered = map[string]string{
-	"/api/v1/namespaces/there":   `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"there"}}`,
-	"/api/v1/namespaces/leaving": `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"leaving","deletionTimestamp":"2024-01-01T00:00:00Z"}}`,
-	"/api/v1/namespaces/hidden":  `{"kind":"Status","apiVersion":"v1","status":"Failure"}`,
-	"/api":                       `{"kind":"APIVersions","versions":["v1"]}`,
-	"/apis":                      `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
-	"/api/v1": `{"kind":"APIResourceList","groupVersion":"v1","resources":[
-		{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","get","list"],"shortNames":["cm"]},
-		{"name":"secrets","singularName":"secret","namespaced":true,"kind":"Secret","verbs":["create","delete","get","list"]},
-		{"name":"events","singularName":"event","namespaced":true,"kind":"Event","verbs":["create","delete","get","list"]},
-		{"name":"namespaces","singularName":"namespace","namespaced":false,"kind":"Namespace","verbs":["create","delete","get","list"],"shortNames":["ns"]},
-		{"name":"nodes","singularName":"node","namespaced":false,"kind":"Node","verbs":["create","delete","get","list"]},
-		{"name":"persistentvolumes","singularName":"persistentvolume","namespaced":false,"kind":"PersistentVolume","verbs":["create","delete","get","list"],"shortNames":["pv"]},
-		{"name":"pods/log","singularName":"","namespaced":true,"kind":"Pod","verbs":["get","list"]},
-		{"name":"componentstatuses","singularName":"componentstatus","namespaced":false,"kind":"ComponentStatus","verbs":["get","list"]},
-		{"name":"bindings","singularName":"binding","namespaced":true,"kind":"Binding","verbs":["create"]}]}`,
-	"/apis/apps/v1": `{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[
-		{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["create","delete","get","list"],"shortNames":["deploy"]}]}`,
-}
-
 // reviewer answers SubjectAccessReviews. It allows everything that refuses does not refuse.
 type reviewer struct {
 	refuses func(authorizationv1.ResourceAttributes) bool
@@ -59,7 +35,7 @@ type reviewer struct {
 func (v *reviewer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if r.URL.Path != "/apis/authorization.k8s.io/v1/subjectaccessreviews" {
-		if answer, known := discovered[r.URL.Path]; known {
+		if answer, known := membertest.Discovery[r.URL.Path]; known {
 			fmt.Fprint(w, answer)
 			return
 		}
@@ -341,25 +317,5 @@ func TestReviewOfStatus(t *testing.T) {
 		}) {
 			t.Error("asked about the status of what the filter does not select")
 		}
-	}
-}
-
-// TestUnknownResources looks for names in a member whose discovery is whole, and in one that does
-// not answer for one API group.
-func TestUnknownResources(t *testing.T) {
-	s := membertest.NewAPIServer(t)
-	s.Answers = maps.Clone(discovered)
-	c := clienttest.New(s, quick())
-	got, err := UnknownResources(t.Context(), c, []string{"cm", "deploymentz", "Deployment.apps", "bindings", "secret"})
-	if want := []string{"deploymentz", "bindings"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("unknown are %q, %v, want %q", got, err, want)
-	}
-
-	delete(s.Answers, "/apis/apps/v1")
-	if got, err := UnknownResources(t.Context(), c, []string{"cm"}); err != nil || len(got) > 0 {
-		t.Errorf("without one group, unknown are %q, %v", got, err)
-	}
-	if got, err := UnknownResources(t.Context(), c, []string{"cm", "deployments"}); err == nil || len(got) > 0 {
-		t.Errorf("what may be in the missing group is unknown: %q, %v", got, err)
 	}
 }
