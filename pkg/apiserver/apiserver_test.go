@@ -225,6 +225,11 @@ func (s *server) Log(_ context.Context, m *v1alpha1.Migrate, options *v1alpha1.M
 	return io.NopCloser(strings.NewReader(fmt.Sprintf("%s %s %s %t\n", m.Name, options.Cluster, options.Stage, options.Follow))), nil
 }
 
+// Preview returns a plan with the requester.
+func (s *server) Preview(_ context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
+	return &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReady, Message: m.Namespace}, nil
+}
+
 // Results visits an item for each letter of the name of the cluster.
 func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor) (errs, warnings []string, err error) {
 	for _, letter := range of.Cluster.Name {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migratepreview"
 )
 
 // liveReader reads from the members what the subresources of Migrates serve.
@@ -23,6 +24,7 @@ type liveReader interface {
 	storage.LiveStatus
 	storage.Logs
 	storage.Results
+	migratepreview.Previewer
 }
 
 // Driver drives migrations in the background and serves their subresources.

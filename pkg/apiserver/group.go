@@ -13,6 +13,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migratepreview"
 )
 
 // groupInfo returns the API group with the storage of migrates and of their subresources, which live
@@ -21,7 +22,8 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 	info := genericapiserver.NewDefaultAPIGroupInfo(v1alpha1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	info.NegotiatedSerializer = withoutProtobuf{codecs}
 	info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"migrates":         migrates.Migrate,
+		"migratepreviews":  migratepreview.NewREST(live),
+		"migrates":         storage.NewPreviewedREST(migrates.Migrate, live),
 		"migrates/status":  storage.NewStatusREST(migrates.Migrate, live),
 		"migrates/log":     storage.NewLogREST(migrates.Migrate, live),
 		"migrates/results": storage.NewResultsREST(migrates.Migrate, live),

@@ -92,6 +92,14 @@ type Member interface {
 	// CheckPrerequisites determines which prerequisites the cluster has. What may not be read does not
 	// count as missing; an error is temporary, and then something may be unknown.
 	CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error)
+	// RunningBackups returns the Backups that Velero runs.
+	RunningBackups(ctx context.Context) ([]migration.RunningBackup, error)
+	// SurveySource reads what a Migrate would move from a source.
+	SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey
+	// SurveyTarget reads what the selected objects of a source, which read reads, would meet in a target.
+	SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) migration.TargetSurvey
+	// Object returns the JSON of an object.
+	Object(ctx context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error)
 	// Namespaces returns the names of the namespaces that Velero does not exclude by its label.
 	Namespaces(ctx context.Context) ([]string, error)
 	// Workloads determines which of the workloads that a Restore has created are ready.

@@ -55,6 +55,10 @@ type immediateMember struct {
 	// rejectEarly is the number of Restores that will be rejected because Velero has not
 	// noticed their Backup.
 	rejectEarly int
+	// runningBackups, surveySource and surveyTarget are what a preview reads; nil functions have defaults.
+	runningBackups []migration.RunningBackup
+	surveySource   func(context.Context, migration.SurveyRequest) migration.SourceSurvey
+	surveyTarget   func(context.Context, *migration.SourceSurvey, migration.ObjectReader) migration.TargetSurvey
 	// blockReads blocks Read until it is closed.
 	blockReads chan struct{}
 	// reviewDenial is the result of a review; reviews are the reviews so far.
@@ -277,6 +281,35 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 	defer m.mutex.Unlock()
 	m.creates = append(m.creates, "configmaps "+configMap.Name)
 	return nil
+}
+
+func (m *immediateMember) RunningBackups(context.Context) ([]migration.RunningBackup, error) {
+	return m.runningBackups, nil
+}
+
+// SurveySource returns a ConfigMap, or what the test sets.
+func (m *immediateMember) SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey {
+	if m.surveySource != nil {
+		return m.surveySource(ctx, request)
+	}
+	selected := migration.SelectedResource{
+		Resource: velero.Resource{Version: "v1", Name: "configmaps", Kind: "ConfigMap", Namespaced: true},
+		Count:    1, Objects: []migration.ObjectKey{{Namespace: "app", Name: "a"}},
+	}
+	return migration.SourceSurvey{Selected: []migration.SelectedResource{selected}}
+}
+
+// SurveyTarget returns nothing, or what the test sets.
+func (m *immediateMember) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) (survey migration.TargetSurvey) {
+	if m.surveyTarget != nil {
+		return m.surveyTarget(ctx, of, read)
+	}
+	return survey
+}
+
+// Object returns the name of what is read.
+func (m *immediateMember) Object(_ context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error) {
+	return []byte(resource.Name + " " + key.Namespace + "/" + key.Name), nil
 }
 
 // EachResult returns the results of the member, and visits an item and a volume with the names of what is

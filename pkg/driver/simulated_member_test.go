@@ -410,6 +410,23 @@ func (c memberClient) Workloads(context.Context, string) migration.Workloads {
 	return migration.Workloads{Counts: v1alpha1.WorkloadCounts{Total: 1, Ready: 1}}
 }
 
+// A simulation makes no previews.
+func (memberClient) RunningBackups(context.Context) ([]migration.RunningBackup, error) {
+	return nil, nil
+}
+
+func (memberClient) SurveySource(context.Context, migration.SurveyRequest) (survey migration.SourceSurvey) {
+	return survey
+}
+
+func (memberClient) SurveyTarget(context.Context, migration.SurveyRequest, *migration.SourceSurvey, migration.ObjectReader) (survey migration.TargetSurvey) {
+	return survey
+}
+
+func (memberClient) Object(context.Context, velero.Resource, migration.ObjectKey) ([]byte, error) {
+	return nil, nil
+}
+
 // EachResult is not called by the driver's loop.
 func (memberClient) EachResult(context.Context, migration.ResultsRequest, velero.Visitor) migration.Results {
 	return migration.Results{}

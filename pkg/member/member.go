@@ -31,6 +31,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/resources"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/results"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/review"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/survey"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/workloads"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -221,6 +222,36 @@ func (m *Member) Workloads(ctx context.Context, restore string) migration.Worklo
 // what they may not do; empty if they may do all of it.
 func (m *Member) Review(ctx context.Context, r migration.Review) (refusal string, err error) {
 	return review.Check(ctx, m.client, r)
+}
+
+// RunningBackups returns the Backups that Velero runs, by live calls. More than 20,000 Backups are an error.
+func (m *Member) RunningBackups(ctx context.Context) (running []migration.RunningBackup, err error) {
+	const pageSize, maxPages = 500, 40
+	all := client.Collection{Resource: velerov1.SchemeGroupVersion.WithResource("backups"), InVelero: true}
+	err = client.Each(ctx, m.client, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(b *velerov1.Backup) error {
+		if velero.IsRunning(b.Status.Phase) {
+			running = append(running, migration.RunningBackup{
+				Name: b.Name, MigrateUID: velero.MigrateUID(b), Phase: b.Status.Phase, Created: b.CreationTimestamp.Time,
+			})
+		}
+		return nil
+	})
+	return running, err
+}
+
+// SurveySource reads what a Migrate would move from the member.
+func (m *Member) SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey {
+	return survey.Source(ctx, m.client, request)
+}
+
+// SurveyTarget reads what the selected objects of a source, which read reads, would meet in the member.
+func (m *Member) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) migration.TargetSurvey {
+	return survey.Target(ctx, m.client, request, of, read)
+}
+
+// Object returns the JSON of an object.
+func (m *Member) Object(ctx context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error) {
+	return survey.Object(ctx, m.client, resource, key)
 }
 
 // Watch observes one Migrate in a member. Pool.Watch returns it.

@@ -109,7 +109,7 @@ func (e *Exceptions) Total() (total int64) {
 
 // BackedUp is what a Backup has by its list of resources.
 type BackedUp struct {
-	// Items is the number of its items that count; see isOwn.
+	// Items is the number of its items that count; see IsOwn.
 	Items int64
 	// Claims are its PersistentVolumeClaims, at most maxVolumes.
 	Claims []Claim
@@ -128,7 +128,7 @@ func (b *BackedUp) HasVolumes() bool { return b.Kinds.Has(kindPod) || len(b.Clai
 func ReadBackedUp(file io.Reader, to Visitor) (BackedUp, error) {
 	var found BackedUp
 	err := eachItem(file, func(item Item, _ string) error {
-		if err := found.add(item); err != nil || isOwn(item) {
+		if err := found.add(item); err != nil || IsOwn(item) {
 			return err
 		}
 		return to.item(ItemResult{Item: item, Outcome: v1alpha1.ItemBackedUp})
@@ -138,7 +138,7 @@ func ReadBackedUp(file io.Reader, to Visitor) (BackedUp, error) {
 
 // add counts an item.
 func (b *BackedUp) add(item Item) error {
-	if !isOwn(item) {
+	if !IsOwn(item) {
 		b.Items++
 	}
 	if !b.Kinds.Has(item.Kind) && len(b.Kinds) < maxKinds && len(item.Kind) <= maxKindLength {
@@ -185,11 +185,11 @@ const (
 	kindDaemonSet      = "DaemonSet.apps"
 )
 
-// isOwn reports whether every cluster has an object of its own in place of item, so that it does not
+// IsOwn reports whether every cluster has an object of its own in place of item, so that it does not
 // count: a Namespace, the ServiceAccount default and the ConfigMap kube-root-ca.crt of a namespace,
 // the Service kubernetes with its endpoints, what Velero never restores, such as Events, and the
 // snapshots of volumes, which are counted instead.
-func isOwn(item Item) bool {
+func IsOwn(item Item) bool {
 	switch item.Kind {
 	case kindNamespace:
 		return true
@@ -289,7 +289,7 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 		if lacksStatus(there, is, results, status) {
 			is = withoutStatus
 		}
-		if exists := is == kept || is == unchanged; isOwn(item) || exists && isBootstrapped(item) {
+		if exists := is == kept || is == unchanged; IsOwn(item) || exists && isBootstrapped(item) {
 			return nil
 		}
 		if is == leftOut && isMadeAnew(item, made) {

@@ -21,8 +21,15 @@ import (
 // Resource describes a resource as the discovery of a cluster lists it.
 type Resource struct {
 	Group, Name, Kind, Singular string
-	ShortNames                  []string
-	Namespaced                  bool
+	// Version is the version that the cluster prefers; empty if it is not known.
+	Version    string
+	ShortNames []string
+	Namespaced bool
+}
+
+// ItemKind returns the kind with its group, as that of an Item.
+func (r Resource) ItemKind() string {
+	return schema.GroupKind{Group: r.Group, Kind: r.Kind}.String()
 }
 
 func (r Resource) String() string {

@@ -82,27 +82,39 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
+		v1alpha1.ClusterPreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref),
 		v1alpha1.ClusterResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterResults(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
+		v1alpha1.ExistingItems{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ExistingItems(ref),
 		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
 		v1alpha1.ItemResult{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemResult(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
 		v1alpha1.MigrateLogOptions{}.OpenAPIModelName():                     schema_pkg_apis_backup_v1alpha1_MigrateLogOptions(ref),
 		v1alpha1.MigratePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref),
+		v1alpha1.MigratePreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigratePreview(ref),
+		v1alpha1.MigratePreviewStatus{}.OpenAPIModelName():                  schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref),
 		v1alpha1.MigrateResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigrateResults(ref),
 		v1alpha1.MigrateResultsOptions{}.OpenAPIModelName():                 schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref),
 		v1alpha1.MigrateSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref),
 		v1alpha1.MigrateStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref),
+		v1alpha1.NodeAgentPreview{}.OpenAPIModelName():                      schema_pkg_apis_backup_v1alpha1_NodeAgentPreview(ref),
 		v1alpha1.PreserveStatus{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref),
+		v1alpha1.PreviewFinding{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_PreviewFinding(ref),
 		v1alpha1.Requester{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Requester(ref),
+		v1alpha1.ResourceCount{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ResourceCount(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
+		v1alpha1.SourcePreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_SourcePreview(ref),
+		v1alpha1.StorageLocationPreview{}.OpenAPIModelName():                schema_pkg_apis_backup_v1alpha1_StorageLocationPreview(ref),
+		v1alpha1.TargetPreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_TargetPreview(ref),
 		v1alpha1.VolumeCounts{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref),
 		v1alpha1.VolumePolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref),
+		v1alpha1.VolumePreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_VolumePreview(ref),
 		v1alpha1.VolumeProgress{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumeProgress(ref),
 		v1alpha1.VolumeResult{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeResult(ref),
+		v1alpha1.VolumesPreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_VolumesPreview(ref),
 		v1alpha1.WaitForWorkloads{}.OpenAPIModelName():                      schema_pkg_apis_backup_v1alpha1_WaitForWorkloads(ref),
 		v1alpha1.WorkloadCounts{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_WorkloadCounts(ref),
 	}
@@ -3329,6 +3341,79 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterPreview is what was read from a cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reachable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reachable is true if the cluster answered.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"kubernetesVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubernetesVersion is the version of its API server. Empty if it is unknown.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of its Velero.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroVersion is the version of its Velero, which answered. Empty if it did not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"nodeAgent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeAgent is Velero's node-agent. Absent if it is not installed, or unknown.",
+							Ref:         ref(v1alpha1.NodeAgentPreview{}.OpenAPIModelName()),
+						},
+					},
+					"storageLocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageLocation is the BackupStorageLocation that would be used. Absent if there is none, or it is unknown.",
+							Ref:         ref(v1alpha1.StorageLocationPreview{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"clusterName", "clusterKind", "reachable"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.NodeAgentPreview{}.OpenAPIModelName(), v1alpha1.StorageLocationPreview{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_ClusterResults(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3594,6 +3679,44 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 		},
 		Dependencies: []string{
 			v1.ObjectReference{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ExistingItems(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ExistingItems counts the items that a target has already.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"same": {
+						SchemaProps: spec.SchemaProps{
+							Description: "same is the number of those that are as in the source.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"different": {
+						SchemaProps: spec.SchemaProps{
+							Description: "different is the number of those that differ.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"notCompared": {
+						SchemaProps: spec.SchemaProps{
+							Description: "notCompared is the number of further ones.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"same", "different", "notCompared"},
+			},
+		},
 	}
 }
 
@@ -3947,6 +4070,121 @@ func schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_MigratePreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigratePreview is the plan of a migration that is not begun: what the spec of a Migrate would move, and what would hinder it. It is created to get its status, and is not stored.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata. It needs no name.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is that of the Migrate. Its requester is the user who creates the preview.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.MigrateSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the plan.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.MigratePreviewStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateSpec{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigratePreviewStatus is the plan of a migration, as it is now.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"verdict": {
+						SchemaProps: spec.SchemaProps{
+							Description: "verdict is Ready, ReadyWithWarnings or Blocked. Blocked means that a Migrate would wait before it moves everything to every target.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is a human-readable explanation of the verdict.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"findings": {
+						SchemaProps: spec.SchemaProps{
+							Description: "findings are what would hinder the migration, the most severe first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.PreviewFinding{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "source is what was read from the source. Absent if it can't be resolved.",
+							Ref:         ref(v1alpha1.SourcePreview{}.OpenAPIModelName()),
+						},
+					},
+					"targets": {
+						SchemaProps: spec.SchemaProps{
+							Description: "targets are what was read from the targets, in the order of the status of a Migrate.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.TargetPreview{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"verdict", "message"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.PreviewFinding{}.OpenAPIModelName(), v1alpha1.SourcePreview{}.OpenAPIModelName(), v1alpha1.TargetPreview{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_MigrateResults(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4184,6 +4422,44 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_NodeAgentPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeAgentPreview describes Velero's node-agent.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ready": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ready is the number of nodes on which it is ready, of desired.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"desired": {
+						SchemaProps: spec.SchemaProps{
+							Description: "desired is the number of nodes on which it should be.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"loadConcurrency": {
+						SchemaProps: spec.SchemaProps{
+							Description: "loadConcurrency is the number of volumes whose data it moves at the same time on a node.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"ready", "desired", "loadConcurrency"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4230,6 +4506,51 @@ func schema_pkg_apis_backup_v1alpha1_PreserveStatus(ref common.ReferenceCallback
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_PreviewFinding(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PreviewFinding is something that would hinder a migration.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"severity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "severity is Blocking, Warning or Information.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster in which it was found. Empty if it concerns no single cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is one word in CamelCase, as in the status of a Migrate.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is a human-readable explanation, with what to do.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"severity", "reason", "message"},
 			},
 		},
 	}
@@ -4298,6 +4619,36 @@ func schema_pkg_apis_backup_v1alpha1_Requester(ref common.ReferenceCallback) com
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ResourceCount(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ResourceCount counts the items of a resource.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resource": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resource is their kind with its group, such as ConfigMap or Deployment.apps.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"count": {
+						SchemaProps: spec.SchemaProps{
+							Description: "count is their number.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"resource", "count"},
 			},
 		},
 	}
@@ -4632,6 +4983,253 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_SourcePreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SourcePreview is what the source has that would be moved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reachable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reachable is true if the cluster answered.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"kubernetesVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubernetesVersion is the version of its API server. Empty if it is unknown.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of its Velero.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroVersion is the version of its Velero, which answered. Empty if it did not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"nodeAgent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeAgent is Velero's node-agent. Absent if it is not installed, or unknown.",
+							Ref:         ref(v1alpha1.NodeAgentPreview{}.OpenAPIModelName()),
+						},
+					},
+					"storageLocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageLocation is the BackupStorageLocation that would be used. Absent if there is none, or it is unknown.",
+							Ref:         ref(v1alpha1.StorageLocationPreview{}.OpenAPIModelName()),
+						},
+					},
+					"runningBackups": {
+						SchemaProps: spec.SchemaProps{
+							Description: "runningBackups is the number of Backups that its Velero runs or has queued.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"waitingMigrates": {
+						SchemaProps: spec.SchemaProps{
+							Description: "waitingMigrates is the number of Migrates of the namespace that wait for their turn there.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"itemsTotal": {
+						SchemaProps: spec.SchemaProps{
+							Description: "itemsTotal is the number of items that the filter selects. As in the status of a Migrate, Namespaces and what every cluster has of its own don't count, nor what Velero adds, such as the volumes of claims.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"resources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resources counts the items by resource.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ResourceCount{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"volumes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "volumes are the volumes of the selected claims. Absent if there are none.",
+							Ref:         ref(v1alpha1.VolumesPreview{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"clusterName", "clusterKind", "reachable", "runningBackups", "waitingMigrates", "itemsTotal"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.NodeAgentPreview{}.OpenAPIModelName(), v1alpha1.ResourceCount{}.OpenAPIModelName(), v1alpha1.StorageLocationPreview{}.OpenAPIModelName(), v1alpha1.VolumesPreview{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_StorageLocationPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StorageLocationPreview describes a BackupStorageLocation.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the BackupStorageLocation.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"storage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storage describes the bucket and prefix.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is Velero's phase of it, such as Available.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"accessMode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "accessMode is ReadWrite or ReadOnly.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"sharing": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sharing is, in a target, whether it is the storage of the source: Same, Different, or Unproven.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "storage", "accessMode"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_TargetPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TargetPreview is what a target has where the items would be created.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reachable": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reachable is true if the cluster answered.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"kubernetesVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kubernetesVersion is the version of its API server. Empty if it is unknown.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroNamespace is the namespace of its Velero.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"veleroVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "veleroVersion is the version of its Velero, which answered. Empty if it did not.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"nodeAgent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeAgent is Velero's node-agent. Absent if it is not installed, or unknown.",
+							Ref:         ref(v1alpha1.NodeAgentPreview{}.OpenAPIModelName()),
+						},
+					},
+					"storageLocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageLocation is the BackupStorageLocation that would be used. Absent if there is none, or it is unknown.",
+							Ref:         ref(v1alpha1.StorageLocationPreview{}.OpenAPIModelName()),
+						},
+					},
+					"existing": {
+						SchemaProps: spec.SchemaProps{
+							Description: "existing counts the items that the target has already. Absent if they are unknown.",
+							Ref:         ref(v1alpha1.ExistingItems{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"clusterName", "clusterKind", "reachable"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ExistingItems{}.OpenAPIModelName(), v1alpha1.NodeAgentPreview{}.OpenAPIModelName(), v1alpha1.StorageLocationPreview{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4701,6 +5299,58 @@ func schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref common.ReferenceCallback) 
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumePreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumePreview describes a volume that would be moved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the claim.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"claim": {
+						SchemaProps: spec.SchemaProps{
+							Description: "claim is the name of the PersistentVolumeClaim.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"storageClass": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageClass is its StorageClass in the source.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytes is its capacity.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"method": {
+						SchemaProps: spec.SchemaProps{
+							Description: "method is how its data would be moved: FileSystemBackup, SnapshotDataMovement or None. Empty if that depends on Velero's configuration.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"namespace", "claim", "bytes"},
 			},
 		},
 	}
@@ -4812,6 +5462,51 @@ func schema_pkg_apis_backup_v1alpha1_VolumeResult(ref common.ReferenceCallback) 
 				Required: []string{"bytes", "outcome"},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_VolumesPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "VolumesPreview describes the volumes that would be moved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total is their number.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"bytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytes is the sum of their capacities. The data may be less.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the first 100 of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.VolumePreview{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"total", "bytes"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.VolumePreview{}.OpenAPIModelName()},
 	}
 }
 

@@ -254,4 +254,28 @@ const (
 	// ReasonVeleroNotAnswering means that Velero does not answer a request for its status:
 	// check whether its server runs.
 	ReasonVeleroNotAnswering = "VeleroNotAnswering"
+
+	// The reasons of findings of a preview that a Migrate does not wait for.
+
+	// ReasonNotChecked means that something could not be read.
+	ReasonNotChecked = "NotChecked"
+	// ReasonKubernetesVersionSkew means that the target has an older Kubernetes than the source.
+	ReasonKubernetesVersionSkew = "KubernetesVersionSkew"
+	// ReasonKindNotServed means that the target does not serve a selected kind in the version of the source.
+	ReasonKindNotServed = "KindNotServed"
+	// ReasonReferenceLeftBehind means that a selected object refers to one that the filter does not select and
+	// the target does not have.
+	ReasonReferenceLeftBehind = "ReferenceLeftBehind"
+	// ReasonExistingItems means that the target has selected objects already.
+	ReasonExistingItems = "ExistingItems"
+	// ReasonAddressTaken means that a node port or load balancer address is used in the target.
+	ReasonAddressTaken = "AddressTaken"
+	// ReasonQuotaExceeded means that a ResourceQuota or a LimitRange of the target does not allow the objects.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonAdmissionDenied means that the target refuses a selected object.
+	ReasonAdmissionDenied = "AdmissionDenied"
+	// ReasonVolumeMethodUnknown means that the policy does not say how the data of volumes moves.
+	ReasonVolumeMethodUnknown = "VolumeMethodUnknown"
+	// ReasonVolumesToMove means that there are volumes, of which some move at the same time.
+	ReasonVolumesToMove = "VolumesToMove"
 )

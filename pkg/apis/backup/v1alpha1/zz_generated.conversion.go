@@ -44,6 +44,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ClusterPreview)(nil), (*backup.ClusterPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_ClusterPreview_To_backup_ClusterPreview(a.(*ClusterPreview), b.(*backup.ClusterPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.ClusterPreview)(nil), (*ClusterPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(a.(*backup.ClusterPreview), b.(*ClusterPreview), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ClusterStatus)(nil), (*backup.ClusterStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_ClusterStatus_To_backup_ClusterStatus(a.(*ClusterStatus), b.(*backup.ClusterStatus), scope)
 	}); err != nil {
@@ -61,6 +71,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.Destination)(nil), (*Destination)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_Destination_To_v1alpha1_Destination(a.(*backup.Destination), b.(*Destination), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ExistingItems)(nil), (*backup.ExistingItems)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_ExistingItems_To_backup_ExistingItems(a.(*ExistingItems), b.(*backup.ExistingItems), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.ExistingItems)(nil), (*ExistingItems)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_ExistingItems_To_v1alpha1_ExistingItems(a.(*backup.ExistingItems), b.(*ExistingItems), scope)
 	}); err != nil {
 		return err
 	}
@@ -124,6 +144,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*MigratePreview)(nil), (*backup.MigratePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_MigratePreview_To_backup_MigratePreview(a.(*MigratePreview), b.(*backup.MigratePreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.MigratePreview)(nil), (*MigratePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_MigratePreview_To_v1alpha1_MigratePreview(a.(*backup.MigratePreview), b.(*MigratePreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*MigratePreviewStatus)(nil), (*backup.MigratePreviewStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus(a.(*MigratePreviewStatus), b.(*backup.MigratePreviewStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.MigratePreviewStatus)(nil), (*MigratePreviewStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus(a.(*backup.MigratePreviewStatus), b.(*MigratePreviewStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*MigrateResultsOptions)(nil), (*backup.MigrateResultsOptions)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_MigrateResultsOptions_To_backup_MigrateResultsOptions(a.(*MigrateResultsOptions), b.(*backup.MigrateResultsOptions), scope)
 	}); err != nil {
@@ -154,6 +194,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*NodeAgentPreview)(nil), (*backup.NodeAgentPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_NodeAgentPreview_To_backup_NodeAgentPreview(a.(*NodeAgentPreview), b.(*backup.NodeAgentPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.NodeAgentPreview)(nil), (*NodeAgentPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_NodeAgentPreview_To_v1alpha1_NodeAgentPreview(a.(*backup.NodeAgentPreview), b.(*NodeAgentPreview), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*PreserveStatus)(nil), (*backup.PreserveStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_PreserveStatus_To_backup_PreserveStatus(a.(*PreserveStatus), b.(*backup.PreserveStatus), scope)
 	}); err != nil {
@@ -164,6 +214,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*PreviewFinding)(nil), (*backup.PreviewFinding)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_PreviewFinding_To_backup_PreviewFinding(a.(*PreviewFinding), b.(*backup.PreviewFinding), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.PreviewFinding)(nil), (*PreviewFinding)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_PreviewFinding_To_v1alpha1_PreviewFinding(a.(*backup.PreviewFinding), b.(*PreviewFinding), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Requester)(nil), (*backup.Requester)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_Requester_To_backup_Requester(a.(*Requester), b.(*backup.Requester), scope)
 	}); err != nil {
@@ -171,6 +231,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.Requester)(nil), (*Requester)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_Requester_To_v1alpha1_Requester(a.(*backup.Requester), b.(*Requester), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ResourceCount)(nil), (*backup.ResourceCount)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_ResourceCount_To_backup_ResourceCount(a.(*ResourceCount), b.(*backup.ResourceCount), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.ResourceCount)(nil), (*ResourceCount)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_ResourceCount_To_v1alpha1_ResourceCount(a.(*backup.ResourceCount), b.(*ResourceCount), scope)
 	}); err != nil {
 		return err
 	}
@@ -194,6 +264,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*SourcePreview)(nil), (*backup.SourcePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_SourcePreview_To_backup_SourcePreview(a.(*SourcePreview), b.(*backup.SourcePreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.SourcePreview)(nil), (*SourcePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_SourcePreview_To_v1alpha1_SourcePreview(a.(*backup.SourcePreview), b.(*SourcePreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*StorageLocationPreview)(nil), (*backup.StorageLocationPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_StorageLocationPreview_To_backup_StorageLocationPreview(a.(*StorageLocationPreview), b.(*backup.StorageLocationPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.StorageLocationPreview)(nil), (*StorageLocationPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_StorageLocationPreview_To_v1alpha1_StorageLocationPreview(a.(*backup.StorageLocationPreview), b.(*StorageLocationPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*TargetPreview)(nil), (*backup.TargetPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_TargetPreview_To_backup_TargetPreview(a.(*TargetPreview), b.(*backup.TargetPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.TargetPreview)(nil), (*TargetPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_TargetPreview_To_v1alpha1_TargetPreview(a.(*backup.TargetPreview), b.(*TargetPreview), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*VolumeCounts)(nil), (*backup.VolumeCounts)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_VolumeCounts_To_backup_VolumeCounts(a.(*VolumeCounts), b.(*backup.VolumeCounts), scope)
 	}); err != nil {
@@ -214,6 +314,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*VolumePreview)(nil), (*backup.VolumePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_VolumePreview_To_backup_VolumePreview(a.(*VolumePreview), b.(*backup.VolumePreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.VolumePreview)(nil), (*VolumePreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_VolumePreview_To_v1alpha1_VolumePreview(a.(*backup.VolumePreview), b.(*VolumePreview), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*VolumeProgress)(nil), (*backup.VolumeProgress)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_VolumeProgress_To_backup_VolumeProgress(a.(*VolumeProgress), b.(*backup.VolumeProgress), scope)
 	}); err != nil {
@@ -221,6 +331,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.VolumeProgress)(nil), (*VolumeProgress)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_VolumeProgress_To_v1alpha1_VolumeProgress(a.(*backup.VolumeProgress), b.(*VolumeProgress), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*VolumesPreview)(nil), (*backup.VolumesPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_VolumesPreview_To_backup_VolumesPreview(a.(*VolumesPreview), b.(*backup.VolumesPreview), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.VolumesPreview)(nil), (*VolumesPreview)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_VolumesPreview_To_v1alpha1_VolumesPreview(a.(*backup.VolumesPreview), b.(*VolumesPreview), scope)
 	}); err != nil {
 		return err
 	}
@@ -297,6 +417,26 @@ func Convert_backup_BackupDetails_To_v1alpha1_BackupDetails(in *backup.BackupDet
 	return autoConvert_backup_BackupDetails_To_v1alpha1_BackupDetails(in, out, s)
 }
 
+func autoConvert_v1alpha1_ClusterPreview_To_backup_ClusterPreview(in *ClusterPreview, out *backup.ClusterPreview, s conversion.Scope) error {
+	*out = *(*backup.ClusterPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_ClusterPreview_To_backup_ClusterPreview is an autogenerated conversion function.
+func Convert_v1alpha1_ClusterPreview_To_backup_ClusterPreview(in *ClusterPreview, out *backup.ClusterPreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_ClusterPreview_To_backup_ClusterPreview(in, out, s)
+}
+
+func autoConvert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(in *backup.ClusterPreview, out *ClusterPreview, s conversion.Scope) error {
+	*out = *(*ClusterPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_ClusterPreview_To_v1alpha1_ClusterPreview is an autogenerated conversion function.
+func Convert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(in *backup.ClusterPreview, out *ClusterPreview, s conversion.Scope) error {
+	return autoConvert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(in, out, s)
+}
+
 func autoConvert_v1alpha1_ClusterStatus_To_backup_ClusterStatus(in *ClusterStatus, out *backup.ClusterStatus, s conversion.Scope) error {
 	*out = *(*backup.ClusterStatus)(unsafe.Pointer(in))
 	return nil
@@ -335,6 +475,26 @@ func autoConvert_backup_Destination_To_v1alpha1_Destination(in *backup.Destinati
 // Convert_backup_Destination_To_v1alpha1_Destination is an autogenerated conversion function.
 func Convert_backup_Destination_To_v1alpha1_Destination(in *backup.Destination, out *Destination, s conversion.Scope) error {
 	return autoConvert_backup_Destination_To_v1alpha1_Destination(in, out, s)
+}
+
+func autoConvert_v1alpha1_ExistingItems_To_backup_ExistingItems(in *ExistingItems, out *backup.ExistingItems, s conversion.Scope) error {
+	*out = *(*backup.ExistingItems)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_ExistingItems_To_backup_ExistingItems is an autogenerated conversion function.
+func Convert_v1alpha1_ExistingItems_To_backup_ExistingItems(in *ExistingItems, out *backup.ExistingItems, s conversion.Scope) error {
+	return autoConvert_v1alpha1_ExistingItems_To_backup_ExistingItems(in, out, s)
+}
+
+func autoConvert_backup_ExistingItems_To_v1alpha1_ExistingItems(in *backup.ExistingItems, out *ExistingItems, s conversion.Scope) error {
+	*out = *(*ExistingItems)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_ExistingItems_To_v1alpha1_ExistingItems is an autogenerated conversion function.
+func Convert_backup_ExistingItems_To_v1alpha1_ExistingItems(in *backup.ExistingItems, out *ExistingItems, s conversion.Scope) error {
+	return autoConvert_backup_ExistingItems_To_v1alpha1_ExistingItems(in, out, s)
 }
 
 func autoConvert_v1alpha1_ItemCounts_To_backup_ItemCounts(in *ItemCounts, out *backup.ItemCounts, s conversion.Scope) error {
@@ -507,6 +667,58 @@ func Convert_backup_MigratePolicy_To_v1alpha1_MigratePolicy(in *backup.MigratePo
 	return autoConvert_backup_MigratePolicy_To_v1alpha1_MigratePolicy(in, out, s)
 }
 
+func autoConvert_v1alpha1_MigratePreview_To_backup_MigratePreview(in *MigratePreview, out *backup.MigratePreview, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_MigrateSpec_To_backup_MigrateSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_MigratePreview_To_backup_MigratePreview is an autogenerated conversion function.
+func Convert_v1alpha1_MigratePreview_To_backup_MigratePreview(in *MigratePreview, out *backup.MigratePreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_MigratePreview_To_backup_MigratePreview(in, out, s)
+}
+
+func autoConvert_backup_MigratePreview_To_v1alpha1_MigratePreview(in *backup.MigratePreview, out *MigratePreview, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_backup_MigrateSpec_To_v1alpha1_MigrateSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_backup_MigratePreview_To_v1alpha1_MigratePreview is an autogenerated conversion function.
+func Convert_backup_MigratePreview_To_v1alpha1_MigratePreview(in *backup.MigratePreview, out *MigratePreview, s conversion.Scope) error {
+	return autoConvert_backup_MigratePreview_To_v1alpha1_MigratePreview(in, out, s)
+}
+
+func autoConvert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus(in *MigratePreviewStatus, out *backup.MigratePreviewStatus, s conversion.Scope) error {
+	*out = *(*backup.MigratePreviewStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus is an autogenerated conversion function.
+func Convert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus(in *MigratePreviewStatus, out *backup.MigratePreviewStatus, s conversion.Scope) error {
+	return autoConvert_v1alpha1_MigratePreviewStatus_To_backup_MigratePreviewStatus(in, out, s)
+}
+
+func autoConvert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus(in *backup.MigratePreviewStatus, out *MigratePreviewStatus, s conversion.Scope) error {
+	*out = *(*MigratePreviewStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus is an autogenerated conversion function.
+func Convert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus(in *backup.MigratePreviewStatus, out *MigratePreviewStatus, s conversion.Scope) error {
+	return autoConvert_backup_MigratePreviewStatus_To_v1alpha1_MigratePreviewStatus(in, out, s)
+}
+
 func autoConvert_v1alpha1_MigrateResultsOptions_To_backup_MigrateResultsOptions(in *MigrateResultsOptions, out *backup.MigrateResultsOptions, s conversion.Scope) error {
 	out.Cluster = in.Cluster
 	out.Outcome = in.Outcome
@@ -612,6 +824,26 @@ func Convert_backup_MigrateStatus_To_v1alpha1_MigrateStatus(in *backup.MigrateSt
 	return autoConvert_backup_MigrateStatus_To_v1alpha1_MigrateStatus(in, out, s)
 }
 
+func autoConvert_v1alpha1_NodeAgentPreview_To_backup_NodeAgentPreview(in *NodeAgentPreview, out *backup.NodeAgentPreview, s conversion.Scope) error {
+	*out = *(*backup.NodeAgentPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_NodeAgentPreview_To_backup_NodeAgentPreview is an autogenerated conversion function.
+func Convert_v1alpha1_NodeAgentPreview_To_backup_NodeAgentPreview(in *NodeAgentPreview, out *backup.NodeAgentPreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_NodeAgentPreview_To_backup_NodeAgentPreview(in, out, s)
+}
+
+func autoConvert_backup_NodeAgentPreview_To_v1alpha1_NodeAgentPreview(in *backup.NodeAgentPreview, out *NodeAgentPreview, s conversion.Scope) error {
+	*out = *(*NodeAgentPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_NodeAgentPreview_To_v1alpha1_NodeAgentPreview is an autogenerated conversion function.
+func Convert_backup_NodeAgentPreview_To_v1alpha1_NodeAgentPreview(in *backup.NodeAgentPreview, out *NodeAgentPreview, s conversion.Scope) error {
+	return autoConvert_backup_NodeAgentPreview_To_v1alpha1_NodeAgentPreview(in, out, s)
+}
+
 func autoConvert_v1alpha1_PreserveStatus_To_backup_PreserveStatus(in *PreserveStatus, out *backup.PreserveStatus, s conversion.Scope) error {
 	*out = *(*backup.PreserveStatus)(unsafe.Pointer(in))
 	return nil
@@ -632,6 +864,26 @@ func Convert_backup_PreserveStatus_To_v1alpha1_PreserveStatus(in *backup.Preserv
 	return autoConvert_backup_PreserveStatus_To_v1alpha1_PreserveStatus(in, out, s)
 }
 
+func autoConvert_v1alpha1_PreviewFinding_To_backup_PreviewFinding(in *PreviewFinding, out *backup.PreviewFinding, s conversion.Scope) error {
+	*out = *(*backup.PreviewFinding)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_PreviewFinding_To_backup_PreviewFinding is an autogenerated conversion function.
+func Convert_v1alpha1_PreviewFinding_To_backup_PreviewFinding(in *PreviewFinding, out *backup.PreviewFinding, s conversion.Scope) error {
+	return autoConvert_v1alpha1_PreviewFinding_To_backup_PreviewFinding(in, out, s)
+}
+
+func autoConvert_backup_PreviewFinding_To_v1alpha1_PreviewFinding(in *backup.PreviewFinding, out *PreviewFinding, s conversion.Scope) error {
+	*out = *(*PreviewFinding)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_PreviewFinding_To_v1alpha1_PreviewFinding is an autogenerated conversion function.
+func Convert_backup_PreviewFinding_To_v1alpha1_PreviewFinding(in *backup.PreviewFinding, out *PreviewFinding, s conversion.Scope) error {
+	return autoConvert_backup_PreviewFinding_To_v1alpha1_PreviewFinding(in, out, s)
+}
+
 func autoConvert_v1alpha1_Requester_To_backup_Requester(in *Requester, out *backup.Requester, s conversion.Scope) error {
 	*out = *(*backup.Requester)(unsafe.Pointer(in))
 	return nil
@@ -650,6 +902,26 @@ func autoConvert_backup_Requester_To_v1alpha1_Requester(in *backup.Requester, ou
 // Convert_backup_Requester_To_v1alpha1_Requester is an autogenerated conversion function.
 func Convert_backup_Requester_To_v1alpha1_Requester(in *backup.Requester, out *Requester, s conversion.Scope) error {
 	return autoConvert_backup_Requester_To_v1alpha1_Requester(in, out, s)
+}
+
+func autoConvert_v1alpha1_ResourceCount_To_backup_ResourceCount(in *ResourceCount, out *backup.ResourceCount, s conversion.Scope) error {
+	*out = *(*backup.ResourceCount)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_ResourceCount_To_backup_ResourceCount is an autogenerated conversion function.
+func Convert_v1alpha1_ResourceCount_To_backup_ResourceCount(in *ResourceCount, out *backup.ResourceCount, s conversion.Scope) error {
+	return autoConvert_v1alpha1_ResourceCount_To_backup_ResourceCount(in, out, s)
+}
+
+func autoConvert_backup_ResourceCount_To_v1alpha1_ResourceCount(in *backup.ResourceCount, out *ResourceCount, s conversion.Scope) error {
+	*out = *(*ResourceCount)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_ResourceCount_To_v1alpha1_ResourceCount is an autogenerated conversion function.
+func Convert_backup_ResourceCount_To_v1alpha1_ResourceCount(in *backup.ResourceCount, out *ResourceCount, s conversion.Scope) error {
+	return autoConvert_backup_ResourceCount_To_v1alpha1_ResourceCount(in, out, s)
 }
 
 func autoConvert_v1alpha1_ResourceFilter_To_backup_ResourceFilter(in *ResourceFilter, out *backup.ResourceFilter, s conversion.Scope) error {
@@ -692,6 +964,66 @@ func Convert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(in *backup.Restore
 	return autoConvert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(in, out, s)
 }
 
+func autoConvert_v1alpha1_SourcePreview_To_backup_SourcePreview(in *SourcePreview, out *backup.SourcePreview, s conversion.Scope) error {
+	*out = *(*backup.SourcePreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_SourcePreview_To_backup_SourcePreview is an autogenerated conversion function.
+func Convert_v1alpha1_SourcePreview_To_backup_SourcePreview(in *SourcePreview, out *backup.SourcePreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_SourcePreview_To_backup_SourcePreview(in, out, s)
+}
+
+func autoConvert_backup_SourcePreview_To_v1alpha1_SourcePreview(in *backup.SourcePreview, out *SourcePreview, s conversion.Scope) error {
+	*out = *(*SourcePreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_SourcePreview_To_v1alpha1_SourcePreview is an autogenerated conversion function.
+func Convert_backup_SourcePreview_To_v1alpha1_SourcePreview(in *backup.SourcePreview, out *SourcePreview, s conversion.Scope) error {
+	return autoConvert_backup_SourcePreview_To_v1alpha1_SourcePreview(in, out, s)
+}
+
+func autoConvert_v1alpha1_StorageLocationPreview_To_backup_StorageLocationPreview(in *StorageLocationPreview, out *backup.StorageLocationPreview, s conversion.Scope) error {
+	*out = *(*backup.StorageLocationPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_StorageLocationPreview_To_backup_StorageLocationPreview is an autogenerated conversion function.
+func Convert_v1alpha1_StorageLocationPreview_To_backup_StorageLocationPreview(in *StorageLocationPreview, out *backup.StorageLocationPreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_StorageLocationPreview_To_backup_StorageLocationPreview(in, out, s)
+}
+
+func autoConvert_backup_StorageLocationPreview_To_v1alpha1_StorageLocationPreview(in *backup.StorageLocationPreview, out *StorageLocationPreview, s conversion.Scope) error {
+	*out = *(*StorageLocationPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_StorageLocationPreview_To_v1alpha1_StorageLocationPreview is an autogenerated conversion function.
+func Convert_backup_StorageLocationPreview_To_v1alpha1_StorageLocationPreview(in *backup.StorageLocationPreview, out *StorageLocationPreview, s conversion.Scope) error {
+	return autoConvert_backup_StorageLocationPreview_To_v1alpha1_StorageLocationPreview(in, out, s)
+}
+
+func autoConvert_v1alpha1_TargetPreview_To_backup_TargetPreview(in *TargetPreview, out *backup.TargetPreview, s conversion.Scope) error {
+	*out = *(*backup.TargetPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_TargetPreview_To_backup_TargetPreview is an autogenerated conversion function.
+func Convert_v1alpha1_TargetPreview_To_backup_TargetPreview(in *TargetPreview, out *backup.TargetPreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_TargetPreview_To_backup_TargetPreview(in, out, s)
+}
+
+func autoConvert_backup_TargetPreview_To_v1alpha1_TargetPreview(in *backup.TargetPreview, out *TargetPreview, s conversion.Scope) error {
+	*out = *(*TargetPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_TargetPreview_To_v1alpha1_TargetPreview is an autogenerated conversion function.
+func Convert_backup_TargetPreview_To_v1alpha1_TargetPreview(in *backup.TargetPreview, out *TargetPreview, s conversion.Scope) error {
+	return autoConvert_backup_TargetPreview_To_v1alpha1_TargetPreview(in, out, s)
+}
+
 func autoConvert_v1alpha1_VolumeCounts_To_backup_VolumeCounts(in *VolumeCounts, out *backup.VolumeCounts, s conversion.Scope) error {
 	*out = *(*backup.VolumeCounts)(unsafe.Pointer(in))
 	return nil
@@ -732,6 +1064,26 @@ func Convert_backup_VolumePolicy_To_v1alpha1_VolumePolicy(in *backup.VolumePolic
 	return autoConvert_backup_VolumePolicy_To_v1alpha1_VolumePolicy(in, out, s)
 }
 
+func autoConvert_v1alpha1_VolumePreview_To_backup_VolumePreview(in *VolumePreview, out *backup.VolumePreview, s conversion.Scope) error {
+	*out = *(*backup.VolumePreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_VolumePreview_To_backup_VolumePreview is an autogenerated conversion function.
+func Convert_v1alpha1_VolumePreview_To_backup_VolumePreview(in *VolumePreview, out *backup.VolumePreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_VolumePreview_To_backup_VolumePreview(in, out, s)
+}
+
+func autoConvert_backup_VolumePreview_To_v1alpha1_VolumePreview(in *backup.VolumePreview, out *VolumePreview, s conversion.Scope) error {
+	*out = *(*VolumePreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_VolumePreview_To_v1alpha1_VolumePreview is an autogenerated conversion function.
+func Convert_backup_VolumePreview_To_v1alpha1_VolumePreview(in *backup.VolumePreview, out *VolumePreview, s conversion.Scope) error {
+	return autoConvert_backup_VolumePreview_To_v1alpha1_VolumePreview(in, out, s)
+}
+
 func autoConvert_v1alpha1_VolumeProgress_To_backup_VolumeProgress(in *VolumeProgress, out *backup.VolumeProgress, s conversion.Scope) error {
 	*out = *(*backup.VolumeProgress)(unsafe.Pointer(in))
 	return nil
@@ -750,6 +1102,26 @@ func autoConvert_backup_VolumeProgress_To_v1alpha1_VolumeProgress(in *backup.Vol
 // Convert_backup_VolumeProgress_To_v1alpha1_VolumeProgress is an autogenerated conversion function.
 func Convert_backup_VolumeProgress_To_v1alpha1_VolumeProgress(in *backup.VolumeProgress, out *VolumeProgress, s conversion.Scope) error {
 	return autoConvert_backup_VolumeProgress_To_v1alpha1_VolumeProgress(in, out, s)
+}
+
+func autoConvert_v1alpha1_VolumesPreview_To_backup_VolumesPreview(in *VolumesPreview, out *backup.VolumesPreview, s conversion.Scope) error {
+	*out = *(*backup.VolumesPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_VolumesPreview_To_backup_VolumesPreview is an autogenerated conversion function.
+func Convert_v1alpha1_VolumesPreview_To_backup_VolumesPreview(in *VolumesPreview, out *backup.VolumesPreview, s conversion.Scope) error {
+	return autoConvert_v1alpha1_VolumesPreview_To_backup_VolumesPreview(in, out, s)
+}
+
+func autoConvert_backup_VolumesPreview_To_v1alpha1_VolumesPreview(in *backup.VolumesPreview, out *VolumesPreview, s conversion.Scope) error {
+	*out = *(*VolumesPreview)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_VolumesPreview_To_v1alpha1_VolumesPreview is an autogenerated conversion function.
+func Convert_backup_VolumesPreview_To_v1alpha1_VolumesPreview(in *backup.VolumesPreview, out *VolumesPreview, s conversion.Scope) error {
+	return autoConvert_backup_VolumesPreview_To_v1alpha1_VolumesPreview(in, out, s)
 }
 
 func autoConvert_v1alpha1_WaitForWorkloads_To_backup_WaitForWorkloads(in *WaitForWorkloads, out *backup.WaitForWorkloads, s conversion.Scope) error {

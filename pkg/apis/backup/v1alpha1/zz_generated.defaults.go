@@ -18,6 +18,7 @@ import (
 func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&Migrate{}, func(obj interface{}) { SetObjectDefaults_Migrate(obj.(*Migrate)) })
 	scheme.AddTypeDefaultingFunc(&MigrateList{}, func(obj interface{}) { SetObjectDefaults_MigrateList(obj.(*MigrateList)) })
+	scheme.AddTypeDefaultingFunc(&MigratePreview{}, func(obj interface{}) { SetObjectDefaults_MigratePreview(obj.(*MigratePreview)) })
 	return nil
 }
 
@@ -35,5 +36,15 @@ func SetObjectDefaults_MigrateList(in *MigrateList) {
 	for i := range in.Items {
 		a := &in.Items[i]
 		SetObjectDefaults_Migrate(a)
+	}
+}
+
+func SetObjectDefaults_MigratePreview(in *MigratePreview) {
+	if in.Spec.ProgressDeadlineSeconds == nil {
+		var ptrVar1 int32 = 600
+		in.Spec.ProgressDeadlineSeconds = &ptrVar1
+	}
+	if in.Spec.Requester != nil {
+		SetDefaults_Requester(in.Spec.Requester)
 	}
 }

@@ -19,6 +19,11 @@ func (in BackupDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClusterPreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterPreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterResults) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterResults"
 }
@@ -31,6 +36,11 @@ func (in ClusterStatus) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Destination) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ExistingItems) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ExistingItems"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -64,6 +74,16 @@ func (in MigratePolicy) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigratePreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigratePreviewStatus) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePreviewStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateResults) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateResults"
 }
@@ -84,13 +104,28 @@ func (in MigrateStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodeAgentPreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.NodeAgentPreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PreserveStatus) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PreviewFinding) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreviewFinding"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Requester) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Requester"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ResourceCount) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceCount"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -104,6 +139,21 @@ func (in RestoreDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SourcePreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.SourcePreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StorageLocationPreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageLocationPreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TargetPreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.TargetPreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeCounts) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts"
 }
@@ -114,6 +164,11 @@ func (in VolumePolicy) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumePreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePreview"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeProgress) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress"
 }
@@ -121,6 +176,11 @@ func (in VolumeProgress) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in VolumeResult) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeResult"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in VolumesPreview) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumesPreview"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

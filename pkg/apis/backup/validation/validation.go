@@ -26,6 +26,15 @@ func ValidateMigrate(m *backup.Migrate) field.ErrorList {
 	return firstOf(append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...))
 }
 
+// ValidateMigratePreview validates a preview as the Migrate with its spec. It needs no name.
+func ValidateMigratePreview(p *backup.MigratePreview) field.ErrorList {
+	m := &backup.Migrate{ObjectMeta: *p.ObjectMeta.DeepCopy(), Spec: p.Spec}
+	if m.Name == "" {
+		m.Name = "preview"
+	}
+	return ValidateMigrate(m)
+}
+
 // ValidateMigrateUpdate validates an update of a Migrate. The spec is immutable and not
 // validated again, so that an object that was stored before a rule was added can still be
 // labelled.

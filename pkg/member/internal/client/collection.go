@@ -33,7 +33,7 @@ type Collection struct {
 	Resource schema.GroupVersionResource
 	// InVelero selects the namespace of Velero.
 	InVelero bool
-	// MetadataOnly requests the metadata of the objects in a list only.
+	// MetadataOnly requests the metadata of the objects only.
 	MetadataOnly bool
 
 	namespace *string
@@ -123,7 +123,11 @@ func Get(ctx context.Context, c *Client, objects Collection, name string) ([]byt
 		return nil, ErrInvalidName
 	}
 	return Do(ctx, c, "get "+objects.Resource.Resource, func(ctx context.Context, conn *Connection) ([]byte, error) {
-		return raw(conn.REST.Get().AbsPath(append(objects.path(conn.Namespace), name)...).Do(ctx))
+		request := conn.REST.Get().AbsPath(append(objects.path(conn.Namespace), name)...)
+		if objects.MetadataOnly {
+			request.SetHeader("Accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")
+		}
+		return raw(request.Do(ctx))
 	})
 }
 
@@ -148,6 +152,18 @@ func Create[T interface {
 			return nil, err
 		}
 		return raw(conn.REST.Post().AbsPath(objects.path(conn.Namespace)...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx))
+	})
+	return err
+}
+
+// DryRunCreate asks the API server whether it would create an object, as JSON, without creating it.
+func DryRunCreate(ctx context.Context, c *Client, objects Collection, body []byte) error {
+	if err := objects.validate(); err != nil {
+		return err
+	}
+	_, err := Do(ctx, c, "create "+objects.Resource.Resource+" (dry run)", func(ctx context.Context, conn *Connection) ([]byte, error) {
+		request := conn.REST.Post().AbsPath(objects.path(conn.Namespace)...).Param("dryRun", metav1.DryRunAll)
+		return raw(request.SetHeader("Content-Type", "application/json").Body(body).Do(ctx))
 	})
 	return err
 }

@@ -48,7 +48,10 @@ func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatus
 	var wg sync.WaitGroup
 	ttl := d.client.Options().AnswerTimeout
 	wg.Go(func() {
-		found.Server = d.server.get(ttl, func() migration.ServerState { return serverState(ctx, d.client, request) })
+		found.Server = d.server.get(ttl, func() migration.ServerState {
+			state, _ := Server(ctx, d.client, request)
+			return state
+		})
 	})
 	wg.Go(func() {
 		found.Terminating = d.namespaces.get(ttl, func() []string { return terminating(ctx, d.client) })
@@ -81,28 +84,28 @@ func (s *shared[T]) get(ttl time.Duration, read func() T) T {
 	return s.value
 }
 
-// serverState creates the request and waits for Velero to process it. Velero removes a
-// processed request after a minute; one that is not processed stays, and is used again.
-func serverState(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) migration.ServerState {
+// Server creates the request and waits for Velero to process it; then it also returns Velero's version.
+// Velero removes a processed request after a minute; one that is not processed stays, and is used again.
+func Server(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) (state migration.ServerState, version string) {
 	if err := requestStatus(ctx, c, request); err != nil {
-		return ""
+		return "", ""
 	}
 	began, seen := time.Now(), time.Time{}
 	err := c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
 		found, err := statusRequest(ctx, c, request.Name)
 		if err == nil {
-			seen = time.Now()
+			seen, version = time.Now(), found.Status.ServerVersion
 		}
 		return err == nil && isAnswered(found), err
 	})
 	switch {
 	case err == nil:
-		return migration.ServerAnswers
+		return migration.ServerAnswers, version
 	case wait.Interrupted(err) && ctx.Err() == nil && seen.Sub(began) > c.Options().AnswerTimeout/2:
-		return migration.ServerSilent
+		return migration.ServerSilent, ""
 	}
 	// The member did not answer, which says nothing about its Velero.
-	return ""
+	return "", ""
 }
 
 // requestStatus ensures that there is a request which Velero has not processed yet.

@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/discovery"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
@@ -54,11 +55,34 @@ func Of(ctx context.Context, c *client.Client) (found []velero.Resource, err err
 				continue
 			}
 			found = append(found, velero.Resource{
-				Group: version.Group, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
+				Group: version.Group, Version: version.Version, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
 			})
 		}
 	}
 	return found, err
+}
+
+// Served discovers the resources of the member in all versions. With an error it returns those that it
+// has discovered.
+func Served(ctx context.Context, c *client.Client) (served sets.Set[schema.GroupVersionResource], err error) {
+	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
+	var lists []*metav1.APIResourceList
+	_, err = client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
+		var err error
+		_, lists, err = discovery.ServerGroupsAndResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
+		return nil, err
+	})
+	served = sets.New[schema.GroupVersionResource]()
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			continue
+		}
+		for i := range list.APIResources {
+			served.Insert(version.WithResource(list.APIResources[i].Name))
+		}
+	}
+	return served, err
 }
 
 // boundedDiscovery bounds the number of API group versions that discovery requests at once if

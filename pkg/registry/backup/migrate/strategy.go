@@ -49,7 +49,7 @@ func (Strategy) NamespaceScoped() bool { return true }
 func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
-	m.Spec.Requester = requester(ctx)
+	m.Spec.Requester = Requester(ctx)
 	m.Generation = 1
 	m.Status = backup.MigrateStatus{
 		Phase:      backup.MigratePhasePending,
@@ -70,9 +70,9 @@ func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
 	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: only Kurator's controller would remove it, and this server needs no finalizer", kuratorsFinalizer))
 }
 
-// requester returns the authenticated user of a request, as in the spec of a
+// Requester returns the authenticated user of a request, as in the spec of a
 // CertificateSigningRequest, without credentials.
-func requester(ctx context.Context) *backup.Requester {
+func Requester(ctx context.Context) *backup.Requester {
 	u, ok := genericapirequest.UserFrom(ctx)
 	if !ok {
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/readers"
 )
 
 // Logs opens the logs of Migrates.
@@ -26,7 +27,7 @@ type Logs interface {
 type LogREST struct {
 	migrates *REST
 	logs     Logs
-	readers  readers
+	readers  *readers.Readers
 }
 
 var (
@@ -37,7 +38,7 @@ var (
 
 // NewLogREST returns the storage of the subresource, whose logs are opened by logs.
 func NewLogREST(migrates *REST, logs Logs) *LogREST {
-	return &LogREST{migrates: migrates, logs: logs, readers: readers{what: "logs", instead: "end one that is followed"}}
+	return &LogREST{migrates: migrates, logs: logs, readers: newReaders("logs", "end one that is followed")}
 }
 
 // Get returns the log as a rest.ResourceStreamer, which opens it.
@@ -51,7 +52,7 @@ func (r *LogREST) Get(ctx context.Context, name string, options runtime.Object) 
 		return nil, err
 	}
 	external := &v1alpha1.MigrateLogOptions{Cluster: internal.Cluster, Stage: internal.Stage, Follow: internal.Follow}
-	return &streamer{readers: &r.readers, mimeType: "text/plain", open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &streamer{readers: r.readers, mimeType: "text/plain", open: func(ctx context.Context) (io.ReadCloser, error) {
 		return r.logs.Log(ctx, m, external)
 	}}, nil
 }

@@ -22,6 +22,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/readers"
 )
 
 // Results reads the results of the Backup or a Restore of a Migrate.
@@ -35,7 +36,7 @@ type Results interface {
 type ResultsREST struct {
 	migrates *REST
 	results  Results
-	readers  readers
+	readers  *readers.Readers
 }
 
 var (
@@ -46,7 +47,7 @@ var (
 
 // NewResultsREST returns the storage of the subresource, whose results are read by results.
 func NewResultsREST(migrates *REST, results Results) *ResultsREST {
-	return &ResultsREST{migrates: migrates, results: results, readers: readers{what: "results", instead: "read the exceptions in the status of the Migrates"}}
+	return &ResultsREST{migrates: migrates, results: results, readers: newReaders("results", "read the exceptions in the status of the Migrates")}
 }
 
 // Get returns the results as a rest.ResourceStreamer, which reads them.
@@ -63,7 +64,7 @@ func (r *ResultsREST) Get(ctx context.Context, name string, options runtime.Obje
 	if err != nil {
 		return nil, err
 	}
-	return &streamer{readers: &r.readers, mimeType: runtime.ContentTypeJSON, open: func(ctx context.Context) (io.ReadCloser, error) {
+	return &streamer{readers: r.readers, mimeType: runtime.ContentTypeJSON, open: func(ctx context.Context) (io.ReadCloser, error) {
 		return r.stream(ctx, m, page), nil
 	}}, nil
 }

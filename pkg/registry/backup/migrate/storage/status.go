@@ -15,6 +15,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/readers"
 )
 
 // LiveStatus computes the status of a Migrate from the live Velero objects.
@@ -26,7 +27,7 @@ type LiveStatus interface {
 type StatusREST struct {
 	migrates *REST
 	live     LiveStatus
-	readers  readers
+	readers  *readers.Readers
 }
 
 var (
@@ -37,7 +38,7 @@ var (
 
 // NewStatusREST returns the storage of the subresource, whose status live computes.
 func NewStatusREST(migrates *REST, live LiveStatus) *StatusREST {
-	return &StatusREST{migrates: migrates, live: live, readers: readers{what: "live statuses", instead: "read the recorded status of the Migrates"}}
+	return &StatusREST{migrates: migrates, live: live, readers: newReaders("live statuses", "read the recorded status of the Migrates")}
 }
 
 // Get returns the recorded Migrate with its live status.
@@ -46,7 +47,7 @@ func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOp
 	if err != nil {
 		return nil, err
 	}
-	done, err := r.readers.admit(ctx)
+	done, err := r.readers.Admit(ctx)
 	if err != nil {
 		return nil, err
 	}

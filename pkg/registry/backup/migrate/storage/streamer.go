@@ -10,11 +10,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/readers"
 )
+
+// newReaders returns the bounds of the reads of a subresource.
+func newReaders(what, instead string) *readers.Readers {
+	const most, mostOfUser = 100, 20
+	return &readers.Readers{What: what, Instead: instead, Most: most, MostOfUser: mostOfUser}
+}
 
 // streamer opens a stream when the server is about to send it. What it does not send it does not close.
 type streamer struct {
-	readers  *readers
+	readers  *readers.Readers
 	mimeType string
 	open     func(context.Context) (io.ReadCloser, error)
 }
@@ -23,7 +31,7 @@ var _ rest.ResourceStreamer = &streamer{}
 
 // InputStream opens the stream. The server closes it.
 func (s *streamer) InputStream(ctx context.Context, _, _ string) (stream io.ReadCloser, flush bool, mimeType string, err error) {
-	done, err := s.readers.admit(ctx)
+	done, err := s.readers.Admit(ctx)
 	if err != nil {
 		return nil, false, "", err
 	}

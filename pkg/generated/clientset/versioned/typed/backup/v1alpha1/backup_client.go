@@ -16,6 +16,7 @@ import (
 type BackupV1alpha1Interface interface {
 	RESTClient() rest.Interface
 	MigratesGetter
+	MigratePreviewsGetter
 }
 
 // BackupV1alpha1Client is used to interact with features provided by the backup.kurator.dev group.
@@ -25,6 +26,10 @@ type BackupV1alpha1Client struct {
 
 func (c *BackupV1alpha1Client) Migrates(namespace string) MigrateInterface {
 	return newMigrates(c, namespace)
+}
+
+func (c *BackupV1alpha1Client) MigratePreviews(namespace string) MigratePreviewInterface {
+	return newMigratePreviews(c, namespace)
 }
 
 // NewForConfig creates a new BackupV1alpha1Client for the given config.

@@ -6,3 +6,5 @@
 package v1alpha1
 
 type MigrateExpansion interface{}
+
+type MigratePreviewExpansion interface{}

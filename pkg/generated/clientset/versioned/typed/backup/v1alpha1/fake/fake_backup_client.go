@@ -19,6 +19,10 @@ func (c *FakeBackupV1alpha1) Migrates(namespace string) v1alpha1.MigrateInterfac
 	return newFakeMigrates(c, namespace)
 }
 
+func (c *FakeBackupV1alpha1) MigratePreviews(namespace string) v1alpha1.MigratePreviewInterface {
+	return newFakeMigratePreviews(c, namespace)
+}
+
 // RESTClient returns a RESTClient that is used to communicate
 // with API server by this client implementation.
 func (c *FakeBackupV1alpha1) RESTClient() rest.Interface {

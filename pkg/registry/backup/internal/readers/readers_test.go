@@ -1,7 +1,7 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package storage
+package readers
 
 import (
 	"context"
@@ -17,22 +17,22 @@ func TestReaders(t *testing.T) {
 	as := func(name string) context.Context {
 		return genericapirequest.WithUser(t.Context(), &user.DefaultInfo{Name: name})
 	}
-	var r readers
+	r := Readers{What: "logs", Instead: "wait", Most: 100, MostOfUser: 20}
 	var leave []func()
 	for u := range 5 {
 		for range 20 {
-			done, err := r.admit(as(fmt.Sprint("u", u)))
+			done, err := r.Admit(as(fmt.Sprint("u", u)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			leave = append(leave, done)
 		}
-		_, err := r.admit(as(fmt.Sprint("u", u)))
+		_, err := r.Admit(as(fmt.Sprint("u", u)))
 		if seconds, ok := apierrors.SuggestsClientDelay(err); !apierrors.IsTooManyRequests(err) || !ok || seconds != 1 {
 			t.Errorf("the 21st read of user %d: %v", u, err)
 		}
 	}
-	if _, err := r.admit(as("another")); !apierrors.IsTooManyRequests(err) {
+	if _, err := r.Admit(as("another")); !apierrors.IsTooManyRequests(err) {
 		t.Errorf("the 101st read: %v", err)
 	}
 	for _, done := range leave {

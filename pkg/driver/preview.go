@@ -1,0 +1,199 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/klog/v2"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member"
+	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
+	"kurator.dev/migrate-apiserver/pkg/velero"
+)
+
+// The time within which each step of a preview ends, 23 s in all. What is not read by then is a finding.
+const (
+	previewAccessTimeout = 5 * time.Second
+	previewReadTimeout   = 10 * time.Second
+	previewTargetTimeout = 8 * time.Second
+)
+
+// Preview returns the plan of a Migrate that is not stored: of its namespace and spec, with the requester. It changes
+// nothing in the members but for a ServerStatusRequest, which Velero removes.
+func (d *Driver) Preview(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
+	m = asCreated(m, d.Clock.Now())
+	p := &preview{Driver: d, m: m, seen: map[migration.Cluster]migration.Member{}}
+	p.surveys.Targets, p.surveys.NotChecked = map[migration.Cluster]*migration.TargetSurvey{}, map[migration.Cluster][]migration.NotChecked{}
+	ctx = withMigrate(member.ForReader(ctx), keyOf(m))
+	p.resolve(ctx)
+	p.readAll(ctx)
+	p.surveyTargets(ctx)
+	var status v1alpha1.MigratePreviewStatus
+	err := recovery.Do(ctx, func() error {
+		status = migration.Preview(m, migration.Observation{Plan: p.plan, Members: p.seen}, p.surveys, d.Clock.Now())
+		return nil
+	})
+	return &status, err
+}
+
+// asCreated returns a Migrate as if it was created now. Its UID depends on its namespace and spec only, so that
+// the ServerStatusRequests of equal previews are the same.
+func asCreated(m *v1alpha1.Migrate, now time.Time) *v1alpha1.Migrate {
+	m = m.DeepCopy()
+	m.Status = v1alpha1.MigrateStatus{}
+	m.CreationTimestamp = metav1.NewTime(now)
+	spec, err := json.Marshal(m.Spec)
+	if err != nil {
+		panic(err) // a spec was decoded from JSON
+	}
+	m.UID = types.UID(uuid.NewSHA1(uuid.NameSpaceOID, append([]byte(m.Namespace+"/"), spec...)).String())
+	if len(validation.IsDNS1123Subdomain(m.Name)) > 0 {
+		m.Name = "preview"
+	}
+	return m
+}
+
+// preview is a preview that is made.
+type preview struct {
+	*Driver
+	m    *v1alpha1.Migrate
+	plan migration.Plan
+
+	mutex   sync.Mutex
+	seen    map[migration.Cluster]migration.Member
+	surveys migration.Surveys
+}
+
+// each calls f for each cluster side by side, until ctx ends. A panic in a call is logged: the cluster is not read
+// then.
+func (p *preview) each(ctx context.Context, timeout time.Duration, clusters []migration.ClusterPlan, f func(context.Context, migration.ClusterPlan)) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it did not answer within %s", timeout))
+	defer cancel()
+	var calls sync.WaitGroup
+	for _, c := range clusters {
+		calls.Go(func() {
+			if err := recovery.Do(ctx, func() error { f(ctx, c); return nil }); err != nil {
+				klog.FromContext(ctx).Error(err, "Reading a cluster for a preview failed", "cluster", c.Cluster.Name)
+			}
+		})
+	}
+	calls.Wait()
+}
+
+// resolve resolves the clusters, and checks the access of the requester to them.
+func (p *preview) resolve(ctx context.Context) {
+	reading, cancel := context.WithTimeout(ctx, previewAccessTimeout)
+	plan := migration.Resolve(p.m, p.Host.Read(reading, p.m.Namespace, &p.m.Spec))
+	cancel()
+	known := map[migration.Cluster]migration.Access{}
+	p.each(ctx, previewAccessTimeout, plan.NotStarted(), func(ctx context.Context, c migration.ClusterPlan) {
+		access := p.Permission.Check(ctx, p.m, c, p.Members.Member(p.m.Namespace, c.Velero()))
+		p.mutex.Lock()
+		defer p.mutex.Unlock()
+		known[c.Cluster] = access
+	})
+	p.plan = plan.WithAccess(known)
+}
+
+// usable returns the clusters that may be read.
+func (p *preview) usable() (clusters []migration.ClusterPlan) {
+	for _, v := range p.plan.Veleros() {
+		clusters = append(clusters, p.plan.Of(v.Cluster))
+	}
+	return clusters
+}
+
+// request returns the request for a survey of a cluster.
+func (p *preview) request(c migration.ClusterPlan) migration.SurveyRequest {
+	request := migration.SurveyRequest{ServerStatus: velero.NewServerStatusRequest(p.m, c.Cluster.Name)}
+	if p.m.Spec.Policy != nil {
+		request.Policy = *p.m.Spec.Policy
+	}
+	return request
+}
+
+// readAll reads of each cluster what the driver waits for, and surveys the source.
+func (p *preview) readAll(ctx context.Context) {
+	p.each(ctx, previewReadTimeout, p.usable(), func(ctx context.Context, c migration.ClusterPlan) {
+		member := p.Members.Member(p.m.Namespace, c.Velero())
+		var calls sync.WaitGroup
+		if c.Source {
+			calls.Go(func() { p.surveySource(ctx, c, member) })
+		}
+		seen := member.Read(ctx, c.Objects)
+		var err error
+		if seen.Err == nil && c.NeedsPrerequisites() {
+			seen.Checked = &migration.Checked{}
+			*seen.Checked, err = member.CheckPrerequisites(ctx, c.Prerequisites)
+		}
+		p.mutex.Lock()
+		if p.seen[c.Cluster] = seen; err != nil {
+			p.surveys.NotChecked[c.Cluster] = []migration.NotChecked{{What: "what spec.policy.volumes needs", Err: err}}
+		}
+		p.mutex.Unlock()
+		calls.Wait()
+	})
+}
+
+// surveySource surveys the source, and reads its queue.
+func (p *preview) surveySource(ctx context.Context, c migration.ClusterPlan, source Member) {
+	var calls sync.WaitGroup
+	running, waiting := migration.Running{}, int64(0)
+	calls.Go(func() {
+		running.Backups, running.Err = source.RunningBackups(ctx)
+		waiting = p.waitingMigrates(ctx, c.Cluster)
+	})
+	survey := source.SurveySource(ctx, p.request(c))
+	calls.Wait()
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.surveys.Source, p.surveys.Running, p.surveys.WaitingMigrates = &survey, &running, waiting
+}
+
+// waitingMigrates returns the number of Migrates of the namespace that wait for their turn in a source.
+func (p *preview) waitingMigrates(ctx context.Context, source migration.Cluster) (waiting int64) {
+	list, err := p.Client.BackupV1alpha1().Migrates(p.m.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return 0
+	}
+	for i := range list.Items {
+		s := list.Items[i].Status.SourceClusterStatus
+		if s != nil && migration.ClusterOf(s.ClusterStatus) == source && s.Reason == v1alpha1.ReasonWaitingInQueue {
+			waiting++
+		}
+	}
+	return waiting
+}
+
+// surveyTargets surveys the targets for what the source has selected.
+func (p *preview) surveyTargets(ctx context.Context) {
+	of := p.surveys.Source
+	if of == nil {
+		return
+	}
+	source := p.Members.Member(p.m.Namespace, p.plan.Source().Velero())
+	var targets []migration.ClusterPlan
+	for _, c := range p.usable() {
+		if !c.Source && p.seen[c.Cluster].Err == nil {
+			targets = append(targets, c)
+		}
+	}
+	p.each(ctx, previewTargetTimeout, targets, func(ctx context.Context, c migration.ClusterPlan) {
+		survey := p.Members.Member(p.m.Namespace, c.Velero()).SurveyTarget(ctx, p.request(c), of, source.Object)
+		p.mutex.Lock()
+		defer p.mutex.Unlock()
+		p.surveys.Targets[c.Cluster] = &survey
+	})
+}
