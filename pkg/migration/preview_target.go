@@ -164,17 +164,17 @@ func (p *preview) addMissing(name string, survey *TargetSurvey) {
 }
 
 // addQuotas adds the ResourceQuotas and LimitRanges of a target that do not allow the items. A quota with scopes is
-// not considered, nor what Pods and claims take of it in a namespace that has some of the items already.
+// not considered, nor an amount of which some items take a part that the target has already.
 func (p *preview) addQuotas(name string, survey *TargetSurvey) {
 	var exceeded []string
-	needs, hasItems := p.needs(survey)
+	needs, existing := p.needs(survey)
 	for _, quota := range survey.Quotas {
 		if len(quota.Spec.Scopes) > 0 || quota.Spec.ScopeSelector != nil {
 			continue
 		}
 		for _, resourceName := range slices.Sorted(maps.Keys(quota.Status.Hard)) {
 			need, needed := needs[quota.Namespace][resourceName]
-			if !needed || hasItems.Has(quota.Namespace) && !isCounted(resourceName) {
+			if !needed || existing.Has(quota.Namespace+"/"+takerOf(resourceName)) {
 				continue
 			}
 			hard, sum := quota.Status.Hard[resourceName], quota.Status.Used[resourceName]
@@ -201,22 +201,28 @@ func (p *preview) addQuotas(name string, survey *TargetSurvey) {
 	}
 }
 
-// isCounted reports whether a resource of a quota is a number of objects.
-func isCounted(name corev1.ResourceName) bool {
-	return strings.HasPrefix(string(name), "count/") || !strings.ContainsAny(string(name), "./") && !slices.Contains([]corev1.ResourceName{
-		corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage,
-	}, name)
+// takerOf returns the kind of the items that take amounts of a resource of a quota; empty for a number of objects.
+func takerOf(name corev1.ResourceName) string {
+	switch text := string(name); {
+	case strings.HasPrefix(text, "services."):
+		return "Service"
+	case strings.HasSuffix(text, "requests.storage"):
+		return "PersistentVolumeClaim"
+	case strings.HasPrefix(text, "requests."), strings.HasPrefix(text, "limits."), name == corev1.ResourceCPU, name == corev1.ResourceMemory:
+		return "Pod"
+	}
+	return ""
 }
 
-// needs returns what the items that a target lacks take of a quota, by its namespaces, and the namespaces that have
-// some of them already.
+// needs returns what the items that a target lacks take of a quota, by its namespaces, and which it has already, as
+// NAMESPACE/KIND.
 func (p *preview) needs(survey *TargetSurvey) (map[string]corev1.ResourceList, sets.Set[string]) {
-	mapping, needs, hasItems := p.mapping(), map[string]corev1.ResourceList{}, sets.New[string]()
+	mapping, needs, existing := p.mapping(), map[string]corev1.ResourceList{}, sets.New[string]()
 	for namespace, list := range p.surveys.Source.Needs {
 		needs[cmp.Or(mapping[namespace], namespace)] = list.DeepCopy()
 	}
 	if survey.Existing == nil {
-		return needs, hasItems
+		return needs, existing
 	}
 	one := *resource.NewQuantity(1, resource.DecimalSI)
 	resources := map[string]velero.Resource{}
@@ -224,7 +230,7 @@ func (p *preview) needs(survey *TargetSurvey) (map[string]corev1.ResourceList, s
 		resources[r.ItemKind()] = r.Resource
 	}
 	for item := range survey.Existing.All {
-		hasItems.Insert(item.Namespace)
+		existing.Insert(item.Namespace + "/" + item.Kind)
 		r := resources[item.Kind]
 		for _, name := range []corev1.ResourceName{corev1.ResourceName("count/" + r.String()), corev1.ResourceName(r.Name)} {
 			if need, ok := needs[item.Namespace][name]; ok {
@@ -233,7 +239,7 @@ func (p *preview) needs(survey *TargetSurvey) (map[string]corev1.ResourceList, s
 			}
 		}
 	}
-	return needs, hasItems
+	return needs, existing
 }
 
 // largest returns the largest amount of a resource that an item of a namespace of the target has.

@@ -74,7 +74,11 @@ func (r *PreviewedREST) warn(ctx context.Context, m *v1alpha1.Migrate) {
 			warning.AddWarning(ctx, "", fmt.Sprintf("and %d more findings; create a MigratePreview with this spec to see them", len(status.Findings)-i))
 			return
 		default:
-			warning.AddWarning(ctx, "", fmt.Sprintf("%s: %s: %s", finding.Severity, finding.Reason, finding.Message))
+			text := finding.Reason + ": " + finding.Message
+			if finding.Severity == v1alpha1.SeverityBlocking {
+				text = "the migration would wait: " + text
+			}
+			warning.AddWarning(ctx, "", text)
 		}
 	}
 }
