@@ -130,7 +130,7 @@ func (s *source) readNamespaces(ctx context.Context) {
 func (s *source) list(ctx context.Context, r velero.Resource) error {
 	var namespaces []string
 	if velero.ListsNamespaces(s.filter) {
-		namespaces = s.filter.IncludedNamespaces
+		namespaces = slices.DeleteFunc(slices.Clone(s.filter.IncludedNamespaces), s.excluded.Has)
 	}
 	opts := metav1.ListOptions{Limit: pageSize}
 	isClaim := r.Is(claims)
@@ -385,7 +385,7 @@ func exists(ctx context.Context, c *client.Client, r velero.Resource, key migrat
 	objects := collectionOf(r, key.Namespace)
 	objects.MetadataOnly = true
 	_, err := client.Get(ctx, c, objects, key.Name)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || errors.Is(err, client.ErrVeleroNotInstalled) { // how Do reports any resource that is not served
 		return false, nil
 	}
 	return err == nil, err
