@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +193,47 @@ func TestLog(t *testing.T) {
 	s.stop(t)
 }
 
+// TestPreview creates a preview, which is not stored, and a Migrate by a dry run, which has the findings as warnings.
+func TestPreview(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	previews := s.client.BackupV1alpha1().MigratePreviews("default")
+	spec := newMigrate().Spec
+	got, err := previews.Create(t.Context(), &v1alpha1.MigratePreview{Spec: spec, Status: v1alpha1.MigratePreviewStatus{Message: "forged"}}, metav1.CreateOptions{})
+	if err != nil || got.Status.Verdict != v1alpha1.PreviewReadyWithWarnings || got.Status.Message != "default" || got.Namespace != "default" || got.UID != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	spec.SourceCluster.Fleet = ""
+	_, err = previews.Create(t.Context(), &v1alpha1.MigratePreview{ObjectMeta: metav1.ObjectMeta{Name: "x"}, Spec: spec}, metav1.CreateOptions{})
+	if want := `MigratePreview.backup.kurator.dev "x" is invalid: spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of`; !apierrors.IsInvalid(err) || err.Error() != want {
+		t.Errorf("without a fleet: %v", err)
+	}
+	if err := s.client.Discovery().RESTClient().Get().AbsPath("/apis/backup.kurator.dev/v1alpha1/migratepreviews").Do(t.Context()).Error(); !apierrors.IsMethodNotSupported(err) {
+		t.Errorf("a list: %v", err)
+	}
+
+	var warnings warningRecorder
+	config := rest.CopyConfig(s.rest)
+	config.WarningHandler = &warnings
+	client := versioned.NewForConfigOrDie(config).BackupV1alpha1().Migrates("default")
+	if _, err := client.Create(t.Context(), newMigrate(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"the migration would wait: ClusterNotReady: wait", "ItemsLeftOut: 1", "ItemsLeftOut: 2", "ItemsLeftOut: 3", "ItemsLeftOut: 4", "and 2 more findings; create a MigratePreview with this spec to see them"}
+	if !slices.Equal(warnings.texts, want) {
+		t.Errorf("warnings %q", warnings.texts)
+	}
+	warnings.texts = nil
+	if _, err := client.Create(t.Context(), newMigrate(), metav1.CreateOptions{}); err != nil || len(warnings.texts) > 0 {
+		t.Errorf("a create: %q, %v", warnings.texts, err)
+	}
+	s.stop(t)
+}
+
+// warningRecorder records warnings.
+type warningRecorder struct{ texts []string }
+
+func (w *warningRecorder) HandleWarningHeader(_ int, _, text string) { w.texts = append(w.texts, text) }
+
 // server is the whole server with a driver of the test, without the parts that call the host:
 // authentication, authorization, admission and flow control.
 type server struct {
@@ -227,7 +269,21 @@ func (s *server) Log(_ context.Context, m *v1alpha1.Migrate, options *v1alpha1.M
 
 // Preview returns a plan with the requester.
 func (s *server) Preview(_ context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
-	return &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReady, Message: m.Namespace}, nil
+	status := &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReadyWithWarnings, Message: m.Namespace}
+	for _, f := range []v1alpha1.PreviewFinding{
+		{Severity: "Blocking", Reason: "ClusterNotReady", Message: "wait"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "1"},
+		{Severity: "Warning", Reason: "NotChecked", Message: "x"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "2"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "3"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "4"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "5"},
+		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "6"},
+		{Severity: "Information", Reason: "VolumesToMove", Message: "x"},
+	} {
+		status.Findings = append(status.Findings, f)
+	}
+	return status, nil
 }
 
 // Results visits an item for each letter of the name of the cluster.
@@ -348,16 +404,20 @@ func (s *server) migrates(namespace string) clientv1alpha1.MigrateInterface {
 
 func create(t *testing.T, s *server) *v1alpha1.Migrate {
 	t.Helper()
-	created, err := s.migrates("default").Create(t.Context(), &v1alpha1.Migrate{
+	created, err := s.migrates("default").Create(t.Context(), newMigrate(), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return created
+}
+
+func newMigrate() *v1alpha1.Migrate {
+	return &v1alpha1.Migrate{
 		ObjectMeta: metav1.ObjectMeta{Name: "select-labels"},
 		Spec: v1alpha1.MigrateSpec{
 			SourceCluster: v1alpha1.Destination{Fleet: "quickstart", Clusters: []corev1.ObjectReference{{Kind: "AttachedCluster", Name: "kurator-member1"}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "quickstart"},
 		},
 		Status: v1alpha1.MigrateStatus{Phase: v1alpha1.MigratePhaseCompleted},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return created
 }

@@ -83,13 +83,20 @@ func (p *preview) each(ctx context.Context, timeout time.Duration, clusters []mi
 	defer cancel()
 	var calls sync.WaitGroup
 	for _, c := range clusters {
-		calls.Go(func() {
-			if err := recovery.Do(ctx, func() error { f(ctx, c); return nil }); err != nil {
-				klog.FromContext(ctx).Error(err, "Reading a cluster for a preview failed", "cluster", c.Cluster.Name)
-			}
-		})
+		calls.Go(func() { p.contain(ctx, c, func() { f(ctx, c) }) })
 	}
 	calls.Wait()
+}
+
+// contain calls f, and logs a panic.
+func (p *preview) contain(ctx context.Context, c migration.ClusterPlan, f func()) {
+	err := recovery.Do(ctx, func() error {
+		f()
+		return nil
+	})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Reading a cluster for a preview failed", "cluster", c.Cluster.Name)
+	}
 }
 
 // resolve resolves the clusters, and checks the access of the requester to them.
@@ -130,7 +137,7 @@ func (p *preview) readAll(ctx context.Context) {
 		member := p.Members.Member(p.m.Namespace, c.Velero())
 		var calls sync.WaitGroup
 		if c.Source {
-			calls.Go(func() { p.surveySource(ctx, c, member) })
+			calls.Go(func() { p.contain(ctx, c, func() { p.surveySource(ctx, c, member) }) })
 		}
 		seen := member.Read(ctx, c.Objects)
 		var err error
@@ -152,9 +159,12 @@ func (p *preview) surveySource(ctx context.Context, c migration.ClusterPlan, sou
 	var calls sync.WaitGroup
 	running, waiting := migration.Running{}, int64(0)
 	calls.Go(func() {
-		running.Backups, running.Err = source.RunningBackups(ctx)
-		waiting = p.waitingMigrates(ctx, c.Cluster)
+		p.contain(ctx, c, func() {
+			running.Backups, running.Err = source.RunningBackups(ctx)
+			waiting = p.waitingMigrates(ctx, c.Cluster)
+		})
 	})
+	defer calls.Wait()
 	survey := source.SurveySource(ctx, p.request(c))
 	calls.Wait()
 	p.mutex.Lock()

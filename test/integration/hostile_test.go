@@ -71,7 +71,7 @@ func hostileRequests(namespace string) []hostileRequest {
 	}
 	ops := func(n int, op string) string { return "[" + strings.TrimSuffix(strings.Repeat(op+",", n), ",") + "]" }
 
-	return slices.Concat(
+	requests := slices.Concat(
 		[]hostileRequest{
 			{"4 MiB", "POST", all, asJSON, "", annotated(4 << 20), 413},
 			{"4 MiB YAML", "POST", all, asYAML, "", "a: " + strings.Repeat("x", 4<<20), 413},
@@ -128,6 +128,37 @@ func hostileRequests(namespace string) []hostileRequest {
 			{"NUL in fieldManager", "POST", all + "?fieldManager=%00", asJSON, "", jsonManifest("bad"), 422},
 		},
 		contentTypeRequests(all), readRequests(group, all, a), writeRequests(all, a, ops),
+	)
+	return append(requests, previewRequests(all, requests)...)
+}
+
+// previewRequests returns the requests that create a Migrate as those that create a MigratePreview, and others of
+// previews.
+func previewRequests(all string, requests []hostileRequest) []hostileRequest {
+	previews := strings.Replace(all, "/migrates", "/migratepreviews", 1)
+	var created []hostileRequest
+	for _, r := range requests {
+		query, isCreate := strings.CutPrefix(r.path, all)
+		if r.method != "POST" || !isCreate || query != "" && query[0] != '?' {
+			continue
+		}
+		r.name, r.path = "preview: "+r.name, previews+query
+		r.body = strings.NewReplacer(`"Migrate"`, `"MigratePreview"`, "kind: Migrate\n", "kind: MigratePreview\n").Replace(r.body)
+		if r.name == "preview: no name" {
+			r.want = 201
+		}
+		created = append(created, r)
+	}
+	preview := strings.Replace(jsonManifest("bad"), `"Migrate"`, `"MigratePreview"`, 1)
+	return append(
+		created,
+		hostileRequest{"preview with a status", "POST", previews, asJSON, "", strings.Replace(preview, `"spec"`, `"status":{"verdict":"Ready","message":"x"},"spec"`, 1), 201},
+		hostileRequest{"preview with an invalid name", "POST", previews, asJSON, "", strings.Replace(preview, `"name":"bad"`, `"name":"../../x"`, 1), 422},
+		hostileRequest{"preview as a Table", "POST", previews, asJSON, "application/json;as=Table;g=meta.k8s.io;v=v1", preview, 406},
+		hostileRequest{"GET of a preview", "GET", previews + "/a", "", "", "", 404},
+		hostileRequest{"PUT of a preview", "PUT", previews + "/a", asJSON, "", preview, 404},
+		hostileRequest{"deletecollection of previews", "DELETE", previews, "", "", "", 405},
+		hostileRequest{"watch of previews", "GET", previews + "?watch=true", "", "", "", 405},
 	)
 }
 

@@ -72,6 +72,14 @@ var matrix = []matrixRow{
 	{name: "create results", args: "create --raw " + migratesIn + "ours/migrates/a/results -f -", input: migrateTo("log", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
 	{name: "create log", args: "create --raw " + migratesIn + "ours/migrates/a/log -f -", input: migrateTo("log", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
 
+	// Previews. Who may not use the clusters learns that, and nothing of them.
+	{name: "preview to m2", args: "create -n ours -f -", input: previewTo("m2"), want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "preview to all", args: "create -n ours -f -", input: previewTo(), want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "dry-run of a preview", args: "create -n ours -f - --dry-run=server", input: previewTo("m2"), want: "403 yes yes yes yes 403 yes 403 403"},
+	{name: "preview in theirs", args: "create -n theirs -f -", input: previewTo("m2"), want: "403 403 403 403 403 yes yes 403 403"},
+	{name: "list previews", args: "get migratepreviews -n ours", want: "403 403 403 403 403 403 405 403 403"},
+	{name: "get preview", args: "get migratepreview a -n ours", want: "403 403 403 403 403 403 404 403 403"},
+
 	// Reads in another tenant's namespace.
 	{name: "get theirs", args: "get migrate a -n theirs -o yaml", want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get missing of theirs", args: "get migrate b -n theirs", want: "403 403 403 403 403 404 404 403 403"},
@@ -143,6 +151,13 @@ var matrix = []matrixRow{
 // are names of AttachedClusters, or kind/name; without targets it migrates to the whole Fleet.
 func migrateTo(suffix, source string, targets ...string) func(string) string {
 	return func(user string) string { return migrateOf(user+"-"+suffix, "", source, targets...) }
+}
+
+// previewTo returns a function that returns the manifest of a user's MigratePreview from m1.
+func previewTo(targets ...string) func(string) string {
+	return func(user string) string {
+		return strings.Replace(migrateOf(user+"-preview", "", "m1", targets...), "kind: Migrate\n", "kind: MigratePreview\n", 1)
+	}
 }
 
 // relabelled returns the manifest of the user's own Migrate with another label.

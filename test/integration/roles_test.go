@@ -24,6 +24,10 @@ func TestTenantRoles(t *testing.T) {
 	}
 	migrates := authorizationv1.ResourceAttributes{Group: "backup.kurator.dev", Resource: "migrates"}
 	status := authorizationv1.ResourceAttributes{Group: "backup.kurator.dev", Resource: "migrates", Subresource: "status"}
+	subresource := func(name string) authorizationv1.ResourceAttributes {
+		return authorizationv1.ResourceAttributes{Group: "backup.kurator.dev", Resource: "migrates", Subresource: name}
+	}
+	previews := authorizationv1.ResourceAttributes{Group: "backup.kurator.dev", Resource: "migratepreviews"}
 	clusters := authorizationv1.ResourceAttributes{Group: "cluster.kurator.dev", Resource: "attachedclusters"}
 	fleets := authorizationv1.ResourceAttributes{Group: "fleet.kurator.dev", Resource: "fleets"}
 	may := n.may()
@@ -45,6 +49,9 @@ func TestTenantRoles(t *testing.T) {
 		{"delete", migrates, false, true, true},
 		{"deletecollection", migrates, false, false, true},
 		{"update", status, false, false, false},
+		{"get", subresource("log"), false, true, true},
+		{"get", subresource("results"), false, true, true},
+		{"create", previews, false, true, true},
 		{"use", clusters, false, false, false},
 		{"use", fleets, false, false, false},
 	} {

@@ -33,6 +33,9 @@ func TestEveryFieldIsExplained(t *testing.T) {
 	contains(t, n.run("explain", "migrate"), "GROUP:      backup.kurator.dev", "KIND:       Migrate", "DESCRIPTION:", "Velero backs them up")
 	contains(t, n.run("explain", "migrate.spec.policy.resourceFilter.orLabelSelectors"), "match at least one of")
 	contains(t, n.run("explain", "migrate.status", "--recursive"), "backupStatusInCluster")
+	contains(t, n.run("explain", "migratepreview"), "KIND:       MigratePreview", "the plan of a migration")
+	contains(t, n.run("explain", "migratepreview.status", "--recursive"), "loadConcurrency")
+	contains(t, n.run("get", "--raw", "/apis/backup.kurator.dev/v1alpha1"), `"name":"migratepreviews"`, `"name":"migrates/log"`, `"name":"migrates/results"`, `"kind":"MigrateResults"`)
 
 	var document struct {
 		Components struct {

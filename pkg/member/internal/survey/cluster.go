@@ -23,6 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/diagnosis"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
@@ -48,10 +49,11 @@ func newSurveyor(c *client.Client) *surveyor {
 	return s
 }
 
-// start makes a call in the background. An error is why what could not be read.
-func (s *surveyor) start(what string, call func() error) {
+// start makes a call in the background. An error, or a panic by what the cluster answers, is why what could not be
+// read.
+func (s *surveyor) start(ctx context.Context, what string, call func() error) {
 	s.calls.Go(func() error {
-		s.failed(what, call())
+		s.failed(what, recovery.Do(ctx, call))
 		return nil
 	})
 }
@@ -80,7 +82,7 @@ func (s *surveyor) do(f func()) {
 
 // startCluster reads what is read from a source and from a target.
 func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerStatusRequest, into *migration.ClusterSurvey) {
-	s.start("the version of Kubernetes", func() error {
+	s.start(ctx, "the version of Kubernetes", func() error {
 		answer, err := client.Do(ctx, s.Client, "get the version", func(ctx context.Context, conn *client.Connection) ([]byte, error) {
 			return conn.REST.Get().AbsPath("/version").Do(ctx).Raw()
 		})
@@ -91,7 +93,7 @@ func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerSta
 		s.do(func() { into.Kubernetes = found.GitVersion })
 		return err
 	})
-	s.start("whether Velero answers", func() error {
+	s.start(ctx, "whether Velero answers", func() error {
 		state, version := diagnosis.Server(ctx, s.Client, request)
 		s.do(func() { into.Server, into.Velero = state, version })
 		if state == "" {
@@ -99,7 +101,7 @@ func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerSta
 		}
 		return nil
 	})
-	s.start("node-agent", func() error {
+	s.start(ctx, "node-agent", func() error {
 		found, err := s.nodeAgent(ctx)
 		s.do(func() { into.NodeAgent = found })
 		return err
@@ -179,6 +181,12 @@ func collectionOf(r velero.Resource, namespace string) client.Collection {
 	}
 	return all.In(namespace)
 }
+
+// maxName is the length of the longest name of Kubernetes.
+const maxName = 253
+
+// isName reports whether a name is not too long to be kept.
+func isName(name string) bool { return name != "" && len(name) <= maxName }
 
 func gvrOf(r velero.Resource) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Name}

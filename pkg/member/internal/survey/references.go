@@ -101,7 +101,7 @@ type collector struct {
 // add adds a reference to an object of that name, in the namespace of the object. Every cluster has some of
 // them of its own.
 func (c *collector) add(resource velero.Resource, name string) {
-	if name == "" {
+	if !isName(name) {
 		return
 	}
 	key := migration.ObjectKey{Name: name}

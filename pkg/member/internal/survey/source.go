@@ -43,7 +43,7 @@ var whole = sets.New("pods", "deployments.apps", "statefulsets.apps", "daemonset
 
 // Source surveys a source.
 func Source(ctx context.Context, c *client.Client, request migration.SurveyRequest) migration.SourceSurvey {
-	s := &source{surveyor: newSurveyor(c), policy: request.Policy, selected: sets.New[velero.Item](), claims: map[migration.ObjectKey]claim{}}
+	s := &source{surveyor: newSurveyor(c), policy: request.Policy, selected: sets.New[velero.Item](), references: map[velero.Item]migration.Reference{}, claims: map[migration.ObjectKey]claim{}}
 	if request.Policy.ResourceFilter != nil {
 		s.filter = *request.Policy.ResourceFilter
 	}
@@ -57,7 +57,7 @@ func Source(ctx context.Context, c *client.Client, request migration.SurveyReque
 	}
 	for _, r := range served {
 		if isRestored := velero.IsRestored(gvrOf(r).GroupResource()); isRestored && velero.IncludesResource(s.filter, r) {
-			s.start("objects of "+r.String(), func() error { return s.list(ctx, r) })
+			s.start(ctx, "objects of "+r.String(), func() error { return s.list(ctx, r) })
 		}
 	}
 	s.wait()
@@ -66,6 +66,9 @@ func Source(ctx context.Context, c *client.Client, request migration.SurveyReque
 	s.readLeftBehind(ctx)
 	s.readSamples(ctx)
 	s.wait()
+	if s.more > 0 {
+		s.failed("all objects", fmt.Errorf("%d more than %d are only counted", s.more, maxObjects))
+	}
 	s.found.NotChecked = s.notChecked
 	return s.found
 }
@@ -78,12 +81,15 @@ type source struct {
 	// excluded are the namespaces that Velero excludes.
 	excluded sets.Set[string]
 
-	found      migration.SourceSurvey
-	selected   sets.Set[velero.Item]
-	references []migration.Reference
+	found    migration.SourceSurvey
+	selected sets.Set[velero.Item]
+	// references has one to each object that selected ones refer to.
+	references map[velero.Item]migration.Reference
 	// claims are all claims of the namespaces, and uses those that selected pods use.
 	claims map[migration.ObjectKey]claim
 	uses   []use
+	// more is the number of selected objects beyond those that are kept.
+	more int
 }
 
 // claim is a PersistentVolumeClaim.
@@ -115,7 +121,7 @@ func (s *source) readNamespaces(ctx context.Context) {
 	all := client.Collection{Resource: corev1.SchemeGroupVersion.WithResource(velero.Namespaces), MetadataOnly: true}
 	err := client.Each(ctx, s.Client, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *metav1.PartialObjectMetadata) error {
 		missing.Delete(o.Name)
-		if o.Labels[velerov1.ExcludeFromBackupLabel] == "true" && velero.IncludesNamespace(s.filter, o.Name) {
+		if isName(o.Name) && o.Labels[velerov1.ExcludeFromBackupLabel] == "true" && velero.IncludesNamespace(s.filter, o.Name) {
 			s.excluded.Insert(o.Name)
 		}
 		return nil
@@ -146,6 +152,9 @@ func (s *source) list(ctx context.Context, r velero.Resource) error {
 	for _, objects := range collectionsOf(r, namespaces) {
 		objects.MetadataOnly = !whole.Has(r.String())
 		err = errors.Join(err, client.Each(ctx, s.Client, objects, opts, maxPages, func(o *object) error {
+			if !isName(o.Metadata.Name) || o.Metadata.Namespace != "" && !isName(o.Metadata.Namespace) {
+				return nil
+			}
 			matches := velero.IncludesLabels(s.filter, labels.Set(o.Metadata.Labels)) && o.Metadata.Labels[velerov1.ExcludeFromBackupLabel] != "true"
 			if r.Namespaced && (s.excluded.Has(o.Metadata.Namespace) || !velero.IncludesNamespace(s.filter, o.Metadata.Namespace)) || !matches && !isClaim {
 				return nil
@@ -172,8 +181,15 @@ func (s *source) add(r velero.Resource, o *object, matches bool, to *migration.S
 	if velero.IsOwn(itemOf(r, key)) {
 		return
 	}
-	s.count(to, key)
-	s.references = append(s.references, referencesOf(r, o)...)
+	if !s.count(to, key) {
+		return
+	}
+	for _, reference := range referencesOf(r, o) {
+		to := itemOf(reference.Resource, reference.To)
+		if _, known := s.references[to]; !known && len(s.references) < maxObjects {
+			s.references[to] = reference
+		}
+	}
 	switch r.String() {
 	case "pods":
 		s.addPod(key, o)
@@ -182,22 +198,21 @@ func (s *source) add(r velero.Resource, o *object, matches bool, to *migration.S
 	}
 }
 
-// count counts a selected object.
-func (s *source) count(to *migration.SelectedResource, key migration.ObjectKey) {
+// count counts a selected object, and reports whether it is one of those that are kept.
+func (s *source) count(to *migration.SelectedResource, key migration.ObjectKey) bool {
 	to.Count++
-	if len(s.selected) < maxObjects {
-		to.Objects = append(to.Objects, key)
-		s.selected.Insert(itemOf(to.Resource, key))
-	} else if !slices.ContainsFunc(s.notChecked, func(n migration.NotChecked) bool { return n.What == tooMany }) {
-		s.notChecked = append(s.notChecked, migration.NotChecked{What: tooMany, Err: fmt.Errorf("they are only counted")})
+	if len(s.selected) >= maxObjects {
+		s.more++
+		return false
 	}
+	to.Objects = append(to.Objects, key)
+	s.selected.Insert(itemOf(to.Resource, key))
 	s.need(key.Namespace, corev1.ResourceName("count/"+to.String()), *resource.NewQuantity(1, resource.DecimalSI))
 	if to.Group == "" {
 		s.need(key.Namespace, corev1.ResourceName(to.Name), *resource.NewQuantity(1, resource.DecimalSI))
 	}
+	return true
 }
-
-var tooMany = fmt.Sprintf("objects beyond the first %d", maxObjects)
 
 // need adds to what the objects of a namespace take of a quota.
 func (s *source) need(namespace string, name corev1.ResourceName, quantity resource.Quantity) {
@@ -238,7 +253,7 @@ func (s *source) addClaim(key migration.ObjectKey, o *object, matches bool) {
 	if capacity, ok := status.Capacity[corev1.ResourceStorage]; ok {
 		c.size = capacity
 	}
-	if spec.StorageClassName != nil {
+	if spec.StorageClassName != nil && isName(*spec.StorageClassName) {
 		c.class = *spec.StorageClassName
 	}
 	s.claims[key] = c
@@ -262,7 +277,9 @@ func (s *source) addPod(key migration.ObjectKey, o *object) {
 		default:
 			continue
 		}
-		s.uses = append(s.uses, u)
+		if isName(u.claim.Name) && len(s.uses) < maxObjects {
+			s.uses = append(s.uses, u)
+		}
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return // Velero does not restore it
@@ -301,6 +318,9 @@ func (s *source) addService(key migration.ObjectKey, o *object) {
 	if spec.Type == corev1.ServiceTypeLoadBalancer {
 		s.need(key.Namespace, "services.loadbalancers", one)
 	}
+	if len(service.LoadBalancerIP) > maxName {
+		return
+	}
 	if len(service.NodePorts) > 0 || service.LoadBalancerIP != "" {
 		s.found.Services = append(s.found.Services, service)
 	}
@@ -325,7 +345,9 @@ func (s *source) addVolumes() {
 		if !c.selected && len(byClaim[key]) == 0 {
 			continue
 		}
-		s.count(to, key)
+		if !s.count(to, key) {
+			continue
+		}
 		s.need(key.Namespace, corev1.ResourceRequestsStorage, c.size)
 		s.need(key.Namespace, corev1.ResourceName(c.class+".storageclass.storage.k8s.io/requests.storage"), c.size)
 		s.largest(key.Namespace, corev1.LimitTypePersistentVolumeClaim, corev1.ResourceList{corev1.ResourceStorage: c.size})
@@ -360,17 +382,16 @@ func (s *source) method(uses []use) string {
 // readLeftBehind determines which objects that selected ones refer to are in the source and are not selected. The
 // claims of a selected pod Velero selects itself.
 func (s *source) readLeftBehind(ctx context.Context) {
-	seen := sets.New[velero.Item]()
-	for _, reference := range s.references {
-		to := itemOf(reference.Resource, reference.To)
-		if s.selected.Has(to) || seen.Has(to) || len(s.selected) == maxObjects && velero.IncludesResource(s.filter, reference.Resource) {
+	followed := 0
+	for to, reference := range s.references {
+		if s.selected.Has(to) || s.more > 0 && velero.IncludesResource(s.filter, reference.Resource) {
 			continue
 		}
-		if seen.Insert(to); len(seen) > maxReferences {
+		if followed++; followed > maxReferences {
 			s.failed("references", fmt.Errorf("there are more than %d", maxReferences))
 			return
 		}
-		s.start("what selected objects refer to", func() error {
+		s.start(ctx, "what selected objects refer to", func() error {
 			found, err := exists(ctx, s.Client, reference.Resource, reference.To)
 			if found {
 				s.do(func() { s.found.LeftBehind = append(s.found.LeftBehind, reference) })
@@ -404,7 +425,7 @@ func (s *source) readSamples(ctx context.Context) {
 				return
 			}
 			samples++
-			s.start("an object of each kind", func() error {
+			s.start(ctx, "an object of each kind", func() error {
 				body, err := Object(ctx, s.Client, r.Resource, key)
 				if err == nil && len(body) <= maxSampleSize {
 					s.do(func() {

@@ -343,3 +343,23 @@ func TestUnreadableSource(t *testing.T) {
 		t.Errorf("%+v, %q", got.Existing, missing)
 	}
 }
+
+// TestOddAnswers surveys clusters that answer every request with the same odd JSON.
+func TestOddAnswers(t *testing.T) {
+	for _, answer := range []string{
+		`null`, `[]`, `"x"`, `{}`, `{"items":null}`, `{"items":[null]}`, `{"items":[{"metadata":null,"spec":"x","status":[]}]}`,
+		`{"items":[{"metadata":{"name":"` + strings.Repeat("n", 300) + `","namespace":"app"}}]}`, `{"metadata":{"continue":"again"},"items":[{}]}`,
+		`{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"../../x","namespaced":true,"kind":"X","verbs":["create","delete","get","list"]}],"versions":["v1"],"groups":[{"name":"x/..","versions":[{"groupVersion":"x/../v1","version":"v1"}]}]}`,
+	} {
+		odd := map[string]string{}
+		for request := range targetAnswers() {
+			odd[request] = answer
+		}
+		c, _ := connect(t, odd)
+		from := Source(t.Context(), c, request(ofApp()))
+		to := Target(t.Context(), c, request(ofApp()), surveyed(), readSource)
+		if len(from.Selected)+len(from.Volumes)+len(from.LeftBehind) > 0 || to.Existing != nil && len(to.Existing.All) > 0 || len(to.Denied) > 0 {
+			t.Errorf("%.60s: %+v\n%+v", answer, from, to)
+		}
+	}
+}

@@ -46,17 +46,17 @@ func Target(ctx context.Context, c *client.Client, request migration.SurveyReque
 			t.do(func() { t.found.NotServed = append(t.found.NotServed, r.Resource) })
 			continue
 		}
-		t.start("which objects it has", func() error { return t.listExisting(ctx, r) })
+		t.start(ctx, "which objects it has", func() error { return t.listExisting(ctx, r) })
 	}
 	if len(of.Volumes) > 0 {
-		t.start("StorageClasses", func() error { return t.readClasses(ctx) })
+		t.start(ctx, "StorageClasses", func() error { return t.readClasses(ctx) })
 	}
 	if len(of.Services) > 0 {
-		t.start("node ports and load balancer addresses", func() error { return t.readServices(ctx) })
+		t.start(ctx, "node ports and load balancer addresses", func() error { return t.readServices(ctx) })
 	}
-	t.start("quotas", func() error { return t.readQuotas(ctx) })
+	t.start(ctx, "quotas", func() error { return t.readQuotas(ctx) })
 	for _, reference := range of.LeftBehind {
-		t.start("what the filter leaves behind", func() error {
+		t.start(ctx, "what the filter leaves behind", func() error {
 			found, err := exists(ctx, c, reference.Resource, t.mapped(reference.To))
 			if err == nil && !found {
 				t.do(func() { t.found.Missing = append(t.found.Missing, reference) })
@@ -160,7 +160,7 @@ func (t *target) compare(ctx context.Context) {
 		t.do(func() { t.found.Existing.NotCompared = int64(len(t.pairs) - maxCompared) })
 	}
 	for _, p := range t.pairs[:min(len(t.pairs), maxCompared)] {
-		t.start("whether objects that it has are the same", func() error {
+		t.start(ctx, "whether objects that it has are the same", func() error {
 			same, err := t.isSame(ctx, p)
 			t.do(func() {
 				switch existing := t.found.Existing; {
@@ -193,7 +193,9 @@ func (t *target) readClasses(ctx context.Context) error {
 	classes := []string{}
 	all := client.Collection{Resource: storagev1.SchemeGroupVersion.WithResource("storageclasses"), MetadataOnly: true}
 	err := client.Each(ctx, t.Client, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *metav1.PartialObjectMetadata) error {
-		classes = append(classes, o.Name)
+		if isName(o.Name) {
+			classes = append(classes, o.Name)
+		}
 		return nil
 	})
 	if err == nil {
@@ -230,7 +232,7 @@ func (t *target) readServices(ctx context.Context) error {
 	return err
 }
 
-// readQuotas reads the ResourceQuotas and LimitRanges of the namespaces.
+// readQuotas reads the ResourceQuotas and LimitRanges of the namespaces, a page of each.
 func (t *target) readQuotas(ctx context.Context) error {
 	if len(t.usable) == 0 {
 		return nil
@@ -239,7 +241,7 @@ func (t *target) readQuotas(ctx context.Context) error {
 	ranges := velero.Resource{Version: "v1", Name: "limitranges", Namespaced: true}
 	var err error
 	for _, objects := range collectionsOf(quotas, sets.List(t.usable)) {
-		err = errors.Join(err, client.Each(ctx, t.Client, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *corev1.ResourceQuota) error {
+		err = errors.Join(err, client.Each(ctx, t.Client, objects, metav1.ListOptions{Limit: pageSize}, 1, func(o *corev1.ResourceQuota) error {
 			if t.usable.Has(o.Namespace) {
 				t.do(func() { t.found.Quotas = append(t.found.Quotas, *o) })
 			}
@@ -247,7 +249,7 @@ func (t *target) readQuotas(ctx context.Context) error {
 		}))
 	}
 	for _, objects := range collectionsOf(ranges, sets.List(t.usable)) {
-		err = errors.Join(err, client.Each(ctx, t.Client, objects, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *corev1.LimitRange) error {
+		err = errors.Join(err, client.Each(ctx, t.Client, objects, metav1.ListOptions{Limit: pageSize}, 1, func(o *corev1.LimitRange) error {
 			if t.usable.Has(o.Namespace) {
 				t.do(func() { t.found.LimitRanges = append(t.found.LimitRanges, *o) })
 			}
@@ -266,7 +268,7 @@ func (t *target) tryOut(ctx context.Context) {
 		if sample.Resource.Namespaced && !t.usable.Has(to.Namespace) || slices.ContainsFunc(t.found.NotServed, isNotServed) {
 			continue
 		}
-		t.start("whether it accepts the objects (dry run)", func() error {
+		t.start(ctx, "whether it accepts the objects (dry run)", func() error {
 			object, err := velero.Restorable(sample.JSON, to.Namespace)
 			if err != nil {
 				return err

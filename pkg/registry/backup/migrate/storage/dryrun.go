@@ -67,18 +67,21 @@ func (r *PreviewedREST) warn(ctx context.Context, m *v1alpha1.Migrate) {
 	if err != nil {
 		return
 	}
-	for i, finding := range status.Findings {
+	var texts []string
+	for _, finding := range status.Findings {
+		text := finding.Reason + ": " + finding.Message
 		switch {
 		case finding.Severity == v1alpha1.SeverityInformation, finding.Reason == v1alpha1.ReasonNotChecked, finding.Reason == v1alpha1.ReasonConnecting:
-		case i == maxWarnings:
-			warning.AddWarning(ctx, "", fmt.Sprintf("and %d more findings; create a MigratePreview with this spec to see them", len(status.Findings)-i))
-			return
-		default:
-			text := finding.Reason + ": " + finding.Message
-			if finding.Severity == v1alpha1.SeverityBlocking {
-				text = "the migration would wait: " + text
-			}
-			warning.AddWarning(ctx, "", text)
+			continue
+		case finding.Severity == v1alpha1.SeverityBlocking:
+			text = "the migration would wait: " + text
 		}
+		texts = append(texts, text)
+	}
+	for _, text := range texts[:min(len(texts), maxWarnings)] {
+		warning.AddWarning(ctx, "", text)
+	}
+	if more := len(texts) - maxWarnings; more > 0 {
+		warning.AddWarning(ctx, "", fmt.Sprintf("and %d more findings; create a MigratePreview with this spec to see them", more))
 	}
 }
