@@ -17,6 +17,7 @@ KUBERNETES ?=
 OLDEST_KUBERNETES := v1.30.14
 KEEP    ?=
 SIMULATIONS ?= 100000
+BENCH ?= .
 IMAGE   ?= migrate-apiserver:latest
 NAMESPACES ?=
 ALL_NAMESPACES ?=
@@ -138,6 +139,10 @@ test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(
 	@echo "e2e tests: several minutes without output"
 	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/nodes/... ./test/ha/... ./test/scale/...
+
+.PHONY: bench
+bench: tools build ## Run the benchmarks on a local fleet. BENCH selects them.
+	@go test -count=1 -timeout 30m -run '^$$' -bench '$(BENCH)' ./test/benchmark
 
 .PHONY: soak
 soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.

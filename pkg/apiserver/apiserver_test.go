@@ -207,7 +207,7 @@ func TestPreview(t *testing.T) {
 	if want := `MigratePreview.backup.kurator.dev "x" is invalid: spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of`; !apierrors.IsInvalid(err) || err.Error() != want {
 		t.Errorf("without a fleet: %v", err)
 	}
-	if err := s.client.Discovery().RESTClient().Get().AbsPath("/apis/backup.kurator.dev/v1alpha1/migratepreviews").Do(t.Context()).Error(); !apierrors.IsMethodNotSupported(err) {
+	if err := s.client.Discovery().RESTClient().Get().AbsPath("/apis/backup.kurator.dev/v1alpha1/namespaces/default/migratepreviews").Do(t.Context()).Error(); !apierrors.IsMethodNotSupported(err) {
 		t.Errorf("a list: %v", err)
 	}
 
