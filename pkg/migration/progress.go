@@ -4,7 +4,10 @@
 package migration
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
@@ -42,8 +45,9 @@ func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 		status.Conditions[i].Message = ""
 	}
 	for _, cs := range clusterStatuses(status) {
-		cs.Message, cs.LastProgressTime, cs.VolumeProgress, cs.Workloads = "", nil, nil, nil
+		cs.Message, cs.LastProgressTime, cs.VolumeProgress, cs.Workloads, cs.Progress = "", nil, nil, nil, nil
 	}
+	status.Progress = nil
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster
 		s.Progress, s.Warnings, s.Errors, s.QueuePosition = nil, 0, 0, 0
@@ -56,4 +60,101 @@ func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 		}
 	}
 	return status
+}
+
+// setProgress sets the progress of each cluster, and that of the migration, from the rest of the status.
+func setProgress(status *v1alpha1.MigrateStatus) {
+	status.Progress = nil
+	source := status.SourceClusterStatus
+	if source == nil {
+		return
+	}
+	source.Progress = nil
+	if b := source.BackupStatusInCluster; b != nil {
+		p := &v1alpha1.MigrateProgress{StartTime: b.StartTimestamp}
+		if b.Progress != nil {
+			p.ItemsDone, p.ItemsTotal = int64(b.Progress.ItemsBackedUp), int64(b.Progress.TotalItems)
+		}
+		complete(p, &source.ClusterStatus)
+	}
+	for i := range status.TargetClusterStatus {
+		target := &status.TargetClusterStatus[i]
+		target.Progress = nil
+		if r := target.RestoreStatusInCluster; r != nil {
+			p := &v1alpha1.MigrateProgress{StartTime: r.StartTimestamp}
+			if r.Progress != nil {
+				p.ItemsDone, p.ItemsTotal = int64(r.Progress.ItemsRestored), int64(r.Progress.TotalItems)
+			}
+			complete(p, &target.ClusterStatus)
+		}
+	}
+	status.Progress = overallProgress(status)
+}
+
+// complete adds the volumes and the estimate to the progress of a cluster, and sets it. After the end the items are
+// those that count.
+func complete(p *v1alpha1.MigrateProgress, cs *v1alpha1.ClusterStatus) {
+	if cs.Items != nil {
+		p.ItemsDone, p.ItemsTotal = cs.Items.Total, cs.Items.Total
+	}
+	if v := cs.VolumeProgress; v != nil {
+		p.BytesDone, p.BytesTotal = v.BytesDone, max(v.BytesDone, v.TotalBytes)
+	}
+	if !IsTerminal(cs.Phase) && p.StartTime != nil && cs.LastProgressTime != nil {
+		p.EstimatedCompletionTime = estimate(p, cs.LastProgressTime.Time)
+	}
+	cs.Progress = p
+}
+
+// estimate returns when something would end that has come so far at a time; nil if it has not come far enough to tell.
+func estimate(p *v1alpha1.MigrateProgress, at time.Time) *metav1.Time {
+	const least, leastFraction = 5 * time.Second, 0.05
+	done, total := p.ItemsDone, p.ItemsTotal
+	if p.BytesTotal > 0 {
+		done, total = p.BytesDone, p.BytesTotal
+	}
+	elapsed := at.Sub(p.StartTime.Time)
+	if total <= 0 || done >= total || elapsed < least || float64(done) < leastFraction*float64(total) {
+		return nil
+	}
+	whole := time.Duration(float64(elapsed) / float64(done) * float64(total))
+	return &metav1.Time{Time: p.StartTime.Add(whole).Truncate(time.Second)}
+}
+
+// overallProgress returns the progress of the Backup until it is complete, and then the sum of those of the Restores,
+// of which one that has not started has the items of the Backup.
+func overallProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateProgress {
+	source := status.SourceClusterStatus
+	if source.Progress == nil || source.Phase != v1alpha1.MigratePhaseCompleted {
+		if source.Progress == nil {
+			return nil
+		}
+		p := *source.Progress
+		p.EstimatedCompletionTime = nil // the Restores come after it
+		return &p
+	}
+	sum := &v1alpha1.MigrateProgress{StartTime: source.Progress.StartTime}
+	known := true
+	for i := range status.TargetClusterStatus {
+		target := &status.TargetClusterStatus[i]
+		p := target.Progress
+		if p == nil {
+			p = &v1alpha1.MigrateProgress{ItemsTotal: source.Progress.ItemsTotal, BytesTotal: source.Progress.BytesTotal}
+		}
+		sum.ItemsDone += p.ItemsDone
+		sum.ItemsTotal += p.ItemsTotal
+		sum.BytesDone += p.BytesDone
+		sum.BytesTotal += p.BytesTotal
+		switch ends := p.EstimatedCompletionTime; {
+		case IsTerminal(target.Phase):
+		case ends == nil:
+			known = false
+		case sum.EstimatedCompletionTime == nil || sum.EstimatedCompletionTime.Before(ends):
+			sum.EstimatedCompletionTime = ends
+		}
+	}
+	if !known {
+		sum.EstimatedCompletionTime = nil
+	}
+	return sum
 }

@@ -57,6 +57,7 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 		boundMessages(&status)
 	}
 	status.Phase = overallPhase(&status)
+	setProgress(&status)
 	setConditions(m, &status, seen, now)
 	return status
 }

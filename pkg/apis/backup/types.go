@@ -307,6 +307,32 @@ type MigrateStatus struct {
 	// targetClusterStatus is the state of the Restore in each target cluster. The
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetails
+
+	// progress is the progress of the migration: of the Backup until it has ended, then of
+	// all Restores. Absent before the Backup has started.
+	Progress *MigrateProgress
+}
+
+// MigrateProgress is how far a migration, or its part in a cluster, has come.
+type MigrateProgress struct {
+	// itemsDone is the number of items that Velero has processed, of itemsTotal.
+	ItemsDone int64
+
+	// itemsTotal is the number of items, as far as known.
+	ItemsTotal int64
+
+	// bytesDone is the number of bytes of volume data that have been moved, of bytesTotal.
+	BytesDone int64
+
+	// bytesTotal is the number of bytes to move, as far as known.
+	BytesTotal int64
+
+	// startTime is when Velero started.
+	StartTime *metav1.Time
+
+	// estimatedCompletionTime is when it would end if it went on as it did until its last
+	// progress. Absent if that can't be known.
+	EstimatedCompletionTime *metav1.Time
 }
 
 // ClusterStatus is the state of the migration in one cluster.
@@ -342,6 +368,9 @@ type ClusterStatus struct {
 
 	// VolumeProgress is the progress of moving volume data.
 	VolumeProgress *VolumeProgress
+
+	// progress is the progress of the Backup or Restore. Absent before it has started.
+	Progress *MigrateProgress
 
 	// items counts the items of the Backup, in a target by what became of them. It is
 	// read from Velero's lists in the storage when the Backup or Restore has ended.

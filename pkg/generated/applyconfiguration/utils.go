@@ -35,6 +35,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.MigrateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePolicy"):
 		return &backupv1alpha1.MigratePolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MigrateProgress"):
+		return &backupv1alpha1.MigrateProgressApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigrateSpec"):
 		return &backupv1alpha1.MigrateSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigrateStatus"):

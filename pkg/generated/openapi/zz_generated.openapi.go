@@ -95,6 +95,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.MigratePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref),
 		v1alpha1.MigratePreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigratePreview(ref),
 		v1alpha1.MigratePreviewStatus{}.OpenAPIModelName():                  schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref),
+		v1alpha1.MigrateProgress{}.OpenAPIModelName():                       schema_pkg_apis_backup_v1alpha1_MigrateProgress(ref),
 		v1alpha1.MigrateResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigrateResults(ref),
 		v1alpha1.MigrateResultsOptions{}.OpenAPIModelName():                 schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref),
 		v1alpha1.MigrateSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref),
@@ -3271,6 +3272,12 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
+					"progress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progress is the progress of the Backup or Restore. Absent before it has started.",
+							Ref:         ref(v1alpha1.MigrateProgress{}.OpenAPIModelName()),
+						},
+					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
 							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
@@ -3337,7 +3344,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.BackupContents{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.BackupContents{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -3589,6 +3596,12 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
+					"progress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progress is the progress of the Backup or Restore. Absent before it has started.",
+							Ref:         ref(v1alpha1.MigrateProgress{}.OpenAPIModelName()),
+						},
+					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
 							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
@@ -3636,7 +3649,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -4185,6 +4198,66 @@ func schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref common.ReferenceCa
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_MigrateProgress(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateProgress is how far a migration, or its part in a cluster, has come.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"itemsDone": {
+						SchemaProps: spec.SchemaProps{
+							Description: "itemsDone is the number of items that Velero has processed, of itemsTotal.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"itemsTotal": {
+						SchemaProps: spec.SchemaProps{
+							Description: "itemsTotal is the number of items, as far as known.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"bytesDone": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytesDone is the number of bytes of volume data that have been moved, of bytesTotal.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"bytesTotal": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bytesTotal is the number of bytes to move, as far as known.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"startTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "startTime is when Velero started.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"estimatedCompletionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "estimatedCompletionTime is when it would end if it went on as it did until its last progress. Absent if that can't be known.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"itemsDone", "itemsTotal", "bytesDone", "bytesTotal"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_MigrateResults(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4414,11 +4487,17 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 					},
+					"progress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progress is the progress of the migration: of the Backup until it has ended, then of all Restores. Absent before the Backup has started.",
+							Ref:         ref(v1alpha1.MigrateProgress{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
 	}
 }
 
@@ -4919,6 +4998,12 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 							Ref:         ref(v1alpha1.VolumeProgress{}.OpenAPIModelName()),
 						},
 					},
+					"progress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "progress is the progress of the Backup or Restore. Absent before it has started.",
+							Ref:         ref(v1alpha1.MigrateProgress{}.OpenAPIModelName()),
+						},
+					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
 							Description: "items counts the items of the Backup, in a target by what became of them. It is read from Velero's lists in the storage when the Backup or Restore has ended. Absent until then, and if the lists can't be read.",
@@ -4979,7 +5064,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 

@@ -386,6 +386,35 @@ type MigrateStatus struct {
 	// +optional
 	// +listType=atomic
 	TargetClusterStatus []RestoreDetails `json:"targetClusterStatus,omitempty"`
+
+	// progress is the progress of the migration: of the Backup until it has ended, then of
+	// all Restores. Absent before the Backup has started.
+	// +optional
+	Progress *MigrateProgress `json:"progress,omitempty"`
+}
+
+// MigrateProgress is how far a migration, or its part in a cluster, has come.
+type MigrateProgress struct {
+	// itemsDone is the number of items that Velero has processed, of itemsTotal.
+	ItemsDone int64 `json:"itemsDone"`
+
+	// itemsTotal is the number of items, as far as known.
+	ItemsTotal int64 `json:"itemsTotal"`
+
+	// bytesDone is the number of bytes of volume data that have been moved, of bytesTotal.
+	BytesDone int64 `json:"bytesDone"`
+
+	// bytesTotal is the number of bytes to move, as far as known.
+	BytesTotal int64 `json:"bytesTotal"`
+
+	// startTime is when Velero started.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// estimatedCompletionTime is when it would end if it went on as it did until its last
+	// progress. Absent if that can't be known.
+	// +optional
+	EstimatedCompletionTime *metav1.Time `json:"estimatedCompletionTime,omitempty"`
 }
 
 // ClusterStatus is the state of the migration in one cluster.
@@ -432,6 +461,10 @@ type ClusterStatus struct {
 	// nothing else makes progress, and at the end.
 	// +optional
 	VolumeProgress *VolumeProgress `json:"volumeProgress,omitempty"`
+
+	// progress is the progress of the Backup or Restore. Absent before it has started.
+	// +optional
+	Progress *MigrateProgress `json:"progress,omitempty"`
 
 	// items counts the items of the Backup, in a target by what became of them. It is
 	// read from Velero's lists in the storage when the Backup or Restore has ended.

@@ -84,6 +84,11 @@ func (in MigratePreviewStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateProgress) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateResults) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateResults"
 }

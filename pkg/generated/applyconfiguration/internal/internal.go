@@ -218,6 +218,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+    - name: progress
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
     - name: reason
       type:
         scalar: string
@@ -343,6 +346,31 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumes
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
+  map:
+    fields:
+    - name: bytesDone
+      type:
+        scalar: numeric
+      default: 0
+    - name: bytesTotal
+      type:
+        scalar: numeric
+      default: 0
+    - name: estimatedCompletionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: itemsDone
+      type:
+        scalar: numeric
+      default: 0
+    - name: itemsTotal
+      type:
+        scalar: numeric
+      default: 0
+    - name: startTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateSpec
   map:
     fields:
@@ -384,6 +412,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+    - name: progress
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
     - name: sourceClusterStatus
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupDetails
@@ -527,6 +558,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+    - name: progress
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
     - name: reason
       type:
         scalar: string

@@ -40,6 +40,8 @@ type ClusterStatusApplyConfiguration struct {
 	// volumeProgress is the progress of moving volume data. It is read only while
 	// nothing else makes progress, and at the end.
 	VolumeProgress *VolumeProgressApplyConfiguration `json:"volumeProgress,omitempty"`
+	// progress is the progress of the Backup or Restore. Absent before it has started.
+	Progress *MigrateProgressApplyConfiguration `json:"progress,omitempty"`
 	// items counts the items of the Backup, in a target by what became of them. It is
 	// read from Velero's lists in the storage when the Backup or Restore has ended.
 	// Absent until then, and if the lists can't be read.
@@ -132,6 +134,14 @@ func (b *ClusterStatusApplyConfiguration) WithLastProgressTime(value v1.Time) *C
 // If called multiple times, the VolumeProgress field is set to the value of the last call.
 func (b *ClusterStatusApplyConfiguration) WithVolumeProgress(value *VolumeProgressApplyConfiguration) *ClusterStatusApplyConfiguration {
 	b.VolumeProgress = value
+	return b
+}
+
+// WithProgress sets the Progress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Progress field is set to the value of the last call.
+func (b *ClusterStatusApplyConfiguration) WithProgress(value *MigrateProgressApplyConfiguration) *ClusterStatusApplyConfiguration {
+	b.Progress = value
 	return b
 }
 

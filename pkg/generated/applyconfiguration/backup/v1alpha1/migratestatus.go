@@ -31,6 +31,9 @@ type MigrateStatusApplyConfiguration struct {
 	// targetClusterStatus is the state of the Restore in each target cluster. The
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetailsApplyConfiguration `json:"targetClusterStatus,omitempty"`
+	// progress is the progress of the migration: of the Backup until it has ended, then of
+	// all Restores. Absent before the Backup has started.
+	Progress *MigrateProgressApplyConfiguration `json:"progress,omitempty"`
 }
 
 // MigrateStatusApplyConfiguration constructs a declarative configuration of the MigrateStatus type for use with
@@ -86,5 +89,13 @@ func (b *MigrateStatusApplyConfiguration) WithTargetClusterStatus(values ...*Res
 		}
 		b.TargetClusterStatus = append(b.TargetClusterStatus, *values[i])
 	}
+	return b
+}
+
+// WithProgress sets the Progress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Progress field is set to the value of the last call.
+func (b *MigrateStatusApplyConfiguration) WithProgress(value *MigrateProgressApplyConfiguration) *MigrateStatusApplyConfiguration {
+	b.Progress = value
 	return b
 }

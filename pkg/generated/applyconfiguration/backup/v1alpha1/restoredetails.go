@@ -101,6 +101,14 @@ func (b *RestoreDetailsApplyConfiguration) WithVolumeProgress(value *VolumeProgr
 	return b
 }
 
+// WithProgress sets the Progress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Progress field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithProgress(value *MigrateProgressApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.ClusterStatusApplyConfiguration.Progress = value
+	return b
+}
+
 // WithItems sets the Items field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Items field is set to the value of the last call.

@@ -6,11 +6,9 @@ package storage
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
-	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metatable "k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,7 +58,7 @@ func columns() []metav1.TableColumnDefinition {
 		{Name: "Phase", Type: "string", Description: "Phase of the migration."},
 		{Name: "Source", Type: "string", Description: "Source cluster."},
 		{Name: "Targets", Type: "string", Description: "Number of target clusters that are Completed, of all target clusters."},
-		{Name: "Items", Type: "string", Description: "Number of items in the backup; while it is in progress, of how many."},
+		{Name: "Items", Type: "string", Description: "Number of items that were processed, of how many: by the backup, then by all restores."},
 		{Name: "Age", Type: "string", Description: "Time since the Migrate was created."},
 		{Name: "Data", Type: "string", Priority: 1, Description: "Size of the volume data that was moved, of all that is to be moved: into the storage, then into the targets."},
 		{Name: "Backup", Type: "string", Priority: 1, Description: "Name of the Velero Backup."},
@@ -98,48 +96,24 @@ func targets(m *backup.Migrate) string {
 	return fmt.Sprintf("%d/%d", done, all)
 }
 
-// items returns the number of items in the Backup: as Velero counts them while it works and, once its
-// list is read, those that count in the outcomes.
+// items returns how many items were processed, of how many: by the Backup and then, summed up, by the Restores.
 func items(m *backup.Migrate) string {
-	if m.Status.SourceClusterStatus == nil || m.Status.SourceClusterStatus.BackupStatusInCluster == nil {
+	p := m.Status.Progress
+	if p == nil || p.ItemsTotal == 0 && p.ItemsDone == 0 && !m.Status.Phase.IsTerminal() {
 		return unknown
 	}
-	if counts := m.Status.SourceClusterStatus.Items; counts != nil {
-		return strconv.FormatInt(counts.Total, 10)
-	}
-	velero := m.Status.SourceClusterStatus.BackupStatusInCluster
-	if velero.Progress == nil {
-		return unknown
-	}
-	if velero.Phase == velerov1.BackupPhaseCompleted {
-		return strconv.Itoa(velero.Progress.ItemsBackedUp)
-	}
-	return fmt.Sprintf("%d/%d", velero.Progress.ItemsBackedUp, velero.Progress.TotalItems)
+	return fmt.Sprintf("%d/%d", p.ItemsDone, p.ItemsTotal)
 }
 
 // data returns how much data of volumes was moved, of how much: into the storage and then, summed up,
 // into the targets.
 func data(m *backup.Migrate) string {
-	var sum backup.VolumeProgress
-	found := false
-	add := func(p *backup.VolumeProgress) {
-		if p != nil {
-			found = true
-			sum.BytesDone += p.BytesDone
-			sum.TotalBytes += p.TotalBytes
-		}
-	}
-	for i := range m.Status.TargetClusterStatus {
-		add(m.Status.TargetClusterStatus[i].VolumeProgress)
-	}
-	if s := m.Status.SourceClusterStatus; s != nil && !found {
-		add(s.VolumeProgress)
-	}
-	if !found {
+	p := m.Status.Progress
+	if p == nil || p.BytesTotal == 0 {
 		return unknown
 	}
 	size := func(n int64) string { return strings.ReplaceAll(humanize.IBytes(uint64(max(n, 0))), " ", "") }
-	return size(sum.BytesDone) + "/" + size(sum.TotalBytes)
+	return size(p.BytesDone) + "/" + size(p.BytesTotal)
 }
 
 func backupName(m *backup.Migrate) string {

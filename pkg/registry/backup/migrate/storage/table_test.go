@@ -56,25 +56,19 @@ func TestTable(t *testing.T) {
 					Phase: "InProgress", Progress: &velerov1.BackupProgress{TotalItems: 9, ItemsBackedUp: 4},
 				}),
 				TargetClusterStatus: []backup.RestoreDetails{target("member2", "Pending", "waits for the backup")},
+				Progress:            &backup.MigrateProgress{ItemsDone: 4, ItemsTotal: 9},
 				Conditions:          []metav1.Condition{condition("Reconciling", "True", "Velero backs up")},
 			},
 			want: []any{"a", "BackupInProgress", "member1", "0/1", "4/9", "11d", "<none>", "member1-migrate-default-a-x", "Velero backs up"},
 		},
-		"volumes, with lists": {
+		"volumes": {
 			status: backup.MigrateStatus{
-				Phase: "RestoreInProgress",
-				SourceClusterStatus: &backup.BackupDetails{
-					ClusterStatus: backup.ClusterStatus{
-						ClusterName: "member1", Phase: "Completed", Items: &backup.ItemCounts{Total: 7}, VolumeProgress: &backup.VolumeProgress{BytesDone: 1 << 30, TotalBytes: 1 << 30},
-					},
-					BackupStatusInCluster: &velerov1.BackupStatus{Phase: "Completed", Progress: &velerov1.BackupProgress{TotalItems: 9, ItemsBackedUp: 9}},
-				},
-				TargetClusterStatus: []backup.RestoreDetails{
-					{ClusterStatus: backup.ClusterStatus{ClusterName: "member2", Phase: "RestoreInProgress", VolumeProgress: &backup.VolumeProgress{BytesDone: 3 << 20, TotalBytes: 1 << 30}}},
-					{ClusterStatus: backup.ClusterStatus{ClusterName: "member3", Phase: "RestoreInProgress", VolumeProgress: &backup.VolumeProgress{BytesDone: 4 << 20, TotalBytes: 1 << 30}}},
-				},
+				Phase:               "RestoreInProgress",
+				SourceClusterStatus: &backup.BackupDetails{ClusterStatus: backup.ClusterStatus{ClusterName: "member1", Phase: "Completed"}},
+				TargetClusterStatus: []backup.RestoreDetails{target("member2", "RestoreInProgress", ""), target("member3", "RestoreInProgress", "")},
+				Progress:            &backup.MigrateProgress{ItemsDone: 7, ItemsTotal: 14, BytesDone: 7 << 20, BytesTotal: 2 << 30},
 			},
-			want: []any{"a", "RestoreInProgress", "member1", "0/2", "7", "11d", "7.0MiB/2.0GiB", "<none>", "<none>"},
+			want: []any{"a", "RestoreInProgress", "member1", "0/2", "7/14", "11d", "7.0MiB/2.0GiB", "<none>", "<none>"},
 		},
 		"an unreachable member": {
 			status: backup.MigrateStatus{
@@ -95,9 +89,10 @@ func TestTable(t *testing.T) {
 				TargetClusterStatus: []backup.RestoreDetails{
 					target("member2", "Completed", "done"), target("member3", "Failed", "quota exceeded"), target("member4", "Completed", "done"),
 				},
+				Progress:   &backup.MigrateProgress{ItemsDone: 27, ItemsTotal: 27},
 				Conditions: []metav1.Condition{condition("Ready", "False", "1 of 3 targets failed")},
 			},
-			want: []any{"a", "PartiallyFailed", "member1", "2/3", "9", "11d", "<none>", "member1-migrate-default-a-x", "member3: quota exceeded"},
+			want: []any{"a", "PartiallyFailed", "member1", "2/3", "27/27", "11d", "<none>", "member1-migrate-default-a-x", "member3: quota exceeded"},
 		},
 		"nothing found": {
 			status: backup.MigrateStatus{
