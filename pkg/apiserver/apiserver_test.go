@@ -269,21 +269,16 @@ func (s *server) Log(_ context.Context, m *v1alpha1.Migrate, options *v1alpha1.M
 
 // Preview returns a plan with the requester.
 func (s *server) Preview(_ context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
-	status := &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReadyWithWarnings, Message: m.Namespace}
-	for _, f := range []v1alpha1.PreviewFinding{
-		{Severity: "Blocking", Reason: "ClusterNotReady", Message: "wait"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "1"},
-		{Severity: "Warning", Reason: "NotChecked", Message: "x"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "2"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "3"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "4"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "5"},
-		{Severity: "Warning", Reason: "ItemsLeftOut", Message: "6"},
-		{Severity: "Information", Reason: "VolumesToMove", Message: "x"},
-	} {
-		status.Findings = append(status.Findings, f)
+	return &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReadyWithWarnings, Message: m.Namespace}, nil
+}
+
+// Warnings returns more findings than are shown.
+func (s *server) Warnings(context.Context, *v1alpha1.Migrate) []v1alpha1.PreviewFinding {
+	findings := []v1alpha1.PreviewFinding{{Severity: "Blocking", Reason: "ClusterNotReady", Message: "wait"}}
+	for i := range 6 {
+		findings = append(findings, v1alpha1.PreviewFinding{Severity: "Warning", Reason: "ItemsLeftOut", Message: fmt.Sprint(i + 1)})
 	}
-	return status, nil
+	return findings
 }
 
 // Results visits an item for each letter of the name of the cluster.

@@ -24,6 +24,7 @@ type liveReader interface {
 	storage.LiveStatus
 	storage.Logs
 	storage.Results
+	storage.Warnings
 	migratepreview.Previewer
 }
 

@@ -200,15 +200,15 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	return backup, err
 }
 
-// errNotLive reports that nothing is done because a Migrate is gone, has ended, or is being deleted.
+// errNotLive reports that nothing is done because a Migrate is gone, has ended, is being deleted, or suspended.
 // It is not a failure.
-var errNotLive = errors.New("the Migrate is deleted, is being deleted, or has ended")
+var errNotLive = errors.New("the Migrate is deleted, is being deleted, is suspended, or has ended")
 
-// confirmWritable confirms with a GET that m is stored, has not ended, and is not being deleted. It
-// returns errNotLive otherwise.
+// confirmWritable confirms with a GET that m is stored, has not ended, and is neither being deleted nor
+// suspended. It returns errNotLive otherwise.
 func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	fresh, err := l.confirmLive(ctx, m)
-	if err == nil && fresh.DeletionTimestamp != nil {
+	if err == nil && !migration.IsWritable(fresh) {
 		err = notLive(m)
 	}
 	return err

@@ -89,6 +89,9 @@ type loop struct {
 	async func(key types.NamespacedName, call func())
 
 	queues queues
+	// plan plans a suspended Migrate, and previews has a place for each plan that is made.
+	plan     func(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error)
+	previews chan struct{}
 
 	mutex  sync.Mutex
 	states map[types.NamespacedName]*migrateState
@@ -108,8 +111,12 @@ func newLoop(config Config) *loop {
 		syncs:    newActivities(config.Clock),
 		calls:    newActivities(config.Clock),
 		states:   map[types.NamespacedName]*migrateState{},
+		previews: make(chan struct{}, maxPreviews),
 	}
 	l.async = l.runAsync
+	l.plan = func(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
+		return newPreview(ctx, config, m, true)
+	}
 	return l
 }
 

@@ -48,6 +48,7 @@ func (l *loop) observe(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		member.NextTry = time.Time{}
 		seen.Members[cluster] = member
 	}
+	seen.Preview = l.preview(ctx, s, m)
 	l.queueUp(s, m, seen)
 	return seen
 }

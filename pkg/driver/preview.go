@@ -6,7 +6,9 @@ package driver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +25,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// The time within which each step of a preview ends, 23 s in all. What is not read by then is a finding.
+// The time within which a preview ends, and each of its steps. What is not read by then is a finding.
 const (
+	previewTimeout       = 24 * time.Second
 	previewAccessTimeout = 5 * time.Second
 	previewReadTimeout   = 10 * time.Second
 	previewTargetTimeout = 8 * time.Second
@@ -33,26 +36,73 @@ const (
 // Preview returns the plan of a Migrate that is not stored: of its namespace and spec, with the requester. It changes
 // nothing in the members but for a ServerStatusRequest, which Velero removes.
 func (d *Driver) Preview(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
-	m = asCreated(m, d.Clock.Now())
-	p := &preview{Driver: d, m: m, seen: map[migration.Cluster]migration.Member{}}
+	return newPreview(ctx, d.Config, m, true)
+}
+
+// Warnings returns the first findings about a Migrate that is not stored, without information, as far as they can be had
+// before ctx ends. It changes nothing in the members.
+func (d *Driver) Warnings(ctx context.Context, m *v1alpha1.Migrate) []v1alpha1.PreviewFinding {
+	status, err := newPreview(ctx, d.Config, m, false)
+	if err != nil {
+		return nil
+	}
+	unknown := []string{v1alpha1.ReasonNotChecked, v1alpha1.ReasonConnecting}
+	if ctx.Err() != nil {
+		unknown = append(unknown, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonAccessReviewFailed, v1alpha1.ReasonMemberUnreachable, v1alpha1.ReasonNoTargetReady)
+	}
+	return slices.DeleteFunc(status.Findings, func(f v1alpha1.PreviewFinding) bool {
+		return f.Severity == v1alpha1.SeverityInformation || slices.Contains(unknown, f.Reason)
+	})
+}
+
+// newPreview plans a migration. askVelero is whether Veleros are asked for their version, which creates a request.
+func newPreview(ctx context.Context, config Config, m *v1alpha1.Migrate, askVelero bool) (*v1alpha1.MigratePreviewStatus, error) {
+	ctx, cancel := context.WithTimeout(member.ForPreview(ctx), previewTimeout)
+	defer cancel()
+	m = asCreated(m, config.Clock.Now())
+	p := &preview{Config: config, m: m, askVelero: askVelero, seen: map[migration.Cluster]migration.Member{}}
 	p.surveys.Targets, p.surveys.NotChecked = map[migration.Cluster]*migration.TargetSurvey{}, map[migration.Cluster][]migration.NotChecked{}
-	ctx = withMigrate(member.ForReader(ctx), keyOf(m))
+	ctx = withMigrate(ctx, keyOf(m))
 	p.resolve(ctx)
 	p.readAll(ctx)
 	p.surveyTargets(ctx)
 	var status v1alpha1.MigratePreviewStatus
 	err := recovery.Do(ctx, func() error {
-		status = migration.Preview(m, migration.Observation{Plan: p.plan, Members: p.seen}, p.surveys, d.Clock.Now())
+		status = migration.Preview(m, migration.Observation{Plan: p.plan, Members: p.seen}, p.surveys, config.Clock.Now())
 		return nil
 	})
 	return &status, err
+}
+
+// previewInterval is the time after which the plan of a suspended Migrate is made again, and maxPreviews the number
+// of plans that are made at the same time.
+const previewInterval, maxPreviews = time.Hour, 4
+
+// preview returns the last plan of a suspended Migrate that has not started; nil if there is none.
+func (l *loop) preview(ctx context.Context, s *migrateState, m *v1alpha1.Migrate) *v1alpha1.MigratePreviewStatus {
+	if !migration.NeedsPreview(m) {
+		return nil
+	}
+	return inquireOrLast(l, s, &s.previews, migration.Cluster{}, previewInterval, func(last *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewStatus {
+		select {
+		case l.previews <- struct{}{}:
+			defer func() { <-l.previews }()
+		case <-ctx.Done():
+			return last
+		}
+		made, err := l.plan(ctx, m)
+		if err != nil {
+			return last
+		}
+		return made
+	})
 }
 
 // asCreated returns a Migrate as if it was created now. Its UID depends on its namespace and spec only, so that
 // the ServerStatusRequests of equal previews are the same.
 func asCreated(m *v1alpha1.Migrate, now time.Time) *v1alpha1.Migrate {
 	m = m.DeepCopy()
-	m.Status = v1alpha1.MigrateStatus{}
+	m.Status, m.Spec.Suspend = v1alpha1.MigrateStatus{}, nil
 	m.CreationTimestamp = metav1.NewTime(now)
 	spec, err := json.Marshal(m.Spec)
 	if err != nil {
@@ -67,9 +117,10 @@ func asCreated(m *v1alpha1.Migrate, now time.Time) *v1alpha1.Migrate {
 
 // preview is a preview that is made.
 type preview struct {
-	*Driver
-	m    *v1alpha1.Migrate
-	plan migration.Plan
+	Config
+	m         *v1alpha1.Migrate
+	askVelero bool
+	plan      migration.Plan
 
 	mutex   sync.Mutex
 	seen    map[migration.Cluster]migration.Member
@@ -88,7 +139,7 @@ func (p *preview) each(ctx context.Context, timeout time.Duration, clusters []mi
 	calls.Wait()
 }
 
-// contain calls f, and logs a panic.
+// contain calls f. A panic is logged, and the cluster counts as not read.
 func (p *preview) contain(ctx context.Context, c migration.ClusterPlan, f func()) {
 	err := recovery.Do(ctx, func() error {
 		f()
@@ -96,6 +147,9 @@ func (p *preview) contain(ctx context.Context, c migration.ClusterPlan, f func()
 	})
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Reading a cluster for a preview failed", "cluster", c.Cluster.Name)
+		p.mutex.Lock()
+		defer p.mutex.Unlock()
+		p.surveys.NotChecked[c.Cluster] = append(p.surveys.NotChecked[c.Cluster], migration.NotChecked{What: "what it has", Err: err})
 	}
 }
 
@@ -114,6 +168,18 @@ func (p *preview) resolve(ctx context.Context) {
 	p.plan = plan.WithAccess(known)
 }
 
+// errNotReviewed is why something is not read of a member that reviews what the requester may do there.
+var errNotReviewed = errors.New("with --member-access-review only what the requester may read there is read")
+
+// notReviewed describes what a survey of a target leaves out.
+func notReviewed(request migration.SurveyRequest) string {
+	const always = "quotas, node ports, and what the filter leaves behind"
+	if request.HideExisting {
+		return "which objects it has, " + always
+	}
+	return always
+}
+
 // usable returns the clusters that may be read.
 func (p *preview) usable() (clusters []migration.ClusterPlan) {
 	for _, v := range p.plan.Veleros() {
@@ -124,7 +190,10 @@ func (p *preview) usable() (clusters []migration.ClusterPlan) {
 
 // request returns the request for a survey of a cluster.
 func (p *preview) request(c migration.ClusterPlan) migration.SurveyRequest {
-	request := migration.SurveyRequest{ServerStatus: velero.NewServerStatusRequest(p.m, c.Cluster.Name)}
+	request := migration.SurveyRequest{OnlySelected: p.Permission.ReviewsMembers()}
+	if p.askVelero {
+		request.ServerStatus = velero.NewServerStatusRequest(p.m, c.Cluster.Name)
+	}
 	if p.m.Spec.Policy != nil {
 		request.Policy = *p.m.Spec.Policy
 	}
@@ -147,7 +216,7 @@ func (p *preview) readAll(ctx context.Context) {
 		}
 		p.mutex.Lock()
 		if p.seen[c.Cluster] = seen; err != nil {
-			p.surveys.NotChecked[c.Cluster] = []migration.NotChecked{{What: "what spec.policy.volumes needs", Err: err}}
+			p.surveys.NotChecked[c.Cluster] = append(p.surveys.NotChecked[c.Cluster], migration.NotChecked{What: "what spec.policy.volumes needs", Err: err})
 		}
 		p.mutex.Unlock()
 		calls.Wait()
@@ -201,7 +270,12 @@ func (p *preview) surveyTargets(ctx context.Context) {
 		}
 	}
 	p.each(ctx, previewTargetTimeout, targets, func(ctx context.Context, c migration.ClusterPlan) {
-		survey := p.Members.Member(p.m.Namespace, c.Velero()).SurveyTarget(ctx, p.request(c), of, source.Object)
+		member, request := p.Members.Member(p.m.Namespace, c.Velero()), p.request(c)
+		request.HideExisting = !p.Permission.MayRead(ctx, p.m, c, member)
+		survey := member.SurveyTarget(ctx, request, of, source.Object)
+		if request.OnlySelected {
+			survey.NotChecked = append(survey.NotChecked, migration.NotChecked{What: notReviewed(request), Err: errNotReviewed})
+		}
 		p.mutex.Lock()
 		defer p.mutex.Unlock()
 		p.surveys.Targets[c.Cluster] = &survey

@@ -13,8 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
 // previewed returns the findings of a preview of the Migrate of the world, as CLUSTER REASON, and its status. The
@@ -124,8 +127,95 @@ func TestPreviewIsBoundedInTime(t *testing.T) {
 			t.Errorf("%q", status.Findings[0].Message)
 		}
 		w.members[m1].surveySource = func(context.Context, migration.SurveyRequest) migration.SourceSurvey { panic("bad answer") }
-		if findings, status := w.previewed(); status.Source == nil || status.Source.ItemsTotal != 0 || slices.Contains(findings, "m2 NotChecked") {
+		if findings, status := w.previewed(); status.Source == nil || status.Source.ItemsTotal != 0 || !slices.Contains(findings, "m1 NotChecked") || slices.Contains(findings, "m2 NotChecked") {
 			t.Errorf("after a panic: %q, %+v", findings, status.Source)
+		}
+	})
+}
+
+// slowHost is a host and an authorizer that answer when their context ends.
+type slowHost struct{ *world }
+
+func (s slowHost) Read(ctx context.Context, n string, spec *v1alpha1.MigrateSpec) migration.Inventory {
+	<-ctx.Done()
+	return s.world.Read(ctx, n, spec)
+}
+
+func (s slowHost) Authorize(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+	<-ctx.Done()
+	return s.world.Authorize(ctx, a)
+}
+
+// TestPreviewOfASlowHostIsBoundedInTime has a host that answers late as well.
+func TestPreviewOfASlowHostIsBoundedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(m2)
+		wait := func(ctx context.Context) { <-ctx.Done() }
+		w.members[m1].surveySource = func(ctx context.Context, _ migration.SurveyRequest) (survey migration.SourceSurvey) {
+			wait(ctx)
+			return survey
+		}
+		w.members[m2].surveyTarget = func(ctx context.Context, _ *migration.SourceSurvey, _ migration.ObjectReader) (survey migration.TargetSurvey) {
+			wait(ctx)
+			return survey
+		}
+		config := w.driver().Config
+		config.Host, config.Permission = slowHost{w}, permission.New(slowHost{w}, permission.Options{})
+		began := time.Now()
+		if _, err := newPreview(t.Context(), config, w.migrate(), true); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 25*time.Second {
+			t.Errorf("the preview took %v", took)
+		}
+	})
+}
+
+// TestWarnings returns no information, and nothing that only says that there was no time.
+func TestWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(m2)
+		d := w.driver()
+		w.deny(m2)
+		if got := d.Warnings(t.Context(), w.migrate()); len(got) != 2 || got[1].Reason != v1alpha1.ReasonClusterNotAuthorized {
+			t.Errorf("%+v", got)
+		}
+		w.deny()
+		w.members[m1].surveySource = func(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey {
+			if request.ServerStatus != nil {
+				t.Error("a dry run creates a ServerStatusRequest")
+			}
+			<-ctx.Done()
+			return migration.SourceSurvey{ClusterSurvey: migration.ClusterSurvey{NotChecked: []migration.NotChecked{{What: "all", Err: ctx.Err()}}}}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if got := d.Warnings(ctx, w.migrate()); len(got) > 0 {
+			t.Errorf("without time: %+v", got)
+		}
+	})
+}
+
+// TestPreviewWithMemberReviews reads no more than the requester may read in a member.
+func TestPreviewWithMemberReviews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.options.ReviewMembers = true
+		w.apply(m2)
+		var asked []bool
+		w.members[m1].surveySource = func(_ context.Context, request migration.SurveyRequest) (survey migration.SourceSurvey) {
+			asked = append(asked, request.OnlySelected)
+			return survey
+		}
+		findings, _ := w.previewed()
+		if !slices.Contains(findings, "m2 NotChecked") || !slices.Equal(asked, []bool{true}) {
+			t.Errorf("%q, %v", findings, asked)
+		}
+		reviews := w.members[m2].reviews
+		if len(reviews) != 2 || !slices.Equal(reviews[0].Verbs, []string{"create"}) || !slices.Equal(reviews[1].Verbs, []string{"get", "list"}) {
+			t.Errorf("reviews %+v", reviews)
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 
+	"k8s.io/utils/ptr"
+
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -249,7 +251,8 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 	if isTrue("Finished") != migration.IsTerminal(status.Phase) {
 		s.failf("condition Finished is %v in phase %s", isTrue("Finished"), status.Phase)
 	}
-	if n := count(isTrue("Ready"), isTrue("Reconciling"), isTrue("Stalled")); n != 1 {
+	isPlanned := isTrue("Suspended") && status.Phase == v1alpha1.MigratePhasePending
+	if n := count(isTrue("Ready"), isTrue("Reconciling"), isTrue("Stalled")); n != 1 && !(isPlanned && n == 0) {
 		s.failf("%d of Ready, Reconciling and Stalled are True in phase %s", n, status.Phase)
 	}
 	if isTrue("Ready") != (status.Phase == v1alpha1.MigratePhaseCompleted) {
@@ -287,6 +290,8 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	}
 	if m := s.checkConfirmed(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
 		s.failf("invariant 3: a %s is created in %s for a Migrate that is being deleted", key.Kind, c.Name)
+	} else if m != nil && ptr.Deref(m.Spec.Suspend, false) {
+		s.failf("a %s is created in %s for a suspended Migrate", key.Kind, c.Name)
 	}
 	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.concurrent {
 		s.failf("invariant 3: %s is created in %s after the end", key.Kind, c.Name)

@@ -13,6 +13,8 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"k8s.io/utils/ptr"
+
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
@@ -117,6 +119,18 @@ func (s *simulation) heal(except migration.Cluster) {
 	if s.stored != nil && s.stored.DeletionTimestamp != nil {
 		s.store(nil)
 	}
+	if s.stored != nil && ptr.Deref(s.stored.Spec.Suspend, false) {
+		s.setSuspended(false)
+	}
+}
+
+// setSuspended suspends or resumes the Migrate.
+func (s *simulation) setSuspended(suspended bool) {
+	s.tracef("the Migrate is suspended: %t", suspended)
+	m := s.stored.DeepCopy()
+	m.Spec.Suspend = &suspended
+	m.Generation++
+	s.store(m)
 }
 
 // cleanUp does what the Migrate's status asks of an administrator: it removes obstacles that another
@@ -436,7 +450,7 @@ const othersPrefix = "nightly-"
 
 func isOfOthers(object metav1.Object) bool { return strings.HasPrefix(object.GetName(), othersPrefix) }
 
-// disturbMigrate deletes the Migrate, without or with a finalizer, annotates it, or recreates it.
+// disturbMigrate deletes the Migrate, without or with a finalizer, annotates, suspends or recreates it.
 func (s *simulation) disturbMigrate() {
 	switch {
 	case s.stored == nil:
@@ -447,6 +461,8 @@ func (s *simulation) disturbMigrate() {
 		m := s.stored.DeepCopy()
 		m.Annotations = map[string]string{"n": strconv.Itoa(len(s.versions))}
 		s.store(m)
+	case s.random.IntN(3) == 0:
+		s.setSuspended(!ptr.Deref(s.stored.Spec.Suspend, false))
 	case s.random.IntN(3) == 0 && s.stored.DeletionTimestamp == nil:
 		s.tracef("the Migrate is being deleted")
 		m := s.stored.DeepCopy()

@@ -78,6 +78,11 @@ func (s *simulation) startDriver() {
 		},
 		queue:  d.queue,
 		lister: simulatedLister{d: d},
+		// A plan reads the clusters side by side, in no deterministic order.
+		plan: func(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
+			return &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReady}, nil
+		},
+		previews: make(chan struct{}, 1),
 		async: func(_ types.NamespacedName, call func()) {
 			d.calls = append(d.calls, asyncCall{call, len(s.versions)})
 		},

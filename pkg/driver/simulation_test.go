@@ -82,6 +82,15 @@ func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 	edits := map[string]func(*simulation){
 		"the Migrate is deleted":   func(s *simulation) { s.store(nil) },
 		"the Migrate is recreated": func(s *simulation) { s.store(nil); s.createMigrate() },
+		"the Migrate is suspended for a while": func(s *simulation) {
+			s.setSuspended(true)
+			for range 20 {
+				if !s.step() {
+					s.advanceToNext()
+				}
+			}
+			s.setSuspended(false)
+		},
 	}
 	for name, do := range map[string]func(*simulation, objectID, modelvelero.Object){
 		"is deleted": deleteObject, "loses its labels": removeLabels, "gets a phase": writePhase, "is recreated": recreateObject,

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/flowcontrol"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -31,6 +32,7 @@ type migrateState struct {
 	prerequisites inquiries[migration.Checked]
 	results       inquiries[migration.Results]
 	workloads     inquiries[migration.Workloads]
+	previews      inquiries[v1alpha1.MigratePreviewStatus]
 	// ended holds the members whose object has ended with errors that are still being read.
 	ended map[migration.Cluster]*endedMember
 

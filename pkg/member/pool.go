@@ -33,6 +33,10 @@ type (
 // member's slots, so that any number of them leaves the other half to the driver.
 func ForReader(ctx context.Context) context.Context { return client.ForReader(ctx) }
 
+// ForPreview returns a context for the calls of a preview: those of a reader, whose failure does not count against the
+// member.
+func ForPreview(ctx context.Context) context.Context { return client.Tentative(client.ForReader(ctx)) }
+
 // Pool has the members of all fleets. It is safe for concurrent use.
 type Pool struct {
 	kubeconfigs Kubeconfigs

@@ -77,10 +77,18 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	switch {
 	case IsTerminal(status.Phase):
 		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, phase)
+	case isPlanned(m, status):
+		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, suspended())
 	case value == metav1.ConditionTrue:
 		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, s)
 	default:
 		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, phase)
+	}
+	switch before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSuspended); {
+	case isSuspended(m) && !IsTerminal(status.Phase):
+		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue, planned(status))
+	case before != nil && before.Status == metav1.ConditionTrue:
+		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, state{v1alpha1.ReasonResumed, "The migration is not suspended."})
 	}
 	if value, s, known := membersReachable(status, seen); known || meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionMembersReachable) == nil {
 		set(v1alpha1.ConditionMembersReachable, value, s)

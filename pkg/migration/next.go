@@ -55,7 +55,7 @@ func (a StartRestore) Cluster() Cluster { return a.Target }
 // observation, so after a crash the same actions are returned again.
 func Next(m *v1alpha1.Migrate, seen Observation) []Action {
 	recorded := &m.Status
-	if m.DeletionTimestamp != nil || IsTerminal(recorded.Phase) || !IsPinned(recorded) {
+	if !IsWritable(m) || !IsPinned(recorded) {
 		return nil
 	}
 	source := recorded.SourceClusterStatus

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 // Errors that are wrapped by Member.Err; they select the reason of the cluster.
@@ -44,6 +46,8 @@ type Observation struct {
 	// Members holds what was read from each member cluster. A cluster that is not in it was
 	// not read yet.
 	Members map[Cluster]Member
+	// Preview is the plan of a suspended Migrate; nil if none was made.
+	Preview *v1alpha1.MigratePreviewStatus
 }
 
 // Inventory holds the fleets and clusters of a Migrate as read from the host.

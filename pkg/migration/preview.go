@@ -7,11 +7,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -38,6 +40,7 @@ func Preview(m *v1alpha1.Migrate, seen Observation, surveys Surveys, now time.Ti
 		p.block("", waiting.reason, waiting.message)
 	}
 	p.sum()
+	p.result.Time = &metav1.Time{Time: now.Truncate(time.Second)}
 	return p.result
 }
 
@@ -224,7 +227,7 @@ func (p *preview) addVolumes(name string, survey *SourceSurvey, found *v1alpha1.
 	var undecided []string
 	moving := int64(0)
 	for _, v := range survey.Volumes {
-		volumes.Bytes += v.Bytes
+		volumes.Bytes = min(volumes.Bytes, math.MaxInt64-max(v.Bytes, 0)) + max(v.Bytes, 0)
 		if len(volumes.Items) < maxVolumes {
 			v.Namespace, v.Claim, v.StorageClass = Shorten(v.Namespace, maxTokenLength), Shorten(v.Claim, maxTokenLength), Shorten(v.StorageClass, maxTokenLength)
 			volumes.Items = append(volumes.Items, v)

@@ -54,8 +54,8 @@ func isOlder(a, b string) bool {
 	return err == nil && (older.Major() < newer.Major() || older.Major() == newer.Major() && older.Minor() < newer.Minor())
 }
 
-// addNotServed adds the kinds that a target does not serve. A definition that is selected, or that Velero selects
-// with its objects, brings its kind.
+// addNotServed adds the kinds that a target does not serve. Velero migrates a definition with its objects, but does not
+// change one that the target has.
 func (p *preview) addNotServed(name string, survey *TargetSurvey) {
 	var filter v1alpha1.ResourceFilter
 	if p.m.Spec.Policy != nil && p.m.Spec.Policy.ResourceFilter != nil {
@@ -63,7 +63,7 @@ func (p *preview) addNotServed(name string, survey *TargetSurvey) {
 	}
 	var kinds []string
 	for _, r := range survey.NotServed {
-		if strings.Contains(r.Group, ".") && !strings.HasSuffix(r.Group, ".k8s.io") && !velero.ExcludesClusterScoped(filter) {
+		if !r.InOtherVersion && velero.IsCustom(r.Resource) && !velero.ExcludesClusterScoped(filter) {
 			continue
 		}
 		kinds = append(kinds, fmt.Sprintf("%s (%s)", r.String(), r.Version))

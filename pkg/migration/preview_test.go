@@ -121,11 +121,18 @@ func TestPreviewFindings(t *testing.T) {
 			}
 		}, "Ready", nil},
 		"kind not served": {func(_ *policy, _ *source, to *target, _ *previewFixture) {
-			to.NotServed = []velero.Resource{{Group: "autoscaling", Version: "v3", Name: "horizontalpodautoscalers"}, {Group: "example.com", Version: "v1", Name: "ovens"}}
+			to.NotServed = []UnservedResource{
+				{velero.Resource{Group: "autoscaling", Version: "v3", Name: "horizontalpodautoscalers"}, true},
+				{velero.Resource{Group: "example.com", Version: "v1", Name: "ovens"}, false},
+				{velero.Resource{Group: "gateway.networking.k8s.io", Version: "v1", Name: "gateways"}, false},
+			}
 		}, "ReadyWithWarnings", []string{"Warning m2 KindNotServed: m2 does not serve these kinds in the version of the source, so their objects are left out: horizontalpodautoscalers.autoscaling (v3)."}},
+		"custom kind in another version": {func(_ *policy, _ *source, to *target, _ *previewFixture) {
+			to.NotServed = []UnservedResource{{velero.Resource{Group: "example.com", Version: "v2", Name: "ovens"}, true}}
+		}, "ReadyWithWarnings", []string{"Warning m2 KindNotServed: m2 does not serve these kinds in the version of the source, so their objects are left out: ovens.example.com (v2)."}},
 		"custom kind not served": {func(p *policy, _ *source, to *target, _ *previewFixture) {
 			p.ResourceFilter = &v1alpha1.ResourceFilter{IncludeClusterResources: new(bool)}
-			to.NotServed = []velero.Resource{{Group: "example.com", Version: "v1", Name: "ovens"}}
+			to.NotServed = []UnservedResource{{velero.Resource{Group: "example.com", Version: "v1", Name: "ovens"}, false}}
 		}, "ReadyWithWarnings", []string{"Warning m2 KindNotServed: m2 does not serve these kinds in the version of the source, so their objects are left out: ovens.example.com (v1)."}},
 		"existing": {func(_ *policy, _ *source, to *target, _ *previewFixture) {
 			to.Existing = &ExistingItems{All: map[velero.Item]bool{item: true}, Different: []velero.Item{item}, NotCompared: 2}

@@ -47,7 +47,7 @@ func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
 	for _, cs := range clusterStatuses(status) {
 		cs.Message, cs.LastProgressTime, cs.VolumeProgress, cs.Workloads, cs.Progress = "", nil, nil, nil, nil
 	}
-	status.Progress = nil
+	status.Progress, status.Preview = nil, nil
 	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
 		s := source.BackupStatusInCluster
 		s.Progress, s.Warnings, s.Errors, s.QueuePosition = nil, 0, 0, 0

@@ -40,8 +40,11 @@ func sourceReadiness(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target
 // what. The source's storage must be available, and at least one target able to receive the Backup;
 // the other targets don't delay it.
 func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDetails, seen Observation) (state, bool) {
-	if m.DeletionTimestamp != nil {
+	switch {
+	case m.DeletionTimestamp != nil:
 		return beingDeleted(), false
+	case isSuspended(m):
+		return suspended(), false
 	}
 	member, s, ok := usableMember(source.ClusterStatus, seen)
 	if !ok {
@@ -102,6 +105,9 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	}
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
+	}
+	if isSuspended(m) {
+		return suspended(), false
 	}
 	member := seen.Members[ClusterOf(target.ClusterStatus)]
 	if s, ok := noUnexpectedObjects(name, member); !ok {

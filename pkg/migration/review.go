@@ -64,7 +64,7 @@ func NewReview(m *v1alpha1.Migrate, c ClusterPlan) Review {
 			filter = *policy.ResourceFilter
 		}
 	}
-	r := Review{Verbs: []string{"get", "list"}, Target: !c.Source, filter: filter}
+	r := Review{Verbs: readVerbs(), Target: !c.Source, filter: filter}
 	if m.Spec.Requester != nil {
 		r.Requester = *m.Spec.Requester
 	}
@@ -88,6 +88,14 @@ func NewReview(m *v1alpha1.Migrate, c ClusterPlan) Review {
 	}
 	return r
 }
+
+// ToRead returns the review for reading what r is about.
+func (r Review) ToRead() Review {
+	r.Verbs, r.status = readVerbs(), nil
+	return r
+}
+
+func readVerbs() []string { return []string{"get", "list"} }
 
 // NeedsDiscovery reports whether Select depends on the resources of the member.
 func (r Review) NeedsDiscovery() bool { return velero.ListsResources(r.filter) }

@@ -38,6 +38,9 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 	status.ObservedGeneration = m.Generation
 
 	seen.Plan.apply(&status)
+	if seen.Preview != nil && isSuspended(m) {
+		status.Preview = shortened(seen.Preview)
+	}
 	if source := status.SourceClusterStatus; source != nil {
 		recorded := *source
 		observeSource(m, source, status.TargetClusterStatus, seen, now)
@@ -353,6 +356,6 @@ func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now tim
 
 func waitsForOthers(reason string) bool {
 	return slices.Contains([]string{
-		v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
+		v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
 	}, reason)
 }

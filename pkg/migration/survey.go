@@ -17,8 +17,12 @@ import (
 type SurveyRequest struct {
 	// Policy is that of the Migrate.
 	Policy v1alpha1.MigratePolicy
-	// ServerStatus is the request by which Velero is asked for its version.
+	// ServerStatus is the request by which Velero is asked for its version; nil if it is not.
 	ServerStatus *velerov1.ServerStatusRequest
+	// OnlySelected leaves out what the requester may not be permitted to read: all besides what the filter selects.
+	OnlySelected bool
+	// HideExisting leaves out which of the items a target has.
+	HideExisting bool
 }
 
 // ClusterSurvey is what was read from a source or a target.
@@ -104,7 +108,7 @@ type ObjectReader func(ctx context.Context, resource velero.Resource, key Object
 type TargetSurvey struct {
 	ClusterSurvey
 	// NotServed are the selected resources that it does not serve in the version of the source.
-	NotServed []velero.Resource
+	NotServed []UnservedResource
 	// Classes are its StorageClasses; nil if they are unknown.
 	Classes []string
 	// Existing are the items that it has; nil if they are unknown.
@@ -121,6 +125,13 @@ type TargetSurvey struct {
 	Missing []Reference
 	// Denied are the samples that it refuses, and why.
 	Denied []DeniedItem
+}
+
+// UnservedResource is a resource that a target does not serve in the version of the source.
+type UnservedResource struct {
+	velero.Resource
+	// InOtherVersion is true if it serves another version.
+	InOtherVersion bool
 }
 
 // ExistingItems are the selected items that a target has already, as they are named there.

@@ -108,6 +108,19 @@ func (c *Checker) Check(ctx context.Context, m *v1alpha1.Migrate, p migration.Cl
 	return access
 }
 
+// ReviewsMembers reports whether Options.ReviewMembers is set.
+func (c *Checker) ReviewsMembers() bool { return c.options.ReviewMembers }
+
+// MayRead reports whether the requester of m, to whom Check has granted access to a target, may also read there what
+// the Migrate would create. Without Options.ReviewMembers they may.
+func (c *Checker) MayRead(ctx context.Context, m *v1alpha1.Migrate, p migration.ClusterPlan, member Member) bool {
+	if !c.options.ReviewMembers {
+		return true
+	}
+	refusal, err := member.Review(ctx, migration.NewReview(m, p).ToRead())
+	return err == nil && refusal == ""
+}
+
 // CheckLive returns the access to clusters for a live read. It checks in the host only: with
 // Options.ReviewMembers it leaves out clusters of which it is not recorded that they could be
 // used, because their access is unknown.

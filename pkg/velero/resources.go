@@ -75,6 +75,9 @@ var (
 		rbac.authorization.k8s.io resource.k8s.io scheduling.k8s.io storage.k8s.io storagemigration.k8s.io`)
 )
 
+// IsCustom reports whether a resource is not built in, and so may have a CustomResourceDefinition.
+func IsCustom(r Resource) bool { return isCustom(r.String()) }
+
 // isCustom reports whether name, with or without a group, names a resource that is not built in,
 // and so may have a CustomResourceDefinition.
 func isCustom(name string) bool {

@@ -54,8 +54,10 @@ func TestRestorable(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Restorable([]byte(`[]`), ""); err == nil {
-		t.Error("a list is an object")
+	for _, text := range []string{`[]`, `null`, `1`} {
+		if _, err := Restorable([]byte(text), ""); err == nil {
+			t.Errorf("%s is an object", text)
+		}
 	}
 }
 
@@ -70,6 +72,20 @@ func TestIsSame(t *testing.T) {
 	} {
 		if got, err := IsSame([]byte(source), []byte(target)); got != want || err != nil {
 			t.Errorf("%s: %t, %v", target, got, err)
+		}
+	}
+}
+
+// TestIsSameOfWhatAClusterChanges compares objects of which a cluster changes a part, and Velero only that of the source.
+func TestIsSameOfWhatAClusterChanges(t *testing.T) {
+	for object, want := range map[string]bool{
+		`{"kind":"Service","metadata":{"name":"x"},"spec":{"clusterIP":"10.0.0.1","ports":[{"port":80}]}}`:   false,
+		`{"kind":"Service","metadata":{"name":"x"},"spec":{"clusterIP":"None","ports":[{"port":80}]}}`:       true,
+		`{"kind":"PersistentVolumeClaim","metadata":{"name":"x"},"spec":{"volumeName":"pv"}}`:                false,
+		`{"kind":"ServiceAccount","metadata":{"name":"x","annotations":{"a":"b"}},"secrets":[{"name":"t"}]}`: true,
+	} {
+		if got, err := IsSame([]byte(object), []byte(object)); got != want || err != nil {
+			t.Errorf("%s: %t, %v", object, got, err)
 		}
 	}
 }

@@ -193,7 +193,8 @@ func TestAuthAndDiscovery(t *testing.T) {
 
 	resources := strings.Fields(n.run("api-resources", "--api-group=backup.kurator.dev", "--no-headers", "-o", "wide"))
 	equal(t, "api-resources", strings.Join(resources, " "),
-		"migrates backup.kurator.dev/v1alpha1 true Migrate create,delete,deletecollection,get,list,patch,update,watch kurator-dev")
+		"migratepreviews backup.kurator.dev/v1alpha1 true MigratePreview create "+
+			"migrates backup.kurator.dev/v1alpha1 true Migrate create,delete,deletecollection,get,list,patch,update,watch kurator-dev")
 }
 
 // TestStatusIsReadOnly checks that a user can set the status neither with the object nor with the

@@ -30,6 +30,9 @@ type MigratePreviewStatus struct {
 	// message is a human-readable explanation of the verdict.
 	Message string
 
+	// time is when the plan was made.
+	Time *metav1.Time
+
 	// findings are what would hinder the migration, the most severe first.
 	Findings []PreviewFinding
 

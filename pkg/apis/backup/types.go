@@ -20,7 +20,7 @@ type Migrate struct {
 	// More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata
 	metav1.ObjectMeta
 
-	// spec defines what is migrated, from where, and to where. It is immutable.
+	// spec defines what is migrated, from where, and to where. It is immutable but for suspend.
 	Spec MigrateSpec
 
 	// status is the state of the migration. Only the server writes it. A GET of the
@@ -64,6 +64,11 @@ type MigrateSpec struct {
 	// waitForWorkloads waits until the restored workloads are ready. Absent: a target has
 	// ended when its Restore has.
 	WaitForWorkloads *WaitForWorkloads
+
+	// suspend starts nothing new: no Backup, and no Restore. What Velero has begun goes on. A Migrate that is
+	// created suspended is planned: status.preview has what it would move, and what would hinder it. It
+	// is the only field of the spec that can be changed.
+	Suspend *bool
 
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable.
@@ -264,6 +269,9 @@ const (
 	// ConditionReconciling is True while the migration is in progress and not stalled
 	// (kstatus).
 	ConditionReconciling = "Reconciling"
+	// ConditionSuspended is True while spec.suspend is true, and False afterwards. It is absent
+	// if it never was.
+	ConditionSuspended = "Suspended"
 	// ConditionStalled is True when a cluster makes no progress, or the migration has
 	// failed (kstatus).
 	ConditionStalled = "Stalled"
@@ -291,8 +299,8 @@ type MigrateStatus struct {
 	ObservedGeneration int64
 
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
-	// WorkloadsReady, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, Suspended, ItemsFound, ItemsRestored,
+	// VolumesMoved, WorkloadsReady, MembersReachable.
 	Conditions []metav1.Condition
 
 	// phase is the phase of the migration: Pending, FailedValidation,
@@ -307,6 +315,10 @@ type MigrateStatus struct {
 	// targetClusterStatus is the state of the Restore in each target cluster. The
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetails
+
+	// preview is the plan that was made while the migration was suspended and had not started,
+	// shortened. Absent if it was not.
+	Preview *MigratePreviewStatus
 
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.

@@ -23,10 +23,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.BackupContentsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupDetails"):
 		return &backupv1alpha1.BackupDetailsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterPreview"):
+		return &backupv1alpha1.ClusterPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterStatus"):
 		return &backupv1alpha1.ClusterStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Destination"):
 		return &backupv1alpha1.DestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExistingItems"):
+		return &backupv1alpha1.ExistingItemsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ItemCounts"):
 		return &backupv1alpha1.ItemCountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ItemResult"):
@@ -35,26 +39,44 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.MigrateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePolicy"):
 		return &backupv1alpha1.MigratePolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MigratePreviewStatus"):
+		return &backupv1alpha1.MigratePreviewStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigrateProgress"):
 		return &backupv1alpha1.MigrateProgressApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigrateSpec"):
 		return &backupv1alpha1.MigrateSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigrateStatus"):
 		return &backupv1alpha1.MigrateStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeAgentPreview"):
+		return &backupv1alpha1.NodeAgentPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PreserveStatus"):
 		return &backupv1alpha1.PreserveStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PreviewFinding"):
+		return &backupv1alpha1.PreviewFindingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Requester"):
 		return &backupv1alpha1.RequesterApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResourceCount"):
+		return &backupv1alpha1.ResourceCountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceFilter"):
 		return &backupv1alpha1.ResourceFilterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RestoreDetails"):
 		return &backupv1alpha1.RestoreDetailsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SourcePreview"):
+		return &backupv1alpha1.SourcePreviewApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StorageLocationPreview"):
+		return &backupv1alpha1.StorageLocationPreviewApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TargetPreview"):
+		return &backupv1alpha1.TargetPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumeCounts"):
 		return &backupv1alpha1.VolumeCountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumePolicy"):
 		return &backupv1alpha1.VolumePolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VolumePreview"):
+		return &backupv1alpha1.VolumePreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumeProgress"):
 		return &backupv1alpha1.VolumeProgressApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("VolumesPreview"):
+		return &backupv1alpha1.VolumesPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WaitForWorkloads"):
 		return &backupv1alpha1.WaitForWorkloadsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WorkloadCounts"):

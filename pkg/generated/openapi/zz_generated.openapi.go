@@ -3461,7 +3461,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterResults(ref common.ReferenceCallback
 					},
 					"items": {
 						SchemaProps: spec.SchemaProps{
-							Description: "items are the items that count in the status of the cluster, and in the source what its exceptions have besides them.",
+							Description: "items are the items that count in the status of the cluster.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3480,6 +3480,19 @@ func schema_pkg_apis_backup_v1alpha1_ClusterResults(ref common.ReferenceCallback
 								Schema: &spec.Schema{
 									SchemaProps: spec.SchemaProps{
 										Ref: ref(v1alpha1.VolumeResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"leftOut": {
+						SchemaProps: spec.SchemaProps{
+							Description: "leftOut are, in the source, what the filter selects and the Backup does not have.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ItemResult{}.OpenAPIModelName()),
 									},
 								},
 							},
@@ -3879,7 +3892,7 @@ func schema_pkg_apis_backup_v1alpha1_Migrate(ref common.ReferenceCallback) commo
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec defines what is migrated, from where, and to where. It is immutable.",
+							Description: "spec defines what is migrated, from where, and to where. It is immutable but for suspend.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.MigrateSpec{}.OpenAPIModelName()),
 						},
@@ -4157,6 +4170,12 @@ func schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref common.ReferenceCa
 							Format:      "",
 						},
 					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when the plan was made.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"findings": {
 						SchemaProps: spec.SchemaProps{
 							Description: "findings are what would hinder the migration, the most severe first.",
@@ -4194,7 +4213,7 @@ func schema_pkg_apis_backup_v1alpha1_MigratePreviewStatus(ref common.ReferenceCa
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.PreviewFinding{}.OpenAPIModelName(), v1alpha1.SourcePreview{}.OpenAPIModelName(), v1alpha1.TargetPreview{}.OpenAPIModelName()},
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.PreviewFinding{}.OpenAPIModelName(), v1alpha1.SourcePreview{}.OpenAPIModelName(), v1alpha1.TargetPreview{}.OpenAPIModelName()},
 	}
 }
 
@@ -4404,6 +4423,13 @@ func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) c
 							Ref:         ref(v1alpha1.WaitForWorkloads{}.OpenAPIModelName()),
 						},
 					},
+					"suspend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "suspend starts nothing new: no Backup, and no Restore. What Velero has begun goes on. A Migrate that is created suspended is planned: status.preview has what it would move, and what would hinder it. It is the only field of the spec that can be changed.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
 					"requester": {
 						SchemaProps: spec.SchemaProps{
 							Description: "requester is the authenticated user who created the Migrate. The server sets it, and it is immutable. The migration is limited to the requester's permissions.",
@@ -4445,7 +4471,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved, WorkloadsReady, MembersReachable.",
+							Description: "conditions are the latest observations of the migration's state: sourceReady, Ready, Finished, Reconciling, Stalled, Suspended, ItemsFound, ItemsRestored, VolumesMoved, WorkloadsReady, MembersReachable.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4487,6 +4513,12 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 					},
+					"preview": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preview is the plan that was made while the migration was suspended and had not started, shortened. Absent if it was not.",
+							Ref:         ref(v1alpha1.MigratePreviewStatus{}.OpenAPIModelName()),
+						},
+					},
 					"progress": {
 						SchemaProps: spec.SchemaProps{
 							Description: "progress is the progress of the migration: of the Backup until it has ended, then of all Restores. Absent before the Backup has started.",
@@ -4497,7 +4529,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
 	}
 }
 
@@ -5501,15 +5533,16 @@ func schema_pkg_apis_backup_v1alpha1_VolumeResult(ref common.ReferenceCallback) 
 					},
 					"pod": {
 						SchemaProps: spec.SchemaProps{
-							Description: "pod and volume are the pod whose files were backed up, and the name of its volume.",
+							Description: "pod is the pod whose files were backed up. Absent if the data is moved in another way.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"volume": {
 						SchemaProps: spec.SchemaProps{
-							Type:   []string{"string"},
-							Format: "",
+							Description: "volume is the name of the volume of the pod.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"method": {

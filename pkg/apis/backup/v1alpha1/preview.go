@@ -34,6 +34,10 @@ type MigratePreviewStatus struct {
 	// message is a human-readable explanation of the verdict.
 	Message string `json:"message"`
 
+	// time is when the plan was made.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+
 	// findings are what would hinder the migration, the most severe first.
 	// +optional
 	Findings []PreviewFinding `json:"findings,omitempty"`

@@ -73,6 +73,10 @@ const (
 	// ReasonAccessReviewFailed means that checking the requester's access failed; it is
 	// retried.
 	ReasonAccessReviewFailed = "AccessReviewFailed"
+	// ReasonSuspended means that spec.suspend is true, so that nothing new is started.
+	ReasonSuspended = "Suspended"
+	// ReasonResumed means that spec.suspend is no longer true.
+	ReasonResumed = "Resumed"
 	// ReasonConnecting means that the cluster was not read yet.
 	ReasonConnecting = "Connecting"
 	// ReasonMemberUnreachable means that the cluster does not answer; it is retried.

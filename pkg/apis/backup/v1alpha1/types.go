@@ -32,7 +32,7 @@ type Migrate struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec defines what is migrated, from where, and to where. It is immutable.
+	// spec defines what is migrated, from where, and to where. It is immutable but for suspend.
 	Spec MigrateSpec `json:"spec"`
 
 	// status is the state of the migration. Only the server writes it. A GET of the
@@ -82,6 +82,12 @@ type MigrateSpec struct {
 	// ended when its Restore has.
 	// +optional
 	WaitForWorkloads *WaitForWorkloads `json:"waitForWorkloads,omitempty"`
+
+	// suspend starts nothing new: no Backup, and no Restore. What Velero has begun goes on. A Migrate that is
+	// created suspended is planned: status.preview has what it would move, and what would hinder it. It
+	// is the only field of the spec that can be changed.
+	// +optional
+	Suspend *bool `json:"suspend,omitempty"`
 
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable. The migration is limited to the requester's permissions.
@@ -333,6 +339,9 @@ const (
 	// ConditionReconciling is True while the migration is in progress and not stalled
 	// (kstatus).
 	ConditionReconciling = "Reconciling"
+	// ConditionSuspended is True while spec.suspend is true, and False afterwards. It is absent
+	// if it never was.
+	ConditionSuspended = "Suspended"
 	// ConditionStalled is True when a cluster makes no progress, or the migration has
 	// failed (kstatus).
 	ConditionStalled = "Stalled"
@@ -361,8 +370,8 @@ type MigrateStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
-	// WorkloadsReady, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, Suspended, ItemsFound, ItemsRestored,
+	// VolumesMoved, WorkloadsReady, MembersReachable.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -386,6 +395,11 @@ type MigrateStatus struct {
 	// +optional
 	// +listType=atomic
 	TargetClusterStatus []RestoreDetails `json:"targetClusterStatus,omitempty"`
+
+	// preview is the plan that was made while the migration was suspended and had not started,
+	// shortened. Absent if it was not.
+	// +optional
+	Preview *MigratePreviewStatus `json:"preview,omitempty"`
 
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
@@ -693,14 +707,17 @@ type ClusterResults struct {
 	// +optional
 	ObjectName string `json:"objectName,omitempty"`
 
-	// items are the items that count in the status of the cluster, and in the source what
-	// its exceptions have besides them.
+	// items are the items that count in the status of the cluster.
 	// +optional
 	Items []ItemResult `json:"items,omitempty"`
 
 	// volumes are the volumes of the Backup.
 	// +optional
 	Volumes []VolumeResult `json:"volumes,omitempty"`
+
+	// leftOut are, in the source, what the filter selects and the Backup does not have.
+	// +optional
+	LeftOut []ItemResult `json:"leftOut,omitempty"`
 
 	// errors are the errors of Velero: its own, then those of cluster-scoped resources, then those of
 	// each namespace; at most 1,000.
@@ -732,9 +749,11 @@ type VolumeResult struct {
 	// +optional
 	PersistentVolume string `json:"persistentVolume,omitempty"`
 
-	// pod and volume are the pod whose files were backed up, and the name of its volume.
+	// pod is the pod whose files were backed up. Absent if the data is moved in another way.
 	// +optional
 	Pod string `json:"pod,omitempty"`
+
+	// volume is the name of the volume of the pod.
 	// +optional
 	Volume string `json:"volume,omitempty"`
 

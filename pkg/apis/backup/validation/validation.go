@@ -46,12 +46,15 @@ func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 	return firstOf(append(errs, validateUnchanged(&m.Spec, &old.Spec, field.NewPath("spec"))...))
 }
 
-// validateUnchanged refuses a change of any field of the spec, including fields that are added
+// validateUnchanged refuses a change of any field of the spec but suspend, including fields that are added
 // to the type later.
 func validateUnchanged(now, was *backup.MigrateSpec, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	n, w := reflect.ValueOf(now).Elem(), reflect.ValueOf(was).Elem()
 	for i := range n.NumField() {
+		if n.Type().Field(i).Name == "Suspend" {
+			continue
+		}
 		if !apiequality.Semantic.DeepEqual(n.Field(i).Interface(), w.Field(i).Interface()) {
 			errs = append(errs, field.Forbidden(path.Child(jsonName(n.Type().Field(i).Name)),
 				"can't be changed after creation: create another Migrate, or delete this one and create it again"))

@@ -249,6 +249,21 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ExistingItems
+  map:
+    fields:
+    - name: different
+      type:
+        scalar: numeric
+      default: 0
+    - name: notCompared
+      type:
+        scalar: numeric
+      default: 0
+    - name: same
+      type:
+        scalar: numeric
+      default: 0
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ItemCounts
   map:
     fields:
@@ -346,6 +361,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumes
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePolicy
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePreviewStatus
+  map:
+    fields:
+    - name: findings
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreviewFinding
+          elementRelationship: atomic
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: source
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.SourcePreview
+    - name: targets
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.TargetPreview
+          elementRelationship: atomic
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: verdict
+      type:
+        scalar: string
+      default: ""
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
   map:
     fields:
@@ -388,6 +432,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
       default: {}
+    - name: suspend
+      type:
+        scalar: boolean
     - name: targetCluster
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
@@ -412,6 +459,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+    - name: preview
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePreviewStatus
     - name: progress
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateProgress
@@ -424,6 +474,21 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails
           elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.NodeAgentPreview
+  map:
+    fields:
+    - name: desired
+      type:
+        scalar: numeric
+      default: 0
+    - name: loadConcurrency
+      type:
+        scalar: numeric
+      default: 0
+    - name: ready
+      type:
+        scalar: numeric
+      default: 0
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreserveStatus
   map:
     fields:
@@ -439,6 +504,24 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.PreviewFinding
+  map:
+    fields:
+    - name: clusterName
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: severity
+      type:
+        scalar: string
+      default: ""
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Requester
   map:
     fields:
@@ -462,6 +545,17 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: username
       type:
         scalar: string
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceCount
+  map:
+    fields:
+    - name: count
+      type:
+        scalar: numeric
+      default: 0
+    - name: resource
+      type:
+        scalar: string
+      default: ""
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceFilter
   map:
     fields:
@@ -582,6 +676,111 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workloads
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.SourcePreview
+  map:
+    fields:
+    - name: clusterKind
+      type:
+        scalar: string
+      default: ""
+    - name: clusterName
+      type:
+        scalar: string
+      default: ""
+    - name: itemsTotal
+      type:
+        scalar: numeric
+      default: 0
+    - name: kubernetesVersion
+      type:
+        scalar: string
+    - name: nodeAgent
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.NodeAgentPreview
+    - name: reachable
+      type:
+        scalar: boolean
+      default: false
+    - name: resources
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ResourceCount
+          elementRelationship: atomic
+    - name: runningBackups
+      type:
+        scalar: numeric
+      default: 0
+    - name: storageLocation
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageLocationPreview
+    - name: veleroNamespace
+      type:
+        scalar: string
+    - name: veleroVersion
+      type:
+        scalar: string
+    - name: volumes
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumesPreview
+    - name: waitingMigrates
+      type:
+        scalar: numeric
+      default: 0
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageLocationPreview
+  map:
+    fields:
+    - name: accessMode
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: phase
+      type:
+        scalar: string
+    - name: sharing
+      type:
+        scalar: string
+    - name: storage
+      type:
+        scalar: string
+      default: ""
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.TargetPreview
+  map:
+    fields:
+    - name: clusterKind
+      type:
+        scalar: string
+      default: ""
+    - name: clusterName
+      type:
+        scalar: string
+      default: ""
+    - name: existing
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ExistingItems
+    - name: kubernetesVersion
+      type:
+        scalar: string
+    - name: nodeAgent
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.NodeAgentPreview
+    - name: reachable
+      type:
+        scalar: boolean
+      default: false
+    - name: storageLocation
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageLocationPreview
+    - name: veleroNamespace
+      type:
+        scalar: string
+    - name: veleroVersion
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts
   map:
     fields:
@@ -608,6 +807,27 @@ var schemaYAML = typed.YAMLObject(`types:
         map:
           elementType:
             scalar: string
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePreview
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+      default: 0
+    - name: claim
+      type:
+        scalar: string
+      default: ""
+    - name: method
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+      default: ""
+    - name: storageClass
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeProgress
   map:
     fields:
@@ -616,6 +836,23 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
       default: 0
     - name: totalBytes
+      type:
+        scalar: numeric
+      default: 0
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumesPreview
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+      default: 0
+    - name: items
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumePreview
+          elementRelationship: atomic
+    - name: total
       type:
         scalar: numeric
       default: 0

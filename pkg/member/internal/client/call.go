@@ -81,6 +81,9 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		return result, nil
 	}
 	recorded := c.outcome(ctx, err, time.Since(started))
+	if recorded != nil && ctx.Value(tentativeKey{}) != nil {
+		recorded = ErrAbandoned
+	}
 	if recorded != nil && !errors.Is(recorded, ErrAbandoned) {
 		c.suspect(conn)
 	}
@@ -218,6 +221,14 @@ func Unreachable(err error) migration.Member {
 
 // errBusy is limits.ErrBusy as an outcome.
 var errBusy = fmt.Errorf("%w: %w", limits.ErrBusy, ErrAbandoned)
+
+type tentativeKey struct{}
+
+// Tentative returns a context for calls whose failure does not count against the member: they may ask for more
+// than it can answer in their time, and must not keep others from calling it.
+func Tentative(ctx context.Context) context.Context {
+	return context.WithValue(ctx, tentativeKey{}, true)
+}
 
 type readerKey struct{}
 

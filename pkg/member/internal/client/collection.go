@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 )
@@ -91,20 +93,29 @@ func ListInto(ctx context.Context, c *Client, objects Collection, opts metav1.Li
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(answer, into)
+	return decode(answer, into)
 }
 
 // Each calls f for each object of a list, which it reads in at most maxPages pages of opts.Limit objects. It
-// returns an error of f, or a TooManyError if there are more pages.
+// returns an error of f, or a TooManyError if there are more pages. With Tentative, a page that is too large is
+// read again with less objects.
 func Each[T any](ctx context.Context, c *Client, objects Collection, opts metav1.ListOptions, maxPages int, f func(*T) error) error {
-	for range maxPages {
+	most := maxPages * int(opts.Limit)
+	for read := 0; read < most; {
 		var page struct {
 			metav1.ListMeta `json:"metadata"`
 			Items           []T `json:"items"`
 		}
-		if err := ListInto(ctx, c, objects, opts, &page); err != nil {
+		err := ListInto(ctx, c, objects, opts, &page)
+		if exceeded := new(limits.Error); errors.As(err, &exceeded) && ctx.Value(tentativeKey{}) != nil && opts.Limit > 1 {
+			const fewer = 4
+			opts.Limit = max(opts.Limit/fewer, 1)
+			continue
+		}
+		if err != nil {
 			return err
 		}
+		read += max(len(page.Items), 1)
 		for i := range page.Items {
 			if err := f(&page.Items[i]); err != nil {
 				return err
@@ -114,7 +125,7 @@ func Each[T any](ctx context.Context, c *Client, objects Collection, opts metav1
 			return nil
 		}
 	}
-	return TooManyError{maxPages * int(opts.Limit)}
+	return TooManyError{most}
 }
 
 // Get returns the JSON of the object of a name.
@@ -137,7 +148,7 @@ func GetInto(ctx context.Context, c *Client, objects Collection, name string, in
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(answer, into)
+	return decode(answer, into)
 }
 
 // Create creates an object in the namespace of Velero.
@@ -161,11 +172,20 @@ func DryRunCreate(ctx context.Context, c *Client, objects Collection, body []byt
 	if err := objects.validate(); err != nil {
 		return err
 	}
+	ctx = klog.NewContext(ctx, logr.Discard()) // client-go would log what the object has
 	_, err := Do(ctx, c, "create "+objects.Resource.Resource+" (dry run)", func(ctx context.Context, conn *Connection) ([]byte, error) {
 		request := conn.REST.Post().AbsPath(objects.path(conn.Namespace)...).Param("dryRun", metav1.DryRunAll)
 		return raw(request.SetHeader("Content-Type", "application/json").Body(body).Do(ctx))
 	})
 	return err
+}
+
+// decode decodes an answer, unless that could take too long.
+func decode(answer []byte, into any) error {
+	if err := limits.CheckAmounts(answer); err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
 }
 
 // raw returns the body of an answer. The error is the Status that the API server answers with, which

@@ -108,6 +108,13 @@ func Server(ctx context.Context, c *client.Client, request *velerov1.ServerStatu
 	return "", ""
 }
 
+// Withdraw deletes a request that Velero has not processed, which would stay.
+func Withdraw(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) {
+	_, _ = client.Do(context.WithoutCancel(ctx), c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
+		return nil, conn.StatusRequests.Delete(ctx, request.Name, metav1.DeleteOptions{})
+	})
+}
+
 // requestStatus ensures that there is a request which Velero has not processed yet.
 func requestStatus(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) error {
 	create := func() error {

@@ -6,6 +6,7 @@ package survey
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,10 +29,11 @@ import (
 )
 
 const (
-	// pageSize is the number of objects in a page, and maxPages how many pages of one resource are read.
-	pageSize, maxPages = 500, 40
+	// pageSize is the number of objects in a page, wholePageSize that of objects that are read whole, and maxPages how
+	// many pages of the former are read of one resource.
+	pageSize, wholePageSize, maxPages = 500, 100, 40
 	// maxCollections is the number of namespaces up to which each is listed by itself.
-	maxCollections = 4
+	maxCollections = 50
 )
 
 // surveyor makes the calls of a survey side by side, and collects what could not be read.
@@ -93,14 +95,20 @@ func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerSta
 		s.do(func() { into.Kubernetes = found.GitVersion })
 		return err
 	})
-	s.start(ctx, "whether Velero answers", func() error {
-		state, version := diagnosis.Server(ctx, s.Client, request)
-		s.do(func() { into.Server, into.Velero = state, version })
-		if state == "" {
-			return fmt.Errorf("a ServerStatusRequest could not be created or read")
-		}
-		return nil
-	})
+	if request != nil {
+		s.start(ctx, "whether Velero answers", func() error {
+			state, version := diagnosis.Server(ctx, s.Client, request)
+			s.do(func() { into.Server, into.Velero = state, version })
+			if state == migration.ServerAnswers { // then Velero removes the request
+				return nil
+			}
+			diagnosis.Withdraw(ctx, s.Client, request)
+			if state == "" {
+				return errors.New("a ServerStatusRequest could not be created or read")
+			}
+			return nil
+		})
+	}
 	s.start(ctx, "node-agent", func() error {
 		found, err := s.nodeAgent(ctx)
 		s.do(func() { into.NodeAgent = found })
@@ -111,7 +119,16 @@ func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerSta
 // nodeAgent reads Velero's node-agent; nil if it is not installed (pkg/nodeagent of Velero v1.18.3).
 func (s *surveyor) nodeAgent(ctx context.Context) (*v1alpha1.NodeAgentPreview, error) {
 	daemonSets := client.Collection{Resource: appsv1.SchemeGroupVersion.WithResource("daemonsets"), InVelero: true}
-	var found appsv1.DaemonSet
+	var found struct {
+		Spec struct {
+			Template struct {
+				Spec struct {
+					Containers []container `json:"containers"`
+				} `json:"spec"`
+			} `json:"template"`
+		} `json:"spec"`
+		Status appsv1.DaemonSetStatus `json:"status"`
+	}
 	err := client.GetInto(ctx, s.Client, daemonSets, "node-agent", &found)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -120,7 +137,7 @@ func (s *surveyor) nodeAgent(ctx context.Context) (*v1alpha1.NodeAgentPreview, e
 		return nil, err
 	}
 	agent := &v1alpha1.NodeAgentPreview{Ready: found.Status.NumberReady, Desired: found.Status.DesiredNumberScheduled, LoadConcurrency: 1}
-	name := configMapOf(found.Spec.Template.Spec)
+	name := configMapOf(found.Spec.Template.Spec.Containers)
 	if name == "" {
 		return agent, nil
 	}
@@ -142,11 +159,17 @@ func (s *surveyor) nodeAgent(ctx context.Context) (*v1alpha1.NodeAgentPreview, e
 	return agent, nil
 }
 
+// container has the command of a container.
+type container struct {
+	Command []string `json:"command"`
+	Args    []string `json:"args"`
+}
+
 // configMapOf returns the name of the ConfigMap that configures node-agent; empty without one.
-func configMapOf(pod corev1.PodSpec) string {
-	for _, container := range pod.Containers {
-		for i, arg := range slices.Concat(container.Command, container.Args) {
-			args := slices.Concat(container.Command, container.Args)
+func configMapOf(containers []container) string {
+	for _, c := range containers {
+		args := slices.Concat(c.Command, c.Args)
+		for i, arg := range args {
 			name, found := strings.CutPrefix(strings.TrimLeft(arg, "-"), "node-agent-configmap")
 			switch {
 			case found && strings.HasPrefix(name, "="):

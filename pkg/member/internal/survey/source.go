@@ -4,6 +4,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/sets"
 	podresource "k8s.io/component-helpers/resource"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
@@ -43,7 +46,7 @@ var whole = sets.New("pods", "deployments.apps", "statefulsets.apps", "daemonset
 
 // Source surveys a source.
 func Source(ctx context.Context, c *client.Client, request migration.SurveyRequest) migration.SourceSurvey {
-	s := &source{surveyor: newSurveyor(c), policy: request.Policy, selected: sets.New[velero.Item](), references: map[velero.Item]migration.Reference{}, claims: map[migration.ObjectKey]claim{}}
+	s := &source{surveyor: newSurveyor(c), policy: request.Policy, unlisted: sets.New[string](), selected: sets.New[velero.Item](), references: map[velero.Item]migration.Reference{}, claims: map[migration.ObjectKey]claim{}}
 	if request.Policy.ResourceFilter != nil {
 		s.filter = *request.Policy.ResourceFilter
 	}
@@ -63,7 +66,9 @@ func Source(ctx context.Context, c *client.Client, request migration.SurveyReque
 	s.wait()
 	s.addVolumes()
 	slices.SortFunc(s.found.Selected, func(a, b migration.SelectedResource) int { return strings.Compare(a.String(), b.String()) })
-	s.readLeftBehind(ctx)
+	if !request.OnlySelected {
+		s.readLeftBehind(ctx)
+	}
 	s.readSamples(ctx)
 	s.wait()
 	if s.more > 0 {
@@ -80,6 +85,8 @@ type source struct {
 	filter v1alpha1.ResourceFilter
 	// excluded are the namespaces that Velero excludes.
 	excluded sets.Set[string]
+	// unlisted are the resources whose objects could not all be listed.
+	unlisted sets.Set[string]
 
 	found    migration.SourceSurvey
 	selected sets.Set[velero.Item]
@@ -108,6 +115,7 @@ type use struct {
 
 // Object reads an object of a source.
 func Object(ctx context.Context, c *client.Client, r velero.Resource, key migration.ObjectKey) ([]byte, error) {
+	ctx = klog.NewContext(ctx, logr.Discard()) // it may be a Secret, which client-go must not log
 	return client.Get(ctx, c, collectionOf(r, key.Namespace), key.Name)
 }
 
@@ -138,7 +146,10 @@ func (s *source) list(ctx context.Context, r velero.Resource) error {
 	if velero.ListsNamespaces(s.filter) {
 		namespaces = slices.DeleteFunc(slices.Clone(s.filter.IncludedNamespaces), s.excluded.Has)
 	}
-	opts := metav1.ListOptions{Limit: pageSize}
+	opts, pages := metav1.ListOptions{Limit: pageSize}, maxPages
+	if whole.Has(r.String()) {
+		opts.Limit, pages = wholePageSize, maxPages*pageSize/wholePageSize
+	}
 	isClaim := r.Is(claims)
 	if one, _ := velero.Selectors(s.filter); one != nil && !isClaim {
 		selector, err := metav1.LabelSelectorAsSelector(one)
@@ -151,11 +162,12 @@ func (s *source) list(ctx context.Context, r velero.Resource) error {
 	var err error
 	for _, objects := range collectionsOf(r, namespaces) {
 		objects.MetadataOnly = !whole.Has(r.String())
-		err = errors.Join(err, client.Each(ctx, s.Client, objects, opts, maxPages, func(o *object) error {
-			if !isName(o.Metadata.Name) || o.Metadata.Namespace != "" && !isName(o.Metadata.Namespace) {
+		err = errors.Join(err, client.Each(ctx, s.Client, objects, opts, pages, func(o *object) error {
+			isExcluded := o.Metadata.Labels[velerov1.ExcludeFromBackupLabel] == "true"
+			if isExcluded || !isName(o.Metadata.Name) || o.Metadata.Namespace != "" && !isName(o.Metadata.Namespace) {
 				return nil
 			}
-			matches := velero.IncludesLabels(s.filter, labels.Set(o.Metadata.Labels)) && o.Metadata.Labels[velerov1.ExcludeFromBackupLabel] != "true"
+			matches := velero.IncludesLabels(s.filter, labels.Set(o.Metadata.Labels))
 			if r.Namespaced && (s.excluded.Has(o.Metadata.Namespace) || !velero.IncludesNamespace(s.filter, o.Metadata.Namespace)) || !matches && !isClaim {
 				return nil
 			}
@@ -164,6 +176,9 @@ func (s *source) list(ctx context.Context, r velero.Resource) error {
 		}))
 	}
 	s.do(func() {
+		if err != nil {
+			s.unlisted.Insert(r.String())
+		}
 		if found.Count > 0 || isClaim {
 			s.found.Selected = append(s.found.Selected, found)
 		}
@@ -183,6 +198,9 @@ func (s *source) add(r velero.Resource, o *object, matches bool, to *migration.S
 	}
 	if !s.count(to, key) {
 		return
+	}
+	if !isFinished(r, o) {
+		s.needOne(to.Resource, key)
 	}
 	for _, reference := range referencesOf(r, o) {
 		to := itemOf(reference.Resource, reference.To)
@@ -207,11 +225,28 @@ func (s *source) count(to *migration.SelectedResource, key migration.ObjectKey) 
 	}
 	to.Objects = append(to.Objects, key)
 	s.selected.Insert(itemOf(to.Resource, key))
-	s.need(key.Namespace, corev1.ResourceName("count/"+to.String()), *resource.NewQuantity(1, resource.DecimalSI))
-	if to.Group == "" {
-		s.need(key.Namespace, corev1.ResourceName(to.Name), *resource.NewQuantity(1, resource.DecimalSI))
-	}
 	return true
+}
+
+// isFinished reports whether an object is a Pod or a Job that has finished, which Velero does not restore.
+func isFinished(r velero.Resource, o *object) bool {
+	var status struct {
+		Phase          corev1.PodPhase `json:"phase"`
+		CompletionTime string          `json:"completionTime"`
+	}
+	if name := r.String(); name != "pods" && name != "jobs.batch" || json.Unmarshal(o.Status, &status) != nil {
+		return false
+	}
+	return status.Phase == corev1.PodSucceeded || status.Phase == corev1.PodFailed || status.CompletionTime != ""
+}
+
+// needOne adds an object to what the objects of its namespace take of a quota.
+func (s *source) needOne(r velero.Resource, key migration.ObjectKey) {
+	one := *resource.NewQuantity(1, resource.DecimalSI)
+	s.need(key.Namespace, corev1.ResourceName("count/"+r.String()), one)
+	if r.Group == "" {
+		s.need(key.Namespace, corev1.ResourceName(r.Name), one)
+	}
 }
 
 // need adds to what the objects of a namespace take of a quota.
@@ -281,8 +316,8 @@ func (s *source) addPod(key migration.ObjectKey, o *object) {
 			s.uses = append(s.uses, u)
 		}
 	}
-	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return // Velero does not restore it
+	if isFinished(velero.Resource{Name: "pods"}, o) {
+		return
 	}
 	for name, quantity := range podresource.PodRequests(&pod, podresource.PodResourcesOptions{}) {
 		s.need(key.Namespace, "requests."+name, quantity)
@@ -348,8 +383,9 @@ func (s *source) addVolumes() {
 		if !s.count(to, key) {
 			continue
 		}
+		s.needOne(claims, key)
 		s.need(key.Namespace, corev1.ResourceRequestsStorage, c.size)
-		s.need(key.Namespace, corev1.ResourceName(c.class+".storageclass.storage.k8s.io/requests.storage"), c.size)
+		s.need(key.Namespace, corev1.ResourceName(s.mapped(c.class)+".storageclass.storage.k8s.io/requests.storage"), c.size)
 		s.largest(key.Namespace, corev1.LimitTypePersistentVolumeClaim, corev1.ResourceList{corev1.ResourceStorage: c.size})
 		s.found.Volumes = append(s.found.Volumes, v1alpha1.VolumePreview{
 			Namespace: key.Namespace, Claim: key.Name, StorageClass: c.class, Bytes: c.size.Value(), Method: s.method(byClaim[key]),
@@ -358,6 +394,14 @@ func (s *source) addVolumes() {
 	if to.Count == 0 {
 		s.found.Selected = slices.Delete(s.found.Selected, i, i+1)
 	}
+}
+
+// mapped returns the StorageClass that claims of a class get in the targets.
+func (s *source) mapped(class string) string {
+	if s.policy.Volumes == nil {
+		return class
+	}
+	return cmp.Or(s.policy.Volumes.StorageClassMapping[class], class)
 }
 
 // method returns how the data of a claim with these uses would be moved; empty if Velero's configuration decides.
@@ -384,7 +428,8 @@ func (s *source) method(uses []use) string {
 func (s *source) readLeftBehind(ctx context.Context) {
 	followed := 0
 	for to, reference := range s.references {
-		if s.selected.Has(to) || s.more > 0 && velero.IncludesResource(s.filter, reference.Resource) {
+		isUnknown := s.more > 0 || s.unlisted.Has(reference.Resource.String())
+		if s.selected.Has(to) || isUnknown && velero.IncludesResource(s.filter, reference.Resource) {
 			continue
 		}
 		if followed++; followed > maxReferences {

@@ -275,7 +275,7 @@ func TestTarget(t *testing.T) {
 			Kubernetes: "v1.37.2", Velero: "v1.18.3", Server: migration.ServerAnswers,
 			NodeAgent: &v1alpha1.NodeAgentPreview{Ready: 1, Desired: 2, LoadConcurrency: 3},
 		},
-		NotServed: []velero.Resource{surveyed().Selected[2].Resource},
+		NotServed: []migration.UnservedResource{{Resource: surveyed().Selected[2].Resource}},
 		Classes:   []string{"slow"},
 		Existing: &migration.ExistingItems{
 			All:  map[velero.Item]bool{item("ConfigMap", "settings"): true, item("ConfigMap", "other"): true},

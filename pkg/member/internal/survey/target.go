@@ -41,20 +41,31 @@ func Target(ctx context.Context, c *client.Client, request migration.SurveyReque
 	served, err := resources.Served(ctx, c)
 	t.failed("the kinds that it serves", err)
 	t.found.Existing = &migration.ExistingItems{All: map[velero.Item]bool{}}
+	t.unread = t.unread || request.HideExisting
+	others := sets.New[string]()
+	for resource := range served {
+		others.Insert(resource.GroupResource().String())
+	}
 	for _, r := range of.Selected {
 		if err == nil && !served.Has(gvrOf(r.Resource)) {
-			t.do(func() { t.found.NotServed = append(t.found.NotServed, r.Resource) })
+			t.do(func() {
+				t.found.NotServed = append(t.found.NotServed, migration.UnservedResource{Resource: r.Resource, InOtherVersion: others.Has(r.String())})
+			})
 			continue
 		}
-		t.start(ctx, "which objects it has", func() error { return t.listExisting(ctx, r) })
+		if !request.HideExisting {
+			t.start(ctx, "which objects it has", func() error { return t.listExisting(ctx, r) })
+		}
 	}
 	if len(of.Volumes) > 0 {
 		t.start(ctx, "StorageClasses", func() error { return t.readClasses(ctx) })
 	}
-	if len(of.Services) > 0 {
+	if len(of.Services) > 0 && !request.OnlySelected {
 		t.start(ctx, "node ports and load balancer addresses", func() error { return t.readServices(ctx) })
 	}
-	t.start(ctx, "quotas", func() error { return t.readQuotas(ctx) })
+	if !request.OnlySelected {
+		t.start(ctx, "quotas", func() error { return t.readQuotas(ctx) })
+	}
 	for _, reference := range of.LeftBehind {
 		t.start(ctx, "what the filter leaves behind", func() error {
 			found, err := exists(ctx, c, reference.Resource, t.mapped(reference.To))
@@ -115,6 +126,7 @@ func (t *target) readNamespaces(ctx context.Context) {
 		return nil
 	})
 	t.failed("namespaces", err)
+	t.unread = err != nil
 }
 
 // listExisting determines which of the items of a resource the target has.
@@ -264,7 +276,7 @@ func (t *target) readQuotas(ctx context.Context) error {
 func (t *target) tryOut(ctx context.Context) {
 	for _, sample := range t.of.Samples {
 		to := t.mapped(sample.ObjectKey)
-		isNotServed := func(r velero.Resource) bool { return r.Is(sample.Resource) }
+		isNotServed := func(r migration.UnservedResource) bool { return r.Is(sample.Resource) }
 		if sample.Resource.Namespaced && !t.usable.Has(to.Namespace) || slices.ContainsFunc(t.found.NotServed, isNotServed) {
 			continue
 		}
@@ -279,7 +291,7 @@ func (t *target) tryOut(ctx context.Context) {
 			}
 			err = client.DryRunCreate(ctx, t.Client, collectionOf(sample.Resource, to.Namespace), body)
 			if !isDenied(err) {
-				return unlessExists(err)
+				return unlessDependent(err)
 			}
 			t.do(func() {
 				if len(t.found.Denied) < maxDenied {
@@ -294,14 +306,24 @@ func (t *target) tryOut(ctx context.Context) {
 // isDenied reports whether an error is the answer that the API server does not accept the object: of a quota, a
 // policy, a webhook or its validation. A lack of permission to create it says nothing about the object.
 func isDenied(err error) bool {
-	lacksPermission := apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot create resource")
-	isUnsupported := apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
-	return (apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) && !lacksPermission && !isUnsupported
+	if !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err) {
+		return false
+	}
+	return !slices.ContainsFunc(notAboutTheObject, func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
-// unlessExists returns nil for the error that an object exists: the API server has accepted it before.
-func unlessExists(err error) error {
-	if apierrors.IsAlreadyExists(err) {
+// notAboutTheObject are parts of the answers of an API server that are about the permission of the kubeconfig, about dry
+// runs, or about another object, which the migration creates first or which is a reference that is left behind.
+var notAboutTheObject = []string{
+	"cannot create resource", "attempting to grant RBAC permissions not currently held", "does not support dry run",
+	"error looking up service account", "no PriorityClass with name", "RuntimeClass not found", "pod rejected: RuntimeClass",
+}
+
+// unlessDependent returns nil for the error that an object exists, which the API server accepts before, and for one
+// about another object.
+func unlessDependent(err error) error {
+	isAboutAnother := func(text string) bool { return strings.Contains(err.Error(), text) }
+	if err == nil || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) && slices.ContainsFunc(notAboutTheObject[3:], isAboutAnother) {
 		return nil
 	}
 	return err

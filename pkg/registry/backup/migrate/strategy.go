@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
@@ -90,12 +91,15 @@ func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 // WarningsOnCreate returns no warnings.
 func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
 
-// PrepareForUpdate keeps the requester and the recorded status. It does not increase the
-// generation, because the spec can't change.
+// PrepareForUpdate keeps the requester and the recorded status. It increases the generation if the spec
+// changes.
 func (Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
 	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
+	if !apiequality.Semantic.DeepEqual(m.Spec, was.Spec) {
+		m.Generation = was.Generation + 1
+	}
 }
 
 // ValidateUpdate validates an update by a user.

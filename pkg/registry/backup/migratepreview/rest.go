@@ -60,6 +60,9 @@ func (r *REST) Create(ctx context.Context, obj runtime.Object, validate rest.Val
 	if preview.Namespace != "" && preview.Namespace != namespace {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.namespace is %q; it must be %q, that of the request", preview.Namespace, namespace))
 	}
+	if preview.ResourceVersion != "" {
+		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
 	preview.Namespace, preview.Status = namespace, backup.MigratePreviewStatus{}
 	preview.Spec.Requester = migrate.Requester(ctx)
 	if errs := validation.ValidateMigratePreview(preview); len(errs) > 0 {

@@ -25,7 +25,7 @@ type MigrateApplyConfiguration struct {
 	// Standard object's metadata.
 	// More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec defines what is migrated, from where, and to where. It is immutable.
+	// spec defines what is migrated, from where, and to where. It is immutable but for suspend.
 	Spec *MigrateSpecApplyConfiguration `json:"spec,omitempty"`
 	// status is the state of the migration. Only the server writes it. A GET of the
 	// object returns the last recorded status, a GET of the subresource status

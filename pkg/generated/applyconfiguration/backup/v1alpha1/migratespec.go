@@ -28,6 +28,10 @@ type MigrateSpecApplyConfiguration struct {
 	// waitForWorkloads waits until the restored workloads are ready. Absent: a target has
 	// ended when its Restore has.
 	WaitForWorkloads *WaitForWorkloadsApplyConfiguration `json:"waitForWorkloads,omitempty"`
+	// suspend starts nothing new: no Backup, and no Restore. What Velero has begun goes on. A Migrate that is
+	// created suspended is planned: status.preview has what it would move, and what would hinder it. It
+	// is the only field of the spec that can be changed.
+	Suspend *bool `json:"suspend,omitempty"`
 	// requester is the authenticated user who created the Migrate. The server sets it,
 	// and it is immutable. The migration is limited to the requester's permissions.
 	Requester *RequesterApplyConfiguration `json:"requester,omitempty"`
@@ -76,6 +80,14 @@ func (b *MigrateSpecApplyConfiguration) WithProgressDeadlineSeconds(value int32)
 // If called multiple times, the WaitForWorkloads field is set to the value of the last call.
 func (b *MigrateSpecApplyConfiguration) WithWaitForWorkloads(value *WaitForWorkloadsApplyConfiguration) *MigrateSpecApplyConfiguration {
 	b.WaitForWorkloads = value
+	return b
+}
+
+// WithSuspend sets the Suspend field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Suspend field is set to the value of the last call.
+func (b *MigrateSpecApplyConfiguration) WithSuspend(value bool) *MigrateSpecApplyConfiguration {
+	b.Suspend = &value
 	return b
 }
 

@@ -18,8 +18,8 @@ type MigrateStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that the status belongs to.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// conditions are the latest observations of the migration's state: sourceReady,
-	// Ready, Finished, Reconciling, Stalled, ItemsFound, ItemsRestored, VolumesMoved,
-	// WorkloadsReady, MembersReachable.
+	// Ready, Finished, Reconciling, Stalled, Suspended, ItemsFound, ItemsRestored,
+	// VolumesMoved, WorkloadsReady, MembersReachable.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// phase is the phase of the migration: Pending, FailedValidation,
 	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
@@ -31,6 +31,9 @@ type MigrateStatusApplyConfiguration struct {
 	// targetClusterStatus is the state of the Restore in each target cluster. The
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetailsApplyConfiguration `json:"targetClusterStatus,omitempty"`
+	// preview is the plan that was made while the migration was suspended and had not started,
+	// shortened. Absent if it was not.
+	Preview *MigratePreviewStatusApplyConfiguration `json:"preview,omitempty"`
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgressApplyConfiguration `json:"progress,omitempty"`
@@ -89,6 +92,14 @@ func (b *MigrateStatusApplyConfiguration) WithTargetClusterStatus(values ...*Res
 		}
 		b.TargetClusterStatus = append(b.TargetClusterStatus, *values[i])
 	}
+	return b
+}
+
+// WithPreview sets the Preview field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Preview field is set to the value of the last call.
+func (b *MigrateStatusApplyConfiguration) WithPreview(value *MigratePreviewStatusApplyConfiguration) *MigrateStatusApplyConfiguration {
+	b.Preview = value
 	return b
 }
 

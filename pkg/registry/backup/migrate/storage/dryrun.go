@@ -16,7 +16,6 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/readers"
-	"kurator.dev/migrate-apiserver/pkg/registry/backup/migratepreview"
 )
 
 const (
@@ -25,19 +24,25 @@ const (
 	maxWarnings    = 5
 )
 
+// Warnings finds what would hinder a migration.
+type Warnings interface {
+	// Warnings returns the first findings about a Migrate that is not stored, as far as they can be had before ctx ends.
+	Warnings(ctx context.Context, m *v1alpha1.Migrate) []v1alpha1.PreviewFinding
+}
+
 // PreviewedREST serves migrates. A create by a dry run gets the first findings of a preview as warnings.
 type PreviewedREST struct {
 	*REST
 
-	previewer migratepreview.Previewer
-	readers   *readers.Readers
+	warnings Warnings
+	readers  *readers.Readers
 }
 
 var _ rest.StandardStorage = &PreviewedREST{}
 
-// NewPreviewedREST returns the storage of Migrates with the previews of previewer.
-func NewPreviewedREST(migrates *REST, previewer migratepreview.Previewer) *PreviewedREST {
-	return &PreviewedREST{migrates, previewer, newReaders("dry runs", "create a MigratePreview")}
+// NewPreviewedREST returns the storage of Migrates with these warnings.
+func NewPreviewedREST(migrates *REST, warnings Warnings) *PreviewedREST {
+	return &PreviewedREST{migrates, warnings, newReaders("dry runs", "create a MigratePreview")}
 }
 
 // Create creates a Migrate. A preview of a dry run that can't be had in time is left out.
@@ -63,25 +68,15 @@ func (r *PreviewedREST) warn(ctx context.Context, m *v1alpha1.Migrate) {
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, previewTimeout)
 	defer cancel()
-	status, err := r.previewer.Preview(ctx, m)
-	if err != nil {
-		return
-	}
-	var texts []string
-	for _, finding := range status.Findings {
+	findings := r.warnings.Warnings(ctx, m)
+	for _, finding := range findings[:min(len(findings), maxWarnings)] {
 		text := finding.Reason + ": " + finding.Message
-		switch {
-		case finding.Severity == v1alpha1.SeverityInformation, finding.Reason == v1alpha1.ReasonNotChecked, finding.Reason == v1alpha1.ReasonConnecting:
-			continue
-		case finding.Severity == v1alpha1.SeverityBlocking:
+		if finding.Severity == v1alpha1.SeverityBlocking {
 			text = "the migration would wait: " + text
 		}
-		texts = append(texts, text)
-	}
-	for _, text := range texts[:min(len(texts), maxWarnings)] {
 		warning.AddWarning(ctx, "", text)
 	}
-	if more := len(texts) - maxWarnings; more > 0 {
+	if more := len(findings) - maxWarnings; more > 0 {
 		warning.AddWarning(ctx, "", fmt.Sprintf("and %d more findings; create a MigratePreview with this spec to see them", more))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +48,7 @@ var (
 
 // NewResultsREST returns the storage of the subresource, whose results are read by results.
 func NewResultsREST(migrates *REST, results Results) *ResultsREST {
-	return &ResultsREST{migrates: migrates, results: results, readers: newReaders("results", "read the exceptions in the status of the Migrates")}
+	return &ResultsREST{migrates: migrates, results: results, readers: &readers.Readers{What: "results", Instead: "read the exceptions in the status of the Migrates", Most: 20, MostOfUser: 4}}
 }
 
 // Get returns the results as a rest.ResourceStreamer, which reads them.
@@ -145,10 +146,13 @@ func pageOf(m *v1alpha1.Migrate, options *backup.MigrateResultsOptions) (page, e
 func (r *ResultsREST) stream(ctx context.Context, m *v1alpha1.Migrate, p page) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	reader, writer := io.Pipe()
+	context.AfterFunc(ctx, func() {
+		_ = writer.CloseWithError(errors.New("the results were not read in time, or the request ended"))
+	})
 	go func() {
 		defer cancel()
 		_ = writer.CloseWithError(recovery.Do(ctx, func() error {
-			out := newResultsWriter(writer)
+			out := newResultsWriter(&impatientWriter{writer, cancel})
 			next, err := r.write(ctx, out, m, p)
 			if err != nil {
 				return err
@@ -157,6 +161,18 @@ func (r *ResultsREST) stream(ctx context.Context, m *v1alpha1.Migrate, p page) i
 		}))
 	}()
 	return &endingReader{reader, cancel}
+}
+
+// impatientWriter ends the read if its reader takes nothing for stallTimeout: meanwhile it holds memory that others
+// may need.
+type impatientWriter struct {
+	io.Writer
+	cancel context.CancelFunc
+}
+
+func (w *impatientWriter) Write(p []byte) (int, error) {
+	defer time.AfterFunc(stallTimeout, w.cancel).Stop()
+	return w.Writer.Write(p)
 }
 
 // endingReader ends what it reads from when it is closed.
@@ -169,6 +185,9 @@ func (r *endingReader) Close() error {
 	defer r.cancel()
 	return r.ReadCloser.Close()
 }
+
+// stallTimeout is the time within which a reader takes what is written.
+const stallTimeout = 30 * time.Second
 
 // errPageFull ends a page.
 var errPageFull = errors.New("the page is full")
@@ -213,7 +232,13 @@ func (r *ResultsREST) write(ctx context.Context, out *resultsWriter, m *v1alpha1
 		if err := out.beginCluster(operation); err != nil {
 			return nil, err
 		}
-		errs, warnings, err := r.read(ctx, m, operation, to)
+		errs, warnings, err := r.read(ctx, m, operation, to, func(item v1alpha1.ItemResult) error {
+			admitted, err := admit(item.Outcome)
+			if err != nil || !admitted {
+				return err
+			}
+			return out.element("leftOut", item)
+		})
 		if errors.Is(err, errPageFull) {
 			errs, warnings, err = nil, nil, nil // they are in the last page of the cluster
 		}
@@ -224,17 +249,25 @@ func (r *ResultsREST) write(ctx context.Context, out *resultsWriter, m *v1alpha1
 	return nil, nil
 }
 
-// read reads the results of an operation: in the source first what its status has besides Velero's lists.
-func (r *ResultsREST) read(ctx context.Context, m *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor) (errs, warnings []string, err error) {
-	if of.Stage == v1alpha1.MigrateStageBackup {
-		for _, exception := range m.Status.SourceClusterStatus.Exceptions {
-			if exception.Outcome != v1alpha1.ItemLeftOut {
-				continue
-			}
-			if err := to.Item(exception); err != nil {
-				return nil, nil, err
-			}
+// read reads the results of an operation, and in the source what its status has besides Velero's lists.
+func (r *ResultsREST) read(
+	ctx context.Context, m *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor, leftOut func(v1alpha1.ItemResult) error,
+) (errs, warnings []string, err error) {
+	errs, warnings, err = r.results.Results(ctx, m, of, to)
+	if of.Stage != v1alpha1.MigrateStageBackup || errors.Is(err, errPageFull) {
+		return errs, warnings, err
+	}
+	source := m.Status.SourceClusterStatus
+	for _, exception := range source.Exceptions {
+		if exception.Outcome != v1alpha1.ItemLeftOut {
+			continue
+		}
+		if err := leftOut(exception); err != nil {
+			return errs, warnings, err
 		}
 	}
-	return r.results.Results(ctx, m, of, to)
+	if err == nil && source.ExceptionsOmitted > 0 && source.Reason == v1alpha1.ReasonItemsLeftOut {
+		err = fmt.Errorf("what the Backup does not have is recorded up to its 20th item, without %d more exceptions", source.ExceptionsOmitted)
+	}
+	return errs, warnings, err
 }

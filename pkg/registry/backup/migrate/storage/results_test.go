@@ -118,6 +118,9 @@ func namesOf(results v1alpha1.MigrateResults) (all []string) {
 		for _, volume := range cluster.Volumes {
 			all = append(all, cluster.ClusterName+" volume "+volume.Claim)
 		}
+		for _, item := range cluster.LeftOut {
+			all = append(all, cluster.ClusterName+" left out "+item.Resource)
+		}
 		for _, message := range append(cluster.Errors, cluster.Unavailable) {
 			if message != "" {
 				all = append(all, cluster.ClusterName+" "+message)
@@ -137,7 +140,7 @@ func TestResultsInPages(t *testing.T) {
 		t.Errorf("%+v, %v", whole, err)
 	}
 	want := []string{
-		"m1 ovens ", "m1 ConfigMap a", "m1 ConfigMap b", "m1 volume v", "m1 error of m1",
+		"m1 ConfigMap a", "m1 ConfigMap b", "m1 volume v", "m1 left out ovens", "m1 error of m1",
 		"m2 ConfigMap a", "m2 ConfigMap kept-b", "m2 volume v", "m2 volume w", "m2 error of m2",
 		"m3 ConfigMap kept-a", "m3 error of m3", "m3 no route to the storage",
 	}
