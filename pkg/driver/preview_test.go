@@ -219,3 +219,44 @@ func TestPreviewWithMemberReviews(t *testing.T) {
 		}
 	})
 }
+
+// TestSuspended creates a suspended Migrate, which is planned and then resumed, and suspends it during the Backup.
+func TestSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.members[m1].backupRunning = true
+		stop := w.drive()
+		defer stop()
+		w.suspended = true
+		w.apply(m2)
+		time.Sleep(processingTime)
+		m := w.migrate()
+		if source := m.Status.SourceClusterStatus; source.Reason != v1alpha1.ReasonSuspended || m.Status.Preview == nil || m.Status.Preview.Verdict != v1alpha1.PreviewReady {
+			t.Errorf("the source is %s, the preview %+v", source.Reason, m.Status.Preview)
+		}
+		if creates := w.members[m1].creates; len(creates) > 0 {
+			t.Errorf("created %q", creates)
+		}
+		made := m.Status.Preview.Time
+		time.Sleep(previewInterval + time.Minute)
+		if again := w.migrate().Status.Preview.Time; !made.Before(again) {
+			t.Errorf("the preview of %v was not made again: %v", made, again)
+		}
+		w.setSuspended(false)
+		time.Sleep(processingTime)
+		w.wantPhase("BackupInProgress")
+		w.setSuspended(true)
+		w.endBackup(backupName)
+		time.Sleep(time.Minute)
+		w.wantPhase("RestoreInProgress")
+		w.wantTarget(v1alpha1.ReasonSuspended, "")
+		if creates := w.members[m2].creates; len(creates) > 0 {
+			t.Errorf("created %q", creates)
+		}
+		w.setSuspended(false)
+		time.Sleep(time.Minute)
+		if creates := w.members[m2].creates; !slices.Contains(creates, "restores "+restoreName) {
+			t.Errorf("created %q", creates)
+		}
+	})
+}

@@ -48,8 +48,9 @@ type world struct {
 	// stuck blocks status updates until it is closed, even after their context has ended.
 	stuck chan struct{}
 
-	// policy and requester are fields of the Migrate's spec.
+	// policy, suspended and requester are fields of the Migrate's spec.
 	policy    *v1alpha1.MigratePolicy
+	suspended bool
 	requester v1alpha1.Requester
 
 	permissions
@@ -105,6 +106,7 @@ func (w *world) create(namespace, name string, uid types.UID, targets ...migrati
 			SourceCluster: v1alpha1.Destination{Fleet: "f", Clusters: []corev1.ObjectReference{{Kind: m1.Kind, Name: m1.Name}}},
 			TargetCluster: v1alpha1.Destination{Fleet: "f"},
 			Policy:        w.policy,
+			Suspend:       &w.suspended,
 			Requester:     &w.requester,
 		},
 	}
@@ -129,13 +131,25 @@ func (w *world) migrate() *v1alpha1.Migrate {
 
 // beginDeletion deletes the Migrate, which has a finalizer.
 func (w *world) beginDeletion() {
+	w.update(func(m *v1alpha1.Migrate) {
+		m.Finalizers = []string{"example.com/hold"}
+		m.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	})
+}
+
+// setSuspended suspends or resumes the Migrate.
+func (w *world) setSuspended(suspended bool) {
+	w.update(func(m *v1alpha1.Migrate) { m.Spec.Suspend = &suspended })
+}
+
+// update updates the Migrate as a user.
+func (w *world) update(change func(*v1alpha1.Migrate)) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	m := w.migrate()
 	w.version++
 	m.ResourceVersion = strconv.Itoa(w.version)
-	m.Finalizers = []string{"example.com/hold"}
-	m.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	change(m)
 	if _, err := w.client.BackupV1alpha1().Migrates("default").Update(w.t.Context(), m, metav1.UpdateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}

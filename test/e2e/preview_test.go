@@ -206,3 +206,35 @@ func TestPreviewOfABlockedMigration(t *testing.T) {
 		}
 	}
 }
+
+// TestSuspend creates a suspended Migrate, which is planned and starts when it is resumed.
+func TestSuspend(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "suspended")
+	members[source].apply(t, settings("suspended"))
+	m := migrate(t, strings.Replace(manifest("suspended", only("suspended"), 2), "spec:\n", "spec:\n  suspend: true\n", 1))
+	host.kubectl(t, "wait", "migrate/suspended", "--for=jsonpath={.status.preview.verdict}=Ready", "--timeout=60s")
+	host.kubectl(t, "wait", "migrate/suspended", "--for=condition=Suspended", "--timeout=60s")
+	planned, err := m.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if planned.Status.Phase != v1alpha1.MigratePhasePending || planned.Status.SourceClusterStatus.Reason != v1alpha1.ReasonSuspended || planned.Status.Preview.Source.ItemsTotal != 1 {
+		t.Errorf("%s: %+v, preview %+v", planned.Status.Phase, planned.Status.SourceClusterStatus, planned.Status.Preview)
+	}
+	if backups := members[source].kubectl(t, "get", "backups.velero.io", "--namespace=velero", "--selector=backup.kurator.dev/migrate-uid="+string(planned.UID), "--output=name"); backups != "" {
+		t.Errorf("a suspended Migrate has %s", backups)
+	}
+	if _, err := fleet.Kubectl(t.Context(), host.kubeconfig, "patch", "migrate", "suspended", "--type=merge", `--patch={"spec": {"suspend": false, "progressDeadlineSeconds": 1}}`); err == nil || !strings.Contains(err.Error(), "spec.progressDeadlineSeconds: Forbidden") {
+		t.Errorf("another field of the spec can be changed: %v", err)
+	}
+	host.kubectl(t, "patch", "migrate", "suspended", "--type=merge", `--patch={"spec": {"suspend": false}}`)
+	done := m.awaitCompleted(t)
+	if done.Generation != 2 || done.Status.ObservedGeneration != 2 || done.Status.Progress == nil || done.Status.Progress.ItemsDone != 1 || done.Status.Progress.ItemsTotal != 1 {
+		t.Errorf("generation %d, observed %d, progress %+v", done.Generation, done.Status.ObservedGeneration, done.Status.Progress)
+	}
+	checkCondition(t, done, v1alpha1.ConditionSuspended, "False", v1alpha1.ReasonResumed)
+	if row := host.kubectl(t, "get", "migrate", "suspended", "--no-headers"); !strings.Contains(row, " 1/1 ") {
+		t.Errorf("kubectl get shows %q", row)
+	}
+}
