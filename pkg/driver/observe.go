@@ -190,7 +190,7 @@ func (l *loop) workloads(ctx context.Context, s *migrateState, m *v1alpha1.Migra
 // the object by name, because the label may have been removed.
 func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migration.Cluster, of migration.Objects) migration.Member {
 	seen := member.Read(ctx, of)
-	if seen.Err != nil || !migration.IsObjectMissing(m, c, seen) {
+	if seen.Err != nil || !migration.IsObjectMissing(m, c, seen) || !migration.IsObjectRecorded(m, c) {
 		return seen
 	}
 	var err error

@@ -229,9 +229,11 @@ func TestSuspended(t *testing.T) {
 		defer stop()
 		w.suspended = true
 		w.apply(m2)
-		time.Sleep(processingTime)
+		time.Sleep(time.Minute) // a preview is recorded as progress is
 		m := w.migrate()
-		if source := m.Status.SourceClusterStatus; source.Reason != v1alpha1.ReasonSuspended || m.Status.Preview == nil || m.Status.Preview.Verdict != v1alpha1.PreviewReady {
+		if source := m.Status.SourceClusterStatus; source == nil {
+			t.Fatalf("%+v", m)
+		} else if source.Reason != v1alpha1.ReasonSuspended || m.Status.Preview == nil || m.Status.Preview.Verdict != v1alpha1.PreviewReady {
 			t.Errorf("the source is %s, the preview %+v", source.Reason, m.Status.Preview)
 		}
 		if creates := w.members[m1].creates; len(creates) > 0 {

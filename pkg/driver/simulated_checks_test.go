@@ -138,7 +138,7 @@ func (s *simulation) checkObserved(m *v1alpha1.Migrate) {
 		if want := phaseOfBackup[status.Phase]; source.Phase != orElse(want, v1alpha1.MigratePhaseBackupInProgress) && !reading && (!deleted || source.Phase != v1alpha1.MigratePhaseFailed) {
 			s.failf("invariant 7: Backup phase %q in %s is recorded as %s (%s)", status.Phase, source.ClusterName, source.Phase, source.Reason)
 		}
-	} else if source.Phase != v1alpha1.MigratePhasePending {
+	} else if source.Phase != v1alpha1.MigratePhasePending && !s.isCanceled(m, source.ClusterStatus, "Backup") {
 		s.failf("invariant 7: the source is %s without a Backup", source.Phase)
 	}
 	for i := range m.Status.TargetClusterStatus {
@@ -174,10 +174,27 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 		ok = migration.IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted && target.Phase == v1alpha1.MigratePhaseFailed
 	case v1alpha1.ReasonBackupExpired:
 		ok = !backup.Expiration.After(s.clock.Now()) && target.Phase == v1alpha1.MigratePhaseFailed
+	case v1alpha1.ReasonCanceled:
+		ok = s.isCanceled(m, target.ClusterStatus, "Restore")
 	}
 	if !ok {
 		s.failf("invariant 7: %s is %s (%s) without a Restore", target.ClusterName, target.Phase, target.Reason)
 	}
+}
+
+// isCanceled reports whether a cluster is Canceled by a cancellation, and there is no object of a kind of m in it that may
+// do anything.
+func (s *simulation) isCanceled(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, kind string) bool {
+	if m.Status.Cancellation == nil || cs.Phase != v1alpha1.MigratePhaseCanceled || cs.Reason != v1alpha1.ReasonCanceled {
+		return false
+	}
+	id := objectID{migration.ClusterOf(cs), modelvelero.Key{Kind: kind, Name: velero.ObjectName(cs.ClusterName, m)}}
+	object := s.members[id.cluster].current(id.key)
+	if r, isRestore := object.(*velerov1.Restore); object == nil || s.modified[id] || isRestore && velero.IsRejectedEarly(r) {
+		return true
+	}
+	s.failf("%s is Canceled, and has %s %s", cs.ClusterName, kind, id.key.Name)
+	return true
 }
 
 // phaseOfTarget returns the phase of a target for a terminal phase of its Restore: an item that was kept
@@ -290,8 +307,8 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	}
 	if m := s.checkConfirmed(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
 		s.failf("invariant 3: a %s is created in %s for a Migrate that is being deleted", key.Kind, c.Name)
-	} else if m != nil && ptr.Deref(m.Spec.Suspend, false) {
-		s.failf("a %s is created in %s for a suspended Migrate", key.Kind, c.Name)
+	} else if m != nil && (ptr.Deref(m.Spec.Suspend, false) || m.Status.Cancellation != nil) {
+		s.failf("a %s is created in %s for a suspended or canceled Migrate", key.Kind, c.Name)
 	}
 	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.concurrent {
 		s.failf("invariant 3: %s is created in %s after the end", key.Kind, c.Name)
@@ -472,6 +489,9 @@ func (s *simulation) checkEnd(script veleroScript) {
 	}
 	s.checkObserved(m)
 	source := m.Status.SourceClusterStatus
+	if source == nil && m.Status.Cancellation != nil {
+		return
+	}
 	if b, ok := s.unmodified(source.ClusterStatus, "Backup", source.BackupNameInCluster).(*velerov1.Backup); ok && !s.otherEndAllowed && !s.waited && phaseOfBackup[b.Status.Phase] != source.Phase {
 		s.failf("invariant 9: the Backup ended %s, and the source %s", b.Status.Phase, source.Phase)
 	}
@@ -482,7 +502,8 @@ func (s *simulation) checkEnd(script veleroScript) {
 			s.failf("invariant 9: the Restore in %s ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)
 		}
 	}
-	if want := script.end(s, m); m.Status.Phase != want && !s.otherEndAllowed && len(s.modified) == 0 {
+	isCanceled := m.Status.Cancellation != nil && m.Status.Phase == v1alpha1.MigratePhaseCanceled
+	if want := script.end(s, m); m.Status.Phase != want && !isCanceled && !s.otherEndAllowed && len(s.modified) == 0 {
 		s.failf("invariant 9: the Migrate ended %s, want %s", m.Status.Phase, want)
 	}
 }
@@ -548,16 +569,18 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	for _, target := range status.TargetClusterStatus {
 		count[target.Phase]++
 	}
-	ended := count["Completed"] + count["PartiallyFailed"] + count["Failed"] + count["FailedValidation"]
+	ended := count["Completed"] + count["PartiallyFailed"] + count["Failed"] + count["FailedValidation"] + count["Canceled"]
 	switch source := status.SourceClusterStatus; {
 	case source.Phase == "Pending":
 		return "Pending"
-	case source.Phase == "BackupInProgress", source.Phase == "FailedValidation":
+	case source.Phase == "BackupInProgress", source.Phase == "FailedValidation", source.Phase == "Canceled":
 		return source.Phase
 	case source.Phase != "Completed":
 		return "Failed"
 	case ended < len(status.TargetClusterStatus):
 		return "RestoreInProgress"
+	case count["Canceled"] > 0:
+		return "Canceled"
 	case count["Completed"] == ended:
 		return "Completed"
 	case count["Completed"]+count["PartiallyFailed"] > 0:

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/utils/ptr"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
@@ -55,6 +56,7 @@ var disturbances = []struct {
 	{"deleted PodVolumeBackup", 8, (*simulation).deleteVolume},
 	{"foreign object", 8, (*simulation).createForeign},
 	{"Backup of others", 2, (*simulation).createOthersBackup},
+	{"cancellation", 30, (*simulation).cancel},
 	{"edited Migrate", 10, (*simulation).disturbMigrate},
 }
 
@@ -122,6 +124,17 @@ func (s *simulation) heal(except migration.Cluster) {
 	if s.stored != nil && ptr.Deref(s.stored.Spec.Suspend, false) {
 		s.setSuspended(false)
 	}
+}
+
+// cancel cancels the Migrate, if it has not ended.
+func (s *simulation) cancel() {
+	if s.stored == nil || migration.IsTerminal(s.stored.Status.Phase) || s.stored.Status.Cancellation != nil {
+		return
+	}
+	s.tracef("the Migrate is canceled")
+	m := s.stored.DeepCopy()
+	m.Status.Cancellation = &v1alpha1.Cancellation{Time: metav1.NewTime(s.clock.Now()), Username: "jane"}
+	s.store(m)
 }
 
 // setSuspended suspends or resumes the Migrate.

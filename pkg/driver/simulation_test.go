@@ -82,6 +82,7 @@ func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 	edits := map[string]func(*simulation){
 		"the Migrate is deleted":   func(s *simulation) { s.store(nil) },
 		"the Migrate is recreated": func(s *simulation) { s.store(nil); s.createMigrate() },
+		"the Migrate is canceled":  (*simulation).cancel,
 		"the Migrate is suspended for a while": func(s *simulation) {
 			s.setSuspended(true)
 			for range 20 {

@@ -22,13 +22,19 @@ import (
 const DefaultProgressDeadline = 600 * time.Second
 
 // NextDeadline returns when the status of m changes next without an observation: the next
-// progress deadline after now. It returns false if there is none.
+// progress deadline after now, or that of a cancellation. It returns false if there is none.
 func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) {
 	if IsTerminal(m.Status.Phase) {
 		return time.Time{}, false
 	}
+	var deadlines []time.Time
 	for _, since := range clocks(m, &m.Status) {
-		at := since.at.Add(ProgressDeadline(m))
+		deadlines = append(deadlines, since.at.Add(ProgressDeadline(m)))
+	}
+	if c := m.Status.Cancellation; c != nil {
+		deadlines = append(deadlines, c.Time.Add(cancelGrace), c.Time.Add(ProgressDeadline(m)))
+	}
+	for _, at := range deadlines {
 		if at.After(now) && (!ok || at.Before(next)) {
 			next, ok = at, true
 		}
@@ -67,6 +73,12 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 		})
 	}
 	summary := summarize(m, status, seen.Plan.waiting)
+	switch c := status.Cancellation; {
+	case status.Phase == v1alpha1.MigratePhaseCanceled:
+		summary.reason = v1alpha1.ReasonCanceled
+	case c != nil && !IsTerminal(status.Phase):
+		summary.message = fmt.Sprintf("Canceled by %s; what Velero has begun goes on to its end. %s", c.Username, summary.message)
+	}
 	phase := state{string(status.Phase), summary.message}
 
 	set(v1alpha1.ConditionReady, conditionStatus(status.Phase == v1alpha1.MigratePhaseCompleted), summary)
@@ -210,11 +222,13 @@ func nothingMatched(source *v1alpha1.BackupDetails) state {
 // summarize returns the reason and the message of the condition Ready: the state of the whole
 // migration, with a sentence for each cluster that needs attention.
 func summarize(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting state) state {
-	if waiting != (state{}) {
+	if waiting != (state{}) && status.Cancellation == nil {
 		return waiting
 	}
 	source := status.SourceClusterStatus
 	switch {
+	case source == nil && status.Cancellation != nil:
+		return state{v1alpha1.ReasonCanceled, fmt.Sprintf("Canceled by %s before it had started.", status.Cancellation.Username)}
 	case source == nil:
 		return state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}
 	case source.Phase != v1alpha1.MigratePhaseCompleted:

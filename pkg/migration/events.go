@@ -73,7 +73,7 @@ func readyCondition(status *v1alpha1.MigrateStatus) *state {
 // stepReasons are the reasons of a migration that proceeds. The status shows them; an Event would
 // tell a person nothing.
 var stepReasons = []string{
-	v1alpha1.ReasonConnecting, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonReadingResults,
+	v1alpha1.ReasonConnecting, v1alpha1.ReasonCanceling, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonReadingResults,
 	v1alpha1.ReasonBackupNew, v1alpha1.ReasonBackupReadyToStart, v1alpha1.ReasonBackupInProgress,
 	v1alpha1.ReasonBackupWaitingForPluginOperations, v1alpha1.ReasonBackupFinalizing,
 	v1alpha1.ReasonRestoreNew, v1alpha1.ReasonRestoreInProgress,
@@ -85,7 +85,7 @@ var normalReasons = []string{
 	v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupStarting, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonBackupCompleted,
 	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonWaitingForWorkloads, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued,
 	v1alpha1.ReasonRestoreRefusedEarly, v1alpha1.ReasonRestoreCompleted, v1alpha1.ReasonNothingToRestore,
-	v1alpha1.ReasonBeingDeleted, string(v1alpha1.MigratePhaseCompleted),
+	v1alpha1.ReasonBeingDeleted, v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceled, string(v1alpha1.MigratePhaseCompleted),
 }
 
 func eventType(phase v1alpha1.MigratePhase, reason string) string {

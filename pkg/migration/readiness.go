@@ -43,6 +43,8 @@ func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1
 	switch {
 	case m.DeletionTimestamp != nil:
 		return beingDeleted(), false
+	case isCanceled(m):
+		return canceling(m), false
 	case isSuspended(m):
 		return suspended(), false
 	}
@@ -106,7 +108,10 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
-	if isSuspended(m) {
+	switch {
+	case isCanceled(m):
+		return canceling(m), false
+	case isSuspended(m):
 		return suspended(), false
 	}
 	member := seen.Members[ClusterOf(target.ClusterStatus)]

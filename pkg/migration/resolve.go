@@ -177,14 +177,30 @@ func RecordedNames(m *v1alpha1.Migrate, c Cluster) (backup, restore string) {
 	return "", ""
 }
 
+// IsObjectRecorded reports whether a status of the Backup of m in cluster c, its source, is recorded, or of the Restore
+// in c, a target.
+func IsObjectRecorded(m *v1alpha1.Migrate, c Cluster) bool {
+	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterStatus) == c {
+		return source.BackupStatusInCluster != nil
+	}
+	return slices.ContainsFunc(m.Status.TargetClusterStatus, func(t v1alpha1.RestoreDetails) bool {
+		return ClusterOf(t.ClusterStatus) == c && t.RestoreStatusInCluster != nil
+	})
+}
+
 // IsObjectMissing reports whether an object of m in cluster c is recorded but not observed, and c
-// is not finished. The observation may be stale: the caller confirms it with a GET.
+// is not finished; or, of a canceled m, may have been created just before. The observation may be stale: the caller
+// confirms it with a GET.
 func IsObjectMissing(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 	if source := m.Status.SourceClusterStatus; source != nil && ClusterOf(source.ClusterStatus) == c {
-		return !IsTerminal(source.Phase) && source.BackupStatusInCluster != nil && seen.Backup == nil
+		isExpected := source.BackupStatusInCluster != nil || isCanceled(m) && source.BackupNameInCluster != ""
+		return !IsTerminal(source.Phase) && isExpected && seen.Backup == nil
 	}
 	for _, t := range m.Status.TargetClusterStatus {
 		if ClusterOf(t.ClusterStatus) == c && !IsTerminal(t.Phase) {
+			if isCanceled(m) && wasComplete(m) && seen.Restore == nil {
+				return true
+			}
 			// The Backup that Velero did not find may exist, but the watch is behind.
 			unknown := seen.Restore != nil && seen.Backup == nil && velero.IsRejectedEarly(seen.Restore)
 			return t.RestoreStatusInCluster != nil && seen.Restore == nil || unknown

@@ -59,7 +59,9 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 		}
 		boundMessages(&status)
 	}
-	status.Phase = overallPhase(&status)
+	if phase := overallPhase(&status); !withholdEnds || !IsTerminal(phase) {
+		status.Phase = phase
+	}
 	setProgress(&status)
 	setConditions(m, &status, seen, now)
 	return status
@@ -107,6 +109,9 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 		observeBackup(m, source, member)
 	case source.BackupStatusInCluster != nil:
 		setState(cs, v1alpha1.MigratePhaseFailed, backupDeleted(source))
+	case isCanceled(m):
+		s, ended := canceled(m, cs.ClusterName, "Backup", source.BackupNameInCluster != "", member, read, now)
+		setCanceled(cs, s, ended)
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
 		if ready {
@@ -158,6 +163,10 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	switch {
 	case target.RestoreStatusInCluster != nil && (!read || member.Err != nil):
 		setUnreachable(cs, member)
+	case isRefusedEarly(member) && isCanceled(m):
+		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
+		s, ended := canceled(m, cs.ClusterName, "Restore", true, member, read, now)
+		setCanceled(cs, s, ended)
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
 		state, ready := targetReadiness(m, target, source, seen)
@@ -170,10 +179,15 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		observeRestore(m, target, source, member, now)
 	case target.RestoreStatusInCluster != nil:
 		setState(cs, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
+	case source.Phase == v1alpha1.MigratePhaseCanceled:
+		setState(cs, v1alpha1.MigratePhaseCanceled, state{v1alpha1.ReasonCanceled, source.Message})
 	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster):
 		setState(cs, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
 	case IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted:
 		setState(cs, v1alpha1.MigratePhaseFailed, nothingRestored(source))
+	case isCanceled(m) && source.Phase == v1alpha1.MigratePhaseCompleted:
+		s, ended := canceled(m, cs.ClusterName, "Restore", wasComplete(m), member, read, now)
+		setCanceled(cs, s, ended)
 	case read && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
 		setState(cs, v1alpha1.MigratePhaseFailed, backupExpired(source))
 	default:
@@ -218,8 +232,12 @@ func observeRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source
 func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	source := status.SourceClusterStatus
 	switch {
+	case source == nil && status.Cancellation != nil:
+		return v1alpha1.MigratePhaseCanceled
 	case source == nil:
 		return v1alpha1.MigratePhasePending
+	case source.Phase == v1alpha1.MigratePhaseCanceled:
+		return v1alpha1.MigratePhaseCanceled
 	case source.Phase == v1alpha1.MigratePhaseFailedValidation:
 		return v1alpha1.MigratePhaseFailedValidation
 	case source.Phase == v1alpha1.MigratePhaseFailed, source.Phase == v1alpha1.MigratePhasePartiallyFailed:
@@ -244,6 +262,8 @@ func phaseOfTargets(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDe
 		count[t.Phase]++
 	}
 	switch {
+	case count[v1alpha1.MigratePhaseCanceled] > 0:
+		return v1alpha1.MigratePhaseCanceled
 	case count[v1alpha1.MigratePhaseCompleted] == len(targets) && source.Reason == v1alpha1.ReasonItemsLeftOut:
 		return v1alpha1.MigratePhasePartiallyFailed
 	case count[v1alpha1.MigratePhaseCompleted] == len(targets):
@@ -356,6 +376,6 @@ func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now tim
 
 func waitsForOthers(reason string) bool {
 	return slices.Contains([]string{
-		v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
+		v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceling, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
 	}, reason)
 }

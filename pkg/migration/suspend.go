@@ -15,10 +15,10 @@ const maxShownFindings, maxShownTargets, maxShownResources = 30, 20, 50
 // isSuspended reports whether nothing new is to be started for m.
 func isSuspended(m *v1alpha1.Migrate) bool { return ptr.Deref(m.Spec.Suspend, false) }
 
-// IsWritable reports whether objects of m may be created in the members: it has not ended, is not being deleted
-// and not suspended.
+// IsWritable reports whether objects of m may be created in the members: it has not ended, is not being deleted,
+// suspended or canceled.
 func IsWritable(m *v1alpha1.Migrate) bool {
-	return !IsTerminal(m.Status.Phase) && m.DeletionTimestamp == nil && !isSuspended(m)
+	return !IsTerminal(m.Status.Phase) && m.DeletionTimestamp == nil && !isSuspended(m) && !isCanceled(m)
 }
 
 // NeedsPreview reports whether m is suspended and has not started.
@@ -29,7 +29,7 @@ func NeedsPreview(m *v1alpha1.Migrate) bool {
 // isPlanned reports whether m is suspended and, by a status, has not started.
 func isPlanned(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) bool {
 	source := status.SourceClusterStatus
-	return isSuspended(m) && !IsTerminal(status.Phase) && (source == nil || source.BackupStatusInCluster == nil)
+	return isSuspended(m) && status.Cancellation == nil && !IsTerminal(status.Phase) && (source == nil || source.BackupStatusInCluster == nil)
 }
 
 func suspended() state {

@@ -6,7 +6,7 @@ package backup
 // IsTerminal reports whether a Migrate or one of its clusters never leaves the phase.
 func (p MigratePhase) IsTerminal() bool {
 	switch p {
-	case MigratePhaseCompleted, MigratePhasePartiallyFailed, MigratePhaseFailed, MigratePhaseFailedValidation:
+	case MigratePhaseCompleted, MigratePhasePartiallyFailed, MigratePhaseFailed, MigratePhaseFailedValidation, MigratePhaseCanceled:
 		return true
 	}
 	return false

@@ -255,6 +255,9 @@ const (
 	// MigratePhaseFailed means that the Backup, or the Restore in every target,
 	// failed.
 	MigratePhaseFailed MigratePhase = "Failed"
+	// MigratePhaseCanceled means that the migration was canceled before it had ended in all
+	// targets, or in one of them. The other targets have what was restored there.
+	MigratePhaseCanceled MigratePhase = "Canceled"
 )
 
 // Types of the conditions in a Migrate's status.
@@ -304,8 +307,8 @@ type MigrateStatus struct {
 	Conditions []metav1.Condition
 
 	// phase is the phase of the migration: Pending, FailedValidation,
-	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
-	// Completed, PartiallyFailed, Failed and FailedValidation are terminal.
+	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed, Failed or Canceled.
+	// Completed, PartiallyFailed, Failed, FailedValidation and Canceled are terminal.
 	Phase MigratePhase
 
 	// sourceClusterStatus is the state of the Backup in the source cluster. It is set
@@ -316,6 +319,9 @@ type MigrateStatus struct {
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetails
 
+	// cancellation is when and by whom the migration was canceled. Absent if it was not.
+	Cancellation *Cancellation
+
 	// preview is the plan that was made while the migration was suspended and had not started,
 	// shortened. Absent if it was not.
 	Preview *MigratePreviewStatus
@@ -323,6 +329,15 @@ type MigrateStatus struct {
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgress
+}
+
+// Cancellation is a request to start nothing new for a migration. What Velero has begun goes on to its end.
+type Cancellation struct {
+	// time is when it was requested.
+	Time metav1.Time
+
+	// username is the user who requested it.
+	Username string
 }
 
 // MigrateProgress is how far a migration, or its part in a cluster, has come.
@@ -520,6 +535,15 @@ type MigrateLogOptions struct {
 	Stage string
 	// Follow waits for the log.
 	Follow bool
+}
+
+// MigrateCancelOptions is the body of a create of migrates/cancel.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateCancelOptions struct {
+	metav1.TypeMeta
+
+	// preconditions must hold for the Migrate, otherwise it is not canceled. Absent: none.
+	Preconditions *metav1.Preconditions
 }
 
 // MigrateResultsOptions are the parameters of migrates/results.

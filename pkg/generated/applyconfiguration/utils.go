@@ -23,6 +23,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.BackupContentsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupDetails"):
 		return &backupv1alpha1.BackupDetailsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Cancellation"):
+		return &backupv1alpha1.CancellationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterPreview"):
 		return &backupv1alpha1.ClusterPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterStatus"):

@@ -82,6 +82,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
+		v1alpha1.Cancellation{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_Cancellation(ref),
 		v1alpha1.ClusterPreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref),
 		v1alpha1.ClusterResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterResults(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
@@ -90,6 +91,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
 		v1alpha1.ItemResult{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemResult(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
+		v1alpha1.MigrateCancelOptions{}.OpenAPIModelName():                  schema_pkg_apis_backup_v1alpha1_MigrateCancelOptions(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
 		v1alpha1.MigrateLogOptions{}.OpenAPIModelName():                     schema_pkg_apis_backup_v1alpha1_MigrateLogOptions(ref),
 		v1alpha1.MigratePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigratePolicy(ref),
@@ -3348,6 +3350,36 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_Cancellation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Cancellation is a request to start nothing new for a migration. What Velero has begun goes on to its end.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when it was requested.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the user who requested it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"time", "username"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3910,6 +3942,41 @@ func schema_pkg_apis_backup_v1alpha1_Migrate(ref common.ReferenceCallback) commo
 		},
 		Dependencies: []string{
 			metav1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.MigrateSpec{}.OpenAPIModelName(), v1alpha1.MigrateStatus{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_MigrateCancelOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateCancelOptions is the body of a create of migrates/cancel.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"preconditions": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preconditions must hold for the Migrate, otherwise it is not canceled. Absent: none.",
+							Ref:         ref(metav1.Preconditions{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Preconditions{}.OpenAPIModelName()},
 	}
 }
 
@@ -4484,7 +4551,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 					},
 					"phase": {
 						SchemaProps: spec.SchemaProps{
-							Description: "phase is the phase of the migration: Pending, FailedValidation, BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed. Completed, PartiallyFailed, Failed and FailedValidation are terminal.",
+							Description: "phase is the phase of the migration: Pending, FailedValidation, BackupInProgress, RestoreInProgress, Completed, PartiallyFailed, Failed or Canceled. Completed, PartiallyFailed, Failed, FailedValidation and Canceled are terminal.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4513,6 +4580,12 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 					},
+					"cancellation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cancellation is when and by whom the migration was canceled. Absent if it was not.",
+							Ref:         ref(v1alpha1.Cancellation{}.OpenAPIModelName()),
+						},
+					},
 					"preview": {
 						SchemaProps: spec.SchemaProps{
 							Description: "preview is the plan that was made while the migration was suspended and had not started, shortened. Absent if it was not.",
@@ -4529,7 +4602,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.Cancellation{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
 	}
 }
 

@@ -75,6 +75,11 @@ const (
 	ReasonAccessReviewFailed = "AccessReviewFailed"
 	// ReasonSuspended means that spec.suspend is true, so that nothing new is started.
 	ReasonSuspended = "Suspended"
+	// ReasonCanceling means that the migration is canceled, and it is not certain yet that nothing
+	// was created in the cluster just before.
+	ReasonCanceling = "Canceling"
+	// ReasonCanceled means that the migration was canceled before it had begun in the cluster.
+	ReasonCanceled = "Canceled"
 	// ReasonResumed means that spec.suspend is no longer true.
 	ReasonResumed = "Resumed"
 	// ReasonConnecting means that the cluster was not read yet.

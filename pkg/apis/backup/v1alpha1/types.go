@@ -325,6 +325,9 @@ const (
 	// MigratePhaseFailed means that the Backup, or the Restore in every target,
 	// failed.
 	MigratePhaseFailed MigratePhase = "Failed"
+	// MigratePhaseCanceled means that the migration was canceled before it had ended in all
+	// targets, or in one of them. The other targets have what was restored there.
+	MigratePhaseCanceled MigratePhase = "Canceled"
 )
 
 // Types of the conditions in a Migrate's status.
@@ -380,8 +383,8 @@ type MigrateStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
 	// phase is the phase of the migration: Pending, FailedValidation,
-	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
-	// Completed, PartiallyFailed, Failed and FailedValidation are terminal.
+	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed, Failed or Canceled.
+	// Completed, PartiallyFailed, Failed, FailedValidation and Canceled are terminal.
 	// +optional
 	Phase MigratePhase `json:"phase,omitempty"`
 
@@ -396,6 +399,10 @@ type MigrateStatus struct {
 	// +listType=atomic
 	TargetClusterStatus []RestoreDetails `json:"targetClusterStatus,omitempty"`
 
+	// cancellation is when and by whom the migration was canceled. Absent if it was not.
+	// +optional
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
+
 	// preview is the plan that was made while the migration was suspended and had not started,
 	// shortened. Absent if it was not.
 	// +optional
@@ -405,6 +412,15 @@ type MigrateStatus struct {
 	// all Restores. Absent before the Backup has started.
 	// +optional
 	Progress *MigrateProgress `json:"progress,omitempty"`
+}
+
+// Cancellation is a request to start nothing new for a migration. What Velero has begun goes on to its end.
+type Cancellation struct {
+	// time is when it was requested.
+	Time metav1.Time `json:"time"`
+
+	// username is the user who requested it.
+	Username string `json:"username"`
 }
 
 // MigrateProgress is how far a migration, or its part in a cluster, has come.
@@ -653,6 +669,16 @@ const (
 	// MigrateStageRestore is that of the Restore in a target.
 	MigrateStageRestore = "restore"
 )
+
+// MigrateCancelOptions is the body of a create of migrates/cancel.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateCancelOptions struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// preconditions must hold for the Migrate, otherwise it is not canceled. Absent: none.
+	// +optional
+	Preconditions *metav1.Preconditions `json:"preconditions,omitempty"`
+}
 
 // MigrateResultsOptions are the parameters of migrates/results.
 // +k8s:conversion-gen:explicit-from=net/url.Values

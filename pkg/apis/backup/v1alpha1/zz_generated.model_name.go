@@ -19,6 +19,11 @@ func (in BackupDetails) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Cancellation) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Cancellation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ClusterPreview) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.ClusterPreview"
 }
@@ -56,6 +61,11 @@ func (in ItemResult) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Migrate) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Migrate"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateCancelOptions) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateCancelOptions"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -236,6 +236,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workloads
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Cancellation
+  map:
+    fields:
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: username
+      type:
+        scalar: string
+      default: ""
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Destination
   map:
     fields:
@@ -445,6 +455,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
   map:
     fields:
+    - name: cancellation
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Cancellation
     - name: conditions
       type:
         list:

@@ -22,8 +22,8 @@ type MigrateStatusApplyConfiguration struct {
 	// VolumesMoved, WorkloadsReady, MembersReachable.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// phase is the phase of the migration: Pending, FailedValidation,
-	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed or Failed.
-	// Completed, PartiallyFailed, Failed and FailedValidation are terminal.
+	// BackupInProgress, RestoreInProgress, Completed, PartiallyFailed, Failed or Canceled.
+	// Completed, PartiallyFailed, Failed, FailedValidation and Canceled are terminal.
 	Phase *backupv1alpha1.MigratePhase `json:"phase,omitempty"`
 	// sourceClusterStatus is the state of the Backup in the source cluster. It is set
 	// when the migration starts and the source is resolved.
@@ -31,6 +31,8 @@ type MigrateStatusApplyConfiguration struct {
 	// targetClusterStatus is the state of the Restore in each target cluster. The
 	// targets are resolved once, when the migration starts.
 	TargetClusterStatus []RestoreDetailsApplyConfiguration `json:"targetClusterStatus,omitempty"`
+	// cancellation is when and by whom the migration was canceled. Absent if it was not.
+	Cancellation *CancellationApplyConfiguration `json:"cancellation,omitempty"`
 	// preview is the plan that was made while the migration was suspended and had not started,
 	// shortened. Absent if it was not.
 	Preview *MigratePreviewStatusApplyConfiguration `json:"preview,omitempty"`
@@ -92,6 +94,14 @@ func (b *MigrateStatusApplyConfiguration) WithTargetClusterStatus(values ...*Res
 		}
 		b.TargetClusterStatus = append(b.TargetClusterStatus, *values[i])
 	}
+	return b
+}
+
+// WithCancellation sets the Cancellation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Cancellation field is set to the value of the last call.
+func (b *MigrateStatusApplyConfiguration) WithCancellation(value *CancellationApplyConfiguration) *MigrateStatusApplyConfiguration {
+	b.Cancellation = value
 	return b
 }
 

@@ -1,0 +1,57 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package migration
+
+import (
+	"fmt"
+	"time"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// cancelGrace is the time after a cancellation in which a write that was confirmed before may still arrive in a member:
+// more than the timeout of a call, and room for clocks that differ.
+const cancelGrace = 30 * time.Second
+
+func isCanceled(m *v1alpha1.Migrate) bool { return m.Status.Cancellation != nil }
+
+// canceling returns the state of a cluster without an object of a canceled migration.
+func canceling(m *v1alpha1.Migrate) state {
+	return state{v1alpha1.ReasonCanceling, fmt.Sprintf("Canceled by %s; waiting until it is certain that nothing was created just before.", m.Status.Cancellation.Username)}
+}
+
+// awaitsCertainty reports whether a write that was confirmed before the cancellation may still arrive.
+func awaitsCertainty(m *v1alpha1.Migrate, now time.Time) bool {
+	return now.Before(m.Status.Cancellation.Time.Add(cancelGrace))
+}
+
+// canceled returns the end of a cluster in which nothing of m exists; false while that is not certain. written is whether
+// an object may have been created there. A cluster that can't be read until the progress deadline ends all the same.
+func canceled(m *v1alpha1.Migrate, cluster, object string, written bool, member Member, read bool, now time.Time) (state, bool) {
+	by := m.Status.Cancellation.Username
+	isAbsent := read && member.Err == nil
+	switch {
+	case !written, isAbsent && !awaitsCertainty(m, now):
+		return state{v1alpha1.ReasonCanceled, fmt.Sprintf("Canceled by %s before a %s was created in %s.", by, object, cluster)}, true
+	case now.Before(m.Status.Cancellation.Time.Add(ProgressDeadline(m))):
+		return canceling(m), false
+	}
+	return state{v1alpha1.ReasonCanceled, fmt.Sprintf(
+		"Canceled by %s. It could not be checked whether a %s was created in %s just before.", by, object, cluster)}, true
+}
+
+// setCanceled sets the state of a cluster in which nothing of a canceled m is known, and ends it when that is certain.
+func setCanceled(cs *v1alpha1.ClusterStatus, s state, ended bool) {
+	if ended {
+		setState(cs, v1alpha1.MigratePhaseCanceled, s)
+		return
+	}
+	setPending(cs, s)
+}
+
+// wasComplete reports whether the Backup is recorded as complete, without which no Restore is created.
+func wasComplete(m *v1alpha1.Migrate) bool {
+	source := m.Status.SourceClusterStatus
+	return source != nil && source.Phase == v1alpha1.MigratePhaseCompleted
+}
