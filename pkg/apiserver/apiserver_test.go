@@ -21,7 +21,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
@@ -229,6 +231,56 @@ func TestPreview(t *testing.T) {
 	s.stop(t)
 }
 
+// TestCancel cancels a Migrate by dry run, with preconditions that don't hold, for real, again, and after its end.
+func TestCancel(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	m := create(t, s)
+	post := func(options *v1alpha1.MigrateCancelOptions, dryRun ...string) error {
+		request := s.client.BackupV1alpha1().RESTClient().Post().Namespace("default").Resource("migrates").Name(m.Name).SubResource("cancel")
+		return request.VersionedParams(&metav1.CreateOptions{DryRun: dryRun}, metav1.ParameterCodec).Body(options).Do(t.Context()).Error()
+	}
+	stored := func() *v1alpha1.Migrate {
+		t.Helper()
+		got, err := s.migrates("default").Get(t.Context(), m.Name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if err := post(&v1alpha1.MigrateCancelOptions{}, metav1.DryRunAll); err != nil || stored().Status.Cancellation != nil {
+		t.Errorf("a dry run: %v, %+v", err, stored().Status.Cancellation)
+	}
+	other, version := types.UID("other"), "1"
+	for _, preconditions := range []metav1.Preconditions{{UID: &other}, {ResourceVersion: &version}} {
+		if err := post(&v1alpha1.MigrateCancelOptions{Preconditions: &preconditions}); !apierrors.IsConflict(err) || stored().Status.Cancellation != nil {
+			t.Errorf("%v: %v", preconditions, err)
+		}
+	}
+	s.useErr = errors.New("may not use m1")
+	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "may not use m1") {
+		t.Errorf("without the permission to use a cluster: %v", err)
+	}
+	s.useErr = nil
+	if err := post(&v1alpha1.MigrateCancelOptions{Preconditions: &metav1.Preconditions{UID: &m.UID}}); err != nil {
+		t.Fatal(err)
+	}
+	canceled := stored()
+	if canceled.Status.Cancellation == nil || canceled.Generation != m.Generation {
+		t.Errorf("canceled: %+v", canceled)
+	}
+	if err := post(&v1alpha1.MigrateCancelOptions{}); err != nil || stored().ResourceVersion != canceled.ResourceVersion {
+		t.Errorf("again: %v", err)
+	}
+	canceled.Status.Phase = v1alpha1.MigratePhaseCanceled
+	if _, err := s.recorder.Record(t.Context(), canceled); err != nil {
+		t.Fatal(err)
+	}
+	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended Canceled, so there is nothing to cancel") {
+		t.Errorf("after the end: %v", err)
+	}
+	s.stop(t)
+}
+
 // warningRecorder records warnings.
 type warningRecorder struct{ texts []string }
 
@@ -242,6 +294,7 @@ type server struct {
 	recorder *storage.Recorder
 	drive    func(context.Context, *server) error
 	checks   []healthz.HealthChecker
+	useErr   error
 	stopping context.CancelFunc
 	ended    chan error
 }
@@ -280,6 +333,9 @@ func (s *server) Warnings(context.Context, *v1alpha1.Migrate) []v1alpha1.Preview
 	}
 	return findings
 }
+
+// CheckUse permits everything.
+func (s *server) CheckUse(context.Context, user.Info, *v1alpha1.Migrate) error { return s.useErr }
 
 // Results visits an item for each letter of the name of the cluster.
 func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor) (errs, warnings []string, err error) {

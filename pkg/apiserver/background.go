@@ -25,6 +25,7 @@ type liveReader interface {
 	storage.Logs
 	storage.Results
 	storage.Warnings
+	storage.ClusterUse
 	migratepreview.Previewer
 }
 

@@ -27,6 +27,7 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 		"migrates/status":  storage.NewStatusREST(migrates.Migrate, live),
 		"migrates/log":     storage.NewLogREST(migrates.Migrate, live),
 		"migrates/results": storage.NewResultsREST(migrates.Migrate, live),
+		"migrates/cancel":  storage.NewCancelREST(migrates, live),
 	}
 	return info
 }

@@ -133,7 +133,7 @@ func (m migration) awaitPhase(t *testing.T, phase v1alpha1.MigratePhase) *v1alph
 func (m migration) awaitEnd(t *testing.T, phase v1alpha1.MigratePhase) *v1alpha1.Migrate {
 	t.Helper()
 	live := m.await(t, "a terminal phase", func(m *v1alpha1.Migrate) bool {
-		return slices.Contains([]v1alpha1.MigratePhase{"Completed", "PartiallyFailed", "Failed", "FailedValidation"}, m.Status.Phase)
+		return slices.Contains([]v1alpha1.MigratePhase{"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Canceled"}, m.Status.Phase)
 	})
 	if live.Status.Phase != phase {
 		t.Fatalf("Migrate %s ended %s, want %s: %s", m.name, live.Status.Phase, phase, condition(live, v1alpha1.ConditionReady).Message)

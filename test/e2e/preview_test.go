@@ -238,3 +238,58 @@ func TestSuspend(t *testing.T) {
 		t.Errorf("kubectl get shows %q", row)
 	}
 }
+
+// TestCancel cancels a migration before it has started, while its Backup runs, and one that has ended in one of two
+// targets.
+func TestCancel(t *testing.T) {
+	needsFleet(t)
+	ensureAbsent(t, "canceled")
+	members[source].apply(t, settings("canceled"))
+	options := manifestFile(t, `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateCancelOptions"}`)
+	cancel := func(name string) {
+		t.Helper()
+		got := host.kubectl(t, "create", "--raw", "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/"+name+"/cancel", "--filename="+options)
+		if !strings.Contains(got, "what Velero has begun goes on to its end") {
+			t.Errorf("the answer is %s", got)
+		}
+	}
+	created := func(m *v1alpha1.Migrate, kind string, n int) string {
+		return members[n].kubectl(t, "get", kind+".velero.io", "--namespace=velero", "--selector=backup.kurator.dev/migrate-uid="+string(m.UID), "--output=name")
+	}
+
+	waiting := migrate(t, strings.Replace(manifest("canceled", only("canceled"), 2), "spec:\n", "spec:\n  suspend: true\n", 1))
+	host.kubectl(t, "wait", "migrate/canceled", "--for=condition=Suspended", "--timeout=60s")
+	cancel("canceled")
+	m := waiting.awaitEnd(t, v1alpha1.MigratePhaseCanceled)
+	if created(m, "backups", source) != "" || m.Status.Cancellation.Username != "kubernetes-admin" {
+		t.Errorf("%+v", m.Status)
+	}
+
+	resumeVelero := pauseVelero(t, source)
+	running := migrate(t, manifest("canceled", only("canceled"), 2))
+	running.awaitPhase(t, v1alpha1.MigratePhaseBackupInProgress)
+	cancel("canceled")
+	resumeVelero()
+	m = running.awaitEnd(t, v1alpha1.MigratePhaseCanceled)
+	if m.Status.SourceClusterStatus.Phase != v1alpha1.MigratePhaseCompleted || created(m, "restores", 2) != "" {
+		t.Errorf("%+v", m.Status)
+	}
+	checkCondition(t, m, v1alpha1.ConditionReady, "False", "Canceled")
+	checkCondition(t, m, v1alpha1.ConditionFinished, "True", "Canceled")
+
+	resumeVelero = pauseVelero(t, 3)
+	partly := migrate(t, manifest("canceled", only("canceled"), 2, 3))
+	partly.await(t, "the first target is done and the second one has begun", func(m *v1alpha1.Migrate) bool {
+		targets := m.Status.TargetClusterStatus
+		return len(targets) == 2 && targets[0].Phase == v1alpha1.MigratePhaseCompleted && targets[1].RestoreStatusInCluster != nil
+	})
+	cancel("canceled")
+	resumeVelero()
+	m = partly.awaitEnd(t, v1alpha1.MigratePhaseCompleted) // what had begun has ended well
+	if m.Status.Cancellation == nil {
+		t.Errorf("%+v", m.Status)
+	}
+	if _, err := fleet.Kubectl(t.Context(), host.kubeconfig, "create", "--raw", "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/canceled/cancel", "--filename="+options); err == nil || !strings.Contains(err.Error(), "it has ended Completed") {
+		t.Errorf("a migration that has ended is canceled: %v", err)
+	}
+}

@@ -80,6 +80,13 @@ var matrix = []matrixRow{
 	{name: "list previews", args: "get migratepreviews -n ours", want: "403 403 403 403 403 403 405 403 403"},
 	{name: "get preview", args: "get migratepreview a -n ours", want: "403 403 403 403 403 403 404 403 403"},
 
+	// Cancellations. Who may not use the clusters may not cancel either.
+	{name: "cancel by a dry run", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/cancel?dryRun=All -f -", input: cancelOptions, want: "403 403 yes 403 403 403 yes 403 403"},
+	{name: "cancel", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 yes 403 403 403 yes 403 403"},
+	{name: "cancel missing", args: "create --raw " + migratesIn + "ours/migrates/none/cancel -f -", input: cancelOptions, want: "403 404 404 404 404 403 404 403 403"},
+	{name: "cancel theirs", args: "create --raw " + migratesIn + "theirs/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 403 403 403 403 yes 403 403"},
+	{name: "get cancel", args: "get --raw " + migratesIn + "ours/migrates/a/cancel", want: "403 403 403 403 403 403 405 403 403"},
+
 	// Reads in another tenant's namespace.
 	{name: "get theirs", args: "get migrate a -n theirs -o yaml", want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get missing of theirs", args: "get migrate b -n theirs", want: "403 403 403 403 403 404 404 403 403"},
@@ -151,6 +158,11 @@ var matrix = []matrixRow{
 // are names of AttachedClusters, or kind/name; without targets it migrates to the whole Fleet.
 func migrateTo(suffix, source string, targets ...string) func(string) string {
 	return func(user string) string { return migrateOf(user+"-"+suffix, "", source, targets...) }
+}
+
+// cancelOptions returns the body of a cancellation.
+func cancelOptions(string) string {
+	return `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateCancelOptions"}`
 }
 
 // previewTo returns a function that returns the manifest of a user's MigratePreview from m1.

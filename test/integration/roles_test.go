@@ -52,6 +52,7 @@ func TestTenantRoles(t *testing.T) {
 		{"get", subresource("log"), false, true, true},
 		{"get", subresource("results"), false, true, true},
 		{"create", previews, false, true, true},
+		{"create", subresource("cancel"), false, true, true},
 		{"use", clusters, false, false, false},
 		{"use", fleets, false, false, false},
 	} {

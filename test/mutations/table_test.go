@@ -10,6 +10,21 @@ type mutation struct {
 
 var mutations = []mutation{
 	{
+		"a canceled Migrate can be written for", "pkg/migration/suspend.go",
+		"&& !isSuspended(m) && !isCanceled(m)",
+		"&& !isSuspended(m)",
+	},
+	{
+		"a suspended Migrate can be written for", "pkg/migration/suspend.go",
+		"&& !isSuspended(m) && !isCanceled(m)",
+		"&& !isCanceled(m)",
+	},
+	{
+		"a cancellation is certain at once", "pkg/migration/cancel.go",
+		"case !written, isAbsent && !awaitsCertainty(m, now):",
+		"case !written, isAbsent:",
+	},
+	{
 		"a Backup does not wait for its turn", "pkg/migration/readiness.go",
 		"if s, ok := hasTurn(source.ClusterStatus, member); !ok {",
 		"if s, ok := hasTurn(source.ClusterStatus, member); !ok && member.Turn == nil {",

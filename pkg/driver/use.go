@@ -1,0 +1,23 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package driver
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/permission"
+)
+
+// CheckUse returns why a user may not use the clusters that m names; nil if they may.
+func (d *Driver) CheckUse(ctx context.Context, u user.Info, m *v1alpha1.Migrate) error {
+	denied, err := d.Permission.Denied(ctx, u, permission.ObjectsOf(m.Namespace, &m.Spec))
+	if err != nil || len(denied) == 0 {
+		return err
+	}
+	return errors.New(denied[0].Denial(u.GetName()))
+}
