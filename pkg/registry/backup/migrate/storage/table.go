@@ -127,6 +127,7 @@ func backupName(m *backup.Migrate) string {
 func message(m *backup.Migrate) string {
 	for _, find := range []func(*backup.MigrateStatus) string{
 		inCondition(backup.ConditionStalled, metav1.ConditionTrue),
+		inCondition(backup.ConditionSuspended, metav1.ConditionTrue),
 		inFailedCluster,
 		inCondition(backup.ConditionMembersReachable, metav1.ConditionFalse),
 		inCondition(backup.ConditionItemsFound, metav1.ConditionFalse),

@@ -49,6 +49,15 @@ func TestTable(t *testing.T) {
 			},
 			want: []any{"a", "Pending", "member1", "0/2", "<none>", "11d", "<none>", "<none>", "Fleet quickstart does not exist"},
 		},
+		"suspended": {
+			status: backup.MigrateStatus{
+				Phase: "Pending",
+				Conditions: []metav1.Condition{
+					condition("Ready", "False", "member1: Suspended"), condition("Suspended", "True", "Suspended. Plan: Ready."),
+				},
+			},
+			want: []any{"a", "Pending", "<none>", "0/all", "<none>", "11d", "<none>", "<none>", "Suspended. Plan: Ready."},
+		},
 		"a backup in progress": {
 			status: backup.MigrateStatus{
 				Phase: "BackupInProgress",
