@@ -25,6 +25,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -97,7 +98,7 @@ type Member interface {
 	// SurveySource reads what a Migrate would move from a source.
 	SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey
 	// SurveyTarget reads what the selected objects of a source, which read reads, would meet in a target.
-	SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) migration.TargetSurvey
+	SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read member.ObjectReader) migration.TargetSurvey
 	// Object returns the JSON of an object.
 	Object(ctx context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error)
 	// Namespaces returns the names of the namespaces that Velero does not exclude by its label.

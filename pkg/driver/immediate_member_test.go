@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
@@ -58,7 +59,7 @@ type immediateMember struct {
 	// runningBackups, surveySource and surveyTarget are what a preview reads; nil functions have defaults.
 	runningBackups []migration.RunningBackup
 	surveySource   func(context.Context, migration.SurveyRequest) migration.SourceSurvey
-	surveyTarget   func(context.Context, *migration.SourceSurvey, migration.ObjectReader) migration.TargetSurvey
+	surveyTarget   func(context.Context, *migration.SourceSurvey, member.ObjectReader) migration.TargetSurvey
 	// blockReads blocks Read until it is closed.
 	blockReads chan struct{}
 	// reviewDenial is the result of a review; reviews are the reviews so far.
@@ -300,7 +301,7 @@ func (m *immediateMember) SurveySource(ctx context.Context, request migration.Su
 }
 
 // SurveyTarget returns nothing, or what the test sets.
-func (m *immediateMember) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) (survey migration.TargetSurvey) {
+func (m *immediateMember) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read member.ObjectReader) (survey migration.TargetSurvey) {
 	if m.surveyTarget != nil {
 		return m.surveyTarget(ctx, of, read)
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
 )
@@ -44,7 +45,7 @@ func TestPreview(t *testing.T) {
 		w := newWorld(t)
 		w.apply(m2)
 		var surveyed *migration.SourceSurvey
-		w.members[m2].surveyTarget = func(ctx context.Context, of *migration.SourceSurvey, read migration.ObjectReader) (survey migration.TargetSurvey) {
+		w.members[m2].surveyTarget = func(ctx context.Context, of *migration.SourceSurvey, read member.ObjectReader) (survey migration.TargetSurvey) {
 			surveyed = of
 			object, err := read(ctx, of.Selected[0].Resource, of.Selected[0].Objects[0])
 			if string(object) != "configmaps app/a" || err != nil {
@@ -76,7 +77,7 @@ func TestPreviewReadsOnlyWhatTheRequesterMayUse(t *testing.T) {
 			surveys.Add(1)
 			return survey
 		}
-		w.members[m2].surveyTarget = func(context.Context, *migration.SourceSurvey, migration.ObjectReader) (survey migration.TargetSurvey) {
+		w.members[m2].surveyTarget = func(context.Context, *migration.SourceSurvey, member.ObjectReader) (survey migration.TargetSurvey) {
 			surveys.Add(1)
 			return survey
 		}
@@ -112,7 +113,7 @@ func TestPreviewIsBoundedInTime(t *testing.T) {
 		w.members[m1].surveySource = func(ctx context.Context, _ migration.SurveyRequest) migration.SourceSurvey {
 			return migration.SourceSurvey{ClusterSurvey: hang(ctx)}
 		}
-		w.members[m2].surveyTarget = func(ctx context.Context, _ *migration.SourceSurvey, _ migration.ObjectReader) migration.TargetSurvey {
+		w.members[m2].surveyTarget = func(ctx context.Context, _ *migration.SourceSurvey, _ member.ObjectReader) migration.TargetSurvey {
 			return migration.TargetSurvey{ClusterSurvey: hang(ctx)}
 		}
 		began := time.Now()
@@ -156,7 +157,7 @@ func TestPreviewOfASlowHostIsBoundedInTime(t *testing.T) {
 			wait(ctx)
 			return survey
 		}
-		w.members[m2].surveyTarget = func(ctx context.Context, _ *migration.SourceSurvey, _ migration.ObjectReader) (survey migration.TargetSurvey) {
+		w.members[m2].surveyTarget = func(ctx context.Context, _ *migration.SourceSurvey, _ member.ObjectReader) (survey migration.TargetSurvey) {
 			wait(ctx)
 			return survey
 		}

@@ -269,7 +269,7 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 		s.failf("condition Finished is %v in phase %s", isTrue("Finished"), status.Phase)
 	}
 	isPlanned := isTrue("Suspended") && status.Phase == v1alpha1.MigratePhasePending
-	if n := count(isTrue("Ready"), isTrue("Reconciling"), isTrue("Stalled")); n != 1 && !(isPlanned && n == 0) {
+	if n := count(isTrue("Ready"), isTrue("Reconciling"), isTrue("Stalled")); n > 1 || n == 0 && !isPlanned {
 		s.failf("%d of Ready, Reconciling and Stalled are True in phase %s", n, status.Phase)
 	}
 	if isTrue("Ready") != (status.Phase == v1alpha1.MigratePhaseCompleted) {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
@@ -419,7 +420,7 @@ func (memberClient) SurveySource(context.Context, migration.SurveyRequest) (surv
 	return survey
 }
 
-func (memberClient) SurveyTarget(context.Context, migration.SurveyRequest, *migration.SourceSurvey, migration.ObjectReader) (survey migration.TargetSurvey) {
+func (memberClient) SurveyTarget(context.Context, migration.SurveyRequest, *migration.SourceSurvey, member.ObjectReader) (survey migration.TargetSurvey) {
 	return survey
 }
 

@@ -120,6 +120,32 @@ func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 	t.Logf("at most %d steps without edits, %d simulations", longest, runs)
 }
 
+// TestSimulationOfCancellationAfterEachWrite simulates a migration that is canceled right after each write, which a
+// fault hides from the driver: it arrives late, or its response is lost.
+func TestSimulationOfCancellationAfterEachWrite(t *testing.T) {
+	t.Parallel()
+	const orders, targets, writes = 10, 2, 8
+	runs := 0
+	for order := range uint64(orders) {
+		for write := range writes {
+			for _, f := range []fault{late, responseLost, timedOut, crashAfter} {
+				runs++
+				script := successScript(targets)
+				s := newSimulation(rand.New(rand.NewPCG(order, 2)), targets, script)
+				s.plan = map[int]fault{write: f}
+				s.heal(migration.Cluster{})
+				s.finish(func() bool { return s.writes > write || s.ended() })
+				s.cancel()
+				s.finish(s.ended)
+				if s.checkEnd(script); s.failure != "" {
+					t.Fatalf("simulation failed: %s\norder %d, %v of write %d\n%s", s.failure, order, f, write, s.report())
+				}
+			}
+		}
+	}
+	t.Logf("%d simulations", runs)
+}
+
 // TestRandomSimulations simulates migrations with random disturbances, then lets them finish without
 // disturbances, and checks how they ended. The seed determines all random choices.
 func TestRandomSimulations(t *testing.T) {

@@ -37,6 +37,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
+// ObjectReader returns the JSON of an object of a source.
+type ObjectReader = survey.ObjectReader
+
 // Member is one Velero of a member cluster. Its methods make live calls; each is bounded by
 // Options.CallTimeout besides its context. An error is an API status if the member answered
 // with one, so that apierrors.IsNotFound works; an UnreachableError while no calls are made to
@@ -245,7 +248,7 @@ func (m *Member) SurveySource(ctx context.Context, request migration.SurveyReque
 }
 
 // SurveyTarget reads what the selected objects of a source, which read reads, would meet in the member.
-func (m *Member) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) migration.TargetSurvey {
+func (m *Member) SurveyTarget(ctx context.Context, request migration.SurveyRequest, of *migration.SourceSurvey, read ObjectReader) migration.TargetSurvey {
 	return survey.Target(ctx, m.client, request, of, read)
 }
 

@@ -4,8 +4,6 @@
 package migration
 
 import (
-	"context"
-
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -100,9 +98,6 @@ type Sample struct {
 	ObjectKey
 	JSON []byte
 }
-
-// ObjectReader returns the JSON of an object of the source.
-type ObjectReader func(ctx context.Context, resource velero.Resource, key ObjectKey) ([]byte, error)
 
 // TargetSurvey is what a target has where the items would be created.
 type TargetSurvey struct {

@@ -100,9 +100,9 @@ var mutations = []mutation{
 		"case fresh.UID != m.UID:",
 	},
 	{
-		"a Migrate that is being deleted continues", "pkg/driver/act.go",
-		"if err == nil && fresh.DeletionTimestamp != nil {",
-		"if err == nil && fresh == nil {",
+		"a Migrate that is being deleted continues", "pkg/migration/suspend.go",
+		"m.DeletionTimestamp == nil && !isSuspended(m)",
+		"!isSuspended(m)",
 	},
 	{
 		"a write does not confirm its Migrate", "pkg/driver/act.go",

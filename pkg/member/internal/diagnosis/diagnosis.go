@@ -11,15 +11,13 @@ import (
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/serverstatus"
 	"kurator.dev/migrate-apiserver/pkg/migration"
-	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // inProgress is the phase of a Backup or Restore that Velero is processing.
@@ -49,7 +47,7 @@ func (d *Diagnoser) Diagnose(ctx context.Context, request *velerov1.ServerStatus
 	ttl := d.client.Options().AnswerTimeout
 	wg.Go(func() {
 		found.Server = d.server.get(ttl, func() migration.ServerState {
-			state, _ := Server(ctx, d.client, request)
+			state, _ := serverstatus.Ask(ctx, d.client, request)
 			return state
 		})
 	})
@@ -82,72 +80,6 @@ func (s *shared[T]) get(ttl time.Duration, read func() T) T {
 		s.at = time.Now()
 	}
 	return s.value
-}
-
-// Server creates the request and waits for Velero to process it; then it also returns Velero's version.
-// Velero removes a processed request after a minute; one that is not processed stays, and is used again.
-func Server(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) (state migration.ServerState, version string) {
-	if err := requestStatus(ctx, c, request); err != nil {
-		return "", ""
-	}
-	began, seen := time.Now(), time.Time{}
-	err := c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
-		found, err := statusRequest(ctx, c, request.Name)
-		if err == nil {
-			seen, version = time.Now(), found.Status.ServerVersion
-		}
-		return err == nil && isAnswered(found), err
-	})
-	switch {
-	case err == nil:
-		return migration.ServerAnswers, version
-	case wait.Interrupted(err) && ctx.Err() == nil && seen.Sub(began) > c.Options().AnswerTimeout/2:
-		return migration.ServerSilent, ""
-	}
-	// The member did not answer, which says nothing about its Velero.
-	return "", ""
-}
-
-// Withdraw deletes a request that Velero has not processed, which would stay.
-func Withdraw(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) {
-	_, _ = client.Do(context.WithoutCancel(ctx), c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
-		return nil, conn.StatusRequests.Delete(ctx, request.Name, metav1.DeleteOptions{})
-	})
-}
-
-// requestStatus ensures that there is a request which Velero has not processed yet.
-func requestStatus(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) error {
-	create := func() error {
-		_, err := client.Do(ctx, c, "create serverstatusrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.ServerStatusRequest, error) {
-			return conn.StatusRequests.Create(ctx, client.InNamespace(request, conn.Namespace), metav1.CreateOptions{})
-		})
-		return err
-	}
-	err := create()
-	if !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	before, err := statusRequest(ctx, c, request.Name)
-	if err != nil || !isAnswered(before) || velero.MigrateUID(before) != velero.MigrateUID(request) {
-		return err
-	}
-	_, err = client.Do(ctx, c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
-		return nil, conn.StatusRequests.Delete(ctx, before.Name, *metav1.NewPreconditionDeleteOptions(string(before.UID)))
-	})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	return create()
-}
-
-func statusRequest(ctx context.Context, c *client.Client, name string) (*velerov1.ServerStatusRequest, error) {
-	return client.Do(ctx, c, "get serverstatusrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.ServerStatusRequest, error) {
-		return conn.StatusRequests.Get(ctx, name, metav1.GetOptions{})
-	})
-}
-
-func isAnswered(request *velerov1.ServerStatusRequest) bool {
-	return request.Status.Phase == velerov1.ServerStatusRequestPhaseProcessed
 }
 
 // objectResources are the resources of Backups and Restores, by the key of the label that names

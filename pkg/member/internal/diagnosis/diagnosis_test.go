@@ -17,6 +17,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/clienttest"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/membertest"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/serverstatus"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
@@ -59,7 +60,7 @@ func TestServerState(t *testing.T) {
 	c := clienttest.New(s, brief)
 	ask := func(want migration.ServerState) {
 		t.Helper()
-		if got, _ := Server(t.Context(), c, &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != want {
+		if got, _ := serverstatus.Ask(t.Context(), c, &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != want {
 			t.Errorf("server %q, want %q", got, want)
 		}
 	}
@@ -80,7 +81,7 @@ func TestServerState(t *testing.T) {
 func TestRequestOfOtherMigrateIsNotDeleted(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.Put("serverstatusrequests", request("u2", "Processed"))
-	Server(t.Context(), clienttest.New(s, brief), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
+	serverstatus.Ask(t.Context(), clienttest.New(s, brief), &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")})
 	if n := s.Count("delete serverstatusrequests"); n != 0 {
 		t.Error("another's request was deleted")
 	}
@@ -110,7 +111,7 @@ func TestHangingMemberLeavesServerStateUnknown(t *testing.T) {
 	s.OnCreate = func(string, *unstructured.Unstructured) {
 		s.SetFault(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	}
-	if got, _ := Server(t.Context(), c, &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != "" {
+	if got, _ := serverstatus.Ask(t.Context(), c, &velerov1.ServerStatusRequest{ObjectMeta: ours("ask")}); got != "" {
 		t.Errorf("server %q, want that it is not known", got)
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
-	"kurator.dev/migrate-apiserver/pkg/member/internal/diagnosis"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/serverstatus"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -97,12 +97,12 @@ func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerSta
 	})
 	if request != nil {
 		s.start(ctx, "whether Velero answers", func() error {
-			state, version := diagnosis.Server(ctx, s.Client, request)
+			state, version := serverstatus.Ask(ctx, s.Client, request)
 			s.do(func() { into.Server, into.Velero = state, version })
 			if state == migration.ServerAnswers { // then Velero removes the request
 				return nil
 			}
-			diagnosis.Withdraw(ctx, s.Client, request)
+			serverstatus.Withdraw(ctx, s.Client, request)
 			if state == "" {
 				return errors.New("a ServerStatusRequest could not be created or read")
 			}

@@ -8,6 +8,6 @@
 // numbers of objects here and by the limits of package client. Secrets are read by their metadata only, but for
 // those that the source and a target both have, which are compared.
 //
-// It is used by package member, and imports nothing of ours but client, diagnosis, migration, recovery, resources,
-// velero and the API.
+// It is used by package member, and imports nothing of ours but client, migration, recovery, resources,
+// serverstatus, velero and the API.
 package survey

@@ -26,8 +26,11 @@ import (
 // maxCompared is how many items that a target has already are compared, and maxDenied how many denied ones are kept.
 const maxCompared, maxDenied = 100, 20
 
+// ObjectReader returns the JSON of an object of a source.
+type ObjectReader = func(ctx context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error)
+
 // Target surveys a target for what a survey of the source has selected, whose objects read reads.
-func Target(ctx context.Context, c *client.Client, request migration.SurveyRequest, of *migration.SourceSurvey, read migration.ObjectReader) migration.TargetSurvey {
+func Target(ctx context.Context, c *client.Client, request migration.SurveyRequest, of *migration.SourceSurvey, read ObjectReader) migration.TargetSurvey {
 	t := &target{surveyor: newSurveyor(c), of: of, mapping: request.Policy.NamespaceMapping, read: read, namespaces: sets.New[string](), usable: sets.New[string]()}
 	for _, r := range of.Selected {
 		for _, key := range r.Objects {
@@ -91,7 +94,7 @@ type target struct {
 	*surveyor
 	of      *migration.SourceSurvey
 	mapping map[string]string
-	read    migration.ObjectReader
+	read    ObjectReader
 	// namespaces are those of the selected objects, and usable those of them in which objects can be created.
 	namespaces, usable sets.Set[string]
 

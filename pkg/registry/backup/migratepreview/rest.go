@@ -38,7 +38,7 @@ type REST struct {
 
 var (
 	_ rest.Storage              = &REST{}
-	_ rest.Creater              = &REST{}
+	_ rest.Creater              = &REST{} //nolint:misspell // its name
 	_ rest.Scoper               = &REST{}
 	_ rest.SingularNameProvider = &REST{}
 	_ rest.CategoriesProvider   = &REST{}
