@@ -24,8 +24,11 @@
 // A live read never reports a terminal phase that is not recorded, not even of one cluster, because
 // only the record makes it final: the loop reads the errors first, and the phase may differ then.
 //
+// A preview (preview.go) plans a Migrate that is not stored, or is suspended: it reads the clusters as a live read does,
+// lets package migration compute the status of a Migrate that is created now, and adds what surveys of the members find.
+//
 // Right before each write of an action, a GET confirms that the Migrate is stored, has not ended and
-// is not being deleted (confirmingMember). Background reads, which create ServerStatusRequests and
+// is neither being deleted, nor suspended, nor canceled (confirmingMember). Background reads, which create ServerStatusRequests and
 // DownloadRequests, confirm only that it is stored and has not ended. No action is started for a Migrate that is being
 // deleted but has a finalizer; it is observed until its end is recorded.
 //

@@ -13,8 +13,9 @@
 //   - limits: how much memory answers and kept objects may take
 //   - client: calls, with deadlines, slots and a circuit breaker
 //   - cache: the watched objects of Migrates
-//   - diagnosis, results, review: why Velero makes no progress, the errors of its objects, and
-//     what the requester of a Migrate may do in the member
+//   - diagnosis, results, review, survey: why Velero makes no progress, what became of its items,
+//     what the requester of a Migrate may do in the member, and what a Migrate would move and meet
+//   - resources, serverstatus: what the member serves, and whether its Velero runs, for these
 //   - metrics: the metrics of all of them
 //
 // A Pool has a Member for each Velero of each cluster of all fleets. Everything
