@@ -256,11 +256,11 @@ func TestCancel(t *testing.T) {
 			t.Errorf("%v: %v", preconditions, err)
 		}
 	}
-	s.useErr = errors.New("may not use m1")
+	s.denial = "may not use m1"
 	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "may not use m1") {
 		t.Errorf("without the permission to use a cluster: %v", err)
 	}
-	s.useErr = nil
+	s.denial = ""
 	if err := post(&v1alpha1.MigrateCancelOptions{Preconditions: &metav1.Preconditions{UID: &m.UID}}); err != nil {
 		t.Fatal(err)
 	}
@@ -275,8 +275,19 @@ func TestCancel(t *testing.T) {
 	if _, err := s.recorder.Record(t.Context(), canceled); err != nil {
 		t.Fatal(err)
 	}
-	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended Canceled, so there is nothing to cancel") {
+	if err := post(&v1alpha1.MigrateCancelOptions{}); err != nil {
 		t.Errorf("after the end: %v", err)
+	}
+	if err := s.migrates("default").Delete(t.Context(), m.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	completed := create(t, s)
+	completed.Status.Phase = v1alpha1.MigratePhaseCompleted
+	if _, err := s.recorder.Record(t.Context(), completed); err != nil {
+		t.Fatal(err)
+	}
+	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended Completed, so there is nothing to cancel") {
+		t.Errorf("after another end: %v", err)
 	}
 	s.stop(t)
 }
@@ -294,7 +305,7 @@ type server struct {
 	recorder *storage.Recorder
 	drive    func(context.Context, *server) error
 	checks   []healthz.HealthChecker
-	useErr   error
+	denial   string
 	stopping context.CancelFunc
 	ended    chan error
 }
@@ -335,7 +346,9 @@ func (s *server) Warnings(context.Context, *v1alpha1.Migrate) []v1alpha1.Preview
 }
 
 // CheckUse permits everything.
-func (s *server) CheckUse(context.Context, user.Info, *v1alpha1.Migrate) error { return s.useErr }
+func (s *server) CheckUse(context.Context, user.Info, *v1alpha1.Migrate) (string, error) {
+	return s.denial, nil
+}
 
 // Results visits an item for each letter of the name of the cluster.
 func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Operation, to migration.ResultsVisitor) (errs, warnings []string, err error) {

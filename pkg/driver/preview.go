@@ -74,16 +74,31 @@ func newPreview(ctx context.Context, config Config, m *v1alpha1.Migrate, askVele
 	return &status, err
 }
 
-// previewInterval is the time after which the plan of a suspended Migrate is made again, and maxPreviews the number
-// of plans that are made at the same time.
-const previewInterval, maxPreviews = time.Hour, 4
+const (
+	// previewInterval is the time after which the plan of a suspended Migrate is made again, and previewRetry that
+	// after a plan which is likely to change.
+	previewInterval, previewRetry = time.Hour, time.Minute
+	// maxPreviews is the number of plans that are made at the same time.
+	maxPreviews = 4
+)
+
+// isPreliminary reports whether a plan is likely to change: something is missing, or could not be read.
+func isPreliminary(preview *v1alpha1.MigratePreviewStatus) bool {
+	isNotChecked := func(f v1alpha1.PreviewFinding) bool { return f.Reason == v1alpha1.ReasonNotChecked }
+	return preview.Verdict == v1alpha1.PreviewBlocked || slices.ContainsFunc(preview.Findings, isNotChecked)
+}
 
 // preview returns the last plan of a suspended Migrate that has not started; nil if there is none.
 func (l *loop) preview(ctx context.Context, s *migrateState, m *v1alpha1.Migrate) *v1alpha1.MigratePreviewStatus {
 	if !migration.NeedsPreview(m) {
+		s.previews.forget(migration.Cluster{})
 		return nil
 	}
-	return inquireOrLast(l, s, &s.previews, migration.Cluster{}, previewInterval, func(last *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewStatus {
+	interval := previewInterval
+	if last, _ := s.previews.last(migration.Cluster{}); last == nil || isPreliminary(last) {
+		interval = previewRetry
+	}
+	return inquireOrLast(l, s, &s.previews, migration.Cluster{}, interval, func(last *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewStatus {
 		select {
 		case l.previews <- struct{}{}:
 			defer func() { <-l.previews }()

@@ -5,7 +5,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 
 	"k8s.io/apiserver/pkg/authentication/user"
 
@@ -13,11 +12,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/permission"
 )
 
-// CheckUse returns why a user may not use the clusters that m names; nil if they may.
-func (d *Driver) CheckUse(ctx context.Context, u user.Info, m *v1alpha1.Migrate) error {
+// CheckUse returns why a user may not use the clusters that m names; empty if they may. An error is why that is not
+// known.
+func (d *Driver) CheckUse(ctx context.Context, u user.Info, m *v1alpha1.Migrate) (denial string, err error) {
 	denied, err := d.Permission.Denied(ctx, u, permission.ObjectsOf(m.Namespace, &m.Spec))
 	if err != nil || len(denied) == 0 {
-		return err
+		return "", err
 	}
-	return errors.New(denied[0].Denial(u.GetName()))
+	return denied[0].Denial(u.GetName()), nil
 }

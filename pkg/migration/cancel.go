@@ -11,8 +11,8 @@ import (
 )
 
 // cancelGrace is the time after a cancellation in which a write that was confirmed before may still arrive in a member:
-// more than the timeout of a call, and room for clocks that differ.
-const cancelGrace = 30 * time.Second
+// more than the timeouts of its confirmation and of the call, and room for clocks that differ.
+const cancelGrace = time.Minute
 
 func isCanceled(m *v1alpha1.Migrate) bool { return m.Status.Cancellation != nil }
 
@@ -26,19 +26,32 @@ func awaitsCertainty(m *v1alpha1.Migrate, now time.Time) bool {
 	return now.Before(m.Status.Cancellation.Time.Add(cancelGrace))
 }
 
-// canceled returns the end of a cluster in which nothing of m exists; false while that is not certain. written is whether
-// an object may have been created there. A cluster that can't be read until the progress deadline ends all the same.
-func canceled(m *v1alpha1.Migrate, cluster, object string, written bool, member Member, read bool, now time.Time) (state, bool) {
-	by := m.Status.Cancellation.Username
-	isAbsent := read && member.Err == nil
+// canceled returns the end of a cluster in which nothing of m is known; false while that is not certain. written is
+// whether an object may have been created there. A cluster that can't be read, or may not be, until the progress
+// deadline ends all the same; one that was not read yet does not.
+func canceled(m *v1alpha1.Migrate, cs *v1alpha1.ClusterStatus, object string, written bool, seen Observation, now time.Time) (state, bool) {
+	by, cluster := m.Status.Cancellation.Username, ClusterOf(*cs)
+	nothing := state{v1alpha1.ReasonCanceled, fmt.Sprintf("Canceled by %s before a %s was created in %s.", by, object, cluster.Name)}
+	member, read := seen.Members[cluster]
+	since := m.Status.Cancellation.Time.Time
+	_, usable := seen.Plan.Of(cluster).usable()
 	switch {
-	case !written, isAbsent && !awaitsCertainty(m, now):
-		return state{v1alpha1.ReasonCanceled, fmt.Sprintf("Canceled by %s before a %s was created in %s.", by, object, cluster)}, true
-	case now.Before(m.Status.Cancellation.Time.Add(ProgressDeadline(m))):
+	case !written:
+		return nothing, true
+	case usable && !read:
+		return canceling(m), false
+	case usable && member.Err == nil && awaitsCertainty(m, now):
+		return canceling(m), false
+	case usable && member.Err == nil:
+		return nothing, true
+	case member.Err != nil && member.Since.After(since):
+		since = member.Since
+	}
+	if now.Before(since.Add(max(cancelGrace, ProgressDeadline(m)))) {
 		return canceling(m), false
 	}
 	return state{v1alpha1.ReasonCanceled, fmt.Sprintf(
-		"Canceled by %s. It could not be checked whether a %s was created in %s just before.", by, object, cluster)}, true
+		"Canceled by %s. It could not be checked whether a %s was created in %s just before.", by, object, cluster.Name)}, true
 }
 
 // setCanceled sets the state of a cluster in which nothing of a canceled m is known, and ends it when that is certain.

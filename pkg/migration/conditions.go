@@ -32,7 +32,7 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 		deadlines = append(deadlines, since.at.Add(ProgressDeadline(m)))
 	}
 	if c := m.Status.Cancellation; c != nil {
-		deadlines = append(deadlines, c.Time.Add(cancelGrace), c.Time.Add(ProgressDeadline(m)))
+		deadlines = append(deadlines, c.Time.Add(cancelGrace), c.Time.Add(max(cancelGrace, ProgressDeadline(m))))
 	}
 	for _, at := range deadlines {
 		if at.After(now) && (!ok || at.Before(next)) {
@@ -83,6 +83,14 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 
 	set(v1alpha1.ConditionReady, conditionStatus(status.Phase == v1alpha1.MigratePhaseCompleted), summary)
 	set(v1alpha1.ConditionFinished, conditionStatus(IsTerminal(status.Phase)), phase)
+	switch before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSuspended); {
+	case isSuspended(m) && !IsTerminal(status.Phase):
+		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue, planned(m, status))
+	case before != nil && before.Status == metav1.ConditionTrue && isSuspended(m):
+		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, state{string(status.Phase), "The migration has ended."})
+	case before != nil && before.Status == metav1.ConditionTrue:
+		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, state{v1alpha1.ReasonResumed, "The migration is not suspended."})
+	}
 	value, s := stalled(m, status, summary, now)
 	set(v1alpha1.ConditionStalled, value, s)
 	// kstatus evaluates Reconciling before Stalled, so only one of them may be True.
@@ -95,12 +103,6 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 		set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, s)
 	default:
 		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, phase)
-	}
-	switch before := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSuspended); {
-	case isSuspended(m) && !IsTerminal(status.Phase):
-		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue, planned(status))
-	case before != nil && before.Status == metav1.ConditionTrue:
-		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse, state{v1alpha1.ReasonResumed, "The migration is not suspended."})
 	}
 	if value, s, known := membersReachable(status, seen); known || meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionMembersReachable) == nil {
 		set(v1alpha1.ConditionMembersReachable, value, s)
@@ -310,8 +312,15 @@ type clock struct {
 // clocks returns the running progress clocks: one for each cluster that is not finished and does
 // not wait for another one, or that of the Migrate while its clusters are not resolved.
 func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
+	if isPlanned(m, status) {
+		return nil
+	}
 	if status.SourceClusterStatus == nil {
-		return []clock{{what: "The migration", at: m.CreationTimestamp.Time}}
+		at := m.CreationTimestamp.Time
+		if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSuspended); c != nil && c.LastTransitionTime.After(at) {
+			at = c.LastTransitionTime.Time // when it was resumed
+		}
+		return []clock{{what: "The migration", at: at}}
 	}
 	var running []clock
 	add := func(cs v1alpha1.ClusterStatus) {

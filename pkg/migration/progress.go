@@ -4,6 +4,7 @@
 package migration
 
 import (
+	"cmp"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -137,9 +138,12 @@ func overallProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateProgress {
 	known := true
 	for i := range status.TargetClusterStatus {
 		target := &status.TargetClusterStatus[i]
-		p := target.Progress
-		if p == nil {
-			p = &v1alpha1.MigrateProgress{ItemsTotal: source.Progress.ItemsTotal, BytesTotal: source.Progress.BytesTotal}
+		p := v1alpha1.MigrateProgress{}
+		if target.Progress != nil {
+			p = *target.Progress
+		}
+		if target.Progress == nil || !IsTerminal(target.Phase) { // Velero does not know its totals at once
+			p.ItemsTotal, p.BytesTotal = cmp.Or(p.ItemsTotal, source.Progress.ItemsTotal), cmp.Or(p.BytesTotal, source.Progress.BytesTotal)
 		}
 		sum.ItemsDone += p.ItemsDone
 		sum.ItemsTotal += p.ItemsTotal

@@ -5,6 +5,7 @@ package migration
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,6 +58,11 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 				*target = recorded
 			}
 		}
+		if isPlanned(m, &status) {
+			for _, cs := range clusterStatuses(&status) {
+				cs.LastProgressTime = nil
+			}
+		}
 		boundMessages(&status)
 	}
 	if phase := overallPhase(&status); !withholdEnds || !IsTerminal(phase) {
@@ -103,14 +109,14 @@ func observeSource(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets 
 	member, read := seen.Members[ClusterOf(*cs)]
 	switch {
 	case source.BackupStatusInCluster != nil && (!read || member.Err != nil):
-		setUnreachable(cs, member)
+		setUnreachable(m, cs, member)
 	case member.Backup != nil:
 		pinVelero(cs, seen.Plan)
 		observeBackup(m, source, member)
 	case source.BackupStatusInCluster != nil:
 		setState(cs, v1alpha1.MigratePhaseFailed, backupDeleted(source))
 	case isCanceled(m):
-		s, ended := canceled(m, cs.ClusterName, "Backup", source.BackupNameInCluster != "", member, read, now)
+		s, ended := canceled(m, cs, "Backup", source.BackupNameInCluster != "", seen, now)
 		setCanceled(cs, s, ended)
 	default:
 		state, ready := sourceReadiness(m, source, targets, seen)
@@ -162,10 +168,13 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	member, read := seen.Members[ClusterOf(*cs)]
 	switch {
 	case target.RestoreStatusInCluster != nil && (!read || member.Err != nil):
-		setUnreachable(cs, member)
+		setUnreachable(m, cs, member)
 	case isRefusedEarly(member) && isCanceled(m):
-		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
-		s, ended := canceled(m, cs.ClusterName, "Restore", true, member, read, now)
+		target.RestoreStatusInCluster = nil
+		s, ended := canceled(m, cs, "Restore", true, seen, now)
+		if ended {
+			s.message += fmt.Sprintf(" Velero has rejected Restore %s, which restored nothing.", target.RestoreNameInCluster)
+		}
 		setCanceled(cs, s, ended)
 	case isRefusedEarly(member):
 		target.RestoreNameInCluster, target.RestoreStatusInCluster = "", nil
@@ -186,7 +195,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted:
 		setState(cs, v1alpha1.MigratePhaseFailed, nothingRestored(source))
 	case isCanceled(m) && source.Phase == v1alpha1.MigratePhaseCompleted:
-		s, ended := canceled(m, cs.ClusterName, "Restore", wasComplete(m), member, read, now)
+		s, ended := canceled(m, cs, "Restore", wasComplete(m), seen, now)
 		setCanceled(cs, s, ended)
 	case read && member.Err == nil && member.Backup == nil && isExpired(source.BackupStatusInCluster, now):
 		setState(cs, v1alpha1.MigratePhaseFailed, backupExpired(source))
@@ -295,10 +304,15 @@ func setState(cs *v1alpha1.ClusterStatus, phase v1alpha1.MigratePhase, s state) 
 }
 
 // setUnreachable sets the state of a cluster whose member can't be read, and keeps its phase.
-func setUnreachable(cs *v1alpha1.ClusterStatus, member Member) {
-	if member.Err != nil {
-		setState(cs, cs.Phase, unreachable(cs.ClusterName, member))
+func setUnreachable(m *v1alpha1.Migrate, cs *v1alpha1.ClusterStatus, member Member) {
+	if member.Err == nil {
+		return
 	}
+	s := unreachable(cs.ClusterName, member)
+	if isCanceled(m) {
+		s.message += " The migration is canceled, and ends when it is known what Velero did there. If the cluster is gone for good, delete the Migrate."
+	}
+	setState(cs, cs.Phase, s)
 }
 
 // progress holds the values whose change counts as progress of a cluster.

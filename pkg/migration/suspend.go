@@ -54,10 +54,13 @@ func shortened(preview *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewS
 	return short
 }
 
-// planned returns the state of a suspended migration, with its plan if there is one.
-func planned(status *v1alpha1.MigrateStatus) state {
+// planned returns the state of a suspended migration, with its plan if it has not started.
+func planned(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) state {
 	s := suspended()
-	if status.Preview != nil {
+	if status.Cancellation != nil {
+		return state{s.reason, "Suspended, and canceled: nothing new is begun."}
+	}
+	if status.Preview != nil && isPlanned(m, status) {
 		s.message += " Plan: " + string(status.Preview.Verdict) + ". " + status.Preview.Message
 	}
 	return s

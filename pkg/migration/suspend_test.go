@@ -58,6 +58,40 @@ func TestSuspendedFromTheStart(t *testing.T) {
 	}
 }
 
+// TestSuspendedMigrationIsNeverStalled waits for a day with a target, and then a Fleet, that is not there.
+func TestSuspendedMigrationIsNeverStalled(t *testing.T) {
+	s := newFixture(t, m2)
+	s.suspend(true)
+	s.with(m2, func(m *Member) { m.Err, m.Since = errDown, s.now })
+	s.record()
+	s.now = s.now.Add(24 * time.Hour)
+	s.record()
+	s.wantCondition(v1alpha1.ConditionStalled, "False", "Progressing")
+	s.host.SourceFleet.Found = false
+	s.record()
+	s.wantCondition(v1alpha1.ConditionStalled, "False", "Progressing")
+	s.suspend(false)
+	s.record()
+	s.wantCondition(v1alpha1.ConditionStalled, "False", "Progressing")
+	s.now = s.now.Add(DefaultProgressDeadline)
+	s.record()
+	s.wantCondition(v1alpha1.ConditionStalled, "True", "ProgressDeadlineExceeded")
+}
+
+// TestSuspendedAtTheEnd suspends a migration whose last Restore then ends.
+func TestSuspendedAtTheEnd(t *testing.T) {
+	s := newFixture(t, m2).restoring()
+	s.suspend(true)
+	s.record()
+	s.wantCondition(v1alpha1.ConditionSuspended, "True", "Suspended")
+	if c := s.condition(v1alpha1.ConditionSuspended); strings.Contains(c.Message, "Plan") {
+		t.Errorf("a migration that has begun has a plan: %s", c.Message)
+	}
+	s.restore(m2, "Completed").record()
+	s.wantPhase("Completed")
+	s.wantCondition(v1alpha1.ConditionSuspended, "False", "Completed")
+}
+
 func TestSuspendedDuringTheBackup(t *testing.T) {
 	s := newFixture(t, m2).started()
 	s.suspend(true)

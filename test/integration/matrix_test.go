@@ -84,7 +84,7 @@ var matrix = []matrixRow{
 	{name: "cancel by a dry run", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/cancel?dryRun=All -f -", input: cancelOptions, want: "403 403 yes 403 403 403 yes 403 403"},
 	{name: "cancel", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 yes 403 403 403 yes 403 403"},
 	{name: "cancel missing", args: "create --raw " + migratesIn + "ours/migrates/none/cancel -f -", input: cancelOptions, want: "403 404 404 404 404 403 404 403 403"},
-	{name: "cancel theirs", args: "create --raw " + migratesIn + "theirs/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 403 403 403 403 yes 403 403"},
+	{name: "cancel theirs", args: "create --raw " + migratesIn + "theirs/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get cancel", args: "get --raw " + migratesIn + "ours/migrates/a/cancel", want: "403 403 403 403 403 403 405 403 403"},
 
 	// Reads in another tenant's namespace.
@@ -128,6 +128,8 @@ var matrix = []matrixRow{
 	{name: "create status", args: "create --raw " + migratesIn + "ours/migrates/a/status -f -", input: migrateTo("status", "m1", "m2"), want: "403 403 403 403 403 403 405 403 403"},
 
 	// Updates and patches.
+	{name: "suspend", args: "patch migrate USER-mine -n ours --type=merge -p {\"spec\":{\"suspend\":true}}", want: "403 403 yes 403 403 403 yes 403 403"},
+	{name: "suspend by server-side apply", args: "apply -n ours -f - --server-side --force-conflicts", input: suspended, want: "403 403 yes 403 403 403 yes 403 403"},
 	{name: "update", args: "replace -n ours -f -", input: relabelled, want: "403 yes yes yes yes 403 yes 403 403"},
 	{name: "patch", args: "patch migrate USER-mine -n ours --type=merge -p {\"metadata\":{\"labels\":{\"x\":\"y\"}}}", want: "403 yes yes yes yes 403 yes 403 403"},
 	{name: "patch by server-side apply", args: "apply -n ours -f - --server-side --force-conflicts", input: relabelled, want: "403 yes yes yes yes 403 yes 403 403"},
@@ -174,6 +176,11 @@ func previewTo(targets ...string) func(string) string {
 
 // relabelled returns the manifest of the user's own Migrate with another label.
 func relabelled(user string) string { return migrateOf(user+"-mine", "again", "m1", "m2") }
+
+// suspended returns the manifest of the user's own Migrate, with which it is suspended.
+func suspended(user string) string {
+	return strings.Replace(migrateOf(user+"-mine", "", "m1", "m2"), "spec:\n", "spec:\n  suspend: true\n", 1)
+}
 
 // migrateOf returns the manifest of a Migrate with a forged requester, which the server must
 // replace.

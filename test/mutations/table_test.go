@@ -21,8 +21,8 @@ var mutations = []mutation{
 	},
 	{
 		"a cancellation is certain at once", "pkg/migration/cancel.go",
-		"case !written, isAbsent && !awaitsCertainty(m, now):",
-		"case !written, isAbsent:",
+		"case usable && member.Err == nil && awaitsCertainty(m, now):",
+		"case usable && member.Err == nil && awaitsCertainty(m, now) && !written:",
 	},
 	{
 		"a Backup does not wait for its turn", "pkg/migration/readiness.go",

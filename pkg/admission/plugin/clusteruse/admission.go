@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/utils/ptr"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -39,7 +40,7 @@ func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
-// Plugin refuses Migrates whose creator may not use their clusters.
+// Plugin refuses Migrates whose creator may not use their clusters, and to suspend or resume one for who may not.
 type Plugin struct {
 	*admission.Handler
 
@@ -54,7 +55,7 @@ var (
 
 // New returns the plugin, which needs an authorizer.
 func New() *Plugin {
-	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Delete)}
+	return &Plugin{Handler: admission.NewHandler(admission.Create, admission.Update, admission.Delete)}
 }
 
 // SetUnconditionalAuthorizer sets the authorizer.
@@ -70,13 +71,16 @@ func (p *Plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Validate refuses a new Migrate if the user may not use the clusters it refers to.
+// Validate refuses to create, suspend or resume a Migrate if the user may not use the clusters it refers to.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetResource().GroupResource() != backup.Resource("migrates") || a.GetSubresource() != "" {
 		return nil
 	}
 	if a.GetOperation() == admission.Delete {
 		return audit(a, a.GetOldObject())
+	}
+	if a.GetOperation() == admission.Update && isSuspended(a.GetObject()) == isSuspended(a.GetOldObject()) {
+		return nil
 	}
 	if err := audit(a, a.GetObject()); err != nil {
 		return err
@@ -97,6 +101,11 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 		return nil
 	}
 	return admission.NewForbidden(a, refusal(a.GetUserInfo().GetName(), denied))
+}
+
+func isSuspended(object any) bool {
+	m, ok := object.(*backup.Migrate)
+	return ok && ptr.Deref(m.Spec.Suspend, false)
 }
 
 func refusal(username string, denied []permission.Object) error {

@@ -163,6 +163,33 @@ func TestValidateFailsWhileTheHostIsUnreachable(t *testing.T) {
 	}
 }
 
+// TestValidateOfUpdates suspends and resumes a Migrate, and changes something else of it.
+func TestValidateOfUpdates(t *testing.T) {
+	migrate := func(suspend *bool) *backup.Migrate {
+		return &backup.Migrate{
+			ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "team"},
+			Spec:       backup.MigrateSpec{SourceCluster: destination("f", "a"), TargetCluster: destination("f", "b"), Suspend: suspend},
+		}
+	}
+	yes, no := true, false
+	for name, tt := range map[string]struct {
+		was, is *bool
+		refused bool
+	}{
+		"resume": {&yes, &no, true}, "resume by removing it": {&yes, nil, true}, "suspend": {nil, &yes, true},
+		"label": {&yes, &yes, false}, "nothing": {nil, &no, false},
+	} {
+		h := &host{}
+		if err := validate(h, attributes(migrate(tt.is), migrate(tt.was), "", admission.Update)); apierrors.IsForbidden(err) != tt.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		h = &host{allowed: map[string]bool{"use attachedclusters.cluster.kurator.dev/team/": true}}
+		if err := validate(h, attributes(migrate(tt.is), migrate(tt.was), "", admission.Update)); err != nil {
+			t.Errorf("%s, allowed: %v", name, err)
+		}
+	}
+}
+
 func TestValidateSkipsOtherRequests(t *testing.T) {
 	m := &backup.Migrate{ObjectMeta: metav1.ObjectMeta{Name: "app", Namespace: "team"}}
 	other := admission.NewAttributesRecord(m, nil, backup.SchemeGroupVersion.WithKind("Other"), "team", "app",
@@ -176,9 +203,6 @@ func TestValidateSkipsOtherRequests(t *testing.T) {
 		if err := validate(h, a); err != nil || len(h.requests) > 0 {
 			t.Errorf("%s: error %v, requests %v", name, err, h.requests)
 		}
-	}
-	if New().Handles(admission.Update) {
-		t.Error("updates are handled although they can't change a reference")
 	}
 	if err := New().ValidateInitialization(); err == nil {
 		t.Error("the plugin is valid without an authorizer")

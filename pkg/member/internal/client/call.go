@@ -82,7 +82,8 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 	}
 	recorded := c.outcome(ctx, err, time.Since(started))
 	if recorded != nil && ctx.Value(tentativeKey{}) != nil {
-		recorded = ErrAbandoned
+		done(tentativeError{recorded})
+		return none, Explain(ctx, err)
 	}
 	if recorded != nil && !errors.Is(recorded, ErrAbandoned) {
 		c.suspect(conn)
@@ -224,8 +225,11 @@ var errBusy = fmt.Errorf("%w: %w", limits.ErrBusy, ErrAbandoned)
 
 type tentativeKey struct{}
 
-// Tentative returns a context for calls whose failure does not count against the member: they may ask for more
-// than it can answer in their time, and must not keep others from calling it.
+// tentativeError is the failure of a call with Tentative.
+type tentativeError struct{ error }
+
+// Tentative returns a context for calls whose failure does not count against a member that answers: they may ask for
+// more than it can answer in their time, and must not keep others from calling it.
 func Tentative(ctx context.Context) context.Context {
 	return context.WithValue(ctx, tentativeKey{}, true)
 }

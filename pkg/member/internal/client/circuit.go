@@ -86,6 +86,11 @@ func (c *circuit) record(err error, probe bool) {
 	if probe {
 		c.probing = false
 	}
+	if failed := (tentativeError{}); errors.As(err, &failed) {
+		if err = failed.error; !probe || errors.As(err, new(*limits.Error)) {
+			err = ErrAbandoned
+		}
+	}
 	switch {
 	case err == nil && !probe && errors.As(c.err, new(*limits.Error)):
 		return

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 )
 
 var errDown = errors.New("connection refused")
@@ -127,5 +129,38 @@ func TestCircuitRetriesTheHostSooner(t *testing.T) {
 		if _, err := c.admit(); err != nil {
 			t.Errorf("not admitted: %v", err)
 		}
+	})
+}
+
+// TestTentativeFailures don't open a circuit, but count as those of a probe, unless they exceed a limit.
+func TestTentativeFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCircuit(Backoff{time.Second, time.Minute})
+		done, _ := c.admit()
+		done(tentativeError{errDown})
+		done, err := c.admit()
+		if err != nil {
+			t.Fatal("a tentative failure opens the circuit")
+		}
+		done(errDown)
+		for _, longest := range []time.Duration{2, 4} {
+			c.wait(t.Context())
+			if done, err = c.admit(); err != nil {
+				t.Fatal(err)
+			}
+			done(tentativeError{errDown})
+			_, err := c.admit()
+			var unreachable *UnreachableError
+			if !errors.As(err, &unreachable) || time.Until(unreachable.NextTry) <= longest*time.Second/2 {
+				t.Errorf("after a probe that fails: %v", err)
+			}
+		}
+		c.wait(t.Context())
+		done, _ = c.admit()
+		done(tentativeError{limits.Exceeded(limits.Answer, "too large")})
+		if done, err = c.admit(); err != nil {
+			t.Errorf("a probe that exceeds a limit: %v", err)
+		}
+		done(nil)
 	})
 }

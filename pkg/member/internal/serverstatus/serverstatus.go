@@ -46,8 +46,13 @@ func Ask(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRe
 
 // Withdraw deletes a request that Velero has not processed, which would stay.
 func Withdraw(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) {
-	_, _ = client.Do(context.WithoutCancel(ctx), c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
-		return nil, conn.StatusRequests.Delete(ctx, request.Name, metav1.DeleteOptions{})
+	ctx = context.WithoutCancel(ctx)
+	found, err := statusRequest(ctx, c, request.Name)
+	if err != nil || velero.MigrateUID(found) != velero.MigrateUID(request) {
+		return
+	}
+	_, _ = client.Do(ctx, c, "delete serverstatusrequest", func(ctx context.Context, conn *client.Connection) (any, error) {
+		return nil, conn.StatusRequests.Delete(ctx, found.Name, *metav1.NewPreconditionDeleteOptions(string(found.UID)))
 	})
 }
 

@@ -9,13 +9,13 @@ import (
 	"maps"
 	"slices"
 
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
@@ -91,13 +91,14 @@ func (Strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList 
 // WarningsOnCreate returns no warnings.
 func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
 
-// PrepareForUpdate keeps the requester and the recorded status. It increases the generation if the spec
-// changes.
+// PrepareForUpdate keeps the requester and the recorded status. It increases the generation if the migration
+// is suspended or resumed: nothing else of the spec can change.
 func (Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
 	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
-	if !apiequality.Semantic.DeepEqual(m.Spec, was.Spec) {
+	// After the end nobody observes a generation any more.
+	if suspend := ptr.Deref(m.Spec.Suspend, false); suspend != ptr.Deref(was.Spec.Suspend, false) && !was.Status.Phase.IsTerminal() {
 		m.Generation = was.Generation + 1
 	}
 }

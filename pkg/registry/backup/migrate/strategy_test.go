@@ -154,3 +154,25 @@ func TestKuratorsFinalizerIsDropped(t *testing.T) {
 type recorder struct{ texts []string }
 
 func (r *recorder) AddWarning(_, text string) { r.texts = append(r.texts, text) }
+
+// TestGenerationCountsSuspensions suspends and resumes a Migrate, before and after its end.
+func TestGenerationCountsSuspensions(t *testing.T) {
+	yes, no := true, false
+	for name, tt := range map[string]struct {
+		was, is *bool
+		phase   backup.MigratePhase
+		want    int64
+	}{
+		"suspend": {nil, &yes, "Pending", 4}, "resume": {&yes, nil, "Pending", 4}, "false by default": {nil, &no, "Pending", 3},
+		"unchanged": {&yes, &yes, "Pending", 3}, "after the end": {&yes, &no, "Completed", 3},
+	} {
+		old := newMigrate(isJane)
+		old.Generation, old.Spec.Suspend, old.Status.Phase = 3, tt.was, tt.phase
+		m := old.DeepCopy()
+		m.Spec.Suspend = tt.is
+		NewStrategy(runtime.NewScheme()).PrepareForUpdate(context.Background(), m, old)
+		if m.Generation != tt.want {
+			t.Errorf("%s: generation %d, want %d", name, m.Generation, tt.want)
+		}
+	}
+}

@@ -5,11 +5,13 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authentication/user"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -21,8 +23,8 @@ import (
 
 // ClusterUse checks whether a user may use the clusters of a Migrate.
 type ClusterUse interface {
-	// CheckUse returns why the user may not; nil if they may.
-	CheckUse(ctx context.Context, u user.Info, m *v1alpha1.Migrate) error
+	// CheckUse returns why the user may not; empty if they may. An error is why that is not known.
+	CheckUse(ctx context.Context, u user.Info, m *v1alpha1.Migrate) (denial string, err error)
 }
 
 // CancelREST serves create of migrates/cancel.
@@ -43,7 +45,7 @@ func NewCancelREST(s *Storage, use ClusterUse) *CancelREST {
 	return &CancelREST{s.Migrate, s.Recorder, use}
 }
 
-// Create cancels a Migrate. Canceling it again changes nothing; one that has ended can't be canceled.
+// Create cancels a Migrate. Canceling it again changes nothing; one that has ended otherwise can't be canceled.
 func (r *CancelREST) Create(ctx context.Context, name string, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
 	cancel, ok := obj.(*backup.MigrateCancelOptions)
 	if !ok {
@@ -57,15 +59,18 @@ func (r *CancelREST) Create(ctx context.Context, name string, obj runtime.Object
 	if !ok {
 		u = &user.DefaultInfo{} // who may use no cluster
 	}
-	if err := r.use.CheckUse(ctx, u, m); err != nil {
-		return nil, apierrors.NewForbidden(r.migrates.DefaultQualifiedResource, name, err)
+	switch denial, err := r.use.CheckUse(ctx, u, m); {
+	case err != nil:
+		return nil, apierrors.NewInternalError(err)
+	case denial != "":
+		return nil, apierrors.NewForbidden(r.migrates.DefaultQualifiedResource, name, errors.New(denial))
 	}
 	if validate != nil {
 		if err := validate(ctx, obj.DeepCopyObject()); err != nil {
 			return nil, err
 		}
 	}
-	if _, _, err := r.recorder.store.Update(ctx, name, cancellation{r, cancel.Preconditions}, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+	if _, _, err := r.recorder.store.Update(ctx, name, cancellation{r, m.UID, cancel.Preconditions}, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
 		false, &metav1.UpdateOptions{DryRun: options.DryRun}); err != nil {
 		return nil, err
 	}
@@ -89,7 +94,9 @@ func (*CancelREST) ProducesObject(string) any { return metav1.Status{} }
 
 // cancellation sets the cancellation of the stored Migrate.
 type cancellation struct {
-	rest          *CancelREST
+	rest *CancelREST
+	// uid is that of the Migrate whose clusters the user may use.
+	uid           types.UID
 	preconditions *metav1.Preconditions
 }
 
@@ -105,6 +112,10 @@ func (c cancellation) UpdatedObject(ctx context.Context, old runtime.Object) (ru
 		return nil, apierrors.NewInternalError(fmt.Errorf("%T is not a Migrate", old))
 	}
 	switch {
+	case m.UID != c.uid:
+		return nil, apierrors.NewConflict(c.rest.migrates.DefaultQualifiedResource, m.Name, errors.New("it was recreated meanwhile"))
+	case m.Status.Phase == backup.MigratePhaseCanceled:
+		return m, nil
 	case m.Status.Phase.IsTerminal():
 		return nil, apierrors.NewConflict(c.rest.migrates.DefaultQualifiedResource, m.Name, fmt.Errorf("it has ended %s, so there is nothing to cancel", m.Status.Phase))
 	case m.Status.Cancellation != nil:
