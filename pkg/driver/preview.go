@@ -74,18 +74,22 @@ func newPreview(ctx context.Context, config Config, m *v1alpha1.Migrate, askVele
 	return &status, err
 }
 
-const (
-	// previewInterval is the time after which the plan of a suspended Migrate is made again, and previewRetry that
-	// after a plan which is likely to change.
-	previewInterval, previewRetry = time.Hour, time.Minute
-	// maxPreviews is the number of plans that are made at the same time.
-	maxPreviews = 4
-)
+// maxPreviews is the number of plans of suspended Migrates that are made at the same time.
+const maxPreviews = 4
 
-// isPreliminary reports whether a plan is likely to change: something is missing, or could not be read.
-func isPreliminary(preview *v1alpha1.MigratePreviewStatus) bool {
+// previewInterval returns the time after which the plan of a suspended Migrate of the given age is made again; last is nil
+// if there is none. One that is likely to change is made again sooner, but less often with time: much of what is missing or
+// can't be checked stays so.
+func previewInterval(last *v1alpha1.MigratePreviewStatus, age time.Duration) time.Duration {
 	isNotChecked := func(f v1alpha1.PreviewFinding) bool { return f.Reason == v1alpha1.ReasonNotChecked }
-	return preview.Verdict == v1alpha1.PreviewBlocked || slices.ContainsFunc(preview.Findings, isNotChecked)
+	isPreliminary := last == nil || last.Verdict == v1alpha1.PreviewBlocked || slices.ContainsFunc(last.Findings, isNotChecked)
+	switch {
+	case isPreliminary && age < 10*time.Minute:
+		return time.Minute
+	case isPreliminary && age < 2*time.Hour:
+		return 10 * time.Minute
+	}
+	return time.Hour
 }
 
 // preview returns the last plan of a suspended Migrate that has not started; nil if there is none.
@@ -94,10 +98,8 @@ func (l *loop) preview(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		s.previews.forget(migration.Cluster{})
 		return nil
 	}
-	interval := previewInterval
-	if last, _ := s.previews.last(migration.Cluster{}); last == nil || isPreliminary(last) {
-		interval = previewRetry
-	}
+	last, _ := s.previews.last(migration.Cluster{})
+	interval := previewInterval(last, l.Clock.Now().Sub(m.CreationTimestamp.Time))
 	return inquireOrLast(l, s, &s.previews, migration.Cluster{}, interval, func(last *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewStatus {
 		select {
 		case l.previews <- struct{}{}:

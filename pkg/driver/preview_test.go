@@ -241,7 +241,7 @@ func TestSuspended(t *testing.T) {
 			t.Errorf("created %q", creates)
 		}
 		made := m.Status.Preview.Time
-		time.Sleep(previewInterval + time.Minute)
+		time.Sleep(time.Hour + time.Minute)
 		if again := w.migrate().Status.Preview.Time; !made.Before(again) {
 			t.Errorf("the preview of %v was not made again: %v", made, again)
 		}
@@ -262,4 +262,25 @@ func TestSuspended(t *testing.T) {
 			t.Errorf("created %q", creates)
 		}
 	})
+}
+
+func TestPreviewInterval(t *testing.T) {
+	ready := &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReady}
+	blocked := &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewBlocked}
+	notChecked := &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReadyWithWarnings, Findings: []v1alpha1.PreviewFinding{{Reason: v1alpha1.ReasonNotChecked}}}
+	for _, tt := range []struct {
+		last      *v1alpha1.MigratePreviewStatus
+		age, want time.Duration
+	}{
+		{ready, time.Second, time.Hour},
+		{nil, time.Second, time.Minute},
+		{blocked, 9 * time.Minute, time.Minute},
+		{notChecked, 10 * time.Minute, 10 * time.Minute},
+		{blocked, 119 * time.Minute, 10 * time.Minute},
+		{blocked, 24 * time.Hour, time.Hour},
+	} {
+		if got := previewInterval(tt.last, tt.age); got != tt.want {
+			t.Errorf("%+v after %v: %v, want %v", tt.last, tt.age, got, tt.want)
+		}
+	}
 }

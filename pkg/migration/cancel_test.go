@@ -49,11 +49,11 @@ func TestCancel(t *testing.T) {
 		},
 		"a write may be under way": {
 			begin: func(s *fixture) { s.pinned() }, after: cancelGrace - time.Second,
-			phase: "Pending", source: "Pending Canceling", target: "Pending WaitingForBackup",
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
 		},
 		"a short deadline does not shorten the wait": {
 			begin: func(s *fixture) { s.m.Spec.ProgressDeadlineSeconds = ptr.To(int32(1)); s.pinned() }, after: cancelGrace - time.Second,
-			phase: "Pending", source: "Pending Canceling", target: "Pending WaitingForBackup",
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
 		},
 		"no write was under way": {
 			begin: func(s *fixture) { s.pinned() }, after: cancelGrace,
@@ -61,17 +61,46 @@ func TestCancel(t *testing.T) {
 		},
 		"not read since a restart": {
 			begin: func(s *fixture) { s.pinned() }, then: func(s *fixture) { delete(s.seen.Members, m1) }, after: time.Hour,
-			phase: "Pending", source: "Pending Canceling", target: "Pending WaitingForBackup",
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
 		},
 		"unreachable for a while": {
 			begin: func(s *fixture) { s.pinned() },
 			then:  func(s *fixture) { s.with(m1, func(m *Member) { m.Err, m.Since = errDown, s.now.Add(-time.Minute) }) },
-			after: time.Hour, phase: "Pending", source: "Pending Canceling", target: "Pending WaitingForBackup",
+			after: time.Hour, phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
 		},
 		"unreachable until the deadline": {
 			begin: func(s *fixture) { s.pinned() },
 			then:  func(s *fixture) { s.with(m1, func(m *Member) { m.Err, m.Since = errDown, s.now.Add(-time.Hour) }) },
 			after: time.Hour, phase: "Canceled", source: "Canceled Canceled", target: "Canceled Canceled", message: "It could not be checked whether a Backup was created",
+		},
+		"unreachable after the cancellation": {
+			begin: func(s *fixture) { s.pinned() },
+			then:  func(s *fixture) { s.with(m1, func(m *Member) { m.Err, m.Since = errDown, s.now.Add(-time.Minute) }) },
+			after: DefaultProgressDeadline, phase: "Pending", source: "Pending Canceling", target: "Pending Canceling", message: "Reading m1 has failed since",
+		},
+		"permission not checked since a restart": {
+			begin: func(s *fixture) { s.pinned() }, then: func(s *fixture) { s.access[m1] = Access{}; delete(s.seen.Members, m1) }, after: time.Hour,
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
+		},
+		"permission can't be checked": {
+			begin: func(s *fixture) { s.pinned() }, then: func(s *fixture) { s.access[m1] = Access{Err: errDown}; delete(s.seen.Members, m1) }, after: time.Hour,
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
+		},
+		"host not reachable": {
+			begin: func(s *fixture) { s.pinned() }, then: func(s *fixture) { s.host.Err = errDown; delete(s.seen.Members, m1) }, after: time.Hour,
+			phase: "Pending", source: "Pending Canceling", target: "Pending Canceling",
+		},
+		"target not ready while the Backup runs": {
+			begin: func(s *fixture) { s.started() }, after: time.Hour,
+			then: func(s *fixture) {
+				s.backup("InProgress", 3)
+				s.with(m2, func(m *Member) { m.Err, m.Since = errDown, s.now.Add(-time.Hour) })
+			},
+			phase: "BackupInProgress", source: "BackupInProgress BackupInProgress", target: "Pending Canceling", message: "what Velero has begun goes on to its end.",
+		},
+		"a Restore was refused": {
+			begin: func(s *fixture) { s.restoring(); s.refuse(m2); s.record() }, after: cancelGrace,
+			phase: "Canceled", source: "Completed BackupCompleted", target: "Canceled Canceled", message: "Velero in m2 had rejected Restore m2-migrate-",
 		},
 		"no longer permitted": {
 			begin: func(s *fixture) { s.pinned() },
@@ -80,11 +109,11 @@ func TestCancel(t *testing.T) {
 		},
 		"the Backup had begun": {
 			begin: func(s *fixture) { s.started() }, after: time.Hour,
-			phase: "BackupInProgress", source: "BackupInProgress BackupNew", target: "Pending WaitingForBackup", message: "Canceled by jane; what Velero has begun goes on to its end.",
+			phase: "BackupInProgress", source: "BackupInProgress BackupNew", target: "Pending Canceling", message: "Canceled by jane; what Velero has begun goes on to its end.",
 		},
 		"the Backup was created, and not recorded": {
 			begin: func(s *fixture) { s.pinned(); s.next() }, after: time.Hour,
-			phase: "BackupInProgress", source: "BackupInProgress BackupNew", target: "Pending WaitingForBackup",
+			phase: "BackupInProgress", source: "BackupInProgress BackupNew", target: "Pending Canceling",
 		},
 		"the Backup ends": {
 			begin: func(s *fixture) { s.started() }, then: func(s *fixture) { s.backup("Completed", 3) },
@@ -133,8 +162,11 @@ func TestCancel(t *testing.T) {
 				t.Errorf("condition Ready: %s: %s", ready.Reason, ready.Message)
 			}
 			s.wantNoActions()
-			if next, ok := NextDeadline(s.m, s.now); !IsTerminal(status.Phase) && tt.after < cancelGrace && (!ok || next.After(s.m.Status.Cancellation.Time.Add(cancelGrace))) {
-				t.Errorf("the next deadline is %v", next)
+			if next, ok := NextDeadline(s.m, s.now); ok == IsTerminal(status.Phase) || next.After(s.now.Add(cancelGrace)) {
+				t.Errorf("the next deadline is %v, %v", next, ok)
+			}
+			if stalled := s.condition(v1alpha1.ConditionStalled); !IsTerminal(tt.phase) && stalled.Status != "False" && !strings.HasPrefix(stalled.Message, "m1 has made no progress since 2023-10-28T15:55:13Z: Backup") {
+				t.Errorf("condition Stalled: %+v", stalled)
 			}
 		})
 	}

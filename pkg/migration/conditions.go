@@ -22,7 +22,7 @@ import (
 const DefaultProgressDeadline = 600 * time.Second
 
 // NextDeadline returns when the status of m changes next without an observation: the next
-// progress deadline after now, or that of a cancellation. It returns false if there is none.
+// progress deadline after now, or the next time at which a cancellation may be certain. It returns false if there is none.
 func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) {
 	if IsTerminal(m.Status.Phase) {
 		return time.Time{}, false
@@ -32,7 +32,7 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 		deadlines = append(deadlines, since.at.Add(ProgressDeadline(m)))
 	}
 	if c := m.Status.Cancellation; c != nil {
-		deadlines = append(deadlines, c.Time.Add(cancelGrace), c.Time.Add(max(cancelGrace, ProgressDeadline(m))))
+		deadlines = append(deadlines, c.Time.Add(cancelGrace), now.Add(cancelGrace))
 	}
 	for _, at := range deadlines {
 		if at.After(now) && (!ok || at.Before(next)) {

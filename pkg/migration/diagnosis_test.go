@@ -201,10 +201,7 @@ func TestRecreatedRestoresAreNoProgress(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	for range 4 {
 		s.now = s.now.Add(200 * time.Second)
-		s.with(m2, func(m *Member) {
-			m.Restore = m.Restore.DeepCopy()
-			m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
-		}).restore(m2, velerov1.RestorePhaseFailedValidation)
+		s.refuse(m2)
 		if s.target().Reason != "RestoreRefusedEarly" {
 			t.Fatalf("reason %s", s.target().Reason)
 		}
@@ -213,10 +210,7 @@ func TestRecreatedRestoresAreNoProgress(t *testing.T) {
 	}
 	s.wantCondition("Stalled", "True", "ProgressDeadlineExceeded")
 	// If the Restore can't be created again, the reason says why.
-	s.with(m2, func(m *Member) {
-		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
-		m.Restore.Status.Phase = velerov1.RestorePhaseFailedValidation
-	}).record()
+	s.refuse(m2).record()
 	s.with(m2, func(m *Member) { m.Err, m.Since = errDown, start }).record()
 	if s.target().Reason != "MemberUnreachable" || s.target().Phase != "Pending" {
 		t.Errorf("an unreachable member: %s, %s", s.target().Phase, s.target().Reason)
@@ -228,10 +222,7 @@ func TestRecreatedRestoresAreNoProgress(t *testing.T) {
 func TestRefusedRestoreWithUnknownAccess(t *testing.T) {
 	s := newFixture(t, m2).restoring()
 	s.access[m2] = Access{}
-	s.with(m2, func(m *Member) {
-		m.Restore = m.Restore.DeepCopy()
-		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
-	}).restore(m2, velerov1.RestorePhaseFailedValidation)
+	s.refuse(m2)
 	if target := s.target(); target.Phase != "Pending" || target.Reason != "RestoreRefusedEarly" {
 		t.Errorf("%s, %s", target.Phase, target.Reason)
 	}

@@ -166,6 +166,14 @@ func (s *fixture) restoring() *fixture {
 	return s
 }
 
+// refuse lets Velero reject the Restore in a target because it does not know the Backup yet.
+func (s *fixture) refuse(target Cluster) *fixture {
+	return s.with(target, func(m *Member) {
+		m.Restore = m.Restore.DeepCopy()
+		m.Restore.Status.ValidationErrors = []string{`Error retrieving backup: can't find backup "b"`}
+	}).restore(target, velerov1.RestorePhaseFailedValidation)
+}
+
 func (s *fixture) restore(c Cluster, phase velerov1.RestorePhase) *fixture {
 	s.with(c, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()

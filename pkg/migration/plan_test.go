@@ -102,6 +102,7 @@ func TestWasUsable(t *testing.T) {
 	for reason, want := range map[string]bool{
 		"": false, "Connecting": false, "HostUnreachable": false, "FleetNotFound": false, "ClusterNotInFleet": false,
 		"ClusterNotFound": false, "ClusterNotReady": false, "ClusterNotAuthorized": false, "AccessReviewFailed": false,
+		"BeingDeleted": false, "Suspended": false, "Canceling": false,
 		"MemberUnreachable": true, "StorageUnavailable": true, "WaitingForBackup": true, "BackupStarting": true, "NoTargetReady": true,
 	} {
 		s := newFixture(t, m2)

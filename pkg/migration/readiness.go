@@ -97,22 +97,21 @@ func anyTargetCanReceive(source *v1alpha1.BackupDetails, targets []v1alpha1.Rest
 // targetReadiness reports whether the Restore may be created in a target, and returns the state
 // of the target in either case.
 func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails, seen Observation) (state, bool) {
-	if m.DeletionTimestamp != nil {
-		return beingDeleted(), false
-	}
 	name := target.ClusterName
+	switch {
+	case m.DeletionTimestamp != nil:
+		return beingDeleted(), false
+	case isCanceled(m):
+		return state{v1alpha1.ReasonCanceling, fmt.Sprintf("Canceled by %s; no Restore is created in %s.", m.Status.Cancellation.Username, name)}, false
+	case isSuspended(m) && source.BackupStatusInCluster != nil:
+		return suspended(), false
+	}
 	location, s, ok := receivingLocation(target.ClusterStatus, source, seen)
 	if !ok {
 		return s, false
 	}
 	if source.Phase != v1alpha1.MigratePhaseCompleted {
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
-	}
-	switch {
-	case isCanceled(m):
-		return canceling(m), false
-	case isSuspended(m):
-		return suspended(), false
 	}
 	member := seen.Members[ClusterOf(target.ClusterStatus)]
 	if s, ok := noUnexpectedObjects(name, member); !ok {

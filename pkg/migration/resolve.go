@@ -129,6 +129,7 @@ func wasUsable(cs v1alpha1.ClusterStatus) bool {
 		"", v1alpha1.ReasonConnecting, v1alpha1.ReasonHostUnreachable, v1alpha1.ReasonFleetNotFound, v1alpha1.ReasonClusterNotInFleet,
 		v1alpha1.ReasonClusterNotFound, v1alpha1.ReasonClusterNotReady, v1alpha1.ReasonClusterNotAuthorized,
 		v1alpha1.ReasonAccessReviewFailed, v1alpha1.ReasonInvalidAnnotation,
+		v1alpha1.ReasonBeingDeleted, v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceling,
 	}, cs.Reason)
 }
 

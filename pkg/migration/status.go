@@ -170,10 +170,10 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 	case target.RestoreStatusInCluster != nil && (!read || member.Err != nil):
 		setUnreachable(m, cs, member)
 	case isRefusedEarly(member) && isCanceled(m):
-		target.RestoreStatusInCluster = nil
+		target.RestoreNameInCluster, target.RestoreStatusInCluster = member.Restore.Name, nil
 		s, ended := canceled(m, cs, "Restore", true, seen, now)
 		if ended {
-			s.message += fmt.Sprintf(" Velero has rejected Restore %s, which restored nothing.", target.RestoreNameInCluster)
+			s.message = fmt.Sprintf("Canceled by %s. Velero in %s had rejected Restore %s, which restored nothing.", m.Status.Cancellation.Username, cs.ClusterName, member.Restore.Name)
 		}
 		setCanceled(cs, s, ended)
 	case isRefusedEarly(member):

@@ -110,6 +110,26 @@ func TestSuspendedDuringTheBackup(t *testing.T) {
 	}
 }
 
+// TestSuspendedMigrationWithALostTargetIsNotStalled loses a target that is not to be written to, during and after the
+// Backup.
+func TestSuspendedMigrationWithALostTargetIsNotStalled(t *testing.T) {
+	s := newFixture(t, m2).started()
+	s.suspend(true)
+	s.with(m2, func(m *Member) { m.Err, m.Since = errDown, s.now })
+	s.backup("InProgress", 3).record()
+	s.wantState(s.target(), "Suspended", "Suspended: nothing new is started. To start it, set spec.suspend to false.")
+	s.backup("Completed", 3).record()
+	s.now = s.now.Add(24 * time.Hour)
+	s.record()
+	s.wantState(s.target(), "Suspended", "Suspended: nothing new is started. To start it, set spec.suspend to false.")
+	s.wantCondition(v1alpha1.ConditionStalled, "False", "Progressing")
+	s.suspend(false)
+	s.record()
+	if s.target().Reason != "MemberUnreachable" {
+		t.Errorf("resumed: %+v", s.target())
+	}
+}
+
 // TestPreviewInAStatusIsShort shortens a preview of 500 targets.
 func TestPreviewInAStatusIsShort(t *testing.T) {
 	long := &v1alpha1.MigratePreviewStatus{Message: strings.Repeat("m", maxMessageLength), Source: &v1alpha1.SourcePreview{Volumes: &v1alpha1.VolumesPreview{Total: 100}}}

@@ -44,9 +44,13 @@ func Ask(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRe
 	return "", ""
 }
 
+// withdrawTimeout is short, for whoever withdraws has no more time.
+const withdrawTimeout = 3 * time.Second
+
 // Withdraw deletes a request that Velero has not processed, which would stay.
 func Withdraw(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRequest) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawTimeout)
+	defer cancel()
 	found, err := statusRequest(ctx, c, request.Name)
 	if err != nil || velero.MigrateUID(found) != velero.MigrateUID(request) {
 		return
