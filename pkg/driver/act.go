@@ -200,12 +200,12 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	return backup, err
 }
 
-// errNotLive reports that nothing is done because a Migrate is gone, has ended, is being deleted, or suspended.
+// errNotLive reports that nothing is done because a Migrate is gone, has ended, is being deleted, suspended, or canceled.
 // It is not a failure.
-var errNotLive = errors.New("the Migrate is deleted, is being deleted, is suspended, or has ended")
+var errNotLive = errors.New("the Migrate is deleted, is being deleted, is suspended or canceled, or has ended")
 
-// confirmWritable confirms with a GET that m is stored, has not ended, and is neither being deleted nor
-// suspended. It returns errNotLive otherwise.
+// confirmWritable confirms with a GET that m is stored, has not ended, and is neither being deleted,
+// nor suspended, nor canceled. It returns errNotLive otherwise.
 func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	fresh, err := l.confirmLive(ctx, m)
 	if err == nil && !migration.IsWritable(fresh) {

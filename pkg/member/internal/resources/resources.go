@@ -38,51 +38,51 @@ func Unknown(ctx context.Context, c *client.Client, names []string) ([]string, e
 // Of discovers the resources of the member that Velero backs up. With an error it
 // returns those that it has discovered.
 func Of(ctx context.Context, c *client.Client) (found []velero.Resource, err error) {
-	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
-	var lists []*metav1.APIResourceList
-	_, err = client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
-		var err error
-		lists, err = discovery.ServerPreferredResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
-		return nil, err
+	err = discover(ctx, c, discovery.ServerPreferredResourcesWithContext, func(version schema.GroupVersion, r *metav1.APIResource) {
+		if strings.Contains(r.Name, "/") || !velero.IsBackedUp(r.Verbs) {
+			return
+		}
+		found = append(found, velero.Resource{
+			Group: version.Group, Version: version.Version, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
+		})
 	})
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			continue
-		}
-		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !velero.IsBackedUp(r.Verbs) {
-				continue
-			}
-			found = append(found, velero.Resource{
-				Group: version.Group, Version: version.Version, Name: r.Name, Kind: r.Kind, Singular: r.SingularName, ShortNames: r.ShortNames, Namespaced: r.Namespaced,
-			})
-		}
-	}
 	return found, err
 }
 
 // Served discovers the resources of the member in all versions. With an error it returns those that it
 // has discovered.
 func Served(ctx context.Context, c *client.Client) (served sets.Set[schema.GroupVersionResource], err error) {
+	all := func(ctx context.Context, d discovery.DiscoveryInterfaceWithContext) ([]*metav1.APIResourceList, error) {
+		_, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, d)
+		return lists, err
+	}
+	served = sets.New[schema.GroupVersionResource]()
+	err = discover(ctx, c, all, func(version schema.GroupVersion, r *metav1.APIResource) { served.Insert(version.WithResource(r.Name)) })
+	return served, err
+}
+
+// discover calls to with each resource of the lists that list returns, also if it returns an error.
+func discover(
+	ctx context.Context, c *client.Client, list func(context.Context, discovery.DiscoveryInterfaceWithContext) ([]*metav1.APIResourceList, error),
+	to func(schema.GroupVersion, *metav1.APIResource),
+) error {
 	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
 	var lists []*metav1.APIResourceList
-	_, err = client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
+	_, err := client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
 		var err error
-		_, lists, err = discovery.ServerGroupsAndResourcesWithContext(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
+		lists, err = list(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
 		return nil, err
 	})
-	served = sets.New[schema.GroupVersionResource]()
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
+	for _, l := range lists {
+		version, err := schema.ParseGroupVersion(l.GroupVersion)
 		if err != nil {
 			continue
 		}
-		for i := range list.APIResources {
-			served.Insert(version.WithResource(list.APIResources[i].Name))
+		for i := range l.APIResources {
+			to(version, &l.APIResources[i])
 		}
 	}
-	return served, err
+	return err
 }
 
 // boundedDiscovery bounds the number of API group versions that discovery requests at once if
