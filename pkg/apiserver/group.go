@@ -28,6 +28,7 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 		"migrates/log":     storage.NewLogREST(migrates.Migrate, live),
 		"migrates/results": storage.NewResultsREST(migrates.Migrate, live),
 		"migrates/cancel":  storage.NewCancelREST(migrates, live),
+		"migrates/retry":   storage.NewRetryREST(migrates, live),
 	}
 	return info
 }

@@ -200,9 +200,9 @@ func (l *loop) handOver(ctx context.Context, m *v1alpha1.Migrate, action migrati
 	return backup, err
 }
 
-// errNotLive reports that nothing is done because a Migrate is gone, has ended, is being deleted, suspended, or canceled.
-// It is not a failure.
-var errNotLive = errors.New("the Migrate is deleted, is being deleted, is suspended or canceled, or has ended")
+// errNotLive reports that nothing is done because a Migrate is gone, has ended, is being deleted, suspended, canceled, or
+// retried. It is not a failure.
+var errNotLive = errors.New("the Migrate is deleted, is being deleted, is suspended or canceled, has ended, or was retried")
 
 // confirmWritable confirms with a GET that m is stored, has not ended, and is neither being deleted,
 // nor suspended, nor canceled. It returns errNotLive otherwise.
@@ -214,7 +214,7 @@ func (l *loop) confirmWritable(ctx context.Context, m *v1alpha1.Migrate) error {
 	return err
 }
 
-// confirmLive confirms with a GET that m is stored and has not ended, and returns the stored Migrate.
+// confirmLive confirms with a GET that m is stored and its attempt has not ended, and returns the stored Migrate.
 // It returns errNotLive otherwise. A Migrate that is being deleted but has a finalizer is live:
 // it is observed until its end is recorded.
 func (l *loop) confirmLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
@@ -224,7 +224,7 @@ func (l *loop) confirmLive(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.
 		return nil, notLive(m)
 	case err != nil:
 		return nil, fmt.Errorf("confirming Migrate %s/%s: %w", m.Namespace, m.Name, err)
-	case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):
+	case fresh.UID != m.UID, fresh.Status.Attempt() != m.Status.Attempt(), migration.IsTerminal(fresh.Status.Phase):
 		return nil, notLive(m)
 	}
 	return fresh, nil

@@ -363,7 +363,7 @@ func TestDriverConfirmsADeletionWithALiveRead(t *testing.T) {
 		}})
 		l := newLoop(w.driver().Config)
 		defer l.queue.ShutDown()
-		state := l.stateOf(types.NamespacedName{Namespace: "default", Name: "app"}, m.UID)
+		state := l.stateOf(m)
 		of := migration.Objects{UID: m.UID, Backup: backupName}
 		if _, ok := l.confirmed(t.Context(), state, m, migration.Velero{Cluster: m1}, of, migration.Member{}); ok {
 			t.Error("confirmed returned a member before the live read")

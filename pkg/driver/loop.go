@@ -253,7 +253,7 @@ func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 		l.forget(key)
 		return nil
 	}
-	s := l.stateOf(key, m.UID)
+	s := l.stateOf(m)
 	plan := l.authorize(ctx, s, m, migration.Resolve(m, l.Host.Observe(m.Namespace, &m.Spec)))
 	s.watch(plan.Veleros(), func(v migration.Velero) Watch {
 		return l.Members.Watch(key.Namespace, v, s.uid, func(uid types.UID) {

@@ -20,7 +20,7 @@ var (
 	}, []string{"phase"})
 	migrationDuration = metrics.NewHistogramVec(&metrics.HistogramOpts{
 		Namespace: "migrate", Name: "migration_duration_seconds", StabilityLevel: metrics.ALPHA,
-		Help:    "Time from the creation of a Migrate to its end, by phase.",
+		Help:    "Time from the creation or retry of a Migrate to its end, by phase.",
 		Buckets: metrics.ExponentialBuckets(1, 2, 16),
 	}, []string{"phase"})
 	memberWriteErrors = metrics.NewCounter(&metrics.CounterOpts{
@@ -40,5 +40,5 @@ func (l *loop) countEnd(after *v1alpha1.Migrate) {
 	}
 	phase := string(after.Status.Phase)
 	migrationsEnded.WithLabelValues(phase).Inc()
-	migrationDuration.WithLabelValues(phase).Observe(l.Clock.Since(after.CreationTimestamp.Time).Seconds())
+	migrationDuration.WithLabelValues(phase).Observe(l.Clock.Since(migration.StartTime(after)).Seconds())
 }

@@ -99,7 +99,7 @@ func (l *loop) preview(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		return nil
 	}
 	last, _ := s.previews.last(migration.Cluster{})
-	interval := previewInterval(last, l.Clock.Now().Sub(m.CreationTimestamp.Time))
+	interval := previewInterval(last, l.Clock.Now().Sub(migration.StartTime(m)))
 	return inquireOrLast(l, s, &s.previews, migration.Cluster{}, interval, func(last *v1alpha1.MigratePreviewStatus) *v1alpha1.MigratePreviewStatus {
 		select {
 		case l.previews <- struct{}{}:

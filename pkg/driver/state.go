@@ -15,11 +15,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// migrateState is the state of one live Migrate in the loop. Only one worker at a time syncs a
+// migrateState is the state of one attempt of a live Migrate in the loop. Only one worker at a time syncs a
 // Migrate. The mutex protects the fields that the worker shares with background writes.
 type migrateState struct {
-	key types.NamespacedName
-	uid types.UID
+	key     types.NamespacedName
+	uid     types.UID
+	attempt int32
 	// recorded is the time of the last status update.
 	recorded time.Time
 	watches  map[migration.Cluster]openWatch
@@ -58,13 +59,14 @@ type endedMember struct {
 	since   time.Time
 }
 
-// stateOf returns the state of a Migrate, and creates it if needed. A Migrate that was recreated with
-// the same name gets a new state.
-func (l *loop) stateOf(key types.NamespacedName, uid types.UID) *migrateState {
+// stateOf returns the state of m, and creates it if needed. A Migrate that was retried, or recreated with
+// the same name, gets a new state.
+func (l *loop) stateOf(m *v1alpha1.Migrate) *migrateState {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
+	key := keyOf(m)
 	s := l.states[key]
-	if s != nil && s.uid == uid {
+	if s != nil && s.uid == m.UID && s.attempt == m.Status.Attempt() {
 		return s
 	}
 	if s != nil {
@@ -72,7 +74,8 @@ func (l *loop) stateOf(key types.NamespacedName, uid types.UID) *migrateState {
 	}
 	s = &migrateState{
 		key:       key,
-		uid:       uid,
+		uid:       m.UID,
+		attempt:   m.Status.Attempt(),
 		watches:   map[migration.Cluster]openWatch{},
 		writing:   map[migration.Cluster]bool{},
 		writeErrs: map[migration.Cluster]error{},

@@ -45,16 +45,20 @@ func NextDeadline(m *v1alpha1.Migrate, now time.Time) (next time.Time, ok bool) 
 // InitialConditions returns the conditions of a Migrate that was created at the given time and
 // for which no cluster was checked yet. Without conditions kstatus would report it as done.
 func InitialConditions(generation int64, created metav1.Time) []metav1.Condition {
-	const pending = string(v1alpha1.MigratePhasePending)
-	const accepted = "The Migrate is accepted; no cluster is checked yet."
+	return initialConditions(v1alpha1.MigratePhasePending, generation, created,
+		state{v1alpha1.ReasonAccepted, "The Migrate is accepted; no cluster is checked yet."})
+}
+
+// initialConditions returns the conditions at the start of an attempt, with the phase and the state of the migration.
+func initialConditions(phase v1alpha1.MigratePhase, generation int64, at metav1.Time, s state) []metav1.Condition {
 	var conditions []metav1.Condition
 	for _, c := range []metav1.Condition{
-		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAccepted, Message: accepted},
-		{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: pending, Message: accepted},
-		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: pending, Message: accepted},
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: s.reason, Message: s.message},
+		{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: string(phase), Message: s.message},
+		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue, Reason: string(phase), Message: s.message},
 		{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonProgressing, Message: notStalled},
 	} {
-		c.ObservedGeneration, c.LastTransitionTime = generation, created
+		c.ObservedGeneration, c.LastTransitionTime = generation, at
 		conditions = append(conditions, c)
 	}
 	return conditions
@@ -316,7 +320,7 @@ func clocks(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus) []clock {
 		return nil
 	}
 	if status.SourceClusterStatus == nil {
-		at := m.CreationTimestamp.Time
+		at := StartTime(m)
 		if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSuspended); c != nil && c.LastTransitionTime.After(at) {
 			at = c.LastTransitionTime.Time // when it was resumed
 		}

@@ -27,36 +27,43 @@ type Objects struct {
 	Backup string
 	// Restore is the name of its Restore in a target; empty for the source.
 	Restore string
+	// EarlierBackups and EarlierRestores are the names that these had in earlier attempts.
+	EarlierBackups, EarlierRestores []string
 }
 
-// Pick sets the Backup, the Restore and the unexpected objects of seen from all Backups and
-// Restores of its cluster. It skips objects that don't have the label of the Migrate.
+// Pick sets the Backup, the Restore, and the earlier and unexpected objects of seen from all Backups
+// and Restores of its cluster. It skips objects that don't have the label of the Migrate.
 func (o Objects) Pick(seen *Member, backups []*velerov1.Backup, restores []*velerov1.Restore) {
-	seen.Backup, seen.Restore, seen.Unexpected = nil, nil, nil
+	seen.Backup, seen.Restore, seen.Earlier, seen.Unexpected = nil, nil, nil, nil
 	for _, b := range backups {
-		if o.owns(b, o.Backup, "Backup", seen) {
+		if o.owns(b, o.Backup, o.EarlierBackups, "Backup", hasEnded(b), seen) {
 			seen.Backup = b
 		}
 	}
 	for _, r := range restores {
-		if o.owns(r, o.Restore, "Restore", seen) {
+		if o.owns(r, o.Restore, o.EarlierRestores, "Restore", hasEnded(r), seen) {
 			seen.Restore = r
 		}
 	}
+	slices.Sort(seen.Earlier)
 	slices.Sort(seen.Unexpected)
 }
 
-// owns reports whether object belongs to the Migrate. It adds an object that has its label but
-// not the name to seen.Unexpected.
-func (o Objects) owns(object metav1.Object, name, kind string, seen *Member) bool {
+// owns reports whether object belongs to the current attempt of the Migrate. If it has its label, but
+// not the name, it adds it to seen: to Earlier if it is of an earlier attempt and has not ended,
+// and to Unexpected if it is of none.
+func (o Objects) owns(object metav1.Object, name string, earlier []string, kind string, ended bool, seen *Member) bool {
+	isEarlier := slices.Contains(earlier, object.GetName())
 	switch {
 	case !velero.BelongsTo(object.GetLabels(), o.UID):
-		return false
-	case object.GetName() != name:
+	case object.GetName() == name:
+		return true
+	case !isEarlier:
 		seen.Unexpected = append(seen.Unexpected, kind+" "+object.GetName())
-		return false
+	case !ended:
+		seen.Earlier = append(seen.Earlier, kind+" "+object.GetName())
 	}
-	return true
+	return false
 }
 
 // unexpectedMessage returns the message about the unexpected objects of a cluster; there must
@@ -71,13 +78,17 @@ func unexpectedMessage(cluster string, member Member) string {
 		all[0], others, cluster, velero.MigrateUIDLabel)
 }
 
-// noUnexpectedObjects reports whether a cluster in which nothing is started has no unexpected
-// objects; if it has, the state says which.
-func noUnexpectedObjects(cluster string, member Member) (state, bool) {
-	if len(member.Unexpected) == 0 {
-		return state{}, true
+// noOtherObjects reports whether a cluster in which nothing is started has no unexpected objects, and
+// none of an earlier attempt that has not ended; if it has, the state says which.
+func noOtherObjects(cluster string, member Member) (state, bool) {
+	switch {
+	case len(member.Unexpected) > 0:
+		return state{v1alpha1.ReasonUnexpectedObject, unexpectedMessage(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
+	case len(member.Earlier) > 0:
+		return state{v1alpha1.ReasonEarlierAttemptRunning, fmt.Sprintf(
+			"%s of an earlier attempt has not ended in %s; waiting for its end. If it hangs, delete it.", strings.Join(firstOf(member.Earlier), ", "), cluster)}, false
 	}
-	return state{v1alpha1.ReasonUnexpectedObject, unexpectedMessage(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
+	return state{}, true
 }
 
 // appendUnexpected appends the message about unexpected objects to that of a cluster that has

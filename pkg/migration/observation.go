@@ -110,6 +110,8 @@ type Member struct {
 	Backup *velerov1.Backup
 	// Restore is the Migrate's Restore in this cluster; nil if there is none.
 	Restore *velerov1.Restore
+	// Earlier has the kinds and names of the Backups and Restores of earlier attempts that have not ended.
+	Earlier []string
 	// Unexpected has the kinds and names of other Backups and Restores with the label of the
 	// Migrate.
 	Unexpected []string

@@ -102,17 +102,21 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 		p.index[c.Cluster] = len(p.clusters)
 		p.clusters = append(p.clusters, c)
 	}
+	earlier := earlierNames(source.ClusterName, m)
 	backup := cmp.Or(source.BackupNameInCluster, velero.ObjectName(source.ClusterName, m))
 	add(ClusterPlan{
 		Source: true, Destination: m.Spec.SourceCluster,
 		StorageLocation: storageLocation(m),
-		Objects:         Objects{UID: m.UID, Backup: backup},
+		Objects:         Objects{UID: m.UID, Backup: backup, EarlierBackups: earlier},
 		started:         source.BackupStatusInCluster != nil,
 	}, source.ClusterStatus, host.SourceFleet)
 	for _, t := range status.TargetClusterStatus {
 		add(ClusterPlan{
 			Destination: m.Spec.TargetCluster,
-			Objects:     Objects{UID: m.UID, Backup: backup, Restore: cmp.Or(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m))},
+			Objects: Objects{
+				UID: m.UID, Backup: cmp.Or(t.BackupNameInCluster, backup), Restore: cmp.Or(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m)),
+				EarlierBackups: earlier, EarlierRestores: earlierNames(t.ClusterName, m),
+			},
 			started:     t.RestoreStatusInCluster != nil,
 		}, t.ClusterStatus, host.TargetFleet)
 	}

@@ -33,7 +33,7 @@ type Queue struct {
 type Ticket struct {
 	UID             types.UID
 	Namespace, Name string
-	// Created is when the Migrate was created, and Joined when it joined the queue, which Join sets.
+	// Created is when the attempt of the Migrate was requested, and Joined when it joined the queue, which Join sets.
 	Created, Joined time.Time
 	// Patience is its progress deadline. Backups of others that are created so long after the Migrate
 	// do not go first.
@@ -221,7 +221,7 @@ func TicketOf(m *v1alpha1.Migrate, seen Observation) (source Cluster, ticket Tic
 	source = ClusterOf(cs.ClusterStatus)
 	member := seen.Members[source]
 	ticket = Ticket{
-		UID: m.UID, Namespace: m.Namespace, Name: m.Name, Created: m.CreationTimestamp.Time,
+		UID: m.UID, Namespace: m.Namespace, Name: m.Name, Created: StartTime(m),
 		Patience: ProgressDeadline(m), Admitted: member.Backup != nil,
 	}
 	if ticket.Admitted {

@@ -52,7 +52,7 @@ func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1
 	if !ok {
 		return s, false
 	}
-	if s, ok := noUnexpectedObjects(source.ClusterName, member); !ok {
+	if s, ok := noOtherObjects(source.ClusterName, member); !ok {
 		return s, false
 	}
 	plan := seen.Plan.Of(ClusterOf(source.ClusterStatus))
@@ -114,7 +114,7 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 		return state{v1alpha1.ReasonWaitingForBackup, fmt.Sprintf("Waiting for the Backup in %s.", source.ClusterName)}, false
 	}
 	member := seen.Members[ClusterOf(target.ClusterStatus)]
-	if s, ok := noUnexpectedObjects(name, member); !ok {
+	if s, ok := noOtherObjects(name, member); !ok {
 		return s, false
 	}
 	if member.Backup != nil {

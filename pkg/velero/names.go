@@ -4,6 +4,7 @@
 package velero
 
 import (
+	"fmt"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,11 +38,20 @@ const maxNameLength = 199
 // distinguish Migrates of the same namespace and name.
 const suffixLength = 8
 
-// ObjectName returns the name of m's Backup or Restore in cluster:
-// <cluster>-migrate-<namespace>-<name>-<suffix>. The suffix is derived from m's UID; the part
-// before it is cut if the name would be longer than maxNameLength.
+// ObjectName returns the name of m's Backup or Restore in cluster in its current attempt.
 func ObjectName(cluster string, m *v1alpha1.Migrate) string {
+	return ObjectNameOf(cluster, m, m.Status.Attempt())
+}
+
+// ObjectNameOf returns the name of m's Backup or Restore in cluster in an attempt:
+// <cluster>-migrate-<namespace>-<name>-<suffix>. The suffix is derived from m's UID, and has
+// the number of the attempt from the second one on; the part before it is cut if the name would be
+// longer than maxNameLength.
+func ObjectNameOf(cluster string, m *v1alpha1.Migrate, attempt int32) string {
 	suffix := "-" + uidSuffix(m.UID)
+	if attempt > 1 {
+		suffix += fmt.Sprintf("-%d", attempt)
+	}
 	prefix := strings.Join([]string{cluster, "migrate", m.Namespace, m.Name}, "-")
 	if room := maxNameLength - len(suffix); len(prefix) > room {
 		prefix = strings.TrimRight(prefix[:room], "-.")

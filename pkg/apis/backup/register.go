@@ -26,6 +26,6 @@ func Resource(resource string) schema.GroupResource {
 
 // AddToScheme registers the internal types.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{}, &MigrateRetryOptions{})
 	return nil
 }

@@ -329,6 +329,10 @@ type MigrateStatus struct {
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgress
+
+	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
+	// ones. The last one is the current one, whose state is the rest of the status.
+	Attempts []MigrateAttempt
 }
 
 // Cancellation is a request to start nothing new for a migration. What Velero has begun goes on to its end.
@@ -338,6 +342,56 @@ type Cancellation struct {
 
 	// username is the user who requested it.
 	Username string
+}
+
+// MigrateAttempt is an attempt of a migration.
+type MigrateAttempt struct {
+	// number is the number of the attempt, from 1. From the second one on, the names of the
+	// Velero objects that it creates end with it.
+	Number int32
+
+	// startTime is when it was requested.
+	StartTime metav1.Time
+
+	// username is the user who requested it.
+	Username string
+
+	// completionTime is when it ended. Absent, as the fields below, in the current attempt.
+	CompletionTime *metav1.Time
+
+	// phase is the phase in which it ended.
+	Phase MigratePhase
+
+	// message is the summary of its end, shortened.
+	Message string
+
+	// backupName is the name of its Velero Backup. Absent if none was created.
+	BackupName string
+
+	// targets are the targets that it worked on, at most 20, the ones that did not complete
+	// first.
+	Targets []AttemptTarget
+
+	// targetsOmitted is the number of further targets.
+	TargetsOmitted int64
+}
+
+// AttemptTarget is a target cluster at the end of an attempt.
+type AttemptTarget struct {
+	// clusterName is the name of the cluster.
+	ClusterName string
+
+	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	ClusterKind string
+
+	// phase is the phase in which it ended.
+	Phase MigratePhase
+
+	// reason is the reason of the phase.
+	Reason string
+
+	// restoreName is the name of its Velero Restore. Absent if none was created.
+	RestoreName string
 }
 
 // MigrateProgress is how far a migration, or its part in a cluster, has come.
@@ -546,6 +600,30 @@ type MigrateCancelOptions struct {
 	Preconditions *metav1.Preconditions
 }
 
+// MigrateRetryOptions is the body of a create of migrates/retry.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateRetryOptions struct {
+	metav1.TypeMeta
+
+	// preconditions must hold for the Migrate, otherwise it is not retried. Absent: none.
+	Preconditions *metav1.Preconditions
+
+	// backup is the Backup to restore from: Existing is that of the last attempt, which must be
+	// Completed, New is one that is created now. Absent: Existing.
+	Backup RetryBackup
+}
+
+// RetryBackup is the Backup that a new attempt restores from.
+// +enum
+type RetryBackup string
+
+const (
+	// RetryBackupExisting is that of the last attempt.
+	RetryBackupExisting RetryBackup = "Existing"
+	// RetryBackupNew is one that is created for the new attempt.
+	RetryBackupNew RetryBackup = "New"
+)
+
 // MigrateResultsOptions are the parameters of migrates/results.
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type MigrateResultsOptions struct {
@@ -590,4 +668,8 @@ type RestoreDetails struct {
 
 	// restoreStatusInCluster is the complete status of the Velero Restore.
 	RestoreStatusInCluster *velerov1.RestoreStatus
+
+	// backupNameInCluster is the name of the Velero Backup that was restored, if it is not that
+	// of the source: the target completed in an earlier attempt.
+	BackupNameInCluster string
 }

@@ -19,6 +19,8 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=backup.kurator.dev, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("AttemptTarget"):
+		return &backupv1alpha1.AttemptTargetApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupContents"):
 		return &backupv1alpha1.BackupContentsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BackupDetails"):
@@ -39,6 +41,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.ItemResultApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Migrate"):
 		return &backupv1alpha1.MigrateApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MigrateAttempt"):
+		return &backupv1alpha1.MigrateAttemptApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePolicy"):
 		return &backupv1alpha1.MigratePolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MigratePreviewStatus"):

@@ -80,6 +80,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():                               schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.AttemptTarget{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_AttemptTarget(ref),
 		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
 		v1alpha1.Cancellation{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_Cancellation(ref),
@@ -91,6 +92,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
 		v1alpha1.ItemResult{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemResult(ref),
 		v1alpha1.Migrate{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Migrate(ref),
+		v1alpha1.MigrateAttempt{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigrateAttempt(ref),
 		v1alpha1.MigrateCancelOptions{}.OpenAPIModelName():                  schema_pkg_apis_backup_v1alpha1_MigrateCancelOptions(ref),
 		v1alpha1.MigrateList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateList(ref),
 		v1alpha1.MigrateLogOptions{}.OpenAPIModelName():                     schema_pkg_apis_backup_v1alpha1_MigrateLogOptions(ref),
@@ -100,6 +102,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.MigrateProgress{}.OpenAPIModelName():                       schema_pkg_apis_backup_v1alpha1_MigrateProgress(ref),
 		v1alpha1.MigrateResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_MigrateResults(ref),
 		v1alpha1.MigrateResultsOptions{}.OpenAPIModelName():                 schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref),
+		v1alpha1.MigrateRetryOptions{}.OpenAPIModelName():                   schema_pkg_apis_backup_v1alpha1_MigrateRetryOptions(ref),
 		v1alpha1.MigrateSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref),
 		v1alpha1.MigrateStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref),
 		v1alpha1.NodeAgentPreview{}.OpenAPIModelName():                      schema_pkg_apis_backup_v1alpha1_NodeAgentPreview(ref),
@@ -3156,6 +3159,58 @@ func schema_k8sio_apimachinery_pkg_version_Info(ref common.ReferenceCallback) co
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_AttemptTarget(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AttemptTarget is a target cluster at the end of an attempt.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is the phase in which it ended.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is the reason of the phase.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"restoreName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restoreName is the name of its Velero Restore. Absent if none was created.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"clusterName", "clusterKind", "phase"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_BackupContents(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3945,6 +4000,95 @@ func schema_pkg_apis_backup_v1alpha1_Migrate(ref common.ReferenceCallback) commo
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_MigrateAttempt(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateAttempt is an attempt of a migration.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"number": {
+						SchemaProps: spec.SchemaProps{
+							Description: "number is the number of the attempt, from 1. From the second one on, the names of the Velero objects that it creates end with it.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"startTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "startTime is when it was requested.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"username": {
+						SchemaProps: spec.SchemaProps{
+							Description: "username is the user who requested it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"completionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "completionTime is when it ended. Absent, as the fields below, in the current attempt.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is the phase in which it ended.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is the summary of its end, shortened.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupName is the name of its Velero Backup. Absent if none was created.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"targets": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "targets are the targets that it worked on, at most 20, the ones that did not complete first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.AttemptTarget{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"targetsOmitted": {
+						SchemaProps: spec.SchemaProps{
+							Description: "targetsOmitted is the number of further targets.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"number", "startTime"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName(), v1alpha1.AttemptTarget{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_MigrateCancelOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4449,6 +4593,49 @@ func schema_pkg_apis_backup_v1alpha1_MigrateResultsOptions(ref common.ReferenceC
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_MigrateRetryOptions(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "MigrateRetryOptions is the body of a create of migrates/retry.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"preconditions": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preconditions must hold for the Migrate, otherwise it is not retried. Absent: none.",
+							Ref:         ref(metav1.Preconditions{}.OpenAPIModelName()),
+						},
+					},
+					"backup": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backup is the Backup to restore from: Existing is that of the last attempt, which must be Completed, New is one that is created now. Absent: Existing.\n\nPossible enum values:\n - `\"Existing\"` is that of the last attempt.\n - `\"New\"` is one that is created for the new attempt.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Existing", "New"},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Preconditions{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_MigrateSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4598,11 +4785,29 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							Ref:         ref(v1alpha1.MigrateProgress{}.OpenAPIModelName()),
 						},
 					},
+					"attempts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "attempts are the attempts of a migration that was retried, the oldest first: the 10 newest ones. The last one is the current one, whose state is the rest of the status.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.MigrateAttempt{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.Cancellation{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
+			metav1.Condition{}.OpenAPIModelName(), v1alpha1.BackupDetails{}.OpenAPIModelName(), v1alpha1.Cancellation{}.OpenAPIModelName(), v1alpha1.MigrateAttempt{}.OpenAPIModelName(), v1alpha1.MigratePreviewStatus{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.RestoreDetails{}.OpenAPIModelName()},
 	}
 }
 
@@ -5163,6 +5368,13 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 						SchemaProps: spec.SchemaProps{
 							Description: "restoreStatusInCluster is the complete status of the Velero Restore.",
 							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus"),
+						},
+					},
+					"backupNameInCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupNameInCluster is the name of the Velero Backup that was restored, if it is not that of the source: the target completed in an earlier attempt.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 				},

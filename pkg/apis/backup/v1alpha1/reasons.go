@@ -264,6 +264,12 @@ const (
 	// check whether its server runs.
 	ReasonVeleroNotAnswering = "VeleroNotAnswering"
 
+	// ReasonRetried means that a new attempt was requested.
+	ReasonRetried = "Retried"
+	// ReasonEarlierAttemptRunning means that a Backup or Restore of an earlier attempt has not
+	// ended in the cluster.
+	ReasonEarlierAttemptRunning = "EarlierAttemptRunning"
+
 	// The reasons of findings of a preview that a Migrate does not wait for.
 
 	// ReasonNotChecked means that something could not be read.

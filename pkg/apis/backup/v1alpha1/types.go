@@ -412,6 +412,12 @@ type MigrateStatus struct {
 	// all Restores. Absent before the Backup has started.
 	// +optional
 	Progress *MigrateProgress `json:"progress,omitempty"`
+
+	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
+	// ones. The last one is the current one, whose state is the rest of the status.
+	// +optional
+	// +listType=atomic
+	Attempts []MigrateAttempt `json:"attempts,omitempty"`
 }
 
 // Cancellation is a request to start nothing new for a migration. What Velero has begun goes on to its end.
@@ -421,6 +427,66 @@ type Cancellation struct {
 
 	// username is the user who requested it.
 	Username string `json:"username"`
+}
+
+// MigrateAttempt is an attempt of a migration.
+type MigrateAttempt struct {
+	// number is the number of the attempt, from 1. From the second one on, the names of the
+	// Velero objects that it creates end with it.
+	Number int32 `json:"number"`
+
+	// startTime is when it was requested.
+	StartTime metav1.Time `json:"startTime"`
+
+	// username is the user who requested it.
+	// +optional
+	Username string `json:"username,omitempty"`
+
+	// completionTime is when it ended. Absent, as the fields below, in the current attempt.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// phase is the phase in which it ended.
+	// +optional
+	Phase MigratePhase `json:"phase,omitempty"`
+
+	// message is the summary of its end, shortened.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// backupName is the name of its Velero Backup. Absent if none was created.
+	// +optional
+	BackupName string `json:"backupName,omitempty"`
+
+	// targets are the targets that it worked on, at most 20, the ones that did not complete
+	// first.
+	// +optional
+	// +listType=atomic
+	Targets []AttemptTarget `json:"targets,omitempty"`
+
+	// targetsOmitted is the number of further targets.
+	// +optional
+	TargetsOmitted int64 `json:"targetsOmitted,omitempty"`
+}
+
+// AttemptTarget is a target cluster at the end of an attempt.
+type AttemptTarget struct {
+	// clusterName is the name of the cluster.
+	ClusterName string `json:"clusterName"`
+
+	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	ClusterKind string `json:"clusterKind"`
+
+	// phase is the phase in which it ended.
+	Phase MigratePhase `json:"phase"`
+
+	// reason is the reason of the phase.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// restoreName is the name of its Velero Restore. Absent if none was created.
+	// +optional
+	RestoreName string `json:"restoreName,omitempty"`
 }
 
 // MigrateProgress is how far a migration, or its part in a cluster, has come.
@@ -680,6 +746,32 @@ type MigrateCancelOptions struct {
 	Preconditions *metav1.Preconditions `json:"preconditions,omitempty"`
 }
 
+// MigrateRetryOptions is the body of a create of migrates/retry.
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+type MigrateRetryOptions struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// preconditions must hold for the Migrate, otherwise it is not retried. Absent: none.
+	// +optional
+	Preconditions *metav1.Preconditions `json:"preconditions,omitempty"`
+
+	// backup is the Backup to restore from: Existing is that of the last attempt, which must be
+	// Completed, New is one that is created now. Absent: Existing.
+	// +optional
+	Backup RetryBackup `json:"backup,omitempty"`
+}
+
+// RetryBackup is the Backup that a new attempt restores from.
+// +enum
+type RetryBackup string
+
+const (
+	// RetryBackupExisting is that of the last attempt.
+	RetryBackupExisting RetryBackup = "Existing"
+	// RetryBackupNew is one that is created for the new attempt.
+	RetryBackupNew RetryBackup = "New"
+)
+
 // MigrateResultsOptions are the parameters of migrates/results.
 // +k8s:conversion-gen:explicit-from=net/url.Values
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -843,4 +935,9 @@ type RestoreDetails struct {
 	// restoreStatusInCluster is the complete status of the Velero Restore.
 	// +optional
 	RestoreStatusInCluster *velerov1.RestoreStatus `json:"restoreStatusInCluster,omitempty"`
+
+	// backupNameInCluster is the name of the Velero Backup that was restored, if it is not that
+	// of the source: the target completed in an earlier attempt.
+	// +optional
+	BackupNameInCluster string `json:"backupNameInCluster,omitempty"`
 }

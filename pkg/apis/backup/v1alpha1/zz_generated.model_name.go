@@ -9,6 +9,11 @@
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AttemptTarget) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.AttemptTarget"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BackupContents) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupContents"
 }
@@ -64,6 +69,11 @@ func (in Migrate) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateAttempt) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateAttempt"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateCancelOptions) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateCancelOptions"
 }
@@ -106,6 +116,11 @@ func (in MigrateResults) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in MigrateResultsOptions) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateResultsOptions"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MigrateRetryOptions) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateRetryOptions"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -66,13 +66,32 @@ func validateUnchanged(now, was *backup.MigrateSpec, path *field.Path) field.Err
 // jsonName returns the JSON name of a field of the spec, whose internal type has no tags.
 func jsonName(name string) string { return strings.ToLower(name[:1]) + name[1:] }
 
-// ValidateMigrateRecord validates a record of the status: a terminal phase can't change.
+// ValidateMigrateRecord validates an update of the status. A terminal phase never changes within an
+// attempt. The next attempt begins after the end of the last one only, and keeps the targets that are Completed.
 func ValidateMigrateRecord(m, old *backup.Migrate) field.ErrorList {
-	if was := old.Status.Phase; was.IsTerminal() && m.Status.Phase != was {
-		return field.ErrorList{field.Forbidden(field.NewPath("status", "phase"),
+	path := field.NewPath("status")
+	was, attempt, next := old.Status.Phase, old.Status.Attempt(), m.Status.Attempt()
+	switch {
+	case next == attempt && was.IsTerminal() && m.Status.Phase != was:
+		return field.ErrorList{field.Forbidden(path.Child("phase"),
 			fmt.Sprintf("is %s, which is terminal: it can't change to %q", was, m.Status.Phase))}
+	case next == attempt:
+		return nil
+	case next != attempt+1 || !was.IsTerminal():
+		return field.ErrorList{field.Forbidden(path.Child("attempts"),
+			fmt.Sprintf("attempt %d can't follow attempt %d, which is %s", next, attempt, was))}
 	}
-	return nil
+	var errs field.ErrorList
+	for i := range old.Status.TargetClusterStatus {
+		target := &old.Status.TargetClusterStatus[i]
+		if target.Phase != backup.MigratePhaseCompleted {
+			continue
+		}
+		if i >= len(m.Status.TargetClusterStatus) || m.Status.TargetClusterStatus[i].Phase != target.Phase || m.Status.TargetClusterStatus[i].ClusterName != target.ClusterName {
+			errs = append(errs, field.Forbidden(path.Child("targetClusterStatus").Index(i), target.ClusterName+" is Completed: a new attempt can't change that"))
+		}
+	}
+	return errs
 }
 
 func validateSpec(spec *backup.MigrateSpec, namespace string, path *field.Path) field.ErrorList {

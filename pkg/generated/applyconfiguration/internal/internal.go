@@ -161,6 +161,27 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: warnings
       type:
         scalar: numeric
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.AttemptTarget
+  map:
+    fields:
+    - name: clusterKind
+      type:
+        scalar: string
+      default: ""
+    - name: clusterName
+      type:
+        scalar: string
+      default: ""
+    - name: phase
+      type:
+        scalar: string
+      default: ""
+    - name: reason
+      type:
+        scalar: string
+    - name: restoreName
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.BackupContents
   map:
     fields:
@@ -340,6 +361,40 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
       default: {}
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateAttempt
+  map:
+    fields:
+    - name: backupName
+      type:
+        scalar: string
+    - name: completionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+    - name: number
+      type:
+        scalar: numeric
+      default: 0
+    - name: phase
+      type:
+        scalar: string
+    - name: startTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: targets
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.AttemptTarget
+          elementRelationship: atomic
+    - name: targetsOmitted
+      type:
+        scalar: numeric
+    - name: username
+      type:
+        scalar: string
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigratePolicy
   map:
     fields:
@@ -455,6 +510,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateStatus
   map:
     fields:
+    - name: attempts
+      type:
+        list:
+          elementType:
+            namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.MigrateAttempt
+          elementRelationship: atomic
     - name: cancellation
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.Cancellation
@@ -635,6 +696,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.RestoreDetails
   map:
     fields:
+    - name: backupNameInCluster
+      type:
+        scalar: string
     - name: clusterKind
       type:
         scalar: string

@@ -39,6 +39,9 @@ type MigrateStatusApplyConfiguration struct {
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgressApplyConfiguration `json:"progress,omitempty"`
+	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
+	// ones. The last one is the current one, whose state is the rest of the status.
+	Attempts []MigrateAttemptApplyConfiguration `json:"attempts,omitempty"`
 }
 
 // MigrateStatusApplyConfiguration constructs a declarative configuration of the MigrateStatus type for use with
@@ -118,5 +121,18 @@ func (b *MigrateStatusApplyConfiguration) WithPreview(value *MigratePreviewStatu
 // If called multiple times, the Progress field is set to the value of the last call.
 func (b *MigrateStatusApplyConfiguration) WithProgress(value *MigrateProgressApplyConfiguration) *MigrateStatusApplyConfiguration {
 	b.Progress = value
+	return b
+}
+
+// WithAttempts adds the given value to the Attempts field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Attempts field.
+func (b *MigrateStatusApplyConfiguration) WithAttempts(values ...*MigrateAttemptApplyConfiguration) *MigrateStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithAttempts")
+		}
+		b.Attempts = append(b.Attempts, *values[i])
+	}
 	return b
 }

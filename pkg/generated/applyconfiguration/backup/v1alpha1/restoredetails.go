@@ -21,6 +21,9 @@ type RestoreDetailsApplyConfiguration struct {
 	RestoreNameInCluster *string `json:"restoreNameInCluster,omitempty"`
 	// restoreStatusInCluster is the complete status of the Velero Restore.
 	RestoreStatusInCluster *v1.RestoreStatus `json:"restoreStatusInCluster,omitempty"`
+	// backupNameInCluster is the name of the Velero Backup that was restored, if it is not that
+	// of the source: the target completed in an earlier attempt.
+	BackupNameInCluster *string `json:"backupNameInCluster,omitempty"`
 }
 
 // RestoreDetailsApplyConfiguration constructs a declarative configuration of the RestoreDetails type for use with
@@ -167,5 +170,13 @@ func (b *RestoreDetailsApplyConfiguration) WithRestoreNameInCluster(value string
 // If called multiple times, the RestoreStatusInCluster field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithRestoreStatusInCluster(value v1.RestoreStatus) *RestoreDetailsApplyConfiguration {
 	b.RestoreStatusInCluster = &value
+	return b
+}
+
+// WithBackupNameInCluster sets the BackupNameInCluster field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the BackupNameInCluster field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithBackupNameInCluster(value string) *RestoreDetailsApplyConfiguration {
+	b.BackupNameInCluster = &value
 	return b
 }

@@ -5,8 +5,9 @@
 //
 // The generic store keeps Migrates in etcd and serves them from the watch cache: create, get, list,
 // watch, update, patch and delete make no calls to members, and each resourceVersion has one
-// content. Only the Recorder writes the status, within the process. The subresource status is
-// read-only; the driver computes it on read from the recorded object.
+// content. The status is written by the Recorder, within the process, and by the subresources that
+// change it as a user requests (ActionREST). The subresource status is read-only; the driver computes it
+// on read from the recorded object.
 //
 // Objects from the watch cache are shared between readers, so they are copied before they are
 // changed.

@@ -23,7 +23,7 @@ type Recorder struct {
 
 // Record replaces the recorded status by that of m and returns the recorded Migrate. Metadata and
 // spec are kept. It returns a conflict if the Migrate has another UID or resourceVersion, both of
-// which must be set, and an error if the recorded phase is terminal and would change.
+// which must be set, and an error if the recorded phase is terminal and would change within an attempt.
 //
 // Recording an equal status does not change the resourceVersion.
 func (r *Recorder) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
