@@ -103,8 +103,8 @@ type Member interface {
 	Object(ctx context.Context, resource velero.Resource, key migration.ObjectKey) ([]byte, error)
 	// Namespaces returns the names of the namespaces that Velero does not exclude by its label.
 	Namespaces(ctx context.Context) ([]string, error)
-	// Workloads determines which of the workloads that a Restore has created are ready.
-	Workloads(ctx context.Context, restore string) migration.Workloads
+	// Workloads determines which of the workloads that Restores have created are ready.
+	Workloads(ctx context.Context, restores []string) migration.Workloads
 	PodVolumeBackups(ctx context.Context, backupName string) ([]velerov1.PodVolumeBackup, error)
 	CreateBackup(ctx context.Context, backup *velerov1.Backup) (*velerov1.Backup, error)
 	CreateRestore(ctx context.Context, restore *velerov1.Restore) (*velerov1.Restore, error)

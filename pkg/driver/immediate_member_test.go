@@ -341,7 +341,7 @@ func (m *immediateMember) CheckPrerequisites(context.Context, migration.Prerequi
 	return migration.Checked{}, nil
 }
 
-func (m *immediateMember) Workloads(context.Context, string) migration.Workloads {
+func (m *immediateMember) Workloads(context.Context, []string) migration.Workloads {
 	return migration.Workloads{}
 }
 

@@ -181,7 +181,7 @@ func (l *loop) workloads(ctx context.Context, s *migrateState, m *v1alpha1.Migra
 	return inquireOrLast(l, s, &s.workloads, v.Cluster, workloadsInterval, func(*migration.Workloads) *migration.Workloads {
 		ctx, cancel := context.WithTimeout(ctx, workloadsTimeout)
 		defer cancel()
-		found := l.Members.Member(m.Namespace, v).Workloads(ctx, seen.Restore.Name)
+		found := l.Members.Member(m.Namespace, v).Workloads(ctx, migration.RestoresOf(m, v.Cluster, seen.Restore))
 		return &found
 	})
 }

@@ -4,6 +4,7 @@
 package driver
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -24,9 +25,11 @@ import (
 // The invariants of the design, by number, and where each is checked:
 //
 //	1 no Restore before its Backup is Completed    checkRestore
-//	2 one Backup, one Restore per UID and cluster  checkCreated
-//	3 a terminal phase is final, and nothing is    checkImmutable, checkCreated
-//	  written after it
+//	2 one Backup, one Restore per UID, cluster     checkCreated
+//	  and attempt
+//	3 a terminal phase of an attempt is final,     checkImmutable, checkRetry,
+//	  nothing is written after it, and only a      checkCreated
+//	  retry follows
 //	4 foreign objects are neither used nor changed checkCreated, checkObserved; Member
 //	                                               has no method for it
 //	5 one resourceVersion, one content             checkMonotonic, for the recorded
@@ -118,6 +121,21 @@ func (s *simulation) checkImmutable(before, after *v1alpha1.MigrateStatus) {
 	}
 }
 
+// checkRetry checks that a retry begins the next attempt, and changes no target that is Completed.
+func (s *simulation) checkRetry(before, after *v1alpha1.MigrateStatus) {
+	if after.Attempt() != before.Attempt()+1 || !migration.IsTerminal(before.Phase) || migration.IsTerminal(after.Phase) {
+		s.failf("invariant 3: attempt %d, %s, follows attempt %d, %s", after.Attempt(), after.Phase, before.Attempt(), before.Phase)
+	}
+	for i, was := range before.TargetClusterStatus {
+		if was.Phase != v1alpha1.MigratePhaseCompleted {
+			continue
+		}
+		if is := after.TargetClusterStatus[i]; is.ClusterName != was.ClusterName || is.Phase != was.Phase || is.RestoreNameInCluster != was.RestoreNameInCluster {
+			s.failf("invariant 3: a retry changes %s, which is Completed", was.ClusterName)
+		}
+	}
+}
+
 // checkObserved checks that each recorded status of an object is one that an object of this Migrate
 // had at some time, and that the phases follow from these statuses as the API documents.
 func (s *simulation) checkObserved(m *v1alpha1.Migrate) {
@@ -190,7 +208,8 @@ func (s *simulation) isCanceled(m *v1alpha1.Migrate, cs v1alpha1.ClusterStatus, 
 	}
 	id := objectID{migration.ClusterOf(cs), modelvelero.Key{Kind: kind, Name: velero.ObjectName(cs.ClusterName, m)}}
 	object := s.members[id.cluster].current(id.key)
-	if r, isRestore := object.(*velerov1.Restore); object == nil || s.modified[id] || isRestore && velero.IsRejectedEarly(r) {
+	unchecked := strings.Contains(cs.Message, "could not be checked") // the cluster could not be used until the deadline
+	if r, isRestore := object.(*velerov1.Restore); object == nil || s.modified[id] || unchecked || isRestore && velero.IsRejectedEarly(r) {
 		return true
 	}
 	s.failf("%s is Canceled, and has %s %s", cs.ClusterName, kind, id.key.Name)
@@ -305,7 +324,9 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	if uid == "" {
 		s.failf("invariant 4: %s %s in %s has no label with the UID of a Migrate", key.Kind, key.Name, c.Name)
 	}
-	if m := s.checkConfirmed(c, key.Kind, uid, confirmed); m != nil && m.DeletionTimestamp != nil {
+	if m := s.checkConfirmed(c, key.Kind, uid, confirmed); m != nil && m.Status.Attempt() != s.versions[decided-1].Status.Attempt() {
+		s.failf("invariant 3: a %s of an earlier attempt is created in %s", key.Kind, c.Name)
+	} else if m != nil && m.DeletionTimestamp != nil {
 		s.failf("invariant 3: a %s is created in %s for a Migrate that is being deleted", key.Kind, c.Name)
 	} else if m != nil && (ptr.Deref(m.Spec.Suspend, false) || m.Status.Cancellation != nil) {
 		s.failf("a %s is created in %s for a suspended or canceled Migrate", key.Kind, c.Name)
@@ -313,13 +334,14 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 	if m := s.stored; m != nil && m.UID == uid && migration.IsTerminal(m.Status.Phase) && !s.concurrent {
 		s.failf("invariant 3: %s is created in %s after the end", key.Kind, c.Name)
 	}
-	created := 0
-	for other, history := range member.history {
-		if other.Kind == key.Kind && key.Kind != "PodVolumeBackup" && history[0] != nil && velero.BelongsTo(history[0].GetLabels(), uid) && !s.modified[objectID{c, other}] {
-			created++
-		}
+	name := key.Name
+	switch m := s.versions[decided-1]; {
+	case key.Kind == "Restore", key.Kind == "Backup" && c == m1:
+		name = velero.ObjectName(c.Name, m)
+	case key.Kind == "Backup" && m.Status.SourceClusterStatus != nil:
+		name = m.Status.SourceClusterStatus.BackupNameInCluster
 	}
-	if created > 1 || s.isRecorded(s.versions[decided-1], c, key.Kind) {
+	if name != key.Name || s.isRecorded(s.versions[decided-1], c, key.Kind) {
 		s.failf("invariant 2: a second %s in %s", key.Kind, c.Name)
 	}
 	s.checkRecorded(s.versions[decided-1], c, key)
@@ -342,7 +364,10 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 // checkTurn checks that a Migrate gets its turn only after the Backups of others that the driver knows
 // have ended, unless these were created long after it.
 func (d *simulatedDriver) checkTurn(before, after *v1alpha1.Migrate) {
-	if migration.IsPinned(&before.Status) || !migration.IsPinned(&after.Status) {
+	hasTurn := func(m *v1alpha1.Migrate) bool {
+		return migration.IsPinned(&m.Status) && m.Status.SourceClusterStatus.VeleroNamespace != ""
+	}
+	if hasTurn(before) || !hasTurn(after) {
 		return
 	}
 	if after.Status.SourceClusterStatus.BackupStatusInCluster != nil {
@@ -350,7 +375,7 @@ func (d *simulatedDriver) checkTurn(before, after *v1alpha1.Migrate) {
 	}
 	for name := range d.othersRunning() {
 		b := d.s.members[m1].current(modelvelero.Key{Kind: "Backup", Name: name})
-		if d.blocking[name] && b != nil && b.GetCreationTimestamp().Time.Before(after.CreationTimestamp.Add(migration.ProgressDeadline(after))) {
+		if d.blocking[name] && b != nil && b.GetCreationTimestamp().Time.Before(migration.StartTime(after).Add(migration.ProgressDeadline(after))) {
 			d.s.failf("the queue: the Backup gets its turn while Velero runs %s", name)
 		}
 	}
@@ -496,7 +521,7 @@ func (s *simulation) checkEnd(script veleroScript) {
 		s.failf("invariant 9: the Backup ended %s, and the source %s", b.Status.Phase, source.Phase)
 	}
 	for _, target := range m.Status.TargetClusterStatus {
-		name := velero.ObjectName(target.ClusterName, m)
+		name := cmp.Or(target.RestoreNameInCluster, velero.ObjectName(target.ClusterName, m))
 		r, ok := s.unmodified(target.ClusterStatus, "Restore", name).(*velerov1.Restore)
 		if ok && s.phaseOfTarget(r.Status.Phase, &target) != target.Phase {
 			s.failf("invariant 9: the Restore in %s ended %s, and the target %s", target.ClusterName, r.Status.Phase, target.Phase)

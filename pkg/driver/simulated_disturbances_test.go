@@ -6,6 +6,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,7 @@ var disturbances = []struct {
 	{"foreign object", 8, (*simulation).createForeign},
 	{"Backup of others", 2, (*simulation).createOthersBackup},
 	{"cancellation", 30, (*simulation).cancel},
+	{"retry", 4, func(s *simulation) { s.retry() }},
 	{"edited Migrate", 10, (*simulation).disturbMigrate},
 }
 
@@ -137,6 +139,32 @@ func (s *simulation) cancel() {
 	s.store(m)
 }
 
+// retry begins a new attempt, from the existing or a new Backup. It returns false if there can be none.
+func (s *simulation) retry() bool {
+	from := []v1alpha1.RetryBackup{v1alpha1.RetryBackupExisting, v1alpha1.RetryBackupNew}
+	if s.random.IntN(2) == 0 {
+		slices.Reverse(from)
+	}
+	return slices.ContainsFunc(from, s.retryFrom)
+}
+
+// retryFrom begins a new attempt from a Backup. It returns false if there can be none.
+func (s *simulation) retryFrom(from v1alpha1.RetryBackup) bool {
+	if s.stored == nil {
+		return false
+	}
+	m := s.stored.DeepCopy()
+	status, err := migration.Retry(m, from, "jane", s.clock.Now())
+	if err != nil {
+		return false
+	}
+	s.tracef("the Migrate is retried with the Backup %s: attempt %d", from, status.Attempt())
+	s.checkRetry(&m.Status, &status)
+	m.Status, s.waited = status, false
+	s.store(m)
+	return true
+}
+
 // setSuspended suspends or resumes the Migrate.
 func (s *simulation) setSuspended(suspended bool) {
 	s.tracef("the Migrate is suspended: %t", suspended)
@@ -181,10 +209,20 @@ func (s *simulation) cleanUpObject(id objectID, object modelvelero.Object) {
 		s.tracef("the administrator restores the label of %s %s in %s", id.key.Kind, id.key.Name, id.cluster.Name)
 		s.modified[id] = true
 		after := object.DeepCopyObject().(modelvelero.Object)
-		suffix := id.key.Name[strings.LastIndex(id.key.Name, "-")+1:]
-		metav1.SetMetaDataLabel(metaOf(after), velero.MigrateUIDLabel, suffix+uidSuffix)
+		metav1.SetMetaDataLabel(metaOf(after), velero.MigrateUIDLabel, uidIn(id.key.Name))
 		_ = s.members[id.cluster].memory.Patch(context.Background(), object, after)
 	}
+}
+
+// uidIn returns the UID of the Migrate of a name.
+func uidIn(name string) string {
+	const digits = 8
+	for _, part := range strings.Split(name, "-") {
+		if _, err := strconv.ParseUint(part, 16, 32); err == nil && len(part) == digits {
+			return part + uidSuffix
+		}
+	}
+	return ""
 }
 
 // metaOf returns the metadata of a Backup or Restore.

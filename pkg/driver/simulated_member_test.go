@@ -64,7 +64,8 @@ type simulatedMember struct {
 	syncInterrupted bool
 }
 
-func newSimulatedMember(s *simulation, c migration.Cluster, script veleroScript) *simulatedMember {
+func newSimulatedMember(s *simulation, c migration.Cluster) *simulatedMember {
+	script := s.script
 	m := &simulatedMember{s: s, cluster: c, kept: script.kept[c], unready: script.unready[c], lost: script.lost[c], lacks: script.lacks[c], configMaps: map[string]bool{}, history: map[modelvelero.Key][]modelvelero.Object{}}
 	m.options = modelvelero.Options{
 		BackupPhases: func(b *velerov1.Backup) []velerov1.BackupPhase {
@@ -400,7 +401,7 @@ func (c memberClient) Results(_ context.Context, request migration.ResultsReques
 }
 
 // Workloads returns whether the only workload of a Restore is ready.
-func (c memberClient) Workloads(context.Context, string) migration.Workloads {
+func (c memberClient) Workloads(context.Context, []string) migration.Workloads {
 	c.d.request()
 	switch m := c.member(); {
 	case m.fault != nil:

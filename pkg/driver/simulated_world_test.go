@@ -56,6 +56,7 @@ type simulation struct {
 	failure string
 
 	etcd
+	script   *veleroScript
 	clusters []migration.Cluster
 	members  map[migration.Cluster]*simulatedMember
 	bucket   *modelvelero.Bucket
@@ -136,6 +137,7 @@ const volumes = 2
 func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulation {
 	s := &simulation{
 		random: random, plan: map[int]fault{}, modified: map[objectID]bool{}, foreign: map[types.UID]bool{}, phaseEdited: map[types.UID]bool{},
+		script:   &script,
 		clock:    clocktesting.NewFakeClock(time.Date(2023, 10, 28, 15, 55, 13, 0, time.UTC)),
 		clusters: append([]migration.Cluster{m1}, allTargets[:targets]...),
 		members:  map[migration.Cluster]*simulatedMember{},
@@ -144,7 +146,7 @@ func newSimulation(random *rand.Rand, targets int, script veleroScript) *simulat
 		resultsFailing: map[migration.Cluster]time.Time{}, resultsFailed: map[migration.Cluster]bool{}, waits: script.waits, maps: script.maps,
 	}
 	for _, c := range s.clusters {
-		s.members[c] = newSimulatedMember(s, c, script)
+		s.members[c] = newSimulatedMember(s, c)
 	}
 	s.host.inventory = s.completeInventory()
 	s.createMigrate()

@@ -16,6 +16,7 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"sigs.k8s.io/yaml"
 
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
@@ -146,6 +147,43 @@ func TestSimulationOfCancellationAfterEachWrite(t *testing.T) {
 	t.Logf("%d simulations", runs)
 }
 
+// TestSimulationOfRetriesWithEachFault simulates a migration to two targets, one of which fails, and then an attempt from
+// either Backup with each fault of each write.
+func TestSimulationOfRetriesWithEachFault(t *testing.T) {
+	t.Parallel()
+	const orders, targets, writes = 4, 2, 10
+	runs := 0
+	for order := range uint64(orders) {
+		for _, from := range []v1alpha1.RetryBackup{v1alpha1.RetryBackupExisting, v1alpha1.RetryBackupNew} {
+			for write := range writes {
+				for _, f := range faults {
+					runs++
+					script := successScript(targets)
+					script.restores[m2] = []velerov1.RestorePhase{"InProgress", "Failed"}
+					s := newSimulation(rand.New(rand.NewPCG(order, 3)), targets, script)
+					s.heal(migration.Cluster{})
+					s.finish(s.ended)
+					s.mend()
+					s.plan = map[int]fault{s.writes + write: f}
+					if !s.retryFrom(from) {
+						t.Fatalf("no retry from the Backup %s\n%s", from, s.report())
+					}
+					s.finish(s.ended)
+					s.checkEnd(*s.script)
+					kept := "m3-migrate-default-app-c948154d"
+					if got := s.stored.Status.TargetClusterStatus[1].RestoreNameInCluster; got != kept && s.failure == "" {
+						s.failf("the Completed target has the Restore %s, want %s", got, kept)
+					}
+					if s.failure != "" {
+						t.Fatalf("simulation failed: %s\norder %d, Backup %s, %v of write %d\n%s", s.failure, order, from, f, write, s.report())
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d simulations", runs)
+}
+
 // TestRandomSimulations simulates migrations with random disturbances, then lets them finish without
 // disturbances, and checks how they ended. The seed determines all random choices.
 func TestRandomSimulations(t *testing.T) {
@@ -165,11 +203,11 @@ func TestRandomSimulations(t *testing.T) {
 		}
 		end := "deleted"
 		if s.stored != nil {
-			end = string(s.stored.Status.Phase)
+			end = fmt.Sprintf("%s after %d", s.stored.Status.Phase, min(s.stored.Status.Attempt(), 3))
 		}
 		ends[end]++
 	}
-	t.Logf("ends: %v", ends)
+	t.Logf("ends, with the number of attempts, at most 3: %v", ends)
 }
 
 // TestSimulationIsDeterministic checks that a seed reproduces a simulation.
@@ -197,7 +235,28 @@ func simulate(seed uint64) *simulation {
 	s.heal(migration.Cluster{})
 	s.finish(s.ended)
 	s.checkEnd(script)
+	for s.failure == "" && random.IntN(3) > 0 && s.retry() {
+		if random.IntN(2) == 0 {
+			s.mend()
+		}
+		if random.IntN(2) == 0 {
+			s.disturb(random.IntN(100))
+			s.heal(migration.Cluster{})
+		}
+		s.finish(s.ended)
+		s.checkEnd(*s.script)
+	}
 	return s
+}
+
+// mend removes the causes by which the Backup or a Restore failed.
+func (s *simulation) mend() {
+	s.tracef("the administrator mends the clusters")
+	mended := successScript(len(s.clusters) - 1)
+	s.script.backup, s.script.restores = mended.backup, mended.restores
+	for _, m := range s.members {
+		m.kept, m.unready, m.lost = 0, false, false
+	}
 }
 
 // successScript returns a script in which everything is Completed after the fewest phases.

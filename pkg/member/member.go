@@ -216,9 +216,9 @@ func (m *Member) CheckPrerequisites(ctx context.Context, needed migration.Prereq
 	return prerequisites.Check(ctx, m.client, needed)
 }
 
-// Workloads determines which of the workloads that a Restore has created or changed are ready.
-func (m *Member) Workloads(ctx context.Context, restore string) migration.Workloads {
-	return workloads.Read(ctx, m.client, restore)
+// Workloads determines which of the workloads that Restores have created or changed are ready.
+func (m *Member) Workloads(ctx context.Context, restores []string) migration.Workloads {
+	return workloads.Read(ctx, m.client, restores)
 }
 
 // Review checks whether the requester may do in the member what a review needs, and returns

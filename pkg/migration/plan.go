@@ -117,7 +117,7 @@ func Resolve(m *v1alpha1.Migrate, host Inventory) Plan {
 				UID: m.UID, Backup: cmp.Or(t.BackupNameInCluster, backup), Restore: cmp.Or(t.RestoreNameInCluster, velero.ObjectName(t.ClusterName, m)),
 				EarlierBackups: earlier, EarlierRestores: earlierNames(t.ClusterName, m),
 			},
-			started:     t.RestoreStatusInCluster != nil,
+			started: t.RestoreStatusInCluster != nil,
 		}, t.ClusterStatus, host.TargetFleet)
 	}
 	return p

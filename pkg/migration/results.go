@@ -24,6 +24,9 @@ type ResultsRequest struct {
 	Results, Log, BackedUp, BackedUpVolumes, Restored, RestoredVolumes *velerov1.DownloadRequest
 	// Restore is the name of the Restore in a target; empty in the source.
 	Restore string
+	// Earlier are the Restores of earlier attempts from the same Backup. What they have restored may
+	// still be there.
+	Earlier []RestoreVolumes
 	// NamespaceMapping is that of the Restore, and Status selects the items whose status it restores.
 	NamespaceMapping map[string]string
 	Status           *v1alpha1.PreserveStatus
@@ -39,6 +42,13 @@ type ResultsRequest struct {
 	// Names are names of resources that the cluster may not serve. Velero ignores one that it
 	// does not know.
 	Names []string
+}
+
+// RestoreVolumes requests the list of volumes of a Restore.
+type RestoreVolumes struct {
+	// Restore is its name, and List the file.
+	Restore string
+	List    *velerov1.DownloadRequest
 }
 
 // StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
@@ -125,7 +135,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	if cs == sourceClusterStatus(&m.Status) {
 		request, needed = backupResults(m, seen.Backup)
 	} else {
-		request, needed = restoreResults(m, m.Status.SourceClusterStatus, seen.Restore)
+		request, needed = restoreResults(m, m.Status.SourceClusterStatus, targetOf(m, c), seen.Restore)
 	}
 	request.CA = StorageOf(seen)
 	return request, needed
@@ -162,8 +172,19 @@ func backupLists(m *v1alpha1.Migrate, b *velerov1.Backup) (items, volumes *veler
 		velero.NewDownloadRequest(m, velerov1.DownloadTargetKindBackupVolumeInfos, b.Name)
 }
 
-// restoreResults returns what must be read about the Restore in a target.
-func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, r *velerov1.Restore) (request ResultsRequest, needed bool) {
+// targetOf returns the target in cluster c; nil if it is none.
+func targetOf(m *v1alpha1.Migrate, c Cluster) *v1alpha1.RestoreDetails {
+	for i := range m.Status.TargetClusterStatus {
+		if target := &m.Status.TargetClusterStatus[i]; ClusterOf(target.ClusterStatus) == c {
+			return target
+		}
+	}
+	return nil
+}
+
+// restoreResults returns what must be read about the Restore in a target. Its Backup is that of the source, or of
+// an earlier attempt.
+func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target *v1alpha1.RestoreDetails, r *velerov1.Restore) (request ResultsRequest, needed bool) {
 	if r == nil || r.Status.Phase != velerov1.RestorePhaseCompleted && r.Status.Phase != velerov1.RestorePhasePartiallyFailed {
 		return request, false
 	}
@@ -176,13 +197,26 @@ func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, r *vele
 	if request.Restore = r.Name; m.Spec.Policy != nil {
 		request.NamespaceMapping, request.Status = m.Spec.Policy.NamespaceMapping, m.Spec.Policy.MigrateStatus
 	}
-	request.BackedUp = file(velerov1.DownloadTargetKindBackupResourceList, source.BackupNameInCluster)
+	backup, volumes := source.BackupNameInCluster, source.Volumes
+	if target.BackupNameInCluster != "" {
+		backup, volumes = target.BackupNameInCluster, nil
+	}
+	request.BackedUp = file(velerov1.DownloadTargetKindBackupResourceList, backup)
 	request.Restored = file(velerov1.DownloadTargetKindRestoreResourceList, r.Name)
-	if source.Volumes == nil || source.Volumes.Total > 0 {
-		request.BackedUpVolumes = file(velerov1.DownloadTargetKindBackupVolumeInfos, source.BackupNameInCluster)
+	if volumes == nil || volumes.Total > 0 {
+		request.BackedUpVolumes = file(velerov1.DownloadTargetKindBackupVolumeInfos, backup)
 		request.RestoredVolumes = file(velerov1.DownloadTargetKindRestoreVolumeInfo, r.Name)
 	}
-	if source.Volumes != nil && source.ExceptionsOmitted == 0 {
+	for _, attempt := range m.Status.Attempts {
+		earlier := velero.ObjectNameOf(target.ClusterName, m, attempt.Number)
+		if earlier == r.Name {
+			break
+		}
+		if attempt.BackupName == backup {
+			request.Earlier = append(request.Earlier, RestoreVolumes{earlier, file(velerov1.DownloadTargetKindRestoreVolumeInfo, earlier)})
+		}
+	}
+	if volumes != nil && source.ExceptionsOmitted == 0 {
 		request.WithoutInfo = &[]velero.Claim{}
 		for _, x := range source.Exceptions {
 			if x.Outcome == v1alpha1.ItemWithoutData {

@@ -220,7 +220,7 @@ func observeRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source
 	target.RestoreNameInCluster = Shorten(r.Name, maxTokenLength)
 	target.RestoreStatusInCluster = boundedRestore(r.Status)
 	setVolumeProgress(cs, member.Diagnosis)
-	if _, needed := restoreResults(m, source, r); needed && member.Results == nil {
+	if _, needed := restoreResults(m, source, target, r); needed && member.Results == nil {
 		if cs.Reason != v1alpha1.ReasonWaitingForWorkloads {
 			setState(cs, v1alpha1.MigratePhaseRestoreInProgress, readingResults("Restore", r.Name, string(r.Status.Phase), member.ResultsErr))
 		}

@@ -30,6 +30,11 @@ func WaitsForWorkloads(m *v1alpha1.Migrate, c Cluster, seen Member) bool {
 		seen.Restore != nil && seen.Restore.Status.Phase == velerov1.RestorePhaseCompleted
 }
 
+// RestoresOf returns the names of the Restore in cluster c, a target of m, and of those of earlier attempts.
+func RestoresOf(m *v1alpha1.Migrate, c Cluster, restore *velerov1.Restore) []string {
+	return append([]string{restore.Name}, earlierNames(c.Name, m)...)
+}
+
 // awaitWorkloads returns the phase and the state of a target whose Restore is Completed: phase and s,
 // once every workload is ready; a later one while the target waits for them; or a failure if they
 // were not ready in time. cs is the recorded status of the target.

@@ -176,6 +176,16 @@ func podVolumeBackupName(backup string, v podVolume) string {
 	return backup + suffix
 }
 
+// RestoredBy returns a selector of what any of several Restores has created or changed, by the label that Velero gives it.
+func RestoredBy(restores ...string) string {
+	values := make([]string, 0, len(restores))
+	for _, name := range restores {
+		values = append(values, LabelValue(name))
+	}
+	slices.Sort(values)
+	return velerov1.RestoreNameLabel + " in (" + strings.Join(values, ",") + ")"
+}
+
 // LabelValue returns the value of labels by which Velero refers to the object named name: the
 // name or, if that is too long for a label, its beginning and a hash, as label.GetValidName of
 // Velero returns it.

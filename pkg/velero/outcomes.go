@@ -238,7 +238,22 @@ func isBootstrapped(item Item) bool {
 }
 
 // Restored are the items that a Restore has processed, with what it did with each.
-type Restored struct{ items itemSet }
+type Restored struct {
+	items itemSet
+	// existing are the kinds of items that it may have found with other content, at most maxKinds.
+	existing sets.Set[string]
+	// earlier are the items that are there by earlier Restores.
+	earlier itemSet
+}
+
+// Existing returns the kinds of the items that the target may have had with other content.
+func (r *Restored) Existing() []string { return sets.List(r.existing) }
+
+// AddEarlier adds an item of the target that a Restore of an earlier attempt has restored. Although it has other content
+// now, as the cluster has changed it since, it is no exception.
+func (r *Restored) AddEarlier(item Item) error {
+	return r.earlier.add(hashOf(item.Kind, item.Namespace, item.Name))
+}
 
 // The actions of a Restore, as pkg/restore/request.go of Velero v1.18.3 names them in its list.
 const (
@@ -253,8 +268,11 @@ var actions = map[string]uint64{"created": actionCreated, "updated": actionUpdat
 
 // ReadRestored reads the list of resources of a Restore (RestoreResourceList).
 func ReadRestored(file io.Reader, use Use) (*Restored, error) {
-	found := &Restored{itemSet{use: use}}
+	found := &Restored{items: itemSet{use: use}, earlier: itemSet{use: use}, existing: sets.New[string]()}
 	err := eachItem(file, func(item Item, action string) error {
+		if is := actions[action]; (is == actionUnknown || is == actionFailed) && len(found.existing) < maxKinds && len(item.Kind) <= maxKindLength && !found.existing.Has(item.Kind) {
+			found.existing.Insert(strings.Clone(item.Kind))
+		}
 		return found.items.add(hashOf(item.Kind, item.Namespace, item.Name) | actions[action])
 	})
 	found.items.sort()
@@ -277,6 +295,7 @@ type Outcomes struct {
 func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string, status *v1alpha1.PreserveStatus, to Visitor) (Outcomes, error) {
 	var found Outcomes
 	made := makers{}
+	restored.earlier.sort()
 	err := eachItem(file, func(item Item, _ string) error {
 		if err := found.add(item); err != nil {
 			return err
@@ -286,10 +305,13 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 		there.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
 		action, processed := restored.items.find(hashOf(there.Kind, there.Namespace, there.Name))
 		is := outcomeOf(there, action, processed, results)
+		if is == kept {
+			is = restored.laterOf(item, there, made)
+		}
 		if lacksStatus(there, is, results, status) {
 			is = withoutStatus
 		}
-		if exists := is == kept || is == unchanged; IsOwn(item) || exists && isBootstrapped(item) {
+		if exists := is == kept || is == unchanged || is == restoredEarlier; IsOwn(item) || exists && isBootstrapped(item) {
 			return nil
 		}
 		if is == leftOut && isMadeAnew(item, made) {
@@ -317,6 +339,9 @@ func (o *Outcomes) count(item Item, is outcome, results *Results) ItemResult {
 	case unchanged:
 		o.Counts.Unchanged++
 		r.Outcome = v1alpha1.ItemUnchanged
+	case restoredEarlier:
+		o.Counts.Unchanged++
+		r.Outcome, r.Message = v1alpha1.ItemUnchanged, "an earlier attempt restored it"
 	case kept:
 		o.Counts.Kept++
 		r.Outcome, r.Message = v1alpha1.ItemKept, "it exists with other content"
@@ -360,6 +385,8 @@ const (
 	created outcome = iota
 	updated
 	unchanged
+	// restoredEarlier means there by an earlier attempt, and changed since.
+	restoredEarlier
 	kept
 	failed
 	// discarded means left out because it is made anew.
@@ -390,10 +417,25 @@ func outcomeOf(item Item, action uint64, processed bool, results *Results) outco
 	return failed
 }
 
+// laterOf returns the outcome of an item of the Backup that exists with other content: it may be there by an
+// earlier attempt, or as a Pod that the cluster has made anew since.
+func (r *Restored) laterOf(item, there Item, made makers) outcome {
+	if len(r.earlier.hashes) == 0 {
+		return kept
+	}
+	if _, restored := r.earlier.find(hashOf(there.Kind, there.Namespace, there.Name)); restored {
+		return restoredEarlier
+	}
+	if item.Kind == kindPod && isMadeAnew(item, made) {
+		return discarded
+	}
+	return kept
+}
+
 // lacksStatus reports whether the status of an item that is there was to be restored, and was not: Velero
 // v1.18.3 restores that of a created item only, and an error in doing so is a warning.
 func lacksStatus(item Item, is outcome, results *Results, status *v1alpha1.PreserveStatus) bool {
-	if status == nil || is != created && is != updated && is != unchanged {
+	if status == nil || is != created && is != updated && is != unchanged && is != restoredEarlier {
 		return false
 	}
 	resource := resourceOfKind(item.Kind)

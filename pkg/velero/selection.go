@@ -32,6 +32,11 @@ func (r Resource) ItemKind() string {
 	return schema.GroupKind{Group: r.Group, Kind: r.Kind}.String()
 }
 
+// GroupVersionResource returns the resource in the version that the cluster prefers.
+func (r Resource) GroupVersionResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Name}
+}
+
 func (r Resource) String() string {
 	return schema.GroupResource{Group: r.Group, Resource: r.Name}.String()
 }

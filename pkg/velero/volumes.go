@@ -157,6 +157,12 @@ func (v Volume) key() any {
 	return v.PersistentVolume
 }
 
+// VolumeKinds are the kinds of the objects that have volumes.
+var VolumeKinds = []string{kindClaim, kindPod}
+
+// ItemIn returns the object that stands for the volume in a target with a namespaceMapping.
+func (v Volume) ItemIn(mapping map[string]string) Item { return v.mapped(mapping).item() }
+
 // item returns the object that stands for the volume.
 func (v Volume) item() Item {
 	switch {

@@ -7,5 +7,7 @@
 // The URL is untrusted input like the address of a member, and a secret: package transport
 // checks the address, and no error or log line repeats it. Redirects are not followed.
 //
-// It is used by package member, and imports nothing of ours but client, transport, migration and velero.
+// After a retry it also reads what is in the target by the Restores of earlier attempts.
+//
+// It is used by package member, and imports nothing of ours but client, limits, resources, transport, migration and velero.
 package results

@@ -171,6 +171,11 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	}
 	var found velero.Outcomes
 	mapping := r.request.NamespaceMapping
+	// What is there by earlier attempts must be known before the items are counted.
+	earlier, err := r.readEarlier(ctx, restored)
+	if err != nil {
+		return nil, err
+	}
 	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
 		found, err = velero.ReadOutcomes(file, restored, results, mapping, r.request.Status, r.to)
 		return err
@@ -185,15 +190,22 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	case r.request.BackedUpVolumes == nil:
 		return lists, nil
 	}
-	arrived, err := r.arrivedVolumes(ctx, volumes)
+	arrived, err := r.arrivedVolumes(ctx, volumes, migration.RestoreVolumes{Restore: r.request.Restore, List: r.request.RestoredVolumes})
 	if err != nil {
 		return nil, err
+	}
+	if err := r.addArrived(ctx, &earlier, volumes); err != nil {
+		return nil, err
+	}
+	hasArrived := func(v velero.Volume) (bool, string) {
+		is, why := arrived.Has(v, mapping)
+		return is || why == "" && earlier.has(v, mapping), why
 	}
 	bound := velero.WithoutInfo(found.Claims, volumes)
 	if known := r.request.WithoutInfo; known != nil {
 		bound = slices.DeleteFunc(bound, func(c velero.Claim) bool { return !slices.Contains(*known, c) })
 	}
-	counts, exceptions, err := velero.CountVolumes(volumes, bound, mapping, func(v velero.Volume) (bool, string) { return arrived.Has(v, mapping) }, r.to)
+	counts, exceptions, err := velero.CountVolumes(volumes, bound, mapping, hasArrived, r.to)
 	lists.Volumes = counts
 	lists.Exceptions.Join(exceptions)
 	return lists, err

@@ -17,11 +17,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
@@ -62,7 +62,7 @@ func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) 
 }
 
 // arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
-func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (arrived velero.ArrivedVolumes, err error) {
+func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of migration.RestoreVolumes) (arrived velero.ArrivedVolumes, err error) {
 	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
 	arrived.PodVolumesNotMoved, arrived.ClaimsNotMoved = map[velero.PodVolume]string{}, map[velero.Claim]string{}
 	var podVolumes, moved, snapshots bool
@@ -78,7 +78,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 		}
 	}
 	if podVolumes {
-		err = r.eachRestored(ctx, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
+		err = r.eachRestored(ctx, of.Restore, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
 			volume := velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume}
 			if why := o.whyNotMoved("PodVolumeRestore"); why != "" {
 				arrived.PodVolumesNotMoved[volume] = why
@@ -88,7 +88,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 		})
 	}
 	if moved {
-		err = errors.Join(err, r.eachRestored(ctx, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
+		err = errors.Join(err, r.eachRestored(ctx, of.Restore, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
 			claim := velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC}
 			if why := o.whyNotMoved("DataDownload"); why != "" {
 				arrived.ClaimsNotMoved[claim] = why
@@ -100,7 +100,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume) (a
 	if snapshots {
 		var claims []velero.Claim
 		var persistentVolumes []string
-		err = errors.Join(err, r.download(ctx, r.request.RestoredVolumes, func(file io.Reader) (err error) {
+		err = errors.Join(err, r.download(ctx, of.List, func(file io.Reader) (err error) {
 			claims, persistentVolumes, err = velero.ReadSnapshotVolumes(file)
 			return err
 		}))
@@ -146,11 +146,11 @@ func (o *restoredData) whyNotMoved(kind string) string {
 	return why
 }
 
-// eachRestored calls f for each object of the Restore. Velero writes its volume info before
+// eachRestored calls f for each object of a Restore. Velero writes its volume info before
 // the data has arrived; these objects have the end.
-func (r *reader) eachRestored(ctx context.Context, resource schema.GroupVersionResource, f func(*restoredData)) error {
+func (r *reader) eachRestored(ctx context.Context, restore string, resource schema.GroupVersionResource, f func(*restoredData)) error {
 	objects := client.Collection{Resource: resource, InVelero: true}
-	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: labels.Set{velerov1.RestoreNameLabel: velero.LabelValue(r.request.Restore)}.String()}
+	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: velero.RestoredBy(restore)}
 	err := client.Each(ctx, r.Client, objects, opts, maxPages, func(o *restoredData) error {
 		f(o)
 		return nil

@@ -17,7 +17,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -185,7 +184,7 @@ func configMapOf(containers []container) string {
 // collectionsOf returns the collections of a resource that have all objects of the namespaces: that of each, if
 // there are few. nil namespaces are all.
 func collectionsOf(r velero.Resource, namespaces []string) []client.Collection {
-	all := client.Collection{Resource: gvrOf(r)}
+	all := client.Collection{Resource: r.GroupVersionResource()}
 	if !r.Namespaced || namespaces == nil || len(namespaces) > maxCollections {
 		return []client.Collection{all}
 	}
@@ -198,7 +197,7 @@ func collectionsOf(r velero.Resource, namespaces []string) []client.Collection {
 
 // collectionOf returns the collection that has an object.
 func collectionOf(r velero.Resource, namespace string) client.Collection {
-	all := client.Collection{Resource: gvrOf(r)}
+	all := client.Collection{Resource: r.GroupVersionResource()}
 	if !r.Namespaced {
 		return all
 	}
@@ -210,10 +209,6 @@ const maxName = 253
 
 // isName reports whether a name is not too long to be kept.
 func isName(name string) bool { return name != "" && len(name) <= maxName }
-
-func gvrOf(r velero.Resource) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Name}
-}
 
 // itemOf returns an object of a resource as an item.
 func itemOf(r velero.Resource, key migration.ObjectKey) velero.Item {

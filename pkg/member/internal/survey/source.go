@@ -59,7 +59,7 @@ func Source(ctx context.Context, c *client.Client, request migration.SurveyReque
 		s.found.UnknownNames = velero.UnknownNames(velero.ListedNames(s.filter), served)
 	}
 	for _, r := range served {
-		if isRestored := velero.IsRestored(gvrOf(r).GroupResource()); isRestored && velero.IncludesResource(s.filter, r) {
+		if isRestored := velero.IsRestored(r.GroupVersionResource().GroupResource()); isRestored && velero.IncludesResource(s.filter, r) {
 			s.start(ctx, "objects of "+r.String(), func() error { return s.list(ctx, r) })
 		}
 	}

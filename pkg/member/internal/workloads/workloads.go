@@ -11,7 +11,6 @@ import (
 	"fmt"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
-	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +18,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -56,11 +54,11 @@ var kinds = []struct {
 	{corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), "persistentvolumeclaims"},
 }
 
-// Read returns which workloads of a Restore are ready. Velero labels what a Restore has created or
+// Read returns which workloads of Restores are ready. Velero labels what a Restore has created or
 // changed with its name.
-func Read(ctx context.Context, c *client.Client, restore string) migration.Workloads {
+func Read(ctx context.Context, c *client.Client, restores []string) migration.Workloads {
 	var found migration.Workloads
-	selector := labels.Set{velerov1.RestoreNameLabel: velero.LabelValue(restore)}.String()
+	selector := velero.RestoredBy(restores...)
 	for _, k := range kinds {
 		objects := client.Collection{Resource: k.kind.GroupVersion().WithResource(k.resource)}
 		err := each(ctx, c, objects, k.kind, metav1.ListOptions{LabelSelector: selector, Limit: pageSize}, func(object *unstructured.Unstructured) error {

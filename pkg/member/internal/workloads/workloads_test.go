@@ -45,7 +45,7 @@ func TestReady(t *testing.T) {
 		{"metadata":{"name":"owned","ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","controller":true}]},"status":{"phase":"Pending"}}]}`
 	s.Answers["/apis/batch/v1/jobs"] = `{"items":[{"metadata":{"name":"suspended"},"spec":{"suspend":true}}]}`
 	s.Answers["/api/v1/persistentvolumeclaims"] = `{"items":[{"metadata":{"name":"data","namespace":"app"},"status":{"phase":"Bound"}}]}`
-	got := Read(t.Context(), clienttest.New(s, client.Options{}), "r")
+	got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"})
 	if d := cmp.Diff(v1alpha1.WorkloadCounts{Total: 4, Ready: 4}, got.Counts); d != "" || got.Err != nil {
 		t.Error(d, got.Err)
 	}
@@ -66,7 +66,7 @@ func TestPodsExplainWorkloads(t *testing.T) {
 			s.Answers = none()
 			s.Answers["/apis/apps/v1/deployments"] = `{"items":[` + ready + `,` + notReady + `]}`
 			s.Answers["/api/v1/namespaces/app/pods"] = `{"items":[` + readyPod + `,` + tt.pod + `]}`
-			got := Read(t.Context(), clienttest.New(s, client.Options{}), "r")
+			got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"})
 			if d := cmp.Diff(v1alpha1.WorkloadCounts{Total: 2, Ready: 1}, got.Counts); d != "" || got.Err != nil {
 				t.Error(d, got.Err)
 			}
@@ -88,7 +88,7 @@ func TestUnboundClaims(t *testing.T) {
 		{"metadata":{"name":"e","namespace":"app"},"spec":{"storageClassName":"late"},"status":{"phase":"Pending"}}]}`
 	s.Answers["/apis/storage.k8s.io/v1/storageclasses/late"] = `{"volumeBindingMode":"WaitForFirstConsumer"}`
 	s.Answers["/apis/storage.k8s.io/v1/storageclasses/local"], s.Answers["/apis/storage.k8s.io/v1/storageclasses/fast"] = `{}`, membertest.Absent
-	got := Read(t.Context(), clienttest.New(s, client.Options{}), "r")
+	got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"})
 	if got.Counts != (v1alpha1.WorkloadCounts{Total: 4}) || len(got.NotReady) != 3 {
 		t.Fatalf("%+v", got)
 	}
@@ -105,7 +105,7 @@ func TestPodsOfOtherControllers(t *testing.T) {
 	s.Answers = none()
 	s.Answers["/api/v1/pods"] = `{"items":[{"metadata":{"name":"db-0","namespace":"app","ownerReferences":[{"apiVersion":"example.com/v1","kind":"PodSet","controller":true}]},"status":{"phase":"Pending"}}]}`
 	s.Answers["/apis/apps/v1/replicasets"] = `{"items":[{"metadata":{"name":"bare","namespace":"app","generation":1},"spec":{"replicas":1},"status":{"observedGeneration":1}}]}`
-	if got := Read(t.Context(), clienttest.New(s, client.Options{}), "r"); got.Err != nil || got.Counts != (v1alpha1.WorkloadCounts{Total: 2}) {
+	if got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"}); got.Err != nil || got.Counts != (v1alpha1.WorkloadCounts{Total: 2}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -116,7 +116,7 @@ func TestWorkloadsThatCannotBeRead(t *testing.T) {
 		s := membertest.NewAPIServer(t)
 		s.Answers = none()
 		s.Answers["/apis/apps/v1/daemonsets"] = answer
-		if got := Read(t.Context(), clienttest.New(s, client.Options{}), "r"); got.Err == nil || !strings.HasPrefix(got.Err.Error(), "reading the daemonsets: ") {
+		if got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"}); got.Err == nil || !strings.HasPrefix(got.Err.Error(), "reading the daemonsets: ") {
 			t.Errorf("%q: %+v", answer, got)
 		}
 	}
@@ -127,7 +127,7 @@ func TestHostileStatus(t *testing.T) {
 	s := membertest.NewAPIServer(t)
 	s.Answers = none()
 	s.Answers["/api/v1/pods"] = `{"items":[{"metadata":{"name":"x"},"status":{"phase":"Running","containerStatuses":["x"]}}]}`
-	if got := Read(t.Context(), clienttest.New(s, client.Options{}), "r"); got.Err == nil || got.Err.Error() != "reading the pods: unexpected format" {
+	if got := Read(t.Context(), clienttest.New(s, client.Options{}), []string{"r"}); got.Err == nil || got.Err.Error() != "reading the pods: unexpected format" {
 		t.Errorf("%+v", got)
 	}
 }
