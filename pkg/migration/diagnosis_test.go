@@ -254,7 +254,7 @@ func TestNeedsDiagnosis(t *testing.T) {
 
 func TestMessageHasTheErrorsOfTheRestore(t *testing.T) {
 	const logError = "error uploading log file to backup storage: rpc error: connection refused"
-	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Fix the error and recreate the Migrate."
+	const next = " See what was not restored: velero restore describe m2-migrate-default-app-c948154d --details. Fix the error and retry the Migrate."
 	for _, tt := range []struct {
 		name    string
 		errors  int
@@ -310,7 +310,7 @@ func TestMessageOfAFailedRestoreHasNoHint(t *testing.T) {
 	})
 	s.restore(m2, velerov1.RestorePhaseFailed)
 	s.wantState(s.target(), "RestoreFailed", "Restore "+restoreName+` ended Failed: found a restore with status "InProgress" during the server starting, `+
-		`mark it as "Failed". Fix the error and recreate the Migrate.`)
+		`mark it as "Failed". Fix the error and retry the Migrate.`)
 }
 
 // TestMessageOfACompletedBackup checks what the message has besides the items.

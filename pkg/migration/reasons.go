@@ -89,10 +89,10 @@ func backupState(m *v1alpha1.Migrate, b *velerov1.Backup, volumes *v1alpha1.Volu
 	case velerov1.BackupPhaseDeleting:
 		return state{v1alpha1.ReasonBackupDeleted, message("is being deleted, so nothing can be restored from it.")}
 	case velerov1.BackupPhaseFailedValidation:
-		return state{v1alpha1.ReasonBackupFailedValidation, message("was rejected by Velero: %s.%s Fix the error and recreate the Migrate.",
+		return state{v1alpha1.ReasonBackupFailedValidation, message("was rejected by Velero: %s.%s Fix the error and retry the Migrate with a new Backup, or recreate it if its spec is wrong.",
 			validationErrors(s.ValidationErrors), excludedByLabel(s.ValidationErrors))}
 	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
-		return state{"Backup" + string(s.Phase), message("ended %s%s, so nothing is restored.%s Fix the error and recreate the Migrate.",
+		return state{"Backup" + string(s.Phase), message("ended %s%s, so nothing is restored.%s Fix the error and retry the Migrate with a new Backup.",
 			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), seeAlso(s.Errors, s.Warnings, "its log: velero backup logs "+b.Name))}
 	default:
 		return state{v1alpha1.ReasonBackupUnknownPhase, message("is in the unknown phase %q, which counts as unfinished.", s.Phase)}
@@ -123,16 +123,16 @@ func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.Vo
 			return state{reason, message("is %s for Velero, but what became of the items is unknown: %v. See: velero restore describe %s --details",
 				s.Phase, results.ListsErr, r.Name)}
 		}
-		return state{reason, message("%s%s.%s%s", restoredItems(results.Lists), warnings(s.Warnings, results), exceptions(m, results), remedies[reason])}
+		return state{reason, message("%s%s.%s%s", restoredItems(m, results.Lists), warnings(s.Warnings, results), exceptions(m, results), remedies[reason])}
 	case velerov1.RestorePhaseFailedValidation:
-		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and recreate the Migrate.", validationErrors(s.ValidationErrors))}
+		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and retry the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
 		if onlyLogMissing(&s, results) {
 			done, _ := restoreItems(&s)
 			return state{v1alpha1.ReasonRestoreLogNotUploaded, message("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings, nil), s.Phase)}
 		}
-		return state{"Restore" + string(s.Phase), message("ended %s%s.%s%s Fix the error and recreate the Migrate.",
+		return state{"Restore" + string(s.Phase), message("ended %s%s.%s%s Fix the error and retry the Migrate.",
 			s.Phase, describeErrors(s.Errors, s.Warnings, s.FailureReason, results), exceptions(m, results),
 			seeAlso(s.Errors, s.Warnings, "what was not restored: velero restore describe "+r.Name+" --details"))}
 	default:
@@ -142,12 +142,12 @@ func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.Vo
 
 func backupDeleted(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupDeleted, fmt.Sprintf(
-		"Backup %s was deleted before it completed, so nothing can be restored from it. Recreate the Migrate.", source.BackupNameInCluster)}
+		"Backup %s was deleted before it completed, so nothing can be restored from it. Retry the Migrate with a new Backup.", source.BackupNameInCluster)}
 }
 
 func restoreDeleted(target *v1alpha1.RestoreDetails) state {
 	return state{v1alpha1.ReasonRestoreDeleted, fmt.Sprintf(
-		"Restore %s was deleted before its result was read, so it is unknown what it restored. Check the cluster and recreate the Migrate.", target.RestoreNameInCluster)}
+		"Restore %s was deleted before its result was read, so it is unknown what it restored. Check the cluster and retry the Migrate.", target.RestoreNameInCluster)}
 }
 
 func refusedEarly(target string, member Member) state {
@@ -158,7 +158,7 @@ func refusedEarly(target string, member Member) state {
 
 func backupExpired(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupExpired, fmt.Sprintf(
-		"Backup %s expired before it could be restored here. Recreate the Migrate.", source.BackupNameInCluster)}
+		"Backup %s expired before it could be restored here. Retry the Migrate with a new Backup.", source.BackupNameInCluster)}
 }
 
 func nothingToRestore(source *v1alpha1.BackupDetails) state {
@@ -240,11 +240,14 @@ func backupContent(s *velerov1.BackupStatus, results *Results) string {
 }
 
 // restoredItems describes what a completed Restore did.
-func restoredItems(lists *Lists) string {
+func restoredItems(m *v1alpha1.Migrate, lists *Lists) string {
 	n := lists.Items
 	s := "restored " + count(n.Created+n.Updated, "item") + volumeData(lists.Volumes)
 	if n.Unchanged > 0 {
 		s += "; the cluster had " + count(n.Unchanged, "item") + " as in the source"
+		if m.Status.Attempt() > 1 {
+			s += " or of an earlier attempt"
+		}
 	}
 	if anew := n.LeftOut - lists.Exceptions.Count[v1alpha1.ItemLeftOut]; anew > 0 {
 		s += "; the cluster makes " + count(anew, "item") + " anew"
@@ -278,9 +281,9 @@ func exceptions(m *v1alpha1.Migrate, results *Results) string {
 
 // remedies are what to do about a reason of a completed Restore.
 var remedies = map[string]string{
-	v1alpha1.ReasonItemsFailed:        " Fix the error and recreate the Migrate.",
-	v1alpha1.ReasonVolumesWithoutData: " To move the data, start the pods that use the volumes in the source, set spec.policy.volumes.data, delete the pods and claims in the target, and recreate the Migrate.",
-	v1alpha1.ReasonExistingItemsKept:  " Delete them in the cluster or set spec.policy.existingResourcePolicy, and recreate the Migrate.",
+	v1alpha1.ReasonItemsFailed:        " Fix the error and retry the Migrate.",
+	v1alpha1.ReasonVolumesWithoutData: " To move data that is in the Backup, delete the pods and claims in the target and retry the Migrate. To move data that is not, also start the pods that use it in the source and retry with a new Backup, or recreate the Migrate with another spec.policy.volumes.data.",
+	v1alpha1.ReasonExistingItemsKept:  " Delete them in the cluster and retry the Migrate, or recreate it with a spec.policy.existingResourcePolicy.",
 	v1alpha1.ReasonItemsLeftOut:       " Create them in the cluster if they are needed.",
 }
 

@@ -71,7 +71,7 @@ func TestVerdict(t *testing.T) {
 			v1alpha1.MigratePolicy{},
 			Results{Lists: excepting(counts{Total: 5, Created: 4, Kept: 1}, volumes{}, "ConfigMap app/settings Kept it exists")},
 			"PartiallyFailed", "ExistingItemsKept",
-			"restored 4 items. Kept as they are in the cluster: ConfigMap app/settings. Delete them in the cluster or set spec.policy.existingResourcePolicy, and recreate the Migrate.",
+			"restored 4 items. Kept as they are in the cluster: ConfigMap app/settings. Delete them in the cluster and retry the Migrate, or recreate it with a spec.policy.existingResourcePolicy.",
 			"False ExistingItemsKept", "True NoVolumes",
 		},
 		{
@@ -85,7 +85,7 @@ func TestVerdict(t *testing.T) {
 			"failed",
 			v1alpha1.MigratePolicy{ExistingResourcePolicy: v1alpha1.ExistingResourceUpdate},
 			Results{Lists: excepting(counts{Total: 5, Created: 4, Failed: 1}, volumes{}, "Deployment.apps app/web Failed denied")},
-			"PartiallyFailed", "ItemsFailed", "restored 4 items. Not restored: Deployment.apps app/web (denied). Fix the error and recreate the Migrate.",
+			"PartiallyFailed", "ItemsFailed", "restored 4 items. Not restored: Deployment.apps app/web (denied). Fix the error and retry the Migrate.",
 			"False ItemsFailed", "True NoVolumes",
 		},
 		{
@@ -116,7 +116,7 @@ func TestVerdict(t *testing.T) {
 			Results{Lists: excepting(counts{Total: 5, Kept: 4, Failed: 1}, volumes{Total: 1},
 				"ConfigMap app/a Kept", "ConfigMap app/b Kept", "ConfigMap app/c Kept", "ConfigMap app/d Kept", "Secret app/e Failed", "Pod app/f WithoutData")},
 			"PartiallyFailed", "ItemsFailed",
-			"restored 0 items and the data of 0 of 1 volume (0 B). Not restored: Secret app/e. Without data: Pod app/f. Kept as they are in the cluster: ConfigMap app/a; ConfigMap app/b; ConfigMap app/c; and 1 more. Fix the error and recreate the Migrate.",
+			"restored 0 items and the data of 0 of 1 volume (0 B). Not restored: Secret app/e. Without data: Pod app/f. Kept as they are in the cluster: ConfigMap app/a; ConfigMap app/b; ConfigMap app/c; and 1 more. Fix the error and retry the Migrate.",
 			"False ItemsFailed", "False VolumesWithoutData",
 		},
 		{

@@ -487,7 +487,8 @@ type ItemCounts struct {
 	// updated is the number of items that existed and were changed to those of the source.
 	Updated int64
 
-	// unchanged is the number of items that existed and are those of the source.
+	// unchanged is the number of items that existed and are those of the source, or were restored
+	// by an earlier attempt.
 	Unchanged int64
 
 	// kept is the number of items that existed, differ from those of the source, and were
@@ -534,7 +535,8 @@ const (
 	ItemCreated ItemOutcome = "Created"
 	// ItemUpdated means that the item existed and was changed to that of the source.
 	ItemUpdated ItemOutcome = "Updated"
-	// ItemUnchanged means that the item existed and is that of the source.
+	// ItemUnchanged means that the item existed and is that of the source, or that an earlier
+	// attempt restored it.
 	ItemUnchanged ItemOutcome = "Unchanged"
 	// VolumeMoved means that the data of a volume was moved.
 	VolumeMoved ItemOutcome = "Moved"

@@ -3864,7 +3864,7 @@ func schema_pkg_apis_backup_v1alpha1_ItemCounts(ref common.ReferenceCallback) co
 					},
 					"unchanged": {
 						SchemaProps: spec.SchemaProps{
-							Description: "unchanged is the number of items that existed and are those of the source.",
+							Description: "unchanged is the number of items that existed and are those of the source, or were restored by an earlier attempt.",
 							Type:        []string{"integer"},
 							Format:      "int64",
 						},
@@ -3928,7 +3928,7 @@ func schema_pkg_apis_backup_v1alpha1_ItemResult(ref common.ReferenceCallback) co
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results also BackedUp, Created, Updated or Unchanged.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
+							Description: "outcome is what became of it: in exceptions Failed, WithoutData, Kept or LeftOut, in results also BackedUp, Created, Updated or Unchanged.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source, or that an earlier attempt restored it.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -5847,7 +5847,7 @@ func schema_pkg_apis_backup_v1alpha1_VolumeResult(ref common.ReferenceCallback) 
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "outcome is Moved or WithoutData.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
+							Description: "outcome is Moved or WithoutData.\n\nPossible enum values:\n - `\"BackedUp\"` means that the item is in the Backup.\n - `\"Created\"` means that the item was created.\n - `\"Failed\"` means that the item could not be restored.\n - `\"Kept\"` means that the item existed, differs from that of the source, and was left as it was.\n - `\"LeftOut\"` means that Velero did not back up or restore the item by a rule of its own.\n - `\"Moved\"` means that the data of a volume was moved.\n - `\"Unchanged\"` means that the item existed and is that of the source, or that an earlier attempt restored it.\n - `\"Updated\"` means that the item existed and was changed to that of the source.\n - `\"WithoutData\"` means that the data of a volume was not moved.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

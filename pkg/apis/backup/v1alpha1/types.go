@@ -604,7 +604,8 @@ type ItemCounts struct {
 	// +optional
 	Updated int64 `json:"updated,omitempty"`
 
-	// unchanged is the number of items that existed and are those of the source.
+	// unchanged is the number of items that existed and are those of the source, or were restored
+	// by an earlier attempt.
 	// +optional
 	Unchanged int64 `json:"unchanged,omitempty"`
 
@@ -656,7 +657,8 @@ const (
 	ItemCreated ItemOutcome = "Created"
 	// ItemUpdated means that the item existed and was changed to that of the source.
 	ItemUpdated ItemOutcome = "Updated"
-	// ItemUnchanged means that the item existed and is that of the source.
+	// ItemUnchanged means that the item existed and is that of the source, or that an earlier
+	// attempt restored it.
 	ItemUnchanged ItemOutcome = "Unchanged"
 	// VolumeMoved means that the data of a volume was moved.
 	VolumeMoved ItemOutcome = "Moved"

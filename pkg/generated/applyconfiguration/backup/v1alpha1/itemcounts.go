@@ -18,7 +18,8 @@ type ItemCountsApplyConfiguration struct {
 	Created *int64 `json:"created,omitempty"`
 	// updated is the number of items that existed and were changed to those of the source.
 	Updated *int64 `json:"updated,omitempty"`
-	// unchanged is the number of items that existed and are those of the source.
+	// unchanged is the number of items that existed and are those of the source, or were restored
+	// by an earlier attempt.
 	Unchanged *int64 `json:"unchanged,omitempty"`
 	// kept is the number of items that existed, differ from those of the source, and were
 	// left as they were.
