@@ -22,10 +22,13 @@ type Event struct {
 }
 
 // Events returns the Events for the change of a recorded status from before to after: one for
-// each cluster with a new phase or reason, except for a reason that is only a step of Velero,
-// and one for the end of the migration.
+// a new attempt, of which before is the start, one for each cluster with a new phase or reason,
+// except for a reason that is only a step of Velero, and one for the end of the migration.
 func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	var events []Event
+	if was := readyCondition(before); was != nil && was.reason == v1alpha1.ReasonRetried {
+		events = append(events, Event{corev1.EventTypeNormal, nil, was.reason, was.message})
+	}
 	old := clusterStatuses(before)
 	for _, cs := range clusterStatuses(after) {
 		cluster := ClusterOf(*cs)

@@ -137,7 +137,7 @@ func renewBackup(m *v1alpha1.Migrate) {
 // retried returns the state of a migration at the start of its current attempt, which is not the first one.
 func retried(status *v1alpha1.MigrateStatus) state {
 	attempt := status.Attempts[len(status.Attempts)-1]
-	return state{v1alpha1.ReasonRetried, fmt.Sprintf("Attempt %d, requested by %s; no cluster is checked yet.", attempt.Number, attempt.Username)}
+	return state{v1alpha1.ReasonRetried, fmt.Sprintf("Attempt %d, requested by %s.", attempt.Number, attempt.Username)}
 }
 
 // StartTime returns when the current attempt of m was requested.
