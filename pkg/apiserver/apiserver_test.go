@@ -236,17 +236,9 @@ func TestCancel(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd)
 	m := create(t, s)
 	post := func(options *v1alpha1.MigrateCancelOptions, dryRun ...string) error {
-		request := s.client.BackupV1alpha1().RESTClient().Post().Namespace("default").Resource("migrates").Name(m.Name).SubResource("cancel")
-		return request.VersionedParams(&metav1.CreateOptions{DryRun: dryRun}, metav1.ParameterCodec).Body(options).Do(t.Context()).Error()
+		return s.post(t, m.Name, "cancel", options, dryRun...)
 	}
-	stored := func() *v1alpha1.Migrate {
-		t.Helper()
-		got, err := s.migrates("default").Get(t.Context(), m.Name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
-	}
+	stored := func() *v1alpha1.Migrate { return s.stored(t, m.Name) }
 	if err := post(&v1alpha1.MigrateCancelOptions{}, metav1.DryRunAll); err != nil || stored().Status.Cancellation != nil {
 		t.Errorf("a dry run: %v, %+v", err, stored().Status.Cancellation)
 	}
@@ -288,6 +280,82 @@ func TestCancel(t *testing.T) {
 	}
 	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended Completed, so there is nothing to cancel") {
 		t.Errorf("after another end: %v", err)
+	}
+	s.stop(t)
+}
+
+// post creates a subresource of a Migrate.
+func (s *server) post(t *testing.T, name, subresource string, options runtime.Object, dryRun ...string) error {
+	t.Helper()
+	request := s.client.BackupV1alpha1().RESTClient().Post().Namespace("default").Resource("migrates").Name(name).SubResource(subresource)
+	return request.VersionedParams(&metav1.CreateOptions{DryRun: dryRun}, metav1.ParameterCodec).Body(options).Do(t.Context()).Error()
+}
+
+// stored returns a Migrate.
+func (s *server) stored(t *testing.T, name string) *v1alpha1.Migrate {
+	t.Helper()
+	got, err := s.migrates("default").Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestRetry retries a Migrate before its end, by dry run, with preconditions that don't hold, and for real. The end of the first
+// attempt then changes no more.
+func TestRetry(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	m := create(t, s)
+	post := func(options *v1alpha1.MigrateRetryOptions, dryRun ...string) error {
+		return s.post(t, m.Name, "retry", options, dryRun...)
+	}
+	newBackup := &v1alpha1.MigrateRetryOptions{Backup: v1alpha1.RetryBackupNew}
+	if err := post(newBackup); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has not ended, its phase is Pending") {
+		t.Errorf("before the end: %v", err)
+	}
+	ended := s.stored(t, m.Name)
+	ended.Status.Phase = v1alpha1.MigratePhaseFailed
+	if _, err := s.recorder.Record(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	if err := post(&v1alpha1.MigrateRetryOptions{Backup: "Old"}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `supported values: "Existing", "New"`) {
+		t.Errorf("an unknown Backup: %v", err)
+	}
+	if err := post(&v1alpha1.MigrateRetryOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), `set backup to "New"`) {
+		t.Errorf("without a Backup: %v", err)
+	}
+	if err := post(newBackup, metav1.DryRunAll); err != nil || s.stored(t, m.Name).Status.Attempt() != 1 {
+		t.Errorf("a dry run: %v, %+v", err, s.stored(t, m.Name).Status.Attempts)
+	}
+	other, version := types.UID("other"), "1"
+	for _, preconditions := range []metav1.Preconditions{{UID: &other}, {ResourceVersion: &version}} {
+		if err := post(&v1alpha1.MigrateRetryOptions{Backup: v1alpha1.RetryBackupNew, Preconditions: &preconditions}); !apierrors.IsConflict(err) || s.stored(t, m.Name).Status.Attempt() != 1 {
+			t.Errorf("%v: %v", preconditions, err)
+		}
+	}
+	s.denial = "may not use m1"
+	if err := post(newBackup); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "may not use m1") {
+		t.Errorf("without the permission to use a cluster: %v", err)
+	}
+	s.denial = ""
+	stale := s.stored(t, m.Name)
+	if err := post(newBackup); err != nil {
+		t.Fatal(err)
+	}
+	retried := s.stored(t, m.Name)
+	if got := retried.Status; got.Attempt() != 2 || got.Phase != v1alpha1.MigratePhasePending || got.Attempts[0].Phase != v1alpha1.MigratePhaseFailed {
+		t.Errorf("the retried status is %+v", got)
+	}
+	if err := post(newBackup); !apierrors.IsConflict(err) {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := s.recorder.Record(t.Context(), stale); !apierrors.IsConflict(err) {
+		t.Errorf("a record of the first attempt: %v", err)
+	}
+	skipping := retried.DeepCopy()
+	skipping.Status.Attempts[1].Number = 3
+	if _, err := s.recorder.Record(t.Context(), skipping); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "attempt 3 can't follow attempt 2") {
+		t.Errorf("a record of another attempt: %v", err)
 	}
 	s.stop(t)
 }

@@ -87,6 +87,13 @@ var matrix = []matrixRow{
 	{name: "cancel theirs", args: "create --raw " + migratesIn + "theirs/migrates/USER-mine/cancel -f -", input: cancelOptions, want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get cancel", args: "get --raw " + migratesIn + "ours/migrates/a/cancel", want: "403 403 403 403 403 403 405 403 403"},
 
+	// Retries. What was just canceled, or has no Backup, can't be retried: who may gets a 409.
+	{name: "retry by a dry run", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/retry?dryRun=All -f -", input: retryOptions, want: "403 403 409 403 403 403 409 403 403"},
+	{name: "retry", args: "create --raw " + migratesIn + "ours/migrates/USER-mine/retry -f -", input: retryOptions, want: "403 403 409 403 403 403 409 403 403"},
+	{name: "retry missing", args: "create --raw " + migratesIn + "ours/migrates/none/retry -f -", input: retryOptions, want: "403 404 404 404 404 403 404 403 403"},
+	{name: "retry theirs", args: "create --raw " + migratesIn + "theirs/migrates/USER-mine/retry -f -", input: retryOptions, want: "403 403 403 403 403 409 409 403 403"},
+	{name: "get retry", args: "get --raw " + migratesIn + "ours/migrates/a/retry", want: "403 403 403 403 403 403 405 403 403"},
+
 	// Reads in another tenant's namespace.
 	{name: "get theirs", args: "get migrate a -n theirs -o yaml", want: "403 403 403 403 403 yes yes 403 403"},
 	{name: "get missing of theirs", args: "get migrate b -n theirs", want: "403 403 403 403 403 404 404 403 403"},
@@ -165,6 +172,11 @@ func migrateTo(suffix, source string, targets ...string) func(string) string {
 // cancelOptions returns the body of a cancellation.
 func cancelOptions(string) string {
 	return `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateCancelOptions"}`
+}
+
+// retryOptions returns the body of a retry.
+func retryOptions(string) string {
+	return `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateRetryOptions"}`
 }
 
 // previewTo returns a function that returns the manifest of a user's MigratePreview from m1.
