@@ -245,12 +245,10 @@ func TestCancel(t *testing.T) {
 	needsFleet(t)
 	ensureAbsent(t, "canceled")
 	members[source].apply(t, settings("canceled"))
-	options := manifestFile(t, `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateCancelOptions"}`)
 	cancel := func(name string) {
 		t.Helper()
-		got := host.kubectl(t, "create", "--raw", "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/"+name+"/cancel", "--filename="+options)
-		if !strings.Contains(got, "what Velero has begun goes on to its end") {
-			t.Errorf("the answer is %s", got)
+		if got, err := act(t, name, "cancel", ""); err != nil || !strings.Contains(got, "what Velero has begun goes on to its end") {
+			t.Errorf("the answer is %s, %v", got, err)
 		}
 	}
 	created := func(m *v1alpha1.Migrate, kind string, n int) string {
@@ -289,7 +287,7 @@ func TestCancel(t *testing.T) {
 	if m.Status.Cancellation == nil {
 		t.Errorf("%+v", m.Status)
 	}
-	if _, err := fleet.Kubectl(t.Context(), host.kubeconfig, "create", "--raw", "/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/canceled/cancel", "--filename="+options); err == nil || !strings.Contains(err.Error(), "it has ended Completed") {
+	if _, err := act(t, "canceled", "cancel", ""); err == nil || !strings.Contains(err.Error(), "it has ended Completed") {
 		t.Errorf("a migration that has ended is canceled: %v", err)
 	}
 }
