@@ -359,6 +359,27 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 		}
 		s.checkRestore(c, object, uid)
 	}
+	s.checkEarlier(c, key, uid)
+}
+
+// checkEarlier checks that no object of an earlier attempt is unfinished when that of a later one is created.
+func (s *simulation) checkEarlier(c migration.Cluster, created modelvelero.Key, uid types.UID) {
+	for _, object := range s.members[c].memory.Objects() {
+		key := modelvelero.KeyOf(object)
+		if key.Kind != created.Kind || key == created || !velero.BelongsTo(object.GetLabels(), uid) || s.modified[objectID{c, key}] {
+			continue
+		}
+		done := true
+		switch o := object.(type) {
+		case *velerov1.Backup:
+			done = phaseOfBackup[o.Status.Phase] != ""
+		case *velerov1.Restore:
+			done = phaseOfRestore[o.Status.Phase] != ""
+		}
+		if !done {
+			s.failf("invariant 2: %s %s is created in %s, and %s has not ended", key.Kind, created.Name, c.Name, key.Name)
+		}
+	}
 }
 
 // checkTurn checks that a Migrate gets its turn only after the Backups of others that the driver knows

@@ -174,4 +174,29 @@ var mutations = []mutation{
 		"if migration.HasEnded(m, v.Cluster) {",
 		"if false {",
 	},
+	{
+		"a call of an earlier attempt writes", "pkg/driver/act.go",
+		"fresh.Status.Attempt() != m.Status.Attempt(), ",
+		"",
+	},
+	{
+		"names lack the attempt", "pkg/velero/names.go",
+		"return ObjectNameOf(cluster, m, m.Status.Attempt())",
+		"return ObjectNameOf(cluster, m, 1)",
+	},
+	{
+		"a retry restores to all targets", "pkg/migration/retry.go",
+		"target := &status.TargetClusterStatus[i]; target.Phase != v1alpha1.MigratePhaseCompleted {",
+		"target := &status.TargetClusterStatus[i]; true {",
+	},
+	{
+		"what was read for an earlier attempt is used", "pkg/driver/state.go",
+		" && s.attempt == m.Status.Attempt()",
+		"",
+	},
+	{
+		"a retry does not wait for earlier attempts", "pkg/migration/objects.go",
+		"case !ended:",
+		"case false:",
+	},
 }

@@ -4,10 +4,18 @@
 package nodes
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
@@ -46,6 +54,89 @@ func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 		})
 	}
 }
+
+// TestStatefulSetIsRetried migrates to a target that refuses an item, and retries. The volume whose data the first attempt
+// has moved has it; the claim that the StatefulSet makes in its place has not.
+func TestStatefulSetIsRetried(t *testing.T) {
+	localfleet.NeedsNodes(t)
+	kubectl(t, 0, "delete", "migrate", "shop", "--ignore-not-found")
+	kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
+	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")
+	kubectl(t, source, "apply", "--filename="+file(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: refused, namespace: shop}}"))
+	before := served(t, source)
+	kubectl(t, target, "apply", "--filename="+file(t, refusal))
+	defer kubectl(t, target, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "refused", "--ignore-not-found")
+	refuses := func(want bool) {
+		t.Helper()
+		if err := wait.PollUntilContextTimeout(t.Context(), time.Second/10, time.Minute, true, func(ctx context.Context) (bool, error) {
+			_, err := fleet.Kubectl(ctx, fleet.MemberKubeconfig(target), "create", "configmap", "refused", "--dry-run=server")
+			return (err != nil) == want, nil
+		}); err != nil {
+			t.Fatalf("the target refuses the item: not %t: %v", want, err)
+		}
+	}
+	refuses(true)
+	create(t, kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
+		`--patch={"spec": {"waitForWorkloads": {"timeoutSeconds": 60}, "policy": {"resourceFilter": {"includedNamespaces": ["shop"]}, "volumes": {"data": "FileSystemBackup"}}}}`, "--output=yaml"))
+	ended := func(phase v1alpha1.MigratePhase, attempt int32, moved int64, exceptions ...string) {
+		t.Helper()
+		kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}="+string(phase), "--timeout=2m")
+		var m v1alpha1.Migrate
+		if err := json.Unmarshal([]byte(kubectl(t, 0, "get", "migrate", "shop", "--output=json")), &m); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		status := m.Status.TargetClusterStatus[0]
+		for _, x := range status.Exceptions {
+			got = append(got, fmt.Sprintf("%s %s %s", x.Resource, x.Name, x.Outcome))
+		}
+		if d := cmp.Diff(exceptions, got); d != "" || m.Status.Attempt() != attempt || status.Volumes.Total != 1 || status.Volumes.Moved != moved {
+			t.Errorf("attempt %d, volumes %+v: %s\n%s", m.Status.Attempt(), status.Volumes, status.Message, d)
+		}
+	}
+	options := file(t, `{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "MigrateRetryOptions"}`)
+	retry := func() {
+		t.Helper()
+		kubectl(t, 0, "create", "--raw=/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/shop/retry", "--filename="+options)
+	}
+	ended(v1alpha1.MigratePhasePartiallyFailed, 1, 1, "ConfigMap refused Failed")
+	if after := served(t, target); after != before {
+		t.Errorf("the application serves %q in the source and %q in the target", before, after)
+	}
+	retry()
+	ended(v1alpha1.MigratePhasePartiallyFailed, 2, 1, "ConfigMap refused Failed")
+
+	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=0")
+	kubectl(t, target, "delete", "persistentvolumeclaims", "--all", "--namespace=shop")
+	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=1")
+	kubectl(t, target, "wait", "--for=create", "persistentvolumeclaim/data-shop-0", "--namespace=shop", "--timeout=1m")
+	retry()
+	ended(v1alpha1.MigratePhasePartiallyFailed, 3, 0, "ConfigMap refused Failed", "PersistentVolumeClaim data-shop-0 WithoutData", "PersistentVolumeClaim data-shop-0 Kept")
+
+	kubectl(t, target, "delete", "namespace", "shop")
+	kubectl(t, target, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "refused")
+	kubectl(t, target, "create", "namespace", "shop")
+	refuses(false)
+	retry()
+	ended(v1alpha1.MigratePhaseCompleted, 4, 1)
+	if after := served(t, target); after != before {
+		t.Errorf("after the last attempt the application serves %q in the source and %q in the target", before, after)
+	}
+}
+
+const refusal = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: refused}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]}
+  validations: [{expression: object.metadata.name != 'refused', message: not here}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: refused}
+spec: {policyName: refused, validationActions: [Deny]}
+`
 
 // create creates an object in the host.
 func create(t *testing.T, manifest string) {
