@@ -36,9 +36,11 @@ type simulatedDriver struct {
 	number  int
 	dead    bool
 	syncing bool
-	loop    *loop
-	queue   *simulatedQueue
-	calls   []asyncCall
+	// paused is set while the driver takes no steps.
+	paused bool
+	loop   *loop
+	queue  *simulatedQueue
+	calls  []asyncCall
 	// decided is the number of versions of the Migrate when the current call was started.
 	decided int
 	// confirmed is the number of versions of the Migrate when the current call read it, or 0
@@ -58,6 +60,8 @@ type simulatedDriver struct {
 type asyncCall struct {
 	do      func()
 	decided int
+	// held is set while it does not run.
+	held bool
 }
 
 // crashed is the panic of a driver that crashes.
@@ -84,7 +88,7 @@ func (s *simulation) startDriver() {
 		},
 		previews: make(chan struct{}, 1),
 		async: func(_ types.NamespacedName, call func()) {
-			d.calls = append(d.calls, asyncCall{call, len(s.versions)})
+			d.calls = append(d.calls, asyncCall{do: call, decided: len(s.versions)})
 		},
 		states: map[types.NamespacedName]*migrateState{},
 	}
@@ -126,11 +130,16 @@ func (d *simulatedDriver) recoverCrash(do func()) {
 // steps returns the steps that the driver may take next: a sync, a call, or a delivery to a cache.
 func (d *simulatedDriver) steps() []func() {
 	var steps []func()
+	if d.paused {
+		return nil
+	}
 	if len(d.queue.ready) > 0 && !d.syncing {
 		steps = append(steps, d.sync)
 	}
 	for i := range d.calls {
-		steps = append(steps, func() { d.call(i) })
+		if !d.calls[i].held {
+			steps = append(steps, func() { d.call(i) })
+		}
 	}
 	if d.delivered < len(d.s.versions) && !d.stalled {
 		steps = append(steps, d.deliverMigrate)

@@ -16,7 +16,6 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"sigs.k8s.io/yaml"
 
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
@@ -140,43 +139,6 @@ func TestSimulationOfCancellationAfterEachWrite(t *testing.T) {
 				s.finish(s.ended)
 				if s.checkEnd(script); s.failure != "" {
 					t.Fatalf("simulation failed: %s\norder %d, %v of write %d\n%s", s.failure, order, f, write, s.report())
-				}
-			}
-		}
-	}
-	t.Logf("%d simulations", runs)
-}
-
-// TestSimulationOfRetriesWithEachFault simulates a migration to two targets, one of which fails, and then an attempt from
-// either Backup with each fault of each write.
-func TestSimulationOfRetriesWithEachFault(t *testing.T) {
-	t.Parallel()
-	const orders, targets, writes = 4, 2, 10
-	runs := 0
-	for order := range uint64(orders) {
-		for _, from := range []v1alpha1.RetryBackup{v1alpha1.RetryBackupExisting, v1alpha1.RetryBackupNew} {
-			for write := range writes {
-				for _, f := range faults {
-					runs++
-					script := successScript(targets)
-					script.restores[m2] = []velerov1.RestorePhase{"InProgress", "Failed"}
-					s := newSimulation(rand.New(rand.NewPCG(order, 3)), targets, script)
-					s.heal(migration.Cluster{})
-					s.finish(s.ended)
-					s.mend()
-					s.plan = map[int]fault{s.writes + write: f}
-					if !s.retryFrom(from) {
-						t.Fatalf("no retry from the Backup %s\n%s", from, s.report())
-					}
-					s.finish(s.ended)
-					s.checkEnd(*s.script)
-					kept := "m3-migrate-default-app-c948154d"
-					if got := s.stored.Status.TargetClusterStatus[1].RestoreNameInCluster; got != kept && s.failure == "" {
-						s.failf("the Completed target has the Restore %s, want %s", got, kept)
-					}
-					if s.failure != "" {
-						t.Fatalf("simulation failed: %s\norder %d, Backup %s, %v of write %d\n%s", s.failure, order, from, f, write, s.report())
-					}
 				}
 			}
 		}

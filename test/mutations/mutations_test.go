@@ -43,7 +43,7 @@ func TestMutations(t *testing.T) {
 func simulate(t *testing.T, root, overlay string) (output string, err error) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-overlay", overlay,
-		"-run", "^(TestSimulationOfEachFaultOfEachWrite|TestSimulationOfEachEditAtEachStep|TestSimulationOfCancellationAfterEachWrite|TestSimulationOfRetriesWithEachFault|TestRandomSimulations)$", "./pkg/driver", "-simulation.count=2000")
+		"-run", "^(TestSimulationOfEachFaultOfEachWrite|TestSimulationOfEachEditAtEachStep|TestSimulationOfCancellationAfterEachWrite|TestSimulationOfRetriesWithEachFault|TestSimulationOfRetriesAfter|TestRandomSimulations)$", "./pkg/driver", "-simulation.count=2000")
 	child.Dir = root
 	child.Env = append(os.Environ(), "CGO_ENABLED=0")
 	printed, err := child.CombinedOutput()
