@@ -66,9 +66,9 @@ func TestRetryIsRefused(t *testing.T) {
 		from  v1alpha1.RetryBackup
 		want  string
 	}{
-		"not begun":   {func(*fixture) {}, "", "it has not ended, its phase is Pending"},
-		"not ended":   {func(s *fixture) { s.restoring() }, v1alpha1.RetryBackupNew, "it has not ended, its phase is RestoreInProgress: wait for its end, or cancel it"},
-		"completed":   {func(s *fixture) { s.restoring().restore(m2, "Completed") }, v1alpha1.RetryBackupNew, "all its targets are Completed"},
+		"not begun": {func(*fixture) {}, "", "it has not ended, its phase is Pending"},
+		"not ended": {func(s *fixture) { s.restoring() }, v1alpha1.RetryBackupNew, "it has not ended, its phase is RestoreInProgress: wait for its end, or cancel it"},
+		"completed": {func(s *fixture) { s.restoring().restore(m2, "Completed") }, v1alpha1.RetryBackupNew, "all its targets are Completed"},
 		"items left out": {func(s *fixture) {
 			s.restoring().restore(m2, "Completed")
 			s.m.Status.Phase = v1alpha1.MigratePhasePartiallyFailed
@@ -77,8 +77,8 @@ func TestRetryIsRefused(t *testing.T) {
 			failed(s)
 			s.m.DeletionTimestamp = &metav1.Time{Time: s.now}
 		}, v1alpha1.RetryBackupNew, "it is being deleted"},
-		"no Backup":        {func(s *fixture) { s.host.SourceFleet.Found = false; s.cancel(); s.record() }, "", `its last attempt created no Backup; to retry with a new one, set backup to "New"`},
-		"a failed Backup":  {failed, v1alpha1.RetryBackupExisting, "nothing can be restored from its Backup " + backupName + ", which is Failed; to retry with a new one,"},
+		"no Backup":       {func(s *fixture) { s.host.SourceFleet.Found = false; s.cancel(); s.record() }, "", `its last attempt created no Backup; to retry with a new one, set backup to "New"`},
+		"a failed Backup": {failed, v1alpha1.RetryBackupExisting, "nothing can be restored from its Backup " + backupName + ", which is Failed; to retry with a new one,"},
 		"an expired Backup": {func(s *fixture) {
 			s.restoring().restore(m2, "Failed")
 			s.m.Status.SourceClusterStatus.BackupStatusInCluster.Expiration = &metav1.Time{Time: s.now.Add(-time.Second)}

@@ -89,6 +89,71 @@ func readOutcomes(
 	return got
 }
 
+// TestOutcomesAfterAnEarlierAttempt reads the lists of a Restore into a target that has items of an earlier one. Only what exists
+// with other content counts as of that: what failed, failed.
+func TestOutcomesAfterAnEarlierAttempt(t *testing.T) {
+	const kept = `"could not restore, %s already exists. Warning: the in-cluster version is different than the backed-up version"`
+	var warnings []string
+	for _, item := range []string{`ConfigMap:mine`, `ConfigMap:others`, `Pod:db-0`, `Pod:lone`, `StatefulSet:db`} {
+		warnings = append(warnings, fmt.Sprintf(kept, item))
+	}
+	results, err := velero.ReadResults(gzipped(`{"warnings":{"namespaces":{"there":[`+strings.Join(warnings, ",")+`]}}}`), unlimited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const backup = `{"apps/v1/StatefulSet":["app/db"],"v1/ConfigMap":["app/failed","app/mine","app/new","app/others"],"v1/Pod":["app/db-0","app/lone"]}`
+	const restore = `{"apps/v1/StatefulSet":["there/db(failed)"],"v1/ConfigMap":["there/failed(failed)","there/mine(failed)","there/new(created)","there/others(failed)"],
+		"v1/Pod":["there/db-0(failed)","there/lone(failed)"],"v1/Secret":["there/same(skipped)"]}`
+	for name, tt := range map[string]struct {
+		earlier []velero.Item
+		status  *v1alpha1.PreserveStatus
+		counts  v1alpha1.ItemCounts
+		want    []string
+	}{
+		"none": {nil, nil, v1alpha1.ItemCounts{Total: 7, Created: 1, Kept: 5, Failed: 1}, []string{
+			"ConfigMap there/failed Failed: ", "StatefulSet.apps there/db Kept: it exists with other content", "ConfigMap there/mine Kept: it exists with other content",
+			"ConfigMap there/others Kept: it exists with other content", "Pod there/db-0 Kept: it exists with other content", "Pod there/lone Kept: it exists with other content",
+		}},
+		"some": {
+			[]velero.Item{{Kind: "StatefulSet.apps", Namespace: "there", Name: "db"}, {Kind: "ConfigMap", Namespace: "there", Name: "mine"}, {Kind: "ConfigMap", Namespace: "there", Name: "failed"}, {Kind: "ConfigMap", Namespace: "app", Name: "others"}},
+			nil,
+			v1alpha1.ItemCounts{Total: 7, Created: 1, Unchanged: 2, Kept: 2, Failed: 1, LeftOut: 1},
+			[]string{"ConfigMap there/failed Failed: ", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content"},
+		},
+		"without their status": {
+			[]velero.Item{{Kind: "StatefulSet.apps", Namespace: "there", Name: "db"}},
+			&v1alpha1.PreserveStatus{IncludedResources: []string{"statefulsets.apps"}},
+			v1alpha1.ItemCounts{Total: 7, Created: 1, Kept: 3, Failed: 1, LeftOut: 2},
+			[]string{"ConfigMap there/failed Failed: ", "ConfigMap there/mine Kept: it exists with other content", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content", "StatefulSet.apps there/db LeftOut: its status was not restored"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			restored, err := velero.ReadRestored(gzipped(restore), unlimited)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff([]string{"ConfigMap", "Pod", "StatefulSet.apps"}, restored.Existing()); d != "" {
+				t.Error(d)
+			}
+			for _, item := range tt.earlier {
+				if err := restored.AddEarlier(item); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := velero.ReadOutcomes(gzipped(backup), restored, &results, map[string]string{"app": "there"}, tt.status, velero.Visitor{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.counts, got.Counts); d != "" {
+				t.Error(d)
+			}
+			if d := cmp.Diff(tt.want, texts(got.Exceptions)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
 // countVolumes counts volumes, and checks that the ones that are visited are those.
 func countVolumes(
 	t *testing.T, volumes []velero.Volume, bound []velero.Claim, mapping map[string]string, moved func(velero.Volume) (bool, string),
