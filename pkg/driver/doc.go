@@ -28,7 +28,8 @@
 // lets package migration compute the status of a Migrate that is created now, and adds what surveys of the members find.
 //
 // Right before each write of an action, a GET confirms that the Migrate is stored, has not ended and
-// is neither being deleted, nor suspended, nor canceled (confirmingMember). Background reads, which create ServerStatusRequests and
+// is neither being deleted, nor suspended, nor canceled (confirmingMember), and that its attempt is still the same. A retry
+// is the one way from an end to another attempt, whose state in the loop (migrateState) is new. Background reads, which create ServerStatusRequests and
 // DownloadRequests, confirm only that it is stored and has not ended. No action is started for a Migrate that is being
 // deleted but has a finalizer; it is observed until its end is recorded.
 //

@@ -18,7 +18,8 @@
 // Three rules keep a status correct when an observation is stale or incomplete:
 //
 //   - A terminal phase, of the Migrate or of one cluster, is final: the recorded status stays,
-//     whatever is observed later.
+//     whatever is observed later. Only Retry leads on, to another attempt, and keeps the targets that are
+//     Completed. The names of its objects have its number.
 //   - Clusters are pinned. Until the source and targets are pinned, each sync resolves them
 //     again and nothing is written to any member.
 //   - A recorded object counts as deleted only if a successful read did not return it. An

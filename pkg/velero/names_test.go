@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -47,6 +48,39 @@ func TestBelongsTo(t *testing.T) {
 	labels := map[string]string{MigrateUIDLabel: "u1"}
 	if !BelongsTo(labels, "u1") || BelongsTo(labels, "u2") || BelongsTo(nil, "") || BelongsTo(nil, "u1") {
 		t.Error("an object belongs to a Migrate if, and only if, its label has the UID")
+	}
+}
+
+// TestNamesOfAttempts checks that the names of attempts differ, also if they are cut.
+func TestNamesOfAttempts(t *testing.T) {
+	for _, cluster := range []string{"m1", strings.Repeat("m", 300)} {
+		m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "app", UID: "c948154d-1727"}}
+		seen := map[string]int32{}
+		for attempt := int32(1); attempt <= 100; attempt++ {
+			name := ObjectNameOf(cluster, m, attempt)
+			if other, is := seen[name]; is || len(name) > maxNameLength {
+				t.Errorf("the name of attempt %d is %s, as of %d", attempt, name, other)
+			}
+			seen[name] = attempt
+		}
+		m.Status.Attempts = []v1alpha1.MigrateAttempt{{Number: 7}}
+		if got := ObjectName(cluster, m); seen[got] != 7 || !strings.HasSuffix(got, "-c948154d-7") {
+			t.Errorf("the current name is %s", got)
+		}
+	}
+}
+
+// TestRestoredBy checks the selector of one Restore, and of several, with a long name.
+func TestRestoredBy(t *testing.T) {
+	long := strings.Repeat("r", 100)
+	for want, restores := range map[string][]string{
+		"velero.io/restore-name in (a)":                            {"a"},
+		"velero.io/restore-name in (a,b," + LabelValue(long) + ")": {"b", long, "a"},
+	} {
+		got := RestoredBy(restores...)
+		if _, err := labels.Parse(got); err != nil || got != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
 	}
 }
 

@@ -497,6 +497,41 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRecordOfAnAttempt records the statuses of an attempt after those of another one.
+func TestRecordOfAnAttempt(t *testing.T) {
+	target := func(name string, phase backup.MigratePhase) backup.RestoreDetails {
+		return backup.RestoreDetails{ClusterStatus: backup.ClusterStatus{ClusterName: name, Phase: phase}}
+	}
+	for name, test := range map[string]struct {
+		was, is         backup.MigratePhase
+		attempt, next   int32
+		before, targets []backup.RestoreDetails
+		want            []string
+	}{
+		"retried":              {was: "Failed", is: "Pending", attempt: 1, next: 2},
+		"retried again":        {was: "PartiallyFailed", is: "Pending", attempt: 2, next: 3, before: []backup.RestoreDetails{target("a", "Completed"), target("b", "Failed")}, targets: []backup.RestoreDetails{target("a", "Completed"), target("b", "Pending")}},
+		"before the end":       {was: "Pending", is: "Pending", attempt: 1, next: 2, want: []string{"status.attempts: Forbidden: attempt 2 can't follow attempt 1, which is Pending"}},
+		"skipped":              {was: "Failed", is: "Pending", attempt: 1, next: 3, want: []string{"status.attempts: Forbidden: attempt 3 can't follow attempt 1, which is Failed"}},
+		"back":                 {was: "Failed", is: "Failed", attempt: 2, next: 1, want: []string{"status.attempts: Forbidden: attempt 1 can't follow attempt 2, which is Failed"}},
+		"a Completed target":   {was: "PartiallyFailed", is: "Pending", attempt: 1, next: 2, before: []backup.RestoreDetails{target("a", "Completed")}, targets: []backup.RestoreDetails{target("a", "Pending")}, want: []string{"status.targetClusterStatus[0]: Forbidden: a is Completed: a new attempt can't change that"}},
+		"no Completed target":  {was: "PartiallyFailed", is: "Pending", attempt: 1, next: 2, before: []backup.RestoreDetails{target("a", "Completed")}, want: []string{"status.targetClusterStatus[0]: Forbidden: a is Completed: a new attempt can't change that"}},
+		"end of the next one":  {was: "Failed", is: "Completed", attempt: 2, next: 2, want: []string{`status.phase: Forbidden: is Failed, which is terminal: it can't change to "Completed"`}},
+		"progress of the next": {was: "Pending", is: "RestoreInProgress", attempt: 2, next: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old, m := migrate(), migrate()
+			old.Status = backup.MigrateStatus{Phase: test.was, TargetClusterStatus: test.before}
+			m.Status = backup.MigrateStatus{Phase: test.is, TargetClusterStatus: test.targets}
+			for status, number := range map[*backup.MigrateStatus]int32{&old.Status: test.attempt, &m.Status: test.next} {
+				if number > 1 {
+					status.Attempts = []backup.MigrateAttempt{{Number: number - 1}, {Number: number}}
+				}
+			}
+			expect(t, validation.ValidateMigrateRecord(m, old), test.want)
+		})
+	}
+}
+
 func TestBounds(t *testing.T) {
 	tests := map[string]struct {
 		change func(*backup.Migrate)
