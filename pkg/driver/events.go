@@ -4,6 +4,8 @@
 package driver
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -21,8 +23,8 @@ const (
 )
 
 // sendEvents sends an Event about the Migrate for each change between two recorded statuses. An Event
-// about a cluster has the cluster as its related object, so that Events of two clusters are not
-// aggregated.
+// about a cluster has the cluster as its related object, and one of a later attempt the attempt as its
+// field, so that Events of two clusters, or attempts, are not aggregated.
 func (l *loop) sendEvents(before, after *v1alpha1.Migrate) {
 	regarding := &corev1.ObjectReference{
 		APIVersion: v1alpha1.SchemeGroupVersion.String(),
@@ -30,6 +32,9 @@ func (l *loop) sendEvents(before, after *v1alpha1.Migrate) {
 		Namespace:  after.Namespace,
 		Name:       after.Name,
 		UID:        after.UID,
+	}
+	if attempt := after.Status.Attempt(); attempt > 1 {
+		regarding.FieldPath = fmt.Sprintf("status.attempts{%d}", attempt)
 	}
 	for _, event := range migration.Events(&before.Status, &after.Status) {
 		var related runtime.Object
