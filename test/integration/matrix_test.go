@@ -307,6 +307,8 @@ func codeOf(out string, err error) string {
 		return "yes"
 	case strings.Contains(out, "(MethodNotAllowed)"):
 		return "405"
+	case strings.Contains(out, "(Conflict)"):
+		return "409"
 	case strings.Contains(out, "(BadRequest)"):
 		return "400"
 	case strings.Contains(out, "(NotFound)"):
