@@ -26,7 +26,7 @@ type ResultsRequest struct {
 	Restore string
 	// Earlier are the Restores of earlier attempts from the same Backup. What they have restored may
 	// still be there.
-	Earlier []RestoreVolumes
+	Earlier []RestoreFiles
 	// NamespaceMapping is that of the Restore, and Status selects the items whose status it restores.
 	NamespaceMapping map[string]string
 	Status           *v1alpha1.PreserveStatus
@@ -44,11 +44,11 @@ type ResultsRequest struct {
 	Names []string
 }
 
-// RestoreVolumes requests the list of volumes of a Restore.
-type RestoreVolumes struct {
-	// Restore is its name, and List the file.
+// RestoreFiles requests files of a Restore of that name.
+type RestoreFiles struct {
 	Restore string
-	List    *velerov1.DownloadRequest
+	// Results requests its results, and Volumes its list of volumes.
+	Results, Volumes *velerov1.DownloadRequest
 }
 
 // StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
@@ -73,6 +73,8 @@ type Results struct {
 	// or could not be read. ListsErr is why not.
 	Lists    *Lists
 	ListsErr error
+	// EarlierErrors are the errors of earlier attempts that concern what is there by them, and that a later one does not mend.
+	EarlierErrors []string
 	// LeftOut is what the filter selects and the Backup does not have.
 	LeftOut velero.Exceptions
 	// Unknown are the names in ResultsRequest.Names that the cluster serves no resource for.
@@ -213,7 +215,9 @@ func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target 
 			break
 		}
 		if attempt.BackupName == backup {
-			request.Earlier = append(request.Earlier, RestoreVolumes{earlier, file(velerov1.DownloadTargetKindRestoreVolumeInfo, earlier)})
+			request.Earlier = append(request.Earlier, RestoreFiles{
+				earlier, file(velerov1.DownloadTargetKindRestoreResults, earlier), file(velerov1.DownloadTargetKindRestoreVolumeInfo, earlier),
+			})
 		}
 	}
 	if volumes != nil && source.ExceptionsOmitted == 0 {
@@ -379,6 +383,9 @@ func verdict(m *v1alpha1.Migrate, results *Results) (v1alpha1.MigratePhase, stri
 		return v1alpha1.MigratePhasePartiallyFailed, v1alpha1.ReasonResultsUnavailable
 	}
 	found := results.Lists.Exceptions.Count
+	if len(results.EarlierErrors) > 0 {
+		return v1alpha1.MigratePhasePartiallyFailed, v1alpha1.ReasonEarlierAttemptFailed
+	}
 	for _, is := range []struct {
 		outcome v1alpha1.ItemOutcome
 		reason  string

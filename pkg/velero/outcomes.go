@@ -136,17 +136,22 @@ func ReadBackedUp(file io.Reader, to Visitor) (BackedUp, error) {
 	return found, err
 }
 
+// addKind adds the kind of an item, unless there are too many.
+func addKind(kinds sets.Set[string], item Item) {
+	if !kinds.Has(item.Kind) && len(kinds) < maxKinds && len(item.Kind) <= maxKindLength {
+		kinds.Insert(strings.Clone(item.Kind))
+	}
+}
+
 // add counts an item.
 func (b *BackedUp) add(item Item) error {
 	if !IsOwn(item) {
 		b.Items++
 	}
-	if !b.Kinds.Has(item.Kind) && len(b.Kinds) < maxKinds && len(item.Kind) <= maxKindLength {
-		if b.Kinds == nil {
-			b.Kinds = sets.New[string]()
-		}
-		b.Kinds.Insert(strings.Clone(item.Kind))
+	if b.Kinds == nil {
+		b.Kinds = sets.New[string]()
 	}
+	addKind(b.Kinds, item)
 	namespace := item.Namespace
 	if item.Kind == kindNamespace {
 		namespace = item.Name
@@ -240,19 +245,66 @@ func isBootstrapped(item Item) bool {
 // Restored are the items that a Restore has processed, with what it did with each.
 type Restored struct {
 	items itemSet
-	// existing are the kinds of items that it may have found with other content, at most maxKinds.
-	existing sets.Set[string]
-	// earlier are the items that are there by earlier Restores.
-	earlier itemSet
+	// existing are the kinds of items that it may have found with other content, and equal those that it has found as they
+	// are in the source; at most maxKinds of each.
+	existing, equal sets.Set[string]
+	earlier         []*Earlier
 }
 
-// Existing returns the kinds of the items that the target may have had with other content.
-func (r *Restored) Existing() []string { return sets.List(r.existing) }
+// Earlier are the items that are in a target by the Restore of an earlier attempt. That they have other content now, as
+// the cluster has changed them since, is no exception.
+type Earlier struct {
+	items   itemSet
+	results Results
+}
 
-// AddEarlier adds an item of the target that a Restore of an earlier attempt has restored. Although it has other content
-// now, as the cluster has changed it since, it is no exception.
-func (r *Restored) AddEarlier(item Item) error {
-	return r.earlier.add(hashOf(item.Kind, item.Namespace, item.Name))
+// Existing returns the kinds of the items that the target may have had with other content, or also with the same.
+func (r *Restored) Existing(alsoEqual bool) []string {
+	if alsoEqual {
+		return sets.List(r.existing.Union(r.equal))
+	}
+	return sets.List(r.existing)
+}
+
+// AddEarlier adds a Restore of an earlier attempt, with its results.
+func (r *Restored) AddEarlier(results Results) *Earlier {
+	e := &Earlier{itemSet{use: r.items.use}, results}
+	r.earlier = append(r.earlier, e)
+	return e
+}
+
+// Add adds an item.
+func (e *Earlier) Add(item Item) error {
+	return e.items.add(hashOf(item.Kind, item.Namespace, item.Name))
+}
+
+// earlierOf returns the Restore of an earlier attempt by which an item is there; nil if there is none.
+func (r *Restored) earlierOf(item Item) *Earlier {
+	for _, e := range r.earlier {
+		if _, is := e.items.find(hashOf(item.Kind, item.Namespace, item.Name)); is {
+			return e
+		}
+	}
+	return nil
+}
+
+// hasEarlier reports whether anything is there by an earlier attempt.
+func (r *Restored) hasEarlier() bool {
+	return slices.ContainsFunc(r.earlier, func(e *Earlier) bool { return len(e.items.hashes) > 0 })
+}
+
+// LastingErrors returns the errors of the Restores by which something is there that a later attempt neither mends nor tells of
+// again, such as those of hooks.
+func (r *Restored) LastingErrors() []string {
+	var lasting []string
+	for _, e := range r.earlier {
+		for _, message := range e.results.Errors {
+			if len(e.items.hashes) > 0 && !isToldAgain(message) && !IsLogNotUploaded(message) {
+				lasting = append(lasting, message)
+			}
+		}
+	}
+	return lasting
 }
 
 // The actions of a Restore, as pkg/restore/request.go of Velero v1.18.3 names them in its list.
@@ -268,10 +320,14 @@ var actions = map[string]uint64{"created": actionCreated, "updated": actionUpdat
 
 // ReadRestored reads the list of resources of a Restore (RestoreResourceList).
 func ReadRestored(file io.Reader, use Use) (*Restored, error) {
-	found := &Restored{items: itemSet{use: use}, earlier: itemSet{use: use}, existing: sets.New[string]()}
+	found := &Restored{items: itemSet{use: use}, existing: sets.New[string](), equal: sets.New[string]()}
 	err := eachItem(file, func(item Item, action string) error {
-		if is := actions[action]; (is == actionUnknown || is == actionFailed) && len(found.existing) < maxKinds && len(item.Kind) <= maxKindLength && !found.existing.Has(item.Kind) {
-			found.existing.Insert(strings.Clone(item.Kind))
+		switch actions[action] {
+		case actionCreated, actionUpdated:
+		case actionSkipped:
+			addKind(found.equal, item)
+		default:
+			addKind(found.existing, item)
 		}
 		return found.items.add(hashOf(item.Kind, item.Namespace, item.Name) | actions[action])
 	})
@@ -295,7 +351,9 @@ type Outcomes struct {
 func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping map[string]string, status *v1alpha1.PreserveStatus, to Visitor) (Outcomes, error) {
 	var found Outcomes
 	made := makers{}
-	restored.earlier.sort()
+	for _, e := range restored.earlier {
+		e.items.sort()
+	}
 	err := eachItem(file, func(item Item, _ string) error {
 		if err := found.add(item); err != nil {
 			return err
@@ -305,10 +363,13 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 		there.Namespace = cmp.Or(mapping[item.Namespace], item.Namespace)
 		action, processed := restored.items.find(hashOf(there.Kind, there.Namespace, there.Name))
 		is := outcomeOf(there, action, processed, results)
-		if is == kept {
-			is = restored.laterOf(item, there, made)
+		of := results
+		if e := restored.earlierOf(there); e != nil && mayBeEarlier(there, is, results) {
+			is, of = restoredEarlier, &e.results
+		} else if is == kept && item.Kind == kindPod && restored.hasEarlier() && isMadeAnew(item, made) {
+			is = discarded
 		}
-		if lacksStatus(there, is, results, status) {
+		if lacksStatus(there, is, of, status) {
 			is = withoutStatus
 		}
 		if exists := is == kept || is == unchanged || is == restoredEarlier; IsOwn(item) || exists && isBootstrapped(item) {
@@ -417,30 +478,22 @@ func outcomeOf(item Item, action uint64, processed bool, results *Results) outco
 	return failed
 }
 
-// laterOf returns the outcome of an item of the Backup that exists with other content: it may be there by an
-// earlier attempt, or as a Pod that the cluster has made anew since.
-func (r *Restored) laterOf(item, there Item, made makers) outcome {
-	if len(r.earlier.hashes) == 0 {
-		return kept
-	}
-	if _, restored := r.earlier.find(hashOf(there.Kind, there.Namespace, there.Name)); restored {
-		return restoredEarlier
-	}
-	if item.Kind == kindPod && isMadeAnew(item, made) {
-		return discarded
-	}
-	return kept
+// mayBeEarlier reports whether an item that is there by an earlier attempt is as that left it: the Restore found it, or left it
+// out, or could not change it, which Velero reports in a warning.
+func mayBeEarlier(item Item, is outcome, results *Results) bool {
+	return is == kept || is == unchanged || is == leftOut || is == discarded || is == failed && !results.hasErrorAbout(item)
 }
 
 // lacksStatus reports whether the status of an item that is there was to be restored, and was not: Velero
-// v1.18.3 restores that of a created item only, and an error in doing so is a warning.
+// v1.18.3 restores that of a created item only, and an error in doing so is a warning. results are those of the Restore that
+// created it.
 func lacksStatus(item Item, is outcome, results *Results, status *v1alpha1.PreserveStatus) bool {
 	if status == nil || is != created && is != updated && is != unchanged && is != restoredEarlier {
 		return false
 	}
 	resource := resourceOfKind(item.Kind)
 	return listsResource(status.IncludedResources, resource) && !listsResource(status.ExcludedResources, resource) &&
-		(is != created || results.about(item) != "")
+		(is != created && is != restoredEarlier || results.about(item) != "")
 }
 
 // isDiscarded reports whether Velero v1.18.3 skips an item of this kind although the target lacks it,
@@ -530,10 +583,20 @@ func resourceOf(item Item) schema.GroupResource {
 
 // about returns the first error or warning that names an item; empty if none does.
 func (r *Results) about(item Item) string {
-	for _, message := range slices.Concat(r.Errors, r.Warnings) {
+	return cmp.Or(firstAbout(r.Errors, item), firstAbout(r.Warnings, item))
+}
+
+// hasErrorAbout reports whether an error names an item, or one that was not kept may.
+func (r *Results) hasErrorAbout(item Item) bool {
+	return len(r.Errors) >= maxErrors || firstAbout(r.Errors, item) != ""
+}
+
+// firstAbout returns the first of messages that names an item; empty if none does.
+func firstAbout(messages []string, item Item) string {
+	for _, message := range messages {
 		place := ""
 		if item.Namespace != "" {
-			place = "namespace " + item.Namespace + ": "
+			place = placeOf(item.Namespace)
 		}
 		if strings.HasPrefix(message, place) && names(message[len(place):], item.Name) {
 			return strings.TrimPrefix(message, place)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func TestOutcomesAfterAnEarlierAttempt(t *testing.T) {
 	for _, item := range []string{`ConfigMap:mine`, `ConfigMap:others`, `Pod:db-0`, `Pod:lone`, `StatefulSet:db`} {
 		warnings = append(warnings, fmt.Sprintf(kept, item))
 	}
-	results, err := velero.ReadResults(gzipped(`{"warnings":{"namespaces":{"there":[`+strings.Join(warnings, ",")+`]}}}`), unlimited)
+	results, err := velero.ReadResults(gzipped(`{"errors":{"namespaces":{"there":["error restoring configmaps/there/failed: denied"]}},"warnings":{"namespaces":{"there":[`+strings.Join(warnings, ",")+`]}}}`), unlimited)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,26 +106,28 @@ func TestOutcomesAfterAnEarlierAttempt(t *testing.T) {
 	const restore = `{"apps/v1/StatefulSet":["there/db(failed)"],"v1/ConfigMap":["there/failed(failed)","there/mine(failed)","there/new(created)","there/others(failed)"],
 		"v1/Pod":["there/db-0(failed)","there/lone(failed)"],"v1/Secret":["there/same(skipped)"]}`
 	for name, tt := range map[string]struct {
-		earlier []velero.Item
-		status  *v1alpha1.PreserveStatus
-		counts  v1alpha1.ItemCounts
-		want    []string
+		earlier  []velero.Item
+		status   *v1alpha1.PreserveStatus
+		warnings []string
+		counts   v1alpha1.ItemCounts
+		want     []string
 	}{
-		"none": {nil, nil, v1alpha1.ItemCounts{Total: 7, Created: 1, Kept: 5, Failed: 1}, []string{
-			"ConfigMap there/failed Failed: ", "StatefulSet.apps there/db Kept: it exists with other content", "ConfigMap there/mine Kept: it exists with other content",
+		"none": {nil, nil, nil, v1alpha1.ItemCounts{Total: 7, Created: 1, Kept: 5, Failed: 1}, []string{
+			"ConfigMap there/failed Failed: error restoring configmaps/there/failed: denied", "StatefulSet.apps there/db Kept: it exists with other content", "ConfigMap there/mine Kept: it exists with other content",
 			"ConfigMap there/others Kept: it exists with other content", "Pod there/db-0 Kept: it exists with other content", "Pod there/lone Kept: it exists with other content",
 		}},
 		"some": {
 			[]velero.Item{{Kind: "StatefulSet.apps", Namespace: "there", Name: "db"}, {Kind: "ConfigMap", Namespace: "there", Name: "mine"}, {Kind: "ConfigMap", Namespace: "there", Name: "failed"}, {Kind: "ConfigMap", Namespace: "app", Name: "others"}},
-			nil,
+			nil, nil,
 			v1alpha1.ItemCounts{Total: 7, Created: 1, Unchanged: 2, Kept: 2, Failed: 1, LeftOut: 1},
-			[]string{"ConfigMap there/failed Failed: ", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content"},
+			[]string{"ConfigMap there/failed Failed: error restoring configmaps/there/failed: denied", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content"},
 		},
 		"without their status": {
 			[]velero.Item{{Kind: "StatefulSet.apps", Namespace: "there", Name: "db"}},
 			&v1alpha1.PreserveStatus{IncludedResources: []string{"statefulsets.apps"}},
+			[]string{"namespace there: restoring the status of db failed"},
 			v1alpha1.ItemCounts{Total: 7, Created: 1, Kept: 3, Failed: 1, LeftOut: 2},
-			[]string{"ConfigMap there/failed Failed: ", "ConfigMap there/mine Kept: it exists with other content", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content", "StatefulSet.apps there/db LeftOut: its status was not restored"},
+			[]string{"ConfigMap there/failed Failed: error restoring configmaps/there/failed: denied", "ConfigMap there/mine Kept: it exists with other content", "ConfigMap there/others Kept: it exists with other content", "Pod there/lone Kept: it exists with other content", "StatefulSet.apps there/db LeftOut: its status was not restored"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,11 +135,15 @@ func TestOutcomesAfterAnEarlierAttempt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff([]string{"ConfigMap", "Pod", "StatefulSet.apps"}, restored.Existing()); d != "" {
+			if d := cmp.Diff([]string{"ConfigMap", "Pod", "StatefulSet.apps"}, restored.Existing(false)); d != "" {
 				t.Error(d)
 			}
+			if got := restored.Existing(true); !slices.Contains(got, "Secret") {
+				t.Errorf("the kinds that are there are %q", got)
+			}
+			earlier := restored.AddEarlier(velero.Results{Warnings: tt.warnings})
 			for _, item := range tt.earlier {
-				if err := restored.AddEarlier(item); err != nil {
+				if err := earlier.Add(item); err != nil {
 					t.Fatal(err)
 				}
 			}

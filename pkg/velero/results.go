@@ -131,7 +131,7 @@ func (m *messages) readList(d *json.Decoder, place, namespace string) error {
 			return nil
 		}
 		if namespace != "" {
-			message = "namespace " + namespace + ": " + message
+			message = placeOf(namespace) + message
 		}
 		if m.byPlace == nil {
 			m.byPlace = map[string][]string{}
@@ -139,6 +139,29 @@ func (m *messages) readList(d *json.Decoder, place, namespace string) error {
 		m.byPlace[place] = append(m.byPlace[place], strings.Clone(message[:min(len(message), maxErrorLength)]))
 		return nil
 	})
+}
+
+// placeOf returns the prefix of a message about a namespace.
+func placeOf(namespace string) string { return "namespace " + namespace + ": " }
+
+// isToldAgain reports whether the lists of a later Restore tell again what an error is about: that an item could not be restored
+// (restoreItem in pkg/restore/restore.go of Velero v1.18.3), or the data of a volume (pkg/podvolume/restorer.go).
+func isToldAgain(message string) bool {
+	if rest, found := strings.CutPrefix(message, "namespace "); found {
+		_, message, _ = strings.Cut(rest, ": ")
+	}
+	return slices.ContainsFunc([]string{
+		"error restoring ", "error preparing ",
+		"pod volume restore failed", "pod volume restore canceled", "timed out waiting for all PodVolumeRestores",
+	}, func(prefix string) bool { return strings.HasPrefix(message, prefix) })
+}
+
+// Size returns the size of the messages, in bytes.
+func (r *Results) Size() (size int64) {
+	for _, message := range slices.Concat(r.Errors, r.Warnings) {
+		size += int64(len(message))
+	}
+	return size
 }
 
 // IsLogNotUploaded reports whether message, an error of a Restore, only says that Velero could

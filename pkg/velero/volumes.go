@@ -200,8 +200,14 @@ type ArrivedVolumes struct {
 	PersistentVolumes sets.Set[string]
 	// PodVolumesNotMoved and ClaimsNotMoved are why a PodVolumeRestore or a DataDownload has not
 	// written the data.
-	PodVolumesNotMoved map[PodVolume]string
-	ClaimsNotMoved     map[Claim]string
+	PodVolumesNotMoved map[PodVolume]NotMoved
+	ClaimsNotMoved     map[Claim]NotMoved
+}
+
+// NotMoved is why the data of a volume was not written. Begun is true if a part of it may have been.
+type NotMoved struct {
+	Why   string
+	Begun bool
 }
 
 // ReadSnapshotVolumes reads the claims and PersistentVolumes that a Restore has restored from snapshots
@@ -231,13 +237,25 @@ func ReadSnapshotVolumes(file io.Reader) (claims []Claim, persistentVolumes []st
 // Has reports whether the data of a volume has arrived; if it has not, why, if that is known. mapping is
 // the Restore's namespaceMapping.
 func (a *ArrivedVolumes) Has(v Volume, mapping map[string]string) (arrived bool, why string) {
-	to := func(namespace string) string { return cmp.Or(mapping[namespace], namespace) }
-	if v.PodVolume != (PodVolume{}) {
-		volume := PodVolume{to(v.PodVolume.Namespace), v.PodVolume.Pod, v.PodVolume.Volume}
-		return a.PodVolumes.Has(volume), a.PodVolumesNotMoved[volume]
+	v = v.mapped(mapping)
+	arrived = a.PodVolumes.Has(v.PodVolume)
+	if v.PodVolume == (PodVolume{}) {
+		arrived = v.Claim != Claim{} && a.Claims.Has(v.Claim) || a.PersistentVolumes.Has(v.PersistentVolume)
 	}
-	claim := Claim{to(v.Claim.Namespace), v.Claim.Name}
-	return v.Claim != Claim{} && a.Claims.Has(claim) || a.PersistentVolumes.Has(v.PersistentVolume), a.ClaimsNotMoved[claim]
+	return arrived, a.notMoved(v).Why
+}
+
+// HasBegun reports whether the data of a volume was not written, but a part of it may have been.
+func (a *ArrivedVolumes) HasBegun(v Volume, mapping map[string]string) bool {
+	return a.notMoved(v.mapped(mapping)).Begun
+}
+
+// notMoved returns why the data of a volume, with its names in the target, was not written.
+func (a *ArrivedVolumes) notMoved(v Volume) NotMoved {
+	if v.PodVolume != (PodVolume{}) {
+		return a.PodVolumesNotMoved[v.PodVolume]
+	}
+	return a.ClaimsNotMoved[v.Claim]
 }
 
 // VolumeResult is what became of a volume.

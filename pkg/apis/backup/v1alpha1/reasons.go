@@ -266,6 +266,9 @@ const (
 
 	// ReasonRetried means that a new attempt was requested.
 	ReasonRetried = "Retried"
+	// ReasonEarlierAttemptFailed means that what an earlier attempt restored is there, but it had
+	// errors that a later one does not mend, such as of a hook.
+	ReasonEarlierAttemptFailed = "EarlierAttemptFailed"
 	// ReasonEarlierAttemptRunning means that a Backup or Restore of an earlier attempt has not
 	// ended in the cluster.
 	ReasonEarlierAttemptRunning = "EarlierAttemptRunning"

@@ -68,11 +68,18 @@ func discover(
 ) error {
 	ctx = c.Allow(ctx, "the list of its resources", limits.MaxList)
 	var lists []*metav1.APIResourceList
+	var partial error // an aggregated API that does not answer is no fault of the member
 	_, err := client.Do(ctx, c, "list the resources", func(ctx context.Context, conn *client.Connection) (any, error) {
 		var err error
 		lists, err = list(ctx, boundedDiscovery{discovery.NewDiscoveryClient(conn.REST)})
+		if discovery.IsGroupDiscoveryFailedError(err) {
+			partial, err = err, nil
+		}
 		return nil, err
 	})
+	if err == nil {
+		err = partial
+	}
 	for _, l := range lists {
 		version, err := schema.ParseGroupVersion(l.GroupVersion)
 		if err != nil {

@@ -6,7 +6,6 @@ package results
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
@@ -127,80 +126,6 @@ func TestListsOfARestore(t *testing.T) {
 		if got := got.Lists.Exceptions.First[v1alpha1.ItemWithoutData][i].Message; got != "its data"+why {
 			t.Errorf("the message is %q", got)
 		}
-	}
-}
-
-// TestListsAfterAnEarlierAttempt reads the lists of a Restore into a target that has what an earlier one has restored: a ConfigMap, a pod
-// with its volumes, and claims. One claim was made anew since, and one is of a Restore that has not written its data.
-func TestListsAfterAnEarlierAttempt(t *testing.T) {
-	earlier := func(name, restore string) string {
-		return fmt.Sprintf(`{"metadata":{"name":%q,"namespace":"there","labels":{"velero.io/restore-name":%q}}}`, name, restore)
-	}
-	const kept = `"could not restore, %s already exists. Warning: the in-cluster version is different than the backed-up version"`
-	var warnings, claims []string
-	for _, item := range []string{"ConfigMap:a", "Pod:one", "PersistentVolumeClaim:bound", "PersistentVolumeClaim:data", "PersistentVolumeClaim:moved", "PersistentVolumeClaim:snap"} {
-		warnings = append(warnings, fmt.Sprintf(kept, item))
-	}
-	s, ca := newStorage(t, map[string]string{
-		"results":  `{"warnings":{"namespaces":{"there":[` + strings.Join(warnings, ",") + `]}}}`,
-		"list":     `{"v1/ConfigMap":["app/a"],"v1/PersistentVolumeClaim":["app/data","app/moved","app/snap"],"v1/Pod":["app/one"]}`,
-		"volumes":  backedUpVolumes,
-		"restored": `{"v1/ConfigMap":["there/a(failed)"],"v1/PersistentVolumeClaim":["there/data(failed)","there/moved(failed)","there/snap(failed)"],"v1/Pod":["there/one(failed)"]}`,
-		"arrived":  `[]`,
-		"earlier":  `[{"pvcName":"snap","pvcNamespace":"there","restoreMethod":"CSISnapshot"}]`,
-	})
-	maps.Copy(s.Answers, membertest.Discovery)
-	for name, kind := range map[string]string{"pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim"} {
-		resource := fmt.Sprintf(`{"name":%q,"namespaced":true,"kind":%q,"verbs":["create","delete","get","list"]},`, name, kind)
-		s.Answers["/api/v1"] = strings.Replace(s.Answers["/api/v1"], `"resources":[`, `"resources":[`+resource, 1)
-	}
-	s.Answers["/api/v1/configmaps"] = `{"items":[` + earlier("a", "r") + `]}`
-	s.Answers["/api/v1/pods"] = `{"items":[` + earlier("one", "r") + `]}`
-	// The claim moved was restored by r-2, whose DataDownload failed; data was made anew by a StatefulSet.
-	claims = append(claims, earlier("moved", "r-2"), earlier("snap", "r"))
-	s.Answers["/api/v1/persistentvolumeclaims"] = `{"items":[` + strings.Join(claims, ",") + `]}`
-	s.Answers["/api/v1/namespaces/there/persistentvolumeclaims/snap"] = `{"status":{"phase":"Bound"}}`
-	for _, volume := range []string{"data", "scratch"} {
-		s.Put("podvolumerestores", &unstructured.Unstructured{Object: map[string]any{
-			"metadata": map[string]any{"name": volume, "namespace": "velero", "labels": map[string]any{"velero.io/restore-name": "r"}},
-			"spec":     map[string]any{"pod": map[string]any{"namespace": "there", "name": "one"}, "volume": volume},
-			"status":   map[string]any{"phase": "Completed"},
-		}})
-	}
-	s.Answers["/apis/velero.io/v2alpha1/namespaces/velero/datadownloads"] = `{"items":[]}`
-	request := migration.ResultsRequest{
-		Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), Restored: file("restored"), RestoredVolumes: file("arrived"),
-		Restore: "r-3", Earlier: []migration.RestoreVolumes{{Restore: "r", List: file("earlier")}, {Restore: "r-2", List: file("none")}},
-		NamespaceMapping: map[string]string{"app": "there"}, CA: ca,
-	}
-	got := Read(t.Context(), clienttest.New(s, brief), request, velero.Visitor{})
-	if got.Err != nil || got.ListsErr != nil {
-		t.Fatal(got.Err, got.ListsErr)
-	}
-	if d := cmp.Diff(v1alpha1.ItemCounts{Total: 5, Unchanged: 4, Kept: 1}, got.Lists.Items); d != "" {
-		t.Error(d)
-	}
-	if d := cmp.Diff([]string{"PersistentVolumeClaim there/data"}, exceptions(got.Lists, v1alpha1.ItemKept)); d != "" {
-		t.Error(d)
-	}
-	want := []string{"PersistentVolumeClaim there/plain", "PersistentVolumeClaim there/data", "PersistentVolumeClaim there/moved"}
-	if d := cmp.Diff(want, exceptions(got.Lists, v1alpha1.ItemWithoutData)); d != "" {
-		t.Error(d)
-	}
-	// Scratch, an emptyDir, is in the pod that the first Restore made.
-	if d := cmp.Diff(v1alpha1.VolumeCounts{Total: 5, Moved: 2, Bytes: 10}, got.Lists.Volumes); d != "" {
-		t.Error(d)
-	}
-
-	// What may not be listed counts as of somebody else.
-	s.Answers["/api/v1/configmaps"], s.Answers["/api/v1/persistentvolumeclaims"] = membertest.Forbidden, membertest.Forbidden
-	got = Read(t.Context(), clienttest.New(s, brief), request, velero.Visitor{})
-	if got.ListsErr != nil || got.Lists.Items.Kept != 4 || got.Lists.Volumes.Moved != 1 {
-		t.Errorf("without permission: %+v, %v", got.Lists, got.ListsErr)
-	}
-	s.Answers["/api/v1/configmaps"] = membertest.Broken
-	if got = Read(t.Context(), clienttest.New(s, brief), request, velero.Visitor{}); got.ListsErr == nil {
-		t.Errorf("with a broken list: %+v", got.Lists)
 	}
 }
 

@@ -76,7 +76,7 @@ func Read(ctx context.Context, c *client.Client, request migration.ResultsReques
 	case found.Err != nil:
 		found.ListsErr = found.Err
 	case request.Restored != nil:
-		found.Lists, found.ListsErr = r.readRestored(ctx, &results)
+		found.Lists, found.EarlierErrors, found.ListsErr = r.readRestored(ctx, &results)
 	default:
 		found.Lists, found.ListsErr = r.readBackedUp(ctx)
 	}
@@ -160,46 +160,39 @@ func (r *reader) readBackedUp(ctx context.Context) (*migration.Lists, error) {
 	return lists, err
 }
 
-// readRestored reads the lists of a Restore and of its Backup.
-func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*migration.Lists, error) {
+// readRestored reads the lists of a Restore and of its Backup. It also returns the errors of earlier Restores that last.
+func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*migration.Lists, []string, error) {
 	var restored *velero.Restored
 	if err := r.download(ctx, r.request.Restored, func(file io.Reader) (err error) {
 		restored, err = velero.ReadRestored(file, r.use)
 		return err
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var found velero.Outcomes
-	mapping := r.request.NamespaceMapping
 	// What is there by earlier attempts must be known before the items are counted.
 	earlier, err := r.readEarlier(ctx, restored)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	var found velero.Outcomes
+	mapping := r.request.NamespaceMapping
 	if err := r.download(ctx, r.request.BackedUp, func(file io.Reader) (err error) {
 		found, err = velero.ReadOutcomes(file, restored, results, mapping, r.request.Status, r.to)
 		return err
 	}); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lists := &migration.Lists{Items: found.Counts, Exceptions: found.Exceptions}
 	volumes, err := r.readVolumes(ctx, found.BackedUp)
-	switch {
-	case err != nil:
-		return nil, err
-	case r.request.BackedUpVolumes == nil:
-		return lists, nil
-	}
-	arrived, err := r.arrivedVolumes(ctx, volumes, migration.RestoreVolumes{Restore: r.request.Restore, List: r.request.RestoredVolumes})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := r.addArrived(ctx, &earlier, volumes); err != nil {
-		return nil, err
+	if r.request.BackedUpVolumes == nil {
+		return lists, restored.LastingErrors(), nil
 	}
-	hasArrived := func(v velero.Volume) (bool, string) {
-		is, why := arrived.Has(v, mapping)
-		return is || why == "" && earlier.has(v, mapping), why
+	hasArrived, err := r.arrival(ctx, volumes, earlier)
+	if err != nil {
+		return nil, nil, err
 	}
 	bound := velero.WithoutInfo(found.Claims, volumes)
 	if known := r.request.WithoutInfo; known != nil {
@@ -208,7 +201,21 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	counts, exceptions, err := velero.CountVolumes(volumes, bound, mapping, hasArrived, r.to)
 	lists.Volumes = counts
 	lists.Exceptions.Join(exceptions)
-	return lists, err
+	return lists, restored.LastingErrors(), err
+}
+
+// arrival returns a function that reports whether the data of a volume has arrived; if it has not, why, if that is known.
+func (r *reader) arrival(ctx context.Context, volumes []velero.Volume, earlier earlier) (func(velero.Volume) (bool, string), error) {
+	arrived, err := r.arrivedVolumes(ctx, volumes, migration.RestoreFiles{Restore: r.request.Restore, Volumes: r.request.RestoredVolumes})
+	if err == nil {
+		err = r.readArrived(ctx, earlier, volumes)
+	}
+	mapping := r.request.NamespaceMapping
+	return func(v velero.Volume) (bool, string) {
+		is, why := arrived.Has(v, mapping)
+		// What was begun, and has failed, may have changed the data.
+		return is || !arrived.HasBegun(v, mapping) && earlier.has(v, mapping), why
+	}, err
 }
 
 // readVolumes reads the volume info of a Backup, which is empty if the Backup has neither pods nor

@@ -62,9 +62,9 @@ func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) 
 }
 
 // arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
-func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of migration.RestoreVolumes) (arrived velero.ArrivedVolumes, err error) {
+func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of migration.RestoreFiles) (arrived velero.ArrivedVolumes, err error) {
 	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
-	arrived.PodVolumesNotMoved, arrived.ClaimsNotMoved = map[velero.PodVolume]string{}, map[velero.Claim]string{}
+	arrived.PodVolumesNotMoved, arrived.ClaimsNotMoved = map[velero.PodVolume]velero.NotMoved{}, map[velero.Claim]velero.NotMoved{}
 	var podVolumes, moved, snapshots bool
 	for _, v := range volumes {
 		switch {
@@ -80,27 +80,27 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of
 	if podVolumes {
 		err = r.eachRestored(ctx, of.Restore, velerov1.SchemeGroupVersion.WithResource("podvolumerestores"), func(o *restoredData) {
 			volume := velero.PodVolume{Namespace: o.Spec.Pod.Namespace, Pod: o.Spec.Pod.Name, Volume: o.Spec.Volume}
-			if why := o.whyNotMoved("PodVolumeRestore"); why != "" {
-				arrived.PodVolumesNotMoved[volume] = why
-				return
+			if o.isMoved() {
+				arrived.PodVolumes.Insert(volume)
+			} else {
+				arrived.PodVolumesNotMoved[volume] = o.notMoved("PodVolumeRestore")
 			}
-			arrived.PodVolumes.Insert(volume)
 		})
 	}
 	if moved {
 		err = errors.Join(err, r.eachRestored(ctx, of.Restore, velerov2alpha1.SchemeGroupVersion.WithResource("datadownloads"), func(o *restoredData) {
 			claim := velero.Claim{Namespace: o.Spec.TargetVolume.Namespace, Name: o.Spec.TargetVolume.PVC}
-			if why := o.whyNotMoved("DataDownload"); why != "" {
-				arrived.ClaimsNotMoved[claim] = why
-				return
+			if o.isMoved() {
+				arrived.Claims.Insert(claim)
+			} else {
+				arrived.ClaimsNotMoved[claim] = o.notMoved("DataDownload")
 			}
-			arrived.Claims.Insert(claim)
 		}))
 	}
 	if snapshots {
 		var claims []velero.Claim
 		var persistentVolumes []string
-		err = errors.Join(err, r.download(ctx, of.List, func(file io.Reader) (err error) {
+		err = errors.Join(err, r.download(ctx, of.Volumes, func(file io.Reader) (err error) {
 			claims, persistentVolumes, err = velero.ReadSnapshotVolumes(file)
 			return err
 		}))
@@ -129,21 +129,28 @@ type restoredData struct {
 		} `json:"targetVolume"`
 	} `json:"spec"`
 	Status struct {
-		Phase   string `json:"phase"`
-		Message string `json:"message"`
+		Phase          string       `json:"phase"`
+		Message        string       `json:"message"`
+		StartTimestamp *metav1.Time `json:"startTimestamp"`
 	} `json:"status"`
 }
 
-// whyNotMoved describes why an object of a kind has not written the data; empty if it has.
-func (o *restoredData) whyNotMoved(kind string) string {
-	if o.Status.Phase == "Completed" {
-		return ""
-	}
+// isMoved reports whether the object has written the data.
+func (o *restoredData) isMoved() bool { return o.Status.Phase == "Completed" }
+
+// notMoved describes why an object of a kind has not written the data.
+func (o *restoredData) notMoved(kind string) velero.NotMoved {
 	why := fmt.Sprintf("%s %s is %s", kind, o.Name, cmp.Or(o.Status.Phase, "New"))
 	if o.Status.Message != "" {
 		why += ": " + strings.ToValidUTF8(o.Status.Message[:min(len(o.Status.Message), maxMessage)], "")
 	}
-	return why
+	return velero.NotMoved{Why: why, Begun: o.Status.StartTimestamp != nil}
+}
+
+// isTooLong reports whether a name is none of Kubernetes.
+func (o *restoredData) isTooLong() bool {
+	names := []string{o.Name, o.Spec.Pod.Namespace, o.Spec.Pod.Name, o.Spec.Volume, o.Spec.TargetVolume.Namespace, o.Spec.TargetVolume.PVC, o.Status.Phase}
+	return slices.ContainsFunc(names, func(name string) bool { return len(name) > maxName })
 }
 
 // eachRestored calls f for each object of a Restore. Velero writes its volume info before
@@ -152,8 +159,11 @@ func (r *reader) eachRestored(ctx context.Context, restore string, resource sche
 	objects := client.Collection{Resource: resource, InVelero: true}
 	opts := metav1.ListOptions{Limit: pageSize, LabelSelector: velero.RestoredBy(restore)}
 	err := client.Each(ctx, r.Client, objects, opts, maxPages, func(o *restoredData) error {
+		if o.isTooLong() {
+			return nil
+		}
 		f(o)
-		return nil
+		return r.use(nameSize)
 	})
 	var tooMany client.TooManyError
 	if errors.As(err, &tooMany) {
