@@ -619,7 +619,11 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	switch source := status.SourceClusterStatus; {
 	case source.Phase == "Pending":
 		return "Pending"
-	case source.Phase == "BackupInProgress", source.Phase == "FailedValidation", source.Phase == "Canceled":
+	case source.Phase == "BackupInProgress", source.Phase == "Canceled":
+		return source.Phase
+	case source.Phase != "Completed" && count["Completed"] > 0:
+		return "PartiallyFailed" // by an earlier attempt
+	case source.Phase == "FailedValidation":
 		return source.Phase
 	case source.Phase != "Completed":
 		return "Failed"

@@ -6,6 +6,7 @@ package migration
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +124,7 @@ func setConditions(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, seen Obs
 	}
 	switch {
 	case hasNoItems(source.BackupStatusInCluster), hasOnlyNamespaces(m, source):
-		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(source))
+		set(v1alpha1.ConditionItemsFound, metav1.ConditionFalse, nothingMatched(m, source))
 	case source.Items == nil:
 		set(v1alpha1.ConditionItemsFound, metav1.ConditionUnknown, state{v1alpha1.ReasonResultsUnavailable, source.Message})
 	default:
@@ -174,16 +175,28 @@ func itemsRestored(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1
 	if value, s, ok := withoutLists(target); ok {
 		return value, s
 	}
+	if target.BackupReason == v1alpha1.ReasonItemsLeftOut {
+		return metav1.ConditionFalse, state{target.BackupReason, clusterMessage(target.ClusterStatus) + earlierBackup(target)}
+	}
 	exceptions := int64(len(target.Exceptions)) + target.ExceptionsOmitted - (target.Volumes.Total - target.Volumes.Moved)
 	if allowsExistingItems(m) {
 		exceptions -= target.Items.Kept
 	}
 	// Velero may report an error that belongs to no item of the list.
 	hasErrors := target.RestoreStatusInCluster.Phase == velerov1.RestorePhasePartiallyFailed && target.Reason != v1alpha1.ReasonRestoreLogNotUploaded
-	if exceptions > 0 || hasErrors {
+	failed := []string{v1alpha1.ReasonEarlierAttemptFailed, v1alpha1.ReasonNothingToRestore}
+	if exceptions > 0 || hasErrors || slices.Contains(failed, target.Reason) {
 		return metav1.ConditionFalse, state{target.Reason, clusterMessage(target.ClusterStatus)}
 	}
-	return metav1.ConditionTrue, state{v1alpha1.ReasonAllItemsRestored, "Every item of the Backup is in every target."}
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllItemsRestored, "Every target has every item of its Backup."}
+}
+
+// earlierBackup tells that the Backup of a target, of an earlier attempt, lacks items; empty if it does not.
+func earlierBackup(target *v1alpha1.RestoreDetails) string {
+	if target.BackupReason != v1alpha1.ReasonItemsLeftOut {
+		return ""
+	}
+	return fmt.Sprintf(" It completed with Backup %s, which lacks items that the filter selects.", target.BackupNameInCluster)
 }
 
 // volumesMoved reports whether the data of all volumes is in an ended target.
@@ -199,7 +212,7 @@ func volumesMoved(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails) (metav1.
 	case v.Moved < v.Total:
 		return metav1.ConditionFalse, state{v1alpha1.ReasonVolumesWithoutData, clusterMessage(target.ClusterStatus)}
 	}
-	return metav1.ConditionTrue, state{v1alpha1.ReasonAllVolumesMoved, "The data of every volume of the Backup is in every target."}
+	return metav1.ConditionTrue, state{v1alpha1.ReasonAllVolumesMoved, "Every target has the data of every volume of its Backup."}
 }
 
 // withoutLists returns the status of both conditions for an ended target without lists. It returns
@@ -217,8 +230,11 @@ func withoutLists(target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, stat
 	return metav1.ConditionFalse, state{target.Reason, clusterMessage(target.ClusterStatus)}, true
 }
 
-func nothingMatched(source *v1alpha1.BackupDetails) state {
+func nothingMatched(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails) state {
 	message := fmt.Sprintf("Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.", source.ClusterName)
+	if hasRestored(m) {
+		message = fmt.Sprintf("Nothing in %s matched the filter any more, so nothing was migrated in this attempt. Check the labels in the source.", source.ClusterName)
+	}
 	if len(source.Exceptions) > 0 {
 		message += " " + clusterMessage(source.ClusterStatus)
 	}
@@ -240,14 +256,14 @@ func summarize(m *v1alpha1.Migrate, status *v1alpha1.MigrateStatus, waiting stat
 	case source.Phase != v1alpha1.MigratePhaseCompleted:
 		return state{source.Reason, clusterMessage(source.ClusterStatus)}
 	case hasNoItems(source.BackupStatusInCluster), hasOnlyNamespaces(m, source) && IsTerminal(status.Phase):
-		return nothingMatched(source)
+		return nothingMatched(m, source)
 	}
 	summary := summarizeTargets(status.TargetClusterStatus)
 	if len(source.Exceptions) > 0 {
 		summary.message += " " + clusterMessage(source.ClusterStatus)
 	}
 	if status.Phase == v1alpha1.MigratePhasePartiallyFailed && summary.reason == string(v1alpha1.MigratePhaseCompleted) {
-		summary.reason = source.Reason
+		summary.reason = v1alpha1.ReasonItemsLeftOut
 	}
 	return summary
 }
@@ -261,13 +277,13 @@ func summarizeTargets(targets []v1alpha1.RestoreDetails) state {
 	for _, t := range targets {
 		if t.Phase == v1alpha1.MigratePhaseCompleted {
 			done++
-			if len(t.Exceptions) == 0 && (t.RestoreStatusInCluster == nil || t.RestoreStatusInCluster.Warnings == 0) {
+			if len(t.Exceptions) == 0 && (t.RestoreStatusInCluster == nil || t.RestoreStatusInCluster.Warnings == 0) && earlierBackup(&t) == "" {
 				continue
 			}
 		} else if reason == "" {
 			reason = t.Reason
 		}
-		messages = append(messages, clusterMessage(t.ClusterStatus))
+		messages = append(messages, clusterMessage(t.ClusterStatus)+earlierBackup(&t))
 	}
 	summary := fmt.Sprintf("%d of %s done.", done, count(len(targets), "target"))
 	return state{

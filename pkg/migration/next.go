@@ -100,7 +100,7 @@ func nextRestores(m *v1alpha1.Migrate, seen Observation) []Action {
 			TargetBackup:    member.Backup,
 			RejectedRestore: member.Restore,
 			Modifiers:       velero.NewResourceModifiers(m, target.ClusterName),
-			Restore:         velero.NewRestore(m, target.ClusterName, source.BackupNameInCluster, source.Contents),
+			Restore:         velero.NewRestore(m, target, source),
 		}
 		if action.TargetBackup == nil {
 			location, _, _ := receivingLocation(target.ClusterStatus, source, seen)

@@ -86,7 +86,7 @@ func noOtherObjects(cluster string, member Member) (state, bool) {
 		return state{v1alpha1.ReasonUnexpectedObject, unexpectedMessage(cluster, member) + " Nothing is started in the cluster until the label is removed or the object deleted."}, false
 	case len(member.Earlier) > 0:
 		return state{v1alpha1.ReasonEarlierAttemptRunning, fmt.Sprintf(
-			"%s of an earlier attempt has not ended in %s; waiting for its end. If it hangs, delete it.", strings.Join(firstOf(member.Earlier), ", "), cluster)}, false
+			"%s of an earlier attempt has not ended in %s; waiting for its end. If it hangs, restart Velero's server there.", strings.Join(firstOf(member.Earlier), ", "), cluster)}, false
 	}
 	return state{}, true
 }

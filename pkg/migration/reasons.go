@@ -166,6 +166,12 @@ func nothingToRestore(source *v1alpha1.BackupDetails) state {
 		"Backup %s holds no items, so no Restore was created.", source.BackupNameInCluster)}
 }
 
+// nothingMoreToRestore is nothingToRestore after an attempt that had items: the target may lack some of them.
+func nothingMoreToRestore(source *v1alpha1.BackupDetails) state {
+	return state{v1alpha1.ReasonNothingToRestore, fmt.Sprintf(
+		"Backup %s holds no items, and that of an earlier attempt did. Check whether the application is still in %s.", source.BackupNameInCluster, source.ClusterName)}
+}
+
 func nothingRestored(source *v1alpha1.BackupDetails) state {
 	return state{v1alpha1.ReasonBackupFailed, fmt.Sprintf(
 		"Nothing was restored because %s has no completed Backup.", source.ClusterName)}
@@ -271,20 +277,29 @@ func exceptions(m *v1alpha1.Migrate, results *Results) string {
 	if results == nil {
 		return ""
 	}
-	found, asked := results.exceptions(), ""
+	found, asked := results.exceptions(), earlierErrors(results)
 	if velero.MovesNoVolumeData(m) && found.Count[v1alpha1.ItemWithoutData] > 0 {
 		delete(found.Count, v1alpha1.ItemWithoutData)
-		asked = " The claims are empty, as spec.policy.volumes.data says."
+		asked += " The claims are empty, as spec.policy.volumes.data says."
 	}
 	return asked + describeExceptions(found, len(results.Errors) > 0)
 }
 
+// earlierErrors describes the errors of earlier attempts that last.
+func earlierErrors(results *Results) string {
+	if len(results.EarlierErrors) == 0 {
+		return ""
+	}
+	return " An earlier attempt restored what is there, with errors that this one does not mend: " + strings.Join(firstOf(results.EarlierErrors), "; ") + "."
+}
+
 // remedies are what to do about a reason of a completed Restore.
 var remedies = map[string]string{
-	v1alpha1.ReasonItemsFailed:        " Fix the error and retry the Migrate.",
-	v1alpha1.ReasonVolumesWithoutData: " To move data that is in the Backup, delete the pods and claims in the target and retry the Migrate. To move data that is not, also start the pods that use it in the source and retry with a new Backup, or recreate the Migrate with another spec.policy.volumes.data.",
-	v1alpha1.ReasonExistingItemsKept:  " Delete them in the cluster and retry the Migrate, or recreate it with a spec.policy.existingResourcePolicy.",
-	v1alpha1.ReasonItemsLeftOut:       " Create them in the cluster if they are needed.",
+	v1alpha1.ReasonEarlierAttemptFailed: " Check the application, or delete in the cluster what the errors name and retry the Migrate.",
+	v1alpha1.ReasonItemsFailed:          " Fix the error and retry the Migrate.",
+	v1alpha1.ReasonVolumesWithoutData:   " To move data that is in the Backup, delete the pods and claims in the target and retry the Migrate. To move data that is not, also start the pods that use it in the source and retry with a new Backup, or recreate the Migrate with another spec.policy.volumes.data.",
+	v1alpha1.ReasonExistingItemsKept:    " Delete them in the cluster and retry the Migrate, or recreate it with a spec.policy.existingResourcePolicy.",
+	v1alpha1.ReasonItemsLeftOut:         " Create them in the cluster if they are needed.",
 }
 
 // warnings describes those of the n warnings of an object that are not about items that exist and

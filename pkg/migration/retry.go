@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	// maxAttempts is the largest number of attempts of a Migrate, each of which leaves objects in the members.
-	maxAttempts = 100
-	// maxRecordedAttempts is how many of them a status has, and maxAttemptTargets how many targets of each.
-	maxRecordedAttempts, maxAttemptTargets = 10, 20
+	// maxAttempts is the largest number of attempts of a Migrate, each of which leaves objects in the members, and
+	// maxAttemptTargets how many targets of each a status has.
+	maxAttempts, maxAttemptTargets = 20, 10
 )
 
 // Retry returns the status of m at the start of a new attempt, for the targets that are not Completed. The error is why
@@ -33,11 +32,8 @@ func Retry(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, username string, now 
 	next := *m.DeepCopy()
 	status := &next.Status
 	status.Attempts = append(endedAttempts(m), v1alpha1.MigrateAttempt{
-		Number: m.Status.Attempt() + 1, StartTime: metav1.NewTime(now.Truncate(time.Second)), Username: username,
+		Number: m.Status.Attempt() + 1, StartTime: metav1.NewTime(now.Truncate(time.Second)), Username: Shorten(username, maxTokenLength),
 	})
-	if more := len(status.Attempts) - maxRecordedAttempts; more > 0 {
-		status.Attempts = slices.Delete(status.Attempts, 0, more)
-	}
 	switch {
 	case !IsPinned(status):
 		status.SourceClusterStatus, status.TargetClusterStatus, status.Preview = nil, nil, nil
@@ -46,16 +42,16 @@ func Retry(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, username string, now 
 	}
 	for i := range status.TargetClusterStatus {
 		if target := &status.TargetClusterStatus[i]; target.Phase != v1alpha1.MigratePhaseCompleted {
-			*target = v1alpha1.RestoreDetails{ClusterStatus: newClusterStatus(ClusterOf(target.ClusterStatus))}
+			*target = v1alpha1.RestoreDetails{
+				ClusterStatus: newClusterStatus(ClusterOf(target.ClusterStatus)),
+				WithoutPods:   from != v1alpha1.RetryBackupNew && needsNoPods(target),
+			}
 		}
 	}
 	status.Cancellation, status.ObservedGeneration = nil, m.Generation
 	status.Phase = overallPhase(status)
 	setProgress(status)
 	status.Conditions = initialConditions(status.Phase, m.Generation, metav1.NewTime(now.Truncate(time.Second)), retried(status))
-	if c := meta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionSuspended); c != nil {
-		status.Conditions = append(status.Conditions, *c)
-	}
 	return *status, nil
 }
 
@@ -90,7 +86,7 @@ func endedAttempts(m *v1alpha1.Migrate) []v1alpha1.MigrateAttempt {
 	if len(attempts) == 0 {
 		attempts = []v1alpha1.MigrateAttempt{{Number: 1, StartTime: m.CreationTimestamp}}
 		if r := m.Spec.Requester; r != nil {
-			attempts[0].Username = r.Username
+			attempts[0].Username = Shorten(r.Username, maxTokenLength)
 		}
 	}
 	last := &attempts[len(attempts)-1]
@@ -120,13 +116,30 @@ func endedAttempts(m *v1alpha1.Migrate) []v1alpha1.MigrateAttempt {
 	return attempts
 }
 
+// needsNoPods reports whether the next Restore in a target can leave the pods out: the data of all volumes has arrived, and pods
+// are not among what has not. Otherwise Velero would restore the pods that were replaced since, and write the data of their
+// volumes again, or wait for hours until it can.
+func needsNoPods(target *v1alpha1.RestoreDetails) bool {
+	v := target.Volumes
+	return v != nil && v.Total > 0 && v.Moved == v.Total && target.ExceptionsOmitted == 0 &&
+		!slices.ContainsFunc(target.Exceptions, func(x v1alpha1.ItemResult) bool { return x.Resource == "Pod" && x.Outcome != v1alpha1.ItemKept })
+}
+
+// hasRestored reports whether an earlier attempt of m has created a Restore.
+func hasRestored(m *v1alpha1.Migrate) bool {
+	return slices.ContainsFunc(m.Status.Attempts, func(a v1alpha1.MigrateAttempt) bool {
+		return slices.ContainsFunc(a.Targets, func(t v1alpha1.AttemptTarget) bool { return t.RestoreName != "" })
+	})
+}
+
 // renewBackup resets the source, in which a new Backup is created. The clusters stay pinned.
 func renewBackup(m *v1alpha1.Migrate) {
 	status := &m.Status
 	source := status.SourceClusterStatus
 	for i := range status.TargetClusterStatus {
-		target := &status.TargetClusterStatus[i]
-		target.BackupNameInCluster = cmp.Or(target.BackupNameInCluster, source.BackupNameInCluster)
+		if target := &status.TargetClusterStatus[i]; target.BackupNameInCluster == "" {
+			target.BackupNameInCluster, target.BackupReason = source.BackupNameInCluster, source.Reason
+		}
 	}
 	status.SourceClusterStatus = &v1alpha1.BackupDetails{
 		ClusterStatus: newClusterStatus(ClusterOf(source.ClusterStatus)), BackupNameInCluster: velero.ObjectName(source.ClusterName, m),

@@ -5,7 +5,6 @@ package migration
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +85,7 @@ func TestRetryIsRefused(t *testing.T) {
 		"too many": {func(s *fixture) {
 			failed(s)
 			s.m.Status.Attempts = []v1alpha1.MigrateAttempt{{Number: maxAttempts}}
-		}, v1alpha1.RetryBackupNew, "it has had 100 attempts: create another Migrate"},
+		}, v1alpha1.RetryBackupNew, "it has had 20 attempts: create another Migrate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, m2)
@@ -342,29 +341,142 @@ func TestSuspendedRetry(t *testing.T) {
 	}
 }
 
-// TestAttemptsAreBounded retries again and again.
+// TestAttemptsAreBounded retries as often as possible, with many targets.
 func TestAttemptsAreBounded(t *testing.T) {
 	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseFailed, 0)
-	for range maxAttempts - 1 {
-		s.retry(v1alpha1.RetryBackupNew)
-		s.m.Status.Phase = v1alpha1.MigratePhaseFailed
-	}
-	if got := s.m.Status.Attempts; len(got) != maxRecordedAttempts || got[len(got)-1].Number != maxAttempts {
-		t.Errorf("%d attempts, the last one is %d", len(got), got[len(got)-1].Number)
-	}
-	s.m.Status.Attempts[maxRecordedAttempts-1].Number = 2
 	for i := range 2 * maxAttemptTargets {
 		target := v1alpha1.RestoreDetails{ClusterStatus: newClusterStatus(Cluster{KindAttachedCluster, fmt.Sprintf("t%d", i)})}
-		if target.Phase = v1alpha1.MigratePhaseCompleted; i%10 == 0 {
+		if target.Phase = v1alpha1.MigratePhaseCompleted; i%5 == 0 {
 			target.Phase = v1alpha1.MigratePhaseFailed
 		}
 		s.m.Status.TargetClusterStatus = append(s.m.Status.TargetClusterStatus, target)
 	}
-	s.retry(v1alpha1.RetryBackupNew)
-	ended := s.m.Status.Attempts[maxRecordedAttempts-2]
+	for range maxAttempts - 1 {
+		s.retry(v1alpha1.RetryBackupNew)
+		s.m.Status.Phase = v1alpha1.MigratePhaseFailed
+	}
+	if got := s.m.Status.Attempts; len(got) != maxAttempts || got[maxAttempts-1].Number != maxAttempts {
+		t.Errorf("%d attempts, the last one is %d", len(got), got[len(got)-1].Number)
+	}
+	ended := s.m.Status.Attempts[0]
 	isFailed := func(t v1alpha1.AttemptTarget) bool { return t.Phase == v1alpha1.MigratePhaseFailed }
-	if len(ended.Targets) != maxAttemptTargets || ended.TargetsOmitted != maxAttemptTargets+1 || !slices.ContainsFunc(ended.Targets, isFailed) || !isFailed(ended.Targets[3]) {
+	if len(ended.Targets) != maxAttemptTargets || ended.TargetsOmitted != maxAttemptTargets+1 || !isFailed(ended.Targets[4]) || isFailed(ended.Targets[5]) {
 		t.Errorf("the attempt has %d targets and %d more: %+v", len(ended.Targets), ended.TargetsOmitted, ended.Targets)
+	}
+}
+
+// TestRetryOfAnIncompleteBackup completes a target from a Backup that lacks items, and another one from a complete Backup.
+func TestRetryOfAnIncompleteBackup(t *testing.T) {
+	s := newFixture(t, m2, m3).started()
+	s.with(m1, func(m *Member) {
+		m.Results = &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: 5}}}
+		m.Results.LeftOut.Add(velero.ItemResult{Item: velero.Item{Kind: "widgets.example.com"}, Outcome: v1alpha1.ItemLeftOut, Message: "it is young"})
+	})
+	s.backup("Completed", 5)
+	s.next()
+	s.record()
+	s.restore(m2, "Completed").restore(m3, "Failed")
+	s.retry(v1alpha1.RetryBackupNew)
+	for range 2 { // the Backup, and the Restore
+		s.record()
+		s.next()
+		s.record()
+		s.backup("Completed", 9)
+	}
+	s.restore(m3, "Completed")
+	s.wantPhase("PartiallyFailed")
+	s.wantCondition("Ready", "False", "ItemsLeftOut")
+	s.wantCondition("ItemsRestored", "False", "ItemsLeftOut")
+	if got := s.condition("Ready").Message; !strings.Contains(got, "m2: Restore m2-migrate-default-app-c948154d restored 5 items. It completed with Backup "+backupName+", which lacks items that the filter selects.") {
+		t.Errorf("the message is %q", got)
+	}
+	if _, err := Retry(s.m, "", "joe", s.now); err == nil {
+		t.Error("it can be retried although all targets are Completed")
+	}
+}
+
+// TestRetryOfWhatIsGone retries with a new Backup that holds nothing, or only the namespace: a target has a part of what an earlier
+// one held.
+func TestRetryOfWhatIsGone(t *testing.T) {
+	for _, items := range []int{0, 1} {
+		s := halfDone(t).retry(v1alpha1.RetryBackupNew)
+		s.record()
+		s.next()
+		s.record()
+		s.with(m1, func(m *Member) { m.Results = &Results{Lists: &Lists{}} })
+		s.backup("Completed", items)
+		if s.next(); items > 0 {
+			s.record()
+			s.with(m3, func(m *Member) { m.Results = &Results{Lists: &Lists{}} })
+			s.restore(m3, "Completed")
+		}
+		s.record()
+		s.wantPhase("PartiallyFailed")
+		s.wantState(s.m.Status.TargetClusterStatus[1].ClusterStatus, "NothingToRestore", "Backup "+backupName+"-2 holds no items, and that of an earlier attempt did. Check whether the application is still in m1.")
+		s.wantCondition("ItemsFound", "False", "NothingMatched")
+		s.wantCondition("ItemsRestored", "False", "NothingToRestore")
+		if got := s.condition("ItemsFound").Message; !strings.HasPrefix(got, "Nothing in m1 matched the filter any more") {
+			t.Errorf("the message is %q", got)
+		}
+	}
+}
+
+// TestRetryWhoseBackupFails fails, and a target was Completed before.
+func TestRetryWhoseBackupFails(t *testing.T) {
+	for _, phase := range []velerov1.BackupPhase{"Failed", "PartiallyFailed", "FailedValidation"} {
+		s := halfDone(t).retry(v1alpha1.RetryBackupNew)
+		s.record()
+		s.next()
+		s.record()
+		s.backup(phase, 0)
+		s.wantPhase("PartiallyFailed")
+	}
+}
+
+// TestRetryAfterLastingErrors completes all items, and an earlier attempt had an error of a hook.
+func TestRetryAfterLastingErrors(t *testing.T) {
+	s := halfDone(t).retry("")
+	s.record()
+	s.next()
+	s.record()
+	s.with(m3, func(m *Member) {
+		m.Results = &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: 5, Unchanged: 5}}, EarlierErrors: []string{"hook load failed"}}
+	})
+	s.restore(m3, "Completed")
+	s.wantPhase("PartiallyFailed")
+	s.wantState(s.m.Status.TargetClusterStatus[1].ClusterStatus, "EarlierAttemptFailed", "Restore m3-migrate-default-app-c948154d-2 restored 0 items; the cluster had 5 items as in the source or of an earlier attempt. "+
+		"An earlier attempt restored what is there, with errors that this one does not mend: hook load failed. Check the application, or delete in the cluster what the errors name and retry the Migrate.")
+	s.wantCondition("ItemsRestored", "False", "EarlierAttemptFailed")
+}
+
+// TestRetryWithoutPods leaves the pods out if the data of all volumes has arrived, and pods are not what failed.
+func TestRetryWithoutPods(t *testing.T) {
+	pod := func(outcome v1alpha1.ItemOutcome) []v1alpha1.ItemResult {
+		return []v1alpha1.ItemResult{{Resource: "Pod", Name: "one", Outcome: outcome}}
+	}
+	for name, tt := range map[string]struct {
+		change func(*v1alpha1.RestoreDetails)
+		from   v1alpha1.RetryBackup
+		want   bool
+	}{
+		"all moved":             {func(*v1alpha1.RestoreDetails) {}, "", true},
+		"a new Backup":          {func(*v1alpha1.RestoreDetails) {}, v1alpha1.RetryBackupNew, false},
+		"one not moved":         {func(t *v1alpha1.RestoreDetails) { t.Volumes.Moved = 1 }, "", false},
+		"no volumes":            {func(t *v1alpha1.RestoreDetails) { t.Volumes = &v1alpha1.VolumeCounts{} }, "", false},
+		"unknown":               {func(t *v1alpha1.RestoreDetails) { t.Volumes = nil }, "", false},
+		"a pod failed":          {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemFailed) }, "", false},
+		"a pod was kept":        {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemKept) }, "", true},
+		"too many to know":      {func(t *v1alpha1.RestoreDetails) { t.ExceptionsOmitted = 1 }, "", false},
+		"moved no longer, then": {func(t *v1alpha1.RestoreDetails) { t.WithoutPods, t.Volumes.Moved = true, 0 }, "", false},
+	} {
+		s := halfDone(t)
+		target := &s.m.Status.TargetClusterStatus[1]
+		target.Volumes = &v1alpha1.VolumeCounts{Total: 2, Moved: 2}
+		tt.change(target)
+		s.retry(tt.from)
+		if got := s.m.Status.TargetClusterStatus[1].WithoutPods; got != tt.want {
+			t.Errorf("%s: without pods %t", name, got)
+		}
 	}
 }
 

@@ -60,7 +60,9 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 		}
 		if isPlanned(m, &status) {
 			for _, cs := range clusterStatuses(&status) {
-				cs.LastProgressTime = nil
+				if !IsTerminal(cs.Phase) {
+					cs.LastProgressTime = nil
+				}
 			}
 		}
 		boundMessages(&status)
@@ -190,6 +192,8 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setState(cs, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
 	case source.Phase == v1alpha1.MigratePhaseCanceled:
 		setState(cs, v1alpha1.MigratePhaseCanceled, state{v1alpha1.ReasonCanceled, source.Message})
+	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster) && hasRestored(m):
+		setState(cs, v1alpha1.MigratePhaseFailed, nothingMoreToRestore(source))
 	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster):
 		setState(cs, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
 	case IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted:
@@ -230,6 +234,9 @@ func observeRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source
 	cs.Phase = restorePhase(m, r, member.Results)
 	moved := progressOf(*cs, target.RestoreStatusInCluster) != before
 	state := withDiagnosis(m, *cs, restoreState(m, r, cs.VolumeProgress, member.Results), moved, member.Diagnosis)
+	if cs.Phase == v1alpha1.MigratePhaseCompleted && hasOnlyNamespaces(m, source) && hasRestored(m) {
+		cs.Phase, state = v1alpha1.MigratePhaseFailed, nothingMoreToRestore(source)
+	}
 	if m.Spec.WaitForWorkloads != nil && r.Status.Phase == velerov1.RestorePhaseCompleted {
 		cs.Phase, state = awaitWorkloads(m, cs, cs.Phase, state, member.Workloads, now)
 	}
@@ -247,9 +254,11 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 		return v1alpha1.MigratePhasePending
 	case source.Phase == v1alpha1.MigratePhaseCanceled:
 		return v1alpha1.MigratePhaseCanceled
+	case hasFailed(source.Phase) && slices.ContainsFunc(status.TargetClusterStatus, isCompleted):
+		return v1alpha1.MigratePhasePartiallyFailed // by an earlier attempt
 	case source.Phase == v1alpha1.MigratePhaseFailedValidation:
 		return v1alpha1.MigratePhaseFailedValidation
-	case source.Phase == v1alpha1.MigratePhaseFailed, source.Phase == v1alpha1.MigratePhasePartiallyFailed:
+	case hasFailed(source.Phase):
 		return v1alpha1.MigratePhaseFailed
 	case source.Phase == v1alpha1.MigratePhaseCompleted:
 		return phaseOfTargets(source, status.TargetClusterStatus)
@@ -258,6 +267,23 @@ func overallPhase(status *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
 	default:
 		return v1alpha1.MigratePhasePending
 	}
+}
+
+func isCompleted(target v1alpha1.RestoreDetails) bool {
+	return target.Phase == v1alpha1.MigratePhaseCompleted
+}
+
+// hasFailed reports whether a terminal phase is a failure.
+func hasFailed(phase v1alpha1.MigratePhase) bool {
+	return slices.Contains([]v1alpha1.MigratePhase{v1alpha1.MigratePhaseFailed, v1alpha1.MigratePhasePartiallyFailed, v1alpha1.MigratePhaseFailedValidation}, phase)
+}
+
+// lacksItems reports whether the Backup of a target, which may be that of an earlier attempt, lacks what the filter selects.
+func lacksItems(source *v1alpha1.BackupDetails, target v1alpha1.RestoreDetails) bool {
+	if target.BackupNameInCluster != "" {
+		return target.BackupReason == v1alpha1.ReasonItemsLeftOut
+	}
+	return source.Reason == v1alpha1.ReasonItemsLeftOut
 }
 
 // phaseOfTargets returns the phase of a Migrate whose Backup is complete. If the Backup lacks what the
@@ -273,7 +299,7 @@ func phaseOfTargets(source *v1alpha1.BackupDetails, targets []v1alpha1.RestoreDe
 	switch {
 	case count[v1alpha1.MigratePhaseCanceled] > 0:
 		return v1alpha1.MigratePhaseCanceled
-	case count[v1alpha1.MigratePhaseCompleted] == len(targets) && source.Reason == v1alpha1.ReasonItemsLeftOut:
+	case slices.ContainsFunc(targets, func(t v1alpha1.RestoreDetails) bool { return isCompleted(t) && lacksItems(source, t) }):
 		return v1alpha1.MigratePhasePartiallyFailed
 	case count[v1alpha1.MigratePhaseCompleted] == len(targets):
 		return v1alpha1.MigratePhaseCompleted
@@ -390,6 +416,6 @@ func setProgressTime(cs *v1alpha1.ClusterStatus, before, after progress, now tim
 
 func waitsForOthers(reason string) bool {
 	return slices.Contains([]string{
-		v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceling, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
+		v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceling, v1alpha1.ReasonEarlierAttemptRunning, v1alpha1.ReasonWaitingForBackup, v1alpha1.ReasonWaitingInQueue, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonRestoreQueued, v1alpha1.ReasonWaitingForWorkloads,
 	}, reason)
 }

@@ -44,14 +44,14 @@ func NewBackup(m *v1alpha1.Migrate, sourceCluster, storageLocation string) *vele
 	return backup.DeepCopy()
 }
 
-// NewRestore returns the Restore of m for a target cluster, from the Backup named backupName.
+// NewRestore returns the Restore of m for a target, from the Backup of the source.
 // As far as a Restore can express it, it restores nothing that m's filter does not select, or that the
 // Backup did not have at its end; nil contents are unknown. The source determines what the storage
 // holds under that name, and it is not trusted.
-func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string, contents *v1alpha1.BackupContents) *velerov1.Restore {
+func NewRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source *v1alpha1.BackupDetails) *velerov1.Restore {
 	restore := &velerov1.Restore{
-		ObjectMeta: objectMeta(targetCluster, m),
-		Spec:       velerov1.RestoreSpec{BackupName: backupName},
+		ObjectMeta: objectMeta(target.ClusterName, m),
+		Spec:       velerov1.RestoreSpec{BackupName: source.BackupNameInCluster},
 	}
 	policy := m.Spec.Policy
 	if policy == nil {
@@ -60,16 +60,19 @@ func NewRestore(m *v1alpha1.Migrate, targetCluster, backupName string, contents 
 	restore.Spec.NamespaceMapping = policy.NamespaceMapping
 	restore.Spec.PreserveNodePorts = policy.PreserveNodePorts
 	restore.Spec.ExistingResourcePolicy = velerov1.PolicyType(policy.ExistingResourcePolicy)
-	if modifiers := NewResourceModifiers(m, targetCluster); modifiers != nil {
+	if modifiers := NewResourceModifiers(m, target.ClusterName); modifiers != nil {
 		restore.Spec.ResourceModifier = &corev1.TypedLocalObjectReference{Kind: "ConfigMap", Name: modifiers.Name}
 	}
 	if f := policy.ResourceFilter; f != nil {
 		applyFilter(&restore.Spec, f)
 	}
-	if MovesNoVolumeData(m) {
-		excludeVolumes(&restore.Spec)
+	if MovesNoVolumeData(m) { // the PersistentVolumes lead to the disks of the source
+		exclude(&restore.Spec, PersistentVolumes)
 	}
-	limitTo(&restore.Spec, contents, ptr.Deref(policy.ResourceFilter, v1alpha1.ResourceFilter{}))
+	if target.WithoutPods && !selectsOnly(restore.Spec.IncludedResources, podNames) {
+		exclude(&restore.Spec, podNames...)
+	}
+	limitTo(&restore.Spec, source.Contents, ptr.Deref(policy.ResourceFilter, v1alpha1.ResourceFilter{}))
 	if s := policy.MigrateStatus; s != nil {
 		restore.Spec.RestoreStatus = &velerov1.RestoreStatusSpec{
 			IncludedResources: s.IncludedResources,
@@ -102,12 +105,21 @@ func applyFilter(restore *velerov1.RestoreSpec, f *v1alpha1.ResourceFilter) {
 	}
 }
 
-// excludeVolumes excludes the PersistentVolumes, which lead to the disks of the source.
-func excludeVolumes(restore *velerov1.RestoreSpec) {
-	isVolumes := func(resource string) bool { return resource == PersistentVolumes }
-	restore.IncludedResources = slices.DeleteFunc(slices.Clone(restore.IncludedResources), isVolumes)
-	if !slices.ContainsFunc(restore.ExcludedResources, isVolumes) {
-		restore.ExcludedResources = append(slices.Clone(restore.ExcludedResources), PersistentVolumes)
+// podNames are the names by which a filter may list the pods, the full one first.
+var podNames = []string{"pods", "pod", "po"}
+
+// selectsOnly reports whether a list of resources has no others than those of some names. An empty list has all.
+func selectsOnly(resources, names []string) bool {
+	isOther := func(resource string) bool { return !slices.Contains(names, resource) }
+	return len(resources) > 0 && !slices.ContainsFunc(resources, isOther)
+}
+
+// exclude excludes a resource, which a filter may list by several names, the full one first.
+func exclude(restore *velerov1.RestoreSpec, names ...string) {
+	isNamed := func(resource string) bool { return slices.Contains(names, resource) }
+	restore.IncludedResources = slices.DeleteFunc(slices.Clone(restore.IncludedResources), isNamed)
+	if !slices.ContainsFunc(restore.ExcludedResources, isNamed) {
+		restore.ExcludedResources = append(slices.Clone(restore.ExcludedResources), names[0])
 	}
 }
 

@@ -19,6 +19,37 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
+// newRestore returns the Restore for a target from a Backup with contents.
+func newRestore(m *v1alpha1.Migrate, cluster, backup string, contents *v1alpha1.BackupContents) *velerov1.Restore {
+	return NewRestore(m, &v1alpha1.RestoreDetails{ClusterStatus: v1alpha1.ClusterStatus{ClusterName: cluster}}, &v1alpha1.BackupDetails{BackupNameInCluster: backup, Contents: contents})
+}
+
+// TestRestoreWithoutPods leaves the pods out of a Restore, unless there is nothing else.
+func TestRestoreWithoutPods(t *testing.T) {
+	for name, tt := range map[string]struct {
+		filter             *v1alpha1.ResourceFilter
+		contents           *v1alpha1.BackupContents
+		included, excluded []string
+	}{
+		"everything":            {nil, nil, nil, []string{"pods"}},
+		"contents":              {nil, &v1alpha1.BackupContents{Kinds: []string{"ConfigMap", "Pod"}}, []string{"configmaps"}, []string{"pods"}},
+		"listed":                {&v1alpha1.ResourceFilter{IncludedResources: []string{"po", "secrets", "pods"}}, nil, []string{"secrets"}, []string{"pods"}},
+		"excluded":              {&v1alpha1.ResourceFilter{ExcludedResources: []string{"pod"}}, nil, nil, []string{"pod"}},
+		"nothing else":          {&v1alpha1.ResourceFilter{IncludedResources: []string{"pods"}}, nil, []string{"pods"}, nil},
+		"nothing else, as kind": {&v1alpha1.ResourceFilter{IncludedResources: []string{"pod"}}, &v1alpha1.BackupContents{Kinds: []string{"Pod"}}, []string{"pod"}, nil},
+	} {
+		m := migrate("default", "app", "c948154d-1727")
+		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter}
+		got := NewRestore(m, &v1alpha1.RestoreDetails{WithoutPods: true}, &v1alpha1.BackupDetails{Contents: tt.contents}).Spec
+		if d := cmp.Diff(tt.included, got.IncludedResources, cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s: included %s", name, d)
+		}
+		if d := cmp.Diff(tt.excluded, got.ExcludedResources, cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s: excluded %s", name, d)
+		}
+	}
+}
+
 func TestNewBackupCopiesEveryFieldOfTheFilter(t *testing.T) {
 	m := migrate("ns", "app", "c948154d-1727")
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "busybox"}}
@@ -99,7 +130,7 @@ func TestNewRestoreLeavesOutVolumes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := migrate("ns", "app", "u1")
 			m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter, Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone}}
-			got := NewRestore(m, "m2", "b", nil).Spec
+			got := newRestore(m, "m2", "b", nil).Spec
 			if !cmp.Equal(got.IncludedResources, tt.included, cmpopts.EquateEmpty()) || !cmp.Equal(got.ExcludedResources, tt.excluded) {
 				t.Errorf("the Restore includes %q and excludes %q", got.IncludedResources, got.ExcludedResources)
 			}
@@ -166,7 +197,7 @@ func TestNewRestoreCopiesTheRestoreFieldsOfThePolicy(t *testing.T) {
 		RestoreStatus:     &velerov1.RestoreStatusSpec{IncludedResources: []string{"*"}, ExcludedResources: []string{"pods"}},
 		PreserveNodePorts: new(false), ExistingResourcePolicy: velerov1.PolicyTypeUpdate,
 	}
-	got := NewRestore(m, "m2", "the-backup", nil)
+	got := newRestore(m, "m2", "the-backup", nil)
 	if diff := cmp.Diff(want, got.Spec); diff != "" {
 		t.Errorf("Restore spec (-want +got):\n%s", diff)
 	}
@@ -258,7 +289,7 @@ func TestNewRestoreAppliesTheFilter(t *testing.T) {
 		m := migrate("ns", "app", "u1")
 		m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &tt.filter}
 		tt.want.BackupName = "b"
-		if diff := cmp.Diff(tt.want, NewRestore(m, "m2", "b", nil).Spec); diff != "" {
+		if diff := cmp.Diff(tt.want, newRestore(m, "m2", "b", nil).Spec); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -299,7 +330,7 @@ func TestNoPolicyUsesVelerosDefaults(t *testing.T) {
 	if diff := cmp.Diff(velerov1.BackupSpec{StorageLocation: "l"}, NewBackup(m, "m1", "l").Spec); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, NewRestore(m, "m1", "b", nil).Spec); diff != "" {
+	if diff := cmp.Diff(velerov1.RestoreSpec{BackupName: "b"}, newRestore(m, "m1", "b", nil).Spec); diff != "" {
 		t.Error(diff)
 	}
 }

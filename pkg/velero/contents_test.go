@@ -127,7 +127,7 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 				m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: tt.filter}
 			}
 			tt.want.BackupName = "b"
-			if d := cmp.Diff(tt.want, NewRestore(m, "m2", "b", &tt.contents).Spec); d != "" {
+			if d := cmp.Diff(tt.want, newRestore(m, "m2", "b", &tt.contents).Spec); d != "" {
 				t.Error(d)
 			}
 		})
@@ -138,7 +138,7 @@ func TestNewRestoreIsLimitedToTheContents(t *testing.T) {
 func TestVolumesAreLeftOutOfTheContents(t *testing.T) {
 	m := migrate("ns", "app", "u1")
 	m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataNone}}
-	got := NewRestore(m, "m2", "b", &v1alpha1.BackupContents{Kinds: []string{"PersistentVolume"}}).Spec
+	got := newRestore(m, "m2", "b", &v1alpha1.BackupContents{Kinds: []string{"PersistentVolume"}}).Spec
 	if d := cmp.Diff([][]string{{noResource}, {"persistentvolumes"}}, [][]string{got.IncludedResources, got.ExcludedResources}); d != "" {
 		t.Error(d)
 	}

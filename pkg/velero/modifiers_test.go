@@ -15,12 +15,12 @@ import (
 
 func TestNewResourceModifiers(t *testing.T) {
 	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "app", UID: "c948154d-1727"}}
-	if got := NewResourceModifiers(m, "m2"); got != nil || NewRestore(m, "m2", "b", nil).Spec.ResourceModifier != nil {
+	if got := NewResourceModifiers(m, "m2"); got != nil || newRestore(m, "m2", "b", nil).Spec.ResourceModifier != nil {
 		t.Errorf("a Migrate without a mapping has %+v", got)
 	}
 	m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: &v1alpha1.VolumePolicy{StorageClassMapping: map[string]string{"fast": "slow"}}}
 	got := NewResourceModifiers(m, "m2")
-	restore := NewRestore(m, "m2", "b", nil)
+	restore := newRestore(m, "m2", "b", nil)
 	if ref := restore.Spec.ResourceModifier; ref == nil || ref.Kind != "ConfigMap" || ref.Name != got.Name {
 		t.Errorf("the Restore has the modifiers %+v", ref)
 	}

@@ -22,7 +22,7 @@ func TestEveryObjectNamesTheRequester(t *testing.T) {
 	tampered.Annotations = map[string]string{"backup.kurator.dev/requester": "root"}
 	handedOver := NewHandedOverBackup(m, backup.Name, tampered, "default", 1)
 	for name, object := range map[string]metav1.Object{
-		"Backup": backup, "Restore": NewRestore(m, "m2", "b", nil), "Backup in the target": handedOver,
+		"Backup": backup, "Restore": newRestore(m, "m2", "b", nil), "Backup in the target": handedOver,
 		"PodVolumeBackup":     NewHandedOverPodVolumeBackup(&velerov1.PodVolumeBackup{}, handedOver),
 		"ServerStatusRequest": NewServerStatusRequest(m, "m2"),
 		"DownloadRequest":     NewDownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, "r"),

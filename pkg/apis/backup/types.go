@@ -330,8 +330,8 @@ type MigrateStatus struct {
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgress
 
-	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
-	// ones. The last one is the current one, whose state is the rest of the status.
+	// attempts are the attempts of a migration that was retried, the oldest first, at most 20. The
+	// last one is the current one, whose state is the rest of the status.
 	Attempts []MigrateAttempt
 }
 
@@ -368,7 +368,7 @@ type MigrateAttempt struct {
 	// backupName is the name of its Velero Backup. Absent if none was created.
 	BackupName string
 
-	// targets are the targets that it worked on, at most 20, the ones that did not complete
+	// targets are the targets that it worked on, at most 10, the ones that did not complete
 	// first.
 	Targets []AttemptTarget
 
@@ -674,4 +674,11 @@ type RestoreDetails struct {
 	// backupNameInCluster is the name of the Velero Backup that was restored, if it is not that
 	// of the source: the target completed in an earlier attempt.
 	BackupNameInCluster string
+
+	// backupReason is the reason of that Backup, such as BackupCompleted or ItemsLeftOut.
+	BackupReason string
+
+	// withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves
+	// the pods out, with which Velero would write the data again.
+	WithoutPods bool
 }

@@ -4062,7 +4062,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateAttempt(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "targets are the targets that it worked on, at most 20, the ones that did not complete first.",
+							Description: "targets are the targets that it worked on, at most 10, the ones that did not complete first.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -4792,7 +4792,7 @@ func schema_pkg_apis_backup_v1alpha1_MigrateStatus(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "attempts are the attempts of a migration that was retried, the oldest first: the 10 newest ones. The last one is the current one, whose state is the rest of the status.",
+							Description: "attempts are the attempts of a migration that was retried, the oldest first, at most 20. The last one is the current one, whose state is the rest of the status.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5374,6 +5374,20 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 						SchemaProps: spec.SchemaProps{
 							Description: "backupNameInCluster is the name of the Velero Backup that was restored, if it is not that of the source: the target completed in an earlier attempt.",
 							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupReason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupReason is the reason of that Backup, such as BackupCompleted or ItemsLeftOut.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"withoutPods": {
+						SchemaProps: spec.SchemaProps{
+							Description: "withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves the pods out, with which Velero would write the data again.",
+							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},

@@ -413,8 +413,8 @@ type MigrateStatus struct {
 	// +optional
 	Progress *MigrateProgress `json:"progress,omitempty"`
 
-	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
-	// ones. The last one is the current one, whose state is the rest of the status.
+	// attempts are the attempts of a migration that was retried, the oldest first, at most 20. The
+	// last one is the current one, whose state is the rest of the status.
 	// +optional
 	// +listType=atomic
 	Attempts []MigrateAttempt `json:"attempts,omitempty"`
@@ -458,7 +458,7 @@ type MigrateAttempt struct {
 	// +optional
 	BackupName string `json:"backupName,omitempty"`
 
-	// targets are the targets that it worked on, at most 20, the ones that did not complete
+	// targets are the targets that it worked on, at most 10, the ones that did not complete
 	// first.
 	// +optional
 	// +listType=atomic
@@ -942,4 +942,13 @@ type RestoreDetails struct {
 	// of the source: the target completed in an earlier attempt.
 	// +optional
 	BackupNameInCluster string `json:"backupNameInCluster,omitempty"`
+
+	// backupReason is the reason of that Backup, such as BackupCompleted or ItemsLeftOut.
+	// +optional
+	BackupReason string `json:"backupReason,omitempty"`
+
+	// withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves
+	// the pods out, with which Velero would write the data again.
+	// +optional
+	WithoutPods bool `json:"withoutPods,omitempty"`
 }

@@ -699,6 +699,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: backupNameInCluster
       type:
         scalar: string
+    - name: backupReason
+      type:
+        scalar: string
     - name: clusterKind
       type:
         scalar: string
@@ -750,6 +753,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volumes
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.VolumeCounts
+    - name: withoutPods
+      type:
+        scalar: boolean
     - name: workloads
       type:
         namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.WorkloadCounts

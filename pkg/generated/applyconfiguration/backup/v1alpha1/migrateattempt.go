@@ -30,7 +30,7 @@ type MigrateAttemptApplyConfiguration struct {
 	Message *string `json:"message,omitempty"`
 	// backupName is the name of its Velero Backup. Absent if none was created.
 	BackupName *string `json:"backupName,omitempty"`
-	// targets are the targets that it worked on, at most 20, the ones that did not complete
+	// targets are the targets that it worked on, at most 10, the ones that did not complete
 	// first.
 	Targets []AttemptTargetApplyConfiguration `json:"targets,omitempty"`
 	// targetsOmitted is the number of further targets.

@@ -39,8 +39,8 @@ type MigrateStatusApplyConfiguration struct {
 	// progress is the progress of the migration: of the Backup until it has ended, then of
 	// all Restores. Absent before the Backup has started.
 	Progress *MigrateProgressApplyConfiguration `json:"progress,omitempty"`
-	// attempts are the attempts of a migration that was retried, the oldest first: the 10 newest
-	// ones. The last one is the current one, whose state is the rest of the status.
+	// attempts are the attempts of a migration that was retried, the oldest first, at most 20. The
+	// last one is the current one, whose state is the rest of the status.
 	Attempts []MigrateAttemptApplyConfiguration `json:"attempts,omitempty"`
 }
 

@@ -24,6 +24,11 @@ type RestoreDetailsApplyConfiguration struct {
 	// backupNameInCluster is the name of the Velero Backup that was restored, if it is not that
 	// of the source: the target completed in an earlier attempt.
 	BackupNameInCluster *string `json:"backupNameInCluster,omitempty"`
+	// backupReason is the reason of that Backup, such as BackupCompleted or ItemsLeftOut.
+	BackupReason *string `json:"backupReason,omitempty"`
+	// withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves
+	// the pods out, with which Velero would write the data again.
+	WithoutPods *bool `json:"withoutPods,omitempty"`
 }
 
 // RestoreDetailsApplyConfiguration constructs a declarative configuration of the RestoreDetails type for use with
@@ -178,5 +183,21 @@ func (b *RestoreDetailsApplyConfiguration) WithRestoreStatusInCluster(value v1.R
 // If called multiple times, the BackupNameInCluster field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithBackupNameInCluster(value string) *RestoreDetailsApplyConfiguration {
 	b.BackupNameInCluster = &value
+	return b
+}
+
+// WithBackupReason sets the BackupReason field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the BackupReason field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithBackupReason(value string) *RestoreDetailsApplyConfiguration {
+	b.BackupReason = &value
+	return b
+}
+
+// WithWithoutPods sets the WithoutPods field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WithoutPods field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithWithoutPods(value bool) *RestoreDetailsApplyConfiguration {
+	b.WithoutPods = &value
 	return b
 }

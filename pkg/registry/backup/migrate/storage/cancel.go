@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // NewCancelREST returns the storage of migrates/cancel. Canceling a Migrate again changes nothing; one that has ended
@@ -18,6 +19,9 @@ import (
 func NewCancelREST(s *Storage, use ClusterUse) *ActionREST {
 	return &ActionREST{s.Migrate, s.Recorder, use, cancel{}}
 }
+
+// maxUsername is how many bytes of the name of a user a status has.
+const maxUsername = 253
 
 // cancel cancels a Migrate.
 type cancel struct{}
@@ -41,7 +45,7 @@ func (cancel) do(m *backup.Migrate, _ runtime.Object, username string) error {
 	case m.Status.Phase.IsTerminal():
 		return fmt.Errorf("it has ended %s, so there is nothing to cancel", m.Status.Phase)
 	}
-	m.Status.Cancellation = &backup.Cancellation{Time: metav1.Now(), Username: username}
+	m.Status.Cancellation = &backup.Cancellation{Time: metav1.Now(), Username: migration.Shorten(username, maxUsername)}
 	return nil
 }
 
