@@ -55,14 +55,17 @@ func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 	}
 }
 
-// TestStatefulSetIsRetried migrates to a target that refuses an item, and retries. The volume whose data the first attempt
-// has moved has it; the claim that the StatefulSet makes in its place has not.
-func TestStatefulSetIsRetried(t *testing.T) {
+// TestApplicationIsRetried migrates a StatefulSet and a Deployment to a target that refuses an item, and retries. The volumes whose
+// data the first attempt has moved have it, and it is not written again for a pod that was replaced; the claim that the StatefulSet
+// makes anew has none.
+func TestApplicationIsRetried(t *testing.T) {
 	localfleet.NeedsNodes(t)
 	kubectl(t, 0, "delete", "migrate", "shop", "--ignore-not-found")
 	kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
 	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")
-	kubectl(t, source, "apply", "--filename="+file(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: refused, namespace: shop}}"))
+	kubectl(t, source, "apply", "--filename="+file(t, refusedAndDeployed))
+	defer kubectl(t, source, "delete", "--filename="+file(t, refusedAndDeployed))
+	kubectl(t, source, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
 	before := served(t, source)
 	kubectl(t, target, "apply", "--filename="+file(t, refusal))
 	defer kubectl(t, target, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "refused", "--ignore-not-found")
@@ -90,7 +93,7 @@ func TestStatefulSetIsRetried(t *testing.T) {
 		for _, x := range status.Exceptions {
 			got = append(got, fmt.Sprintf("%s %s %s", x.Resource, x.Name, x.Outcome))
 		}
-		if d := cmp.Diff(exceptions, got); d != "" || m.Status.Attempt() != attempt || status.Volumes.Total != 1 || status.Volumes.Moved != moved {
+		if d := cmp.Diff(exceptions, got); d != "" || m.Status.Attempt() != attempt || status.Volumes.Total != 2 || status.Volumes.Moved != moved {
 			t.Errorf("attempt %d, volumes %+v: %s\n%s", m.Status.Attempt(), status.Volumes, status.Message, d)
 		}
 	}
@@ -99,30 +102,61 @@ func TestStatefulSetIsRetried(t *testing.T) {
 		t.Helper()
 		kubectl(t, 0, "create", "--raw=/apis/backup.kurator.dev/v1alpha1/namespaces/default/migrates/shop/retry", "--filename="+options)
 	}
-	ended(v1alpha1.MigratePhasePartiallyFailed, 1, 1, "ConfigMap refused Failed")
+	ended(v1alpha1.MigratePhasePartiallyFailed, 1, 2, "ConfigMap refused Failed")
 	if after := served(t, target); after != before {
 		t.Errorf("the application serves %q in the source and %q in the target", before, after)
 	}
+	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
+	kubectl(t, target, "delete", "pods", "--namespace=shop", "--selector=app=deployed")
+	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
 	retry()
-	ended(v1alpha1.MigratePhasePartiallyFailed, 2, 1, "ConfigMap refused Failed")
+	ended(v1alpha1.MigratePhasePartiallyFailed, 2, 2, "ConfigMap refused Failed")
 
 	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=0")
-	kubectl(t, target, "delete", "persistentvolumeclaims", "--all", "--namespace=shop")
+	kubectl(t, target, "delete", "persistentvolumeclaim", "data-shop-0", "--namespace=shop", "--timeout=1m")
 	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=1")
 	kubectl(t, target, "wait", "--for=create", "persistentvolumeclaim/data-shop-0", "--namespace=shop", "--timeout=1m")
 	retry()
-	ended(v1alpha1.MigratePhasePartiallyFailed, 3, 0, "ConfigMap refused Failed", "PersistentVolumeClaim data-shop-0 WithoutData", "PersistentVolumeClaim data-shop-0 Kept")
+	ended(v1alpha1.MigratePhasePartiallyFailed, 3, 1, "ConfigMap refused Failed", "PersistentVolumeClaim data-shop-0 WithoutData", "PersistentVolumeClaim data-shop-0 Kept")
 
 	kubectl(t, target, "delete", "namespace", "shop")
 	kubectl(t, target, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "refused")
 	kubectl(t, target, "create", "namespace", "shop")
 	refuses(false)
 	retry()
-	ended(v1alpha1.MigratePhaseCompleted, 4, 1)
+	ended(v1alpha1.MigratePhaseCompleted, 4, 2)
 	if after := served(t, target); after != before {
 		t.Errorf("after the last attempt the application serves %q in the source and %q in the target", before, after)
 	}
 }
+
+const refusedAndDeployed = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: refused, namespace: shop}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: deployed, namespace: shop}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: deployed, namespace: shop}
+spec:
+  selector: {matchLabels: {app: deployed}}
+  template:
+    metadata: {labels: {app: deployed}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: main
+        image: localhost/shop:1
+        args: [--listen=127.0.0.1:8094, --fill=100000]
+        readinessProbe: {tcpSocket: {host: 127.0.0.1, port: 8094}, periodSeconds: 1}
+        volumeMounts: [{name: data, mountPath: /data}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: deployed}}]
+`
 
 const refusal = `
 apiVersion: admissionregistration.k8s.io/v1

@@ -50,7 +50,7 @@ func Target(ctx context.Context, c *client.Client, request migration.SurveyReque
 		others.Insert(resource.GroupResource().String())
 	}
 	for _, r := range of.Selected {
-		if err == nil && !served.Has(r.Resource.GroupVersionResource()) {
+		if err == nil && !served.Has(r.GroupVersionResource()) {
 			t.do(func() {
 				t.found.NotServed = append(t.found.NotServed, migration.UnservedResource{Resource: r.Resource, InOtherVersion: others.Has(r.String())})
 			})
