@@ -232,7 +232,7 @@ func withoutLists(target *v1alpha1.RestoreDetails) (metav1.ConditionStatus, stat
 
 func nothingMatched(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails) state {
 	message := fmt.Sprintf("Nothing in %s matched the filter, so nothing was migrated. Check spec.policy.resourceFilter and the labels in the source.", source.ClusterName)
-	if hasRestored(m) {
+	if hadItems(m, source) {
 		message = fmt.Sprintf("Nothing in %s matched the filter any more, so nothing was migrated in this attempt. Check the labels in the source.", source.ClusterName)
 	}
 	if len(source.Exceptions) > 0 {

@@ -127,7 +127,7 @@ func restoreState(m *v1alpha1.Migrate, r *velerov1.Restore, volumes *v1alpha1.Vo
 	case velerov1.RestorePhaseFailedValidation:
 		return state{v1alpha1.ReasonRestoreFailedValidation, message("was rejected by Velero: %s. Fix the error and retry the Migrate.", validationErrors(s.ValidationErrors))}
 	case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed:
-		if onlyLogMissing(&s, results) {
+		if onlyLogMissing(&s, results) && len(results.EarlierErrors) == 0 {
 			done, _ := restoreItems(&s)
 			return state{v1alpha1.ReasonRestoreLogNotUploaded, message("restored %s%s. It ended %s only because Velero could not upload its log to the storage.",
 				count(done, "item"), warnings(s.Warnings, nil), s.Phase)}
@@ -295,7 +295,7 @@ func earlierErrors(results *Results) string {
 
 // remedies are what to do about a reason of a completed Restore.
 var remedies = map[string]string{
-	v1alpha1.ReasonEarlierAttemptFailed: " Check the application, or delete in the cluster what the errors name and retry the Migrate.",
+	v1alpha1.ReasonEarlierAttemptFailed: " Check the application. To restore it anew, delete it in the cluster and retry the Migrate with a new Backup.",
 	v1alpha1.ReasonItemsFailed:          " Fix the error and retry the Migrate.",
 	v1alpha1.ReasonVolumesWithoutData:   " To move data that is in the Backup, delete the pods and claims in the target and retry the Migrate. To move data that is not, also start the pods that use it in the source and retry with a new Backup, or recreate the Migrate with another spec.policy.volumes.data.",
 	v1alpha1.ReasonExistingItemsKept:    " Delete them in the cluster and retry the Migrate, or recreate it with a spec.policy.existingResourcePolicy.",

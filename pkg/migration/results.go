@@ -24,6 +24,8 @@ type ResultsRequest struct {
 	Results, Log, BackedUp, BackedUpVolumes, Restored, RestoredVolumes *velerov1.DownloadRequest
 	// Restore is the name of the Restore in a target; empty in the source.
 	Restore string
+	// WithoutPods is true if the Restore leaves the pods out.
+	WithoutPods bool
 	// Earlier are the Restores of earlier attempts from the same Backup. What they have restored may
 	// still be there.
 	Earlier []RestoreFiles
@@ -47,8 +49,8 @@ type ResultsRequest struct {
 // RestoreFiles requests files of a Restore of that name.
 type RestoreFiles struct {
 	Restore string
-	// Results requests its results, and Volumes its list of volumes.
-	Results, Volumes *velerov1.DownloadRequest
+	// Results requests its results, Items its list of resources, and Volumes that of its volumes.
+	Results, Items, Volumes *velerov1.DownloadRequest
 }
 
 // StorageCA has the certificates of the CAs, besides the public ones, that the certificate of a
@@ -199,6 +201,7 @@ func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target 
 	if request.Restore = r.Name; m.Spec.Policy != nil {
 		request.NamespaceMapping, request.Status = m.Spec.Policy.NamespaceMapping, m.Spec.Policy.MigrateStatus
 	}
+	request.WithoutPods = target.WithoutPods
 	backup, volumes := source.BackupNameInCluster, source.Volumes
 	if target.BackupNameInCluster != "" {
 		backup, volumes = target.BackupNameInCluster, nil
@@ -216,7 +219,10 @@ func restoreResults(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, target 
 		}
 		if attempt.BackupName == backup {
 			request.Earlier = append(request.Earlier, RestoreFiles{
-				earlier, file(velerov1.DownloadTargetKindRestoreResults, earlier), file(velerov1.DownloadTargetKindRestoreVolumeInfo, earlier),
+				Restore: earlier,
+				Results: file(velerov1.DownloadTargetKindRestoreResults, earlier),
+				Items:   file(velerov1.DownloadTargetKindRestoreResourceList, earlier),
+				Volumes: file(velerov1.DownloadTargetKindRestoreVolumeInfo, earlier),
 			})
 		}
 	}

@@ -116,19 +116,31 @@ func endedAttempts(m *v1alpha1.Migrate) []v1alpha1.MigrateAttempt {
 	return attempts
 }
 
-// needsNoPods reports whether the next Restore in a target can leave the pods out: the data of all volumes has arrived, and pods
-// are not among what has not. Otherwise Velero would restore the pods that were replaced since, and write the data of their
-// volumes again, or wait for hours until it can.
+// needsNoPods reports whether the next Restore in a target leaves the pods out, because the data of all volumes has arrived: Velero
+// would restore the pods that were replaced since, and write the data again, or wait for hours until it can. Pods are in it if
+// they are among what has not arrived, and again if a claim has lost its data.
 func needsNoPods(target *v1alpha1.RestoreDetails) bool {
-	v := target.Volumes
-	return v != nil && v.Total > 0 && v.Moved == v.Total && target.ExceptionsOmitted == 0 &&
-		!slices.ContainsFunc(target.Exceptions, func(x v1alpha1.ItemResult) bool { return x.Resource == "Pod" && x.Outcome != v1alpha1.ItemKept })
+	has := func(is func(v1alpha1.ItemResult) bool) bool { return slices.ContainsFunc(target.Exceptions, is) }
+	switch v := target.Volumes; {
+	case v == nil:
+		return target.WithoutPods // it has not restored anything, or that is not known
+	case target.WithoutPods:
+		return target.ExceptionsOmitted == 0 && !has(func(x v1alpha1.ItemResult) bool {
+			return x.Outcome == v1alpha1.ItemWithoutData && x.Resource != kindPod
+		})
+	default:
+		return v.Total > 0 && v.Moved == v.Total && target.ExceptionsOmitted == 0 &&
+			!has(func(x v1alpha1.ItemResult) bool { return x.Resource == kindPod && x.Outcome != v1alpha1.ItemKept })
+	}
 }
 
-// hasRestored reports whether an earlier attempt of m has created a Restore.
-func hasRestored(m *v1alpha1.Migrate) bool {
+const kindPod = "Pod"
+
+// hadItems reports whether an earlier attempt of m has created a Restore from another Backup than that of source.
+func hadItems(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails) bool {
 	return slices.ContainsFunc(m.Status.Attempts, func(a v1alpha1.MigrateAttempt) bool {
-		return slices.ContainsFunc(a.Targets, func(t v1alpha1.AttemptTarget) bool { return t.RestoreName != "" })
+		return a.BackupName != "" && a.BackupName != source.BackupNameInCluster &&
+			slices.ContainsFunc(a.Targets, func(t v1alpha1.AttemptTarget) bool { return t.RestoreName != "" })
 	})
 }
 

@@ -445,8 +445,42 @@ func TestRetryAfterLastingErrors(t *testing.T) {
 	s.restore(m3, "Completed")
 	s.wantPhase("PartiallyFailed")
 	s.wantState(s.m.Status.TargetClusterStatus[1].ClusterStatus, "EarlierAttemptFailed", "Restore m3-migrate-default-app-c948154d-2 restored 0 items; the cluster had 5 items as in the source or of an earlier attempt. "+
-		"An earlier attempt restored what is there, with errors that this one does not mend: hook load failed. Check the application, or delete in the cluster what the errors name and retry the Migrate.")
+		"An earlier attempt restored what is there, with errors that this one does not mend: hook load failed. Check the application. To restore it anew, delete it in the cluster and retry the Migrate with a new Backup.")
 	s.wantCondition("ItemsRestored", "False", "EarlierAttemptFailed")
+}
+
+// TestRetryAfterLastingErrorsAndALostLog has an error of a hook, and its own log is missing.
+func TestRetryAfterLastingErrorsAndALostLog(t *testing.T) {
+	s := halfDone(t).retry("")
+	s.record()
+	s.next()
+	s.record()
+	s.with(m3, func(m *Member) {
+		m.Restore.Status.Errors = 1
+		m.Results = &Results{LogMissing: true, Errors: []string{"error uploading log file to backup storage: x"}, Lists: &Lists{Items: v1alpha1.ItemCounts{Total: 5, Unchanged: 5}}, EarlierErrors: []string{"hook load failed"}}
+	})
+	s.restore(m3, "PartiallyFailed")
+	if got := s.m.Status.TargetClusterStatus[1]; got.Reason != "RestorePartiallyFailed" || !strings.Contains(got.Message, "hook load failed") {
+		t.Errorf("the target is %s: %s", got.Reason, got.Message)
+	}
+	s.wantCondition("ItemsRestored", "False", "RestorePartiallyFailed")
+}
+
+// TestRetryOfNamespacesOnly retries a Restore that was rejected, from a Backup that holds only a Namespace.
+func TestRetryOfNamespacesOnly(t *testing.T) {
+	s := newFixture(t, m2).started()
+	s.with(m1, func(m *Member) { m.Results = &Results{Lists: &Lists{}} })
+	s.backup("Completed", 1)
+	s.next()
+	s.record()
+	s.restore(m2, "FailedValidation")
+	s.retry("")
+	s.record()
+	s.next()
+	s.record()
+	s.with(m2, func(m *Member) { m.Results = &Results{Lists: &Lists{}} })
+	s.restore(m2, "Completed")
+	s.wantPhase("Completed")
 }
 
 // TestRetryWithoutPods leaves the pods out if the data of all volumes has arrived, and pods are not what failed.
@@ -459,15 +493,22 @@ func TestRetryWithoutPods(t *testing.T) {
 		from   v1alpha1.RetryBackup
 		want   bool
 	}{
-		"all moved":             {func(*v1alpha1.RestoreDetails) {}, "", true},
-		"a new Backup":          {func(*v1alpha1.RestoreDetails) {}, v1alpha1.RetryBackupNew, false},
-		"one not moved":         {func(t *v1alpha1.RestoreDetails) { t.Volumes.Moved = 1 }, "", false},
-		"no volumes":            {func(t *v1alpha1.RestoreDetails) { t.Volumes = &v1alpha1.VolumeCounts{} }, "", false},
-		"unknown":               {func(t *v1alpha1.RestoreDetails) { t.Volumes = nil }, "", false},
-		"a pod failed":          {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemFailed) }, "", false},
-		"a pod was kept":        {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemKept) }, "", true},
-		"too many to know":      {func(t *v1alpha1.RestoreDetails) { t.ExceptionsOmitted = 1 }, "", false},
-		"moved no longer, then": {func(t *v1alpha1.RestoreDetails) { t.WithoutPods, t.Volumes.Moved = true, 0 }, "", false},
+		"all moved":        {func(*v1alpha1.RestoreDetails) {}, "", true},
+		"a new Backup":     {func(*v1alpha1.RestoreDetails) {}, v1alpha1.RetryBackupNew, false},
+		"one not moved":    {func(t *v1alpha1.RestoreDetails) { t.Volumes.Moved = 1 }, "", false},
+		"no volumes":       {func(t *v1alpha1.RestoreDetails) { t.Volumes = &v1alpha1.VolumeCounts{} }, "", false},
+		"unknown":          {func(t *v1alpha1.RestoreDetails) { t.Volumes = nil }, "", false},
+		"a pod failed":     {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemFailed) }, "", false},
+		"a pod was kept":   {func(t *v1alpha1.RestoreDetails) { t.Exceptions = pod(v1alpha1.ItemKept) }, "", true},
+		"too many to know": {func(t *v1alpha1.RestoreDetails) { t.ExceptionsOmitted = 1 }, "", false},
+		"without them, and a claim has lost its data": {func(t *v1alpha1.RestoreDetails) {
+			t.WithoutPods, t.Volumes.Moved, t.Exceptions = true, 1, []v1alpha1.ItemResult{{Resource: "PersistentVolumeClaim", Outcome: v1alpha1.ItemWithoutData}}
+		}, "", false},
+		"without them, and a pod is gone": {func(t *v1alpha1.RestoreDetails) {
+			t.WithoutPods, t.Volumes.Moved, t.Exceptions = true, 1, append(pod(v1alpha1.ItemLeftOut), pod(v1alpha1.ItemWithoutData)...)
+		}, "", true},
+		"without them, and nothing is known": {func(t *v1alpha1.RestoreDetails) { t.WithoutPods, t.Volumes = true, nil }, "", true},
+		"with many exceptions":               {func(t *v1alpha1.RestoreDetails) { t.WithoutPods, t.ExceptionsOmitted = true, 1 }, "", false},
 	} {
 		s := halfDone(t)
 		target := &s.m.Status.TargetClusterStatus[1]

@@ -192,7 +192,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 		setState(cs, v1alpha1.MigratePhaseFailed, restoreDeleted(target))
 	case source.Phase == v1alpha1.MigratePhaseCanceled:
 		setState(cs, v1alpha1.MigratePhaseCanceled, state{v1alpha1.ReasonCanceled, source.Message})
-	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster) && hasRestored(m):
+	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster) && hadItems(m, source):
 		setState(cs, v1alpha1.MigratePhaseFailed, nothingMoreToRestore(source))
 	case source.Phase == v1alpha1.MigratePhaseCompleted && hasNoItems(source.BackupStatusInCluster):
 		setState(cs, v1alpha1.MigratePhaseCompleted, nothingToRestore(source))
@@ -234,7 +234,7 @@ func observeRestore(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source
 	cs.Phase = restorePhase(m, r, member.Results)
 	moved := progressOf(*cs, target.RestoreStatusInCluster) != before
 	state := withDiagnosis(m, *cs, restoreState(m, r, cs.VolumeProgress, member.Results), moved, member.Diagnosis)
-	if cs.Phase == v1alpha1.MigratePhaseCompleted && hasOnlyNamespaces(m, source) && hasRestored(m) {
+	if cs.Phase == v1alpha1.MigratePhaseCompleted && hasOnlyNamespaces(m, source) && hadItems(m, source) {
 		cs.Phase, state = v1alpha1.MigratePhaseFailed, nothingMoreToRestore(source)
 	}
 	if m.Spec.WaitForWorkloads != nil && r.Status.Phase == velerov1.RestorePhaseCompleted {

@@ -245,10 +245,11 @@ func isBootstrapped(item Item) bool {
 // Restored are the items that a Restore has processed, with what it did with each.
 type Restored struct {
 	items itemSet
-	// existing are the kinds of items that it may have found with other content, and equal those that it has found as they
-	// are in the source; at most maxKinds of each.
-	existing, equal sets.Set[string]
-	earlier         []*Earlier
+	// WithoutPods is true if it leaves the pods out.
+	WithoutPods bool
+	// existing are the kinds of items that it has found, at most maxKinds.
+	existing sets.Set[string]
+	earlier  []*Earlier
 }
 
 // Earlier are the items that are in a target by the Restore of an earlier attempt. That they have other content now, as
@@ -258,12 +259,13 @@ type Earlier struct {
 	results Results
 }
 
-// Existing returns the kinds of the items that the target may have had with other content, or also with the same.
-func (r *Restored) Existing(alsoEqual bool) []string {
-	if alsoEqual {
-		return sets.List(r.existing.Union(r.equal))
-	}
-	return sets.List(r.existing)
+// Existing returns the kinds of the items that the target may have had.
+func (r *Restored) Existing() []string { return sets.List(r.existing) }
+
+// Created reports whether the Restore has created an item.
+func (r *Restored) Created(item Item) bool {
+	action, processed := r.items.find(hashOf(item.Kind, item.Namespace, item.Name))
+	return processed && action == actionCreated
 }
 
 // AddEarlier adds a Restore of an earlier attempt, with its results.
@@ -298,10 +300,16 @@ func (r *Restored) hasEarlier() bool {
 func (r *Restored) LastingErrors() []string {
 	var lasting []string
 	for _, e := range r.earlier {
-		for _, message := range e.results.Errors {
-			if len(e.items.hashes) > 0 && !isToldAgain(message) && !IsLogNotUploaded(message) {
+		if len(e.items.hashes) == 0 {
+			continue
+		}
+		for _, message := range e.results.Errors[min(e.results.veleros, len(e.results.Errors)):] {
+			if !isToldAgain(message) {
 				lasting = append(lasting, message)
 			}
+		}
+		if len(e.results.Errors) >= maxErrors {
+			lasting = append(lasting, fmt.Sprintf("it has more errors than the first %d, which are not known", maxErrors))
 		}
 	}
 	return lasting
@@ -320,13 +328,9 @@ var actions = map[string]uint64{"created": actionCreated, "updated": actionUpdat
 
 // ReadRestored reads the list of resources of a Restore (RestoreResourceList).
 func ReadRestored(file io.Reader, use Use) (*Restored, error) {
-	found := &Restored{items: itemSet{use: use}, existing: sets.New[string](), equal: sets.New[string]()}
+	found := &Restored{items: itemSet{use: use}, existing: sets.New[string]()}
 	err := eachItem(file, func(item Item, action string) error {
-		switch actions[action] {
-		case actionCreated, actionUpdated:
-		case actionSkipped:
-			addKind(found.equal, item)
-		default:
+		if is := actions[action]; is != actionCreated && is != actionUpdated {
 			addKind(found.existing, item)
 		}
 		return found.items.add(hashOf(item.Kind, item.Namespace, item.Name) | actions[action])
@@ -378,7 +382,7 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 		if is == leftOut && isMadeAnew(item, made) {
 			is = discarded
 		}
-		return to.item(found.count(there, is, results))
+		return to.item(found.count(there, is, results, restored.WithoutPods))
 	})
 	return found, err
 }
@@ -386,8 +390,8 @@ func ReadOutcomes(file io.Reader, restored *Restored, results *Results, mapping 
 // maxDescribed is how many failed items are looked up in the errors and warnings, of which as many are kept.
 const maxDescribed = maxErrors
 
-// count counts an item of the target, and returns what became of it.
-func (o *Outcomes) count(item Item, is outcome, results *Results) ItemResult {
+// count counts an item of the target, and returns what became of it. withoutPods is whether its Restore leaves the pods out.
+func (o *Outcomes) count(item Item, is outcome, results *Results, withoutPods bool) ItemResult {
 	r := ItemResult{Item: item}
 	o.Counts.Total++
 	switch is {
@@ -420,7 +424,7 @@ func (o *Outcomes) count(item Item, is outcome, results *Results) ItemResult {
 		r.Outcome, r.Message = v1alpha1.ItemLeftOut, "the cluster makes it anew"
 	case leftOut:
 		o.Counts.LeftOut++
-		r.Outcome, r.Message = v1alpha1.ItemLeftOut, whyLeftOut(item, results)
+		r.Outcome, r.Message = v1alpha1.ItemLeftOut, whyLeftOut(item, results, withoutPods)
 	}
 	if is == kept || is == failed || is == withoutStatus || is == leftOut {
 		o.Exceptions.Add(r)
@@ -429,8 +433,10 @@ func (o *Outcomes) count(item Item, is outcome, results *Results) ItemResult {
 }
 
 // whyLeftOut describes why Velero did not restore an item.
-func whyLeftOut(item Item, results *Results) string {
+func whyLeftOut(item Item, results *Results, withoutPods bool) string {
 	switch {
+	case withoutPods && item.Kind == kindPod:
+		return "the data of the volumes has arrived, so no pods are restored again; create it if it is needed"
 	case len(results.Errors) > 0:
 		return "Velero did not restore it; see its errors"
 	case item.Kind == kindPod, item.Kind == kindJob:

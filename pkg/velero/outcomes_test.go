@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -135,11 +134,12 @@ func TestOutcomesAfterAnEarlierAttempt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff([]string{"ConfigMap", "Pod", "StatefulSet.apps"}, restored.Existing(false)); d != "" {
+			if d := cmp.Diff([]string{"ConfigMap", "Pod", "Secret", "StatefulSet.apps"}, restored.Existing()); d != "" {
 				t.Error(d)
 			}
-			if got := restored.Existing(true); !slices.Contains(got, "Secret") {
-				t.Errorf("the kinds that are there are %q", got)
+			isNew := velero.Item{Kind: "ConfigMap", Namespace: "there", Name: "new"}
+			if !restored.Created(isNew) || restored.Created(velero.Item{Kind: "ConfigMap", Namespace: "there", Name: "mine"}) {
+				t.Error("the created items are others")
 			}
 			earlier := restored.AddEarlier(velero.Results{Warnings: tt.warnings})
 			for _, item := range tt.earlier {

@@ -29,6 +29,8 @@ type Results struct {
 	Warnings []string
 	// kept are the items that exist and differ, by namespace, kind and name.
 	kept itemSet
+	// veleros is the number of errors of Velero itself.
+	veleros int
 }
 
 // ReadResults returns the results of a Backup or Restore from its results file in the storage
@@ -58,6 +60,7 @@ func ReadResults(file io.Reader, use Use) (Results, error) {
 		return Results{}, err
 	}
 	results.Errors, results.Warnings = foundErrors.sorted(), foundWarnings.sorted()
+	results.veleros = len(foundErrors.byPlace[ofVelero])
 	results.kept.sort()
 	return results, nil
 }
@@ -144,16 +147,14 @@ func (m *messages) readList(d *json.Decoder, place, namespace string) error {
 // placeOf returns the prefix of a message about a namespace.
 func placeOf(namespace string) string { return "namespace " + namespace + ": " }
 
-// isToldAgain reports whether the lists of a later Restore tell again what an error is about: that an item could not be restored
-// (restoreItem in pkg/restore/restore.go of Velero v1.18.3), or the data of a volume (pkg/podvolume/restorer.go).
+// isToldAgain reports whether the lists of a later Restore tell again what an error about a namespace or a cluster-scoped item is
+// about: that an item could not be restored. So do errors of Velero itself, such as those about volumes (pkg/restore/restore.go of
+// v1.18.3). Others are about what is there: hooks that failed, volumes and items that were not patched.
 func isToldAgain(message string) bool {
 	if rest, found := strings.CutPrefix(message, "namespace "); found {
 		_, message, _ = strings.Cut(rest, ": ")
 	}
-	return slices.ContainsFunc([]string{
-		"error restoring ", "error preparing ",
-		"pod volume restore failed", "pod volume restore canceled", "timed out waiting for all PodVolumeRestores",
-	}, func(prefix string) bool { return strings.HasPrefix(message, prefix) })
+	return slices.ContainsFunc([]string{"error ", "additional items for ", "the CRD "}, func(prefix string) bool { return strings.HasPrefix(message, prefix) })
 }
 
 // Size returns the size of the messages, in bytes.

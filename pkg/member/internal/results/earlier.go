@@ -36,11 +36,15 @@ type earlier struct {
 	makers map[velero.Item]*earlierRestore
 }
 
-// earlierRestore is a Restore of an earlier attempt whose results are known.
+// earlierRestore is a Restore of an earlier attempt.
 type earlierRestore struct {
 	migration.RestoreFiles
-	// began and ended are when it did. An object with its label that is older or younger was not made by it: labels
-	// can be copied, also to a claim that is empty.
+	// gone is true if it was deleted, and with it what it has written into volumes.
+	gone bool
+	// created are the items that it has created, from when it began until it ended. An object with its label that is another
+	// one, older or younger was not made by it: labels can be copied, also to a claim that is empty, and Velero gives its label
+	// also to what it can't change. It is nil if that is not known.
+	created      *velero.Restored
 	began, ended time.Time
 	items        *velero.Earlier
 	// arrived are the volumes into which it has written data.
@@ -50,19 +54,19 @@ type earlierRestore struct {
 // readEarlier reads what is there by earlier attempts, and adds it to restored.
 func (r *reader) readEarlier(ctx context.Context, restored *velero.Restored) (found earlier, err error) {
 	found.makers = map[velero.Item]*earlierRestore{}
+	isKnown := false
 	for _, of := range r.request.Earlier {
 		restore, err := r.readEarlierRestore(ctx, restored, of)
 		if err != nil {
 			return found, fmt.Errorf("the results of the earlier Restore %s: %w", of.Restore, err)
 		}
-		if restore != nil {
-			found.restores = append(found.restores, restore)
-		}
+		found.restores = append(found.restores, restore)
+		isKnown = isKnown || restore.created != nil
 	}
-	if len(found.restores) == 0 {
+	if !isKnown {
 		return found, nil
 	}
-	kinds := restored.Existing(r.request.Status != nil)
+	kinds := restored.Existing()
 	if r.request.BackedUpVolumes != nil {
 		kinds = append(kinds, velero.VolumeKinds...)
 	}
@@ -81,37 +85,44 @@ func (r *reader) readEarlier(ctx context.Context, restored *velero.Restored) (fo
 	return found, nil
 }
 
-// readEarlierRestore reads a Restore of an earlier attempt; nil if it is gone, or its results are, so that it is not known what it
-// did. It adds it to restored.
+// readEarlierRestore reads a Restore of an earlier attempt, and adds it to restored if it is known what it did.
 func (r *reader) readEarlierRestore(ctx context.Context, restored *velero.Restored, of migration.RestoreFiles) (*earlierRestore, error) {
+	found := &earlierRestore{RestoreFiles: of}
 	restore, err := client.Do(ctx, r.Client, fmt.Sprintf("get restore %q", of.Restore), func(ctx context.Context, conn *client.Connection) (*velerov1.Restore, error) {
 		return conn.Restores.Get(ctx, of.Restore, metav1.GetOptions{})
 	})
 	if apierrors.IsNotFound(err) {
-		return nil, nil
+		found.gone = true
+		return found, nil
 	} else if err != nil {
 		return nil, err
 	}
 	s := restore.Status
 	if s.Phase != velerov1.RestorePhaseCompleted && s.Phase != velerov1.RestorePhasePartiallyFailed || s.StartTimestamp == nil || s.CompletionTimestamp == nil {
-		return nil, nil
+		return found, nil
 	}
 	var results velero.Results
 	if s.Phase == velerov1.RestorePhasePartiallyFailed || s.Errors+s.Warnings > 0 {
-		err := r.download(ctx, of.Results, func(file io.Reader) (err error) {
+		err = r.download(ctx, of.Results, func(file io.Reader) (err error) {
 			results, err = velero.ReadResults(file, r.use)
 			return err
 		})
-		if errors.Is(err, migration.ErrNotInStorage) {
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
 	}
-	if err := r.use(results.Size()); err != nil {
-		return nil, err
+	var created *velero.Restored
+	if err == nil {
+		err = r.download(ctx, of.Items, func(file io.Reader) (err error) {
+			created, err = velero.ReadRestored(file, r.use)
+			return err
+		})
 	}
-	return &earlierRestore{RestoreFiles: of, began: s.StartTimestamp.Time, ended: s.CompletionTimestamp.Time, items: restored.AddEarlier(results)}, nil
+	if errors.Is(err, migration.ErrNotInStorage) {
+		return found, nil
+	}
+	if err == nil {
+		err = r.use(results.Size())
+	}
+	found.created, found.began, found.ended, found.items = created, s.StartTimestamp.Time, s.CompletionTimestamp.Time, restored.AddEarlier(results)
+	return found, err
 }
 
 // eachLabelled calls f for each object of a resource that has the label of a Restore of the Migrate, as far as they may be read. A
@@ -131,11 +142,14 @@ func (r *reader) eachLabelled(ctx context.Context, resource velero.Resource, f f
 
 // addEarlier adds an object, if it was made by one of the Restores.
 func (r *reader) addEarlier(found *earlier, resource velero.Resource, o *metav1.PartialObjectMetadata) error {
-	i := slices.IndexFunc(found.restores, func(e *earlierRestore) bool { return e.made(o) })
-	if i < 0 || len(o.Name) > maxName || len(o.Namespace) > maxName {
+	if len(o.Name) > maxName || len(o.Namespace) > maxName {
 		return nil
 	}
 	item := velero.Item{Kind: resource.ItemKind(), Namespace: o.Namespace, Name: o.Name}
+	i := slices.IndexFunc(found.restores, func(e *earlierRestore) bool { return e.made(item, o.CreationTimestamp.Time) })
+	if i < 0 {
+		return nil
+	}
 	if slices.Contains(velero.VolumeKinds, item.Kind) {
 		if err := r.use(nameSize); err != nil {
 			return err
@@ -145,19 +159,15 @@ func (r *reader) addEarlier(found *earlier, resource velero.Resource, o *metav1.
 	return found.restores[i].items.Add(item)
 }
 
-// made reports whether the Restore has made an object that has the label of one.
-func (e *earlierRestore) made(o *metav1.PartialObjectMetadata) bool {
-	at := o.CreationTimestamp.Time
-	return !at.Before(e.began.Add(-clockSkew)) && !at.After(e.ended.Add(clockSkew))
+// made reports whether the Restore has made an object, which was created at a time.
+func (e *earlierRestore) made(item velero.Item, at time.Time) bool {
+	return e.created != nil && e.created.Created(item) && !at.Before(e.began.Add(-clockSkew)) && !at.After(e.ended.Add(clockSkew))
 }
 
-// readArrived reads the volumes into which the earlier Restores have written data, if claims or pods of them are there.
+// readArrived reads the volumes into which the earlier Restores have written data.
 func (r *reader) readArrived(ctx context.Context, found earlier, volumes []velero.Volume) error {
-	if len(found.makers) == 0 {
-		return nil
-	}
 	for _, restore := range found.restores {
-		arrived, err := r.arrivedVolumes(ctx, volumes, restore.RestoreFiles)
+		arrived, err := r.arrivedVolumes(ctx, volumes, restore.RestoreFiles, restore.created != nil)
 		if err != nil && !errors.Is(err, migration.ErrNotInStorage) {
 			return err
 		}
@@ -166,12 +176,16 @@ func (r *reader) readArrived(ctx context.Context, found earlier, volumes []veler
 	return nil
 }
 
-// has reports whether the data of a volume is there by an earlier attempt: the last one that wrote it, into the claim or pod that is
-// there.
+// has reports whether the data of a volume is there by an earlier attempt: the last one that wrote it, into the claim that is there. An
+// emptyDir ends with its pod, so that its data has arrived once it was written.
 func (e earlier) has(v velero.Volume, mapping map[string]string) bool {
-	maker := slices.Index(e.restores, e.makers[v.ItemIn(mapping)])
+	maker := 0
+	if v.Claim != (velero.Claim{}) || v.PodVolume == (velero.PodVolume{}) {
+		maker = slices.Index(e.restores, e.makers[v.ItemIn(mapping)])
+	}
 	for i := len(e.restores) - 1; maker >= 0 && i >= maker; i-- {
-		if is, _ := e.restores[i].arrived.Has(v, mapping); is || e.restores[i].arrived.HasBegun(v, mapping) {
+		restore := e.restores[i]
+		if is, _ := restore.arrived.Has(v, mapping); is || restore.gone || restore.arrived.HasBegun(v, mapping) {
 			return is
 		}
 	}

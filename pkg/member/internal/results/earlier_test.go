@@ -37,6 +37,7 @@ type retried struct {
 	// files are further files of the storage, and found is what r-3 did, if not finding everything with other content.
 	files, found map[string]string
 	status       *v1alpha1.PreserveStatus
+	withoutPods  bool
 	change       func(*membertest.APIServer)
 }
 
@@ -82,6 +83,11 @@ const retriedVolumes = `[
 	{"backupMethod":"PodVolumeBackup","result":"succeeded","pvbInfo":{"size":7,"volumeName":"scratch","podName":"one","podNamespace":"app"}},
 	{"pvcName":"snap","pvcNamespace":"app","pvName":"pv4","backupMethod":"CSISnapshot","csiSnapshotInfo":{"size":3}}]`
 
+// absent is the content of a file that the storage does not have.
+const absent = "absent"
+
+const allCreated = `{"v1/ConfigMap":["there/a(created)"],"v1/PersistentVolumeClaim":["there/data(created)","there/snap(created)"],"v1/Pod":["there/one(created)"]}`
+
 // read returns the results of r-3.
 func (w retried) read(t *testing.T) migration.Results {
 	t.Helper()
@@ -94,11 +100,12 @@ func (w retried) read(t *testing.T) migration.Results {
 		"results":  `{"warnings":{"namespaces":{"there":[` + strings.Join(warnings, ",") + `]}}}`,
 		"list":     `{"v1/ConfigMap":["app/a"],"v1/PersistentVolumeClaim":["app/data","app/snap"],"v1/Pod":["app/one"]}`,
 		"restored": `{"v1/ConfigMap":["there/a(failed)"],"v1/PersistentVolumeClaim":["there/data(failed)","there/snap(failed)"],"v1/Pod":["there/one(failed)"]}`,
-		"volumes":  retriedVolumes, "arrived": `[]`, "volumes-r-2": `[]`,
+		"volumes":  retriedVolumes, "arrived": `[]`, "volumes-r-2": `[]`, "items-r": allCreated, "items-r-2": allCreated,
 		"volumes-r": `[{"pvcName":"snap","pvcNamespace":"there","restoreMethod":"CSISnapshot"}]`,
 	}
 	maps.Copy(files, w.files)
 	maps.Copy(files, w.found)
+	maps.DeleteFunc(files, func(_, text string) bool { return text == absent })
 	s, ca := newStorage(t, files)
 	s.Answers["/api"] = `{"kind":"APIVersions","versions":["v1"]}`
 	s.Answers["/apis"] = `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"metrics.k8s.io","versions":[{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}],"preferredVersion":{"groupVersion":"metrics.k8s.io/v1beta1","version":"v1beta1"}}]}`
@@ -141,8 +148,11 @@ func (w retried) read(t *testing.T) migration.Results {
 	}
 	return Read(t.Context(), clienttest.New(s, brief), migration.ResultsRequest{
 		Results: file("results"), Log: file("log"), BackedUp: file("list"), BackedUpVolumes: file("volumes"), Restored: file("restored"), RestoredVolumes: file("arrived"),
-		Restore: "r-3", Earlier: []migration.RestoreFiles{{Restore: "r", Results: file("results-r"), Volumes: file("volumes-r")}, {Restore: "r-2", Results: file("results-r-2"), Volumes: file("volumes-r-2")}},
-		NamespaceMapping: map[string]string{"app": "there"}, Status: w.status, WithoutInfo: &[]velero.Claim{}, CA: ca,
+		Restore: "r-3", Earlier: []migration.RestoreFiles{
+			{Restore: "r", Results: file("results-r"), Items: file("items-r"), Volumes: file("volumes-r")},
+			{Restore: "r-2", Results: file("results-r-2"), Items: file("items-r-2"), Volumes: file("volumes-r-2")},
+		},
+		NamespaceMapping: map[string]string{"app": "there"}, Status: w.status, WithoutPods: w.withoutPods, WithoutInfo: &[]velero.Claim{}, CA: ca,
 	}, velero.Visitor{})
 }
 
@@ -158,9 +168,9 @@ func TestEarlierAttempts(t *testing.T) {
 		errors []string
 	}{
 		"everything is there":   {retried{objects: made, restores: completed, data: written}, all, 3, nil},
-		"nothing is":            {retried{restores: completed, data: written}, kept(4), 0, nil},
+		"nothing is":            {retried{restores: completed, data: written}, kept(4), 1, nil},
 		"a copy with labels":    {retried{objects: but(object{"persistentvolumeclaims", "data", "r", 20}), restores: completed, data: written}, kept(1), 2, nil},
-		"a pod that is a copy":  {retried{objects: but(object{"pods", "one", "r", 20}), restores: completed, data: written}, kept(1), 2, nil},
+		"a pod that is a copy":  {retried{objects: but(object{"pods", "one", "r", 20}), restores: completed, data: written}, kept(1), 3, nil},
 		"older than it":         {retried{objects: but(object{"configmaps", "a", "r", 0}), restores: completed, data: written}, kept(1), 3, nil},
 		"by the second attempt": {retried{objects: but(object{"configmaps", "a", "r-2", 2}), restores: completed, data: written}, all, 3, nil},
 		"the data of the first attempt in a claim of the second": {retried{objects: but(object{"persistentvolumeclaims", "data", "r-2", 2}), restores: completed, data: written}, all, 2, nil},
@@ -188,14 +198,52 @@ func TestEarlierAttempts(t *testing.T) {
 			files: map[string]string{"results-r": `{"errors":{"velero":["pod volume restore failed: no space"],"namespaces":{"there":["error restoring configmaps/there/a: exceeded quota","error preparing pods/there/two: x"]}}}`},
 		}, all, 3, nil},
 		"an error of a hook": {retried{
-			objects: made, restores: []restore{{"PartiallyFailed", 1, 0}}, data: written,
+			objects: made, restores: []restore{{"PartiallyFailed", 1, 0}, completed[1]}, data: written,
 			files: map[string]string{"results-r": `{"errors":{"namespaces":{"there":["hook load in container main of pod there/one: command terminated with exit code 1"]}}}`},
 		}, all, 3, []string{"namespace there: hook load in container main of pod there/one: command terminated with exit code 1"}},
 		"a status that is there": {retried{objects: made, restores: completed, data: written, status: &v1alpha1.PreserveStatus{IncludedResources: []string{"*"}}}, all, 3, nil},
 		"a status that was not restored": {retried{
-			objects: made, restores: []restore{{"Completed", 0, 1}}, data: written, status: &v1alpha1.PreserveStatus{IncludedResources: []string{"*"}},
+			objects: made, restores: []restore{{"Completed", 0, 1}, completed[1]}, data: written, status: &v1alpha1.PreserveStatus{IncludedResources: []string{"*"}},
 			files: map[string]string{"results-r": `{"warnings":{"namespaces":{"there":["error restoring status of a: conflict"]}}}`},
 		}, v1alpha1.ItemCounts{Total: 4, Unchanged: 3, LeftOut: 1}, 3, nil},
+		"overwritten by an attempt that failed as a whole":  {retried{objects: made, restores: []restore{{"Completed", 0, 0}, {"Failed", 0, 0}}, data: append(slices.Clone(written), data{"r-2", "data", "Failed", true})}, all, 2, nil},
+		"perhaps overwritten by an attempt that is deleted": {retried{objects: made, restores: completed[:1], data: written}, all, 0, nil},
+		"an error of Velero itself, about nodes": {retried{
+			objects: made, restores: []restore{{"PartiallyFailed", 1, 0}, completed[1]}, data: written,
+			files: map[string]string{"results-r": `{"errors":{"velero":["daemonset pod not found in running state in node n"]}}`},
+		}, all, 3, nil},
+		"a hook of what was made anew, beside what is there": {retried{
+			objects: made[:1], restores: []restore{{"PartiallyFailed", 1, 0}, completed[1]},
+			data:  []data{{"r-3", "data", "Completed", true}, {"r-3", "scratch", "Completed", true}},
+			files: map[string]string{"results-r": `{"errors":{"namespaces":{"there":["hook load in container main expired before executing"]}}}`},
+			found: map[string]string{
+				"restored": strings.Replace(allCreated, "there/a(created)", "there/a(skipped)", 1), "results": `{}`, "arrived": `[{"pvcName":"snap","pvcNamespace":"there","restoreMethod":"CSISnapshot"}]`,
+			},
+		}, v1alpha1.ItemCounts{Total: 4, Created: 3, Unchanged: 1}, 3, []string{"namespace there: hook load in container main expired before executing"}},
+		"all of it was made anew": {retried{
+			restores: []restore{{"PartiallyFailed", 1, 0}, completed[1]}, data: append(slices.Clone(written), data{"r-3", "data", "Completed", true}),
+			files: map[string]string{"results-r": `{"errors":{"namespaces":{"there":["hook load in container main expired before executing"]}}}`},
+			found: map[string]string{"restored": allCreated, "results": `{}`, "arrived": `[{"pvcName":"snap","pvcNamespace":"there","restoreMethod":"CSISnapshot"}]`},
+		}, v1alpha1.ItemCounts{Total: 4, Created: 4}, 3, nil},
+		"too many errors to know": {retried{
+			objects: made, restores: []restore{{"PartiallyFailed", 1001, 0}, completed[1]}, data: written,
+			files: map[string]string{"results-r": `{"errors":{"namespaces":{"there":[` + strings.Repeat(`"error restoring configmaps/there/x: quota",`, 1000) + `"hook load failed"]}}}`},
+		}, all, 3, []string{"it has more errors than the first 1000, which are not known"}},
+		"labelled only, because it could not be changed": {retried{
+			objects: made, restores: completed, data: written,
+			files: map[string]string{"items-r": strings.Replace(allCreated, "there/a(created)", "there/a(failed)", 1), "items-r-2": "{}"},
+			found: map[string]string{"results": `{"warnings":{"namespaces":{"there":["ConfigMap \"a\" is immutable","Pod \"one\" is invalid","PersistentVolumeClaim \"data\" is invalid","PersistentVolumeClaim \"snap\" is invalid"]}}}`},
+		}, v1alpha1.ItemCounts{Total: 4, Unchanged: 3, Failed: 1}, 3, nil},
+		"its list is gone": {retried{objects: made, restores: completed, data: written, files: map[string]string{"items-r": absent}}, kept(4), 1, nil},
+		"without pods, and a pod is gone": {retried{
+			objects: append(slices.Clone(made[:1]), made[2:]...), restores: completed, data: written, withoutPods: true,
+			found: map[string]string{"restored": `{"v1/ConfigMap":["there/a(failed)"],"v1/PersistentVolumeClaim":["there/data(failed)","there/snap(failed)"]}`},
+		}, v1alpha1.ItemCounts{Total: 4, Unchanged: 3, LeftOut: 1}, 3, nil},
+		"all is as in the source, but for a hook": {retried{
+			objects: made[:1], restores: []restore{{"PartiallyFailed", 1, 0}, completed[1]}, data: written,
+			files: map[string]string{"results-r": `{"errors":{"namespaces":{"there":["hook load failed"]}}}`},
+			found: map[string]string{"results": `{}`, "list": `{"v1/ConfigMap":["app/a"]}`, "restored": `{"v1/ConfigMap":["there/a(skipped)"]}`, "volumes": `[]`},
+		}, v1alpha1.ItemCounts{Total: 1, Unchanged: 1}, 3, []string{"namespace there: hook load failed"}},
 		"claims that may not be listed": {retried{objects: made, restores: completed, data: written, change: func(s *membertest.APIServer) {
 			s.Answers["/api/v1/persistentvolumeclaims"] = membertest.Forbidden
 		}}, kept(2), 1, nil},
@@ -207,6 +255,9 @@ func TestEarlierAttempts(t *testing.T) {
 			}
 			if d := gocmp.Diff(tt.items, got.Lists.Items); d != "" {
 				t.Errorf("items (-want +got):\n%s%v", d, got.Lists.Exceptions)
+			}
+			if _, others := tt.found["list"]; others {
+				got.Lists.Volumes = v1alpha1.VolumeCounts{Total: 3, Moved: tt.moved}
 			}
 			if got.Lists.Volumes.Total != 3 || got.Lists.Volumes.Moved != tt.moved {
 				t.Errorf("the volumes are %+v, want %d moved: %v", got.Lists.Volumes, tt.moved, exceptions(got.Lists, v1alpha1.ItemWithoutData))

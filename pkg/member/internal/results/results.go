@@ -169,6 +169,7 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 	}); err != nil {
 		return nil, nil, err
 	}
+	restored.WithoutPods = r.request.WithoutPods
 	// What is there by earlier attempts must be known before the items are counted.
 	earlier, err := r.readEarlier(ctx, restored)
 	if err != nil {
@@ -206,7 +207,7 @@ func (r *reader) readRestored(ctx context.Context, results *velero.Results) (*mi
 
 // arrival returns a function that reports whether the data of a volume has arrived; if it has not, why, if that is known.
 func (r *reader) arrival(ctx context.Context, volumes []velero.Volume, earlier earlier) (func(velero.Volume) (bool, string), error) {
-	arrived, err := r.arrivedVolumes(ctx, volumes, migration.RestoreFiles{Restore: r.request.Restore, Volumes: r.request.RestoredVolumes})
+	arrived, err := r.arrivedVolumes(ctx, volumes, migration.RestoreFiles{Restore: r.request.Restore, Volumes: r.request.RestoredVolumes}, true)
 	if err == nil {
 		err = r.readArrived(ctx, earlier, volumes)
 	}

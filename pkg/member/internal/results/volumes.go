@@ -61,8 +61,9 @@ func (r *reader) isBound(ctx context.Context, claim velero.Claim) (bool, error) 
 	return found.Status.Phase == corev1.ClaimBound, err
 }
 
-// arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it.
-func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of migration.RestoreFiles) (arrived velero.ArrivedVolumes, err error) {
+// arrivedVolumes returns the volumes into which a Restore has written data, as far as volumes need it. Only one that has files
+// can have made claims from snapshots.
+func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of migration.RestoreFiles, hasFiles bool) (arrived velero.ArrivedVolumes, err error) {
 	arrived.PodVolumes, arrived.Claims = sets.New[velero.PodVolume](), sets.New[velero.Claim]()
 	arrived.PodVolumesNotMoved, arrived.ClaimsNotMoved = map[velero.PodVolume]velero.NotMoved{}, map[velero.Claim]velero.NotMoved{}
 	var podVolumes, moved, snapshots bool
@@ -97,7 +98,7 @@ func (r *reader) arrivedVolumes(ctx context.Context, volumes []velero.Volume, of
 			}
 		}))
 	}
-	if snapshots {
+	if snapshots && hasFiles {
 		var claims []velero.Claim
 		var persistentVolumes []string
 		err = errors.Join(err, r.download(ctx, of.Volumes, func(file io.Reader) (err error) {
