@@ -61,9 +61,9 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, and ETCD_SERVERS for several replicas.
+manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, and KURATOR=0 for a host without Kurator.
 	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", the namespaces of the fleets, the only ones where the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
-	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --out $(OUTPUT)/deploy
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its
@@ -138,7 +138,7 @@ CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsParti
 test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
 	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
-	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/nodes/... ./test/ha/... ./test/scale/...
+	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
 
 .PHONY: bench
 bench: tools build ## Run the benchmarks on a local fleet. BENCH selects them.

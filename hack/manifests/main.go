@@ -29,13 +29,14 @@ func main() {
 	namespaces := flag.String("namespaces", "", "namespaces of the fleets, separated by blanks or commas: the server may read Secrets only in these")
 	allNamespaces := flag.Bool("all-namespaces", false, "let the server read fleets, and any Secret by name, in every namespace")
 	out := flag.String("out", "", "directory to write the manifests to")
+	kurator := flag.Bool("kurator", true, "Kurator is on the host, and defines the kinds of fleets and clusters")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
 	if err := run(*from, *out, values{
 		Image:         *image,
 		EtcdServers:   *etcd,
 		Namespaces:    strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
-		AllNamespaces: *allNamespaces,
+		AllNamespaces: *allNamespaces, WithoutKurator: !*kurator,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)

@@ -50,6 +50,9 @@ type values struct {
 	Namespaces []string
 	// AllNamespaces grants this in all namespaces instead, including all Secrets.
 	AllNamespaces bool
+	// WithoutKurator defines the kinds of the inventory, and has the server ask the clusters whether
+	// they are ready.
+	WithoutKurator bool
 }
 
 // validate returns an error unless exactly one of Namespaces and AllNamespaces is set, so
@@ -74,6 +77,9 @@ func render(files fs.FS, v values) (map[string][]byte, error) {
 	if err == nil && v.EtcdServers != "" {
 		delete(rendered, embeddedEtcd)
 		err = renderDir(files, "replicas", v, rendered)
+	}
+	if err == nil && v.WithoutKurator {
+		err = renderDir(files, "no-kurator", v, rendered)
 	}
 	if err != nil {
 		return nil, err
@@ -166,10 +172,13 @@ func fill(object map[string]any, v values) error {
 					args[i] = etcdServersFlag + v.EtcdServers
 				}
 			}
+			if v.WithoutKurator {
+				args = append(args, "--cluster-readiness=probe")
+			}
 			if len(v.Namespaces) > 0 {
 				args = append(args, "--namespaces="+strings.Join(v.Namespaces, ","))
-				container["args"] = args
 			}
+			container["args"] = args
 		}
 		return unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers")
 	}

@@ -105,6 +105,28 @@ func TestRenderReplicas(t *testing.T) {
 	}
 }
 
+func TestRenderWithoutKurator(t *testing.T) {
+	for _, etcd := range []string{"", "https://a:2379"} {
+		rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", EtcdServers: etcd, AllNamespaces: true, WithoutKurator: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Count(rendered["05-crds.yaml"], []byte("kind: CustomResourceDefinition\n")); got != 2 {
+			t.Errorf("%d CustomResourceDefinitions:\n%s", got, rendered["05-crds.yaml"])
+		}
+		if server := slices.Concat(rendered["30-statefulset.yaml"], rendered["30-deployment.yaml"]); !bytes.Contains(server, []byte("- --cluster-readiness=probe\n")) {
+			t.Errorf("the server does not ask the clusters:\n%s", server)
+		}
+	}
+	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", AllNamespaces: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, defined := rendered["05-crds.yaml"]; defined || bytes.Contains(rendered["30-statefulset.yaml"], []byte("cluster-readiness")) {
+		t.Errorf("with Kurator: %q\n%s", slices.Sorted(maps.Keys(rendered)), rendered["30-statefulset.yaml"])
+	}
+}
+
 // TestRBACIsLeastPrivilege checks that no role has rules that the server must never have.
 func TestRBACIsLeastPrivilege(t *testing.T) {
 	rules := rulesOf(t, manifests)

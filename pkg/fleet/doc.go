@@ -8,6 +8,9 @@
 // AttachedCluster and Cluster (cluster.kurator.dev) are unstructured objects, of which only a
 // few fields matter. A kind whose CRD is not installed has no objects until it is installed.
 //
+// A cluster is ready if its status says so, which Kurator writes, or without Kurator (Options.Probe) always: package member asks its
+// API server before anything is done there.
+//
 // Observe reads from informers, which watch only while Run runs, so that only the replica that
 // drives migrations loads the host. Read and Kubeconfig make live calls and work in every
 // replica. Secrets are read one at a time by name (verb get), never listed or watched, and

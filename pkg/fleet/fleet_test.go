@@ -132,7 +132,7 @@ func (c *changes) since() ([]string, []migration.Cluster) {
 
 // run runs an inventory until the test ends, in a synctest bubble.
 func run(t *testing.T, client *fake.FakeDynamicClient, namespaces ...string) (*Inventory, *changes) {
-	i, c := New(client, secrets{}, namespaces...), &changes{}
+	i, c := New(client, secrets{}, Options{Namespaces: namespaces}), &changes{}
 	i.OnChange(func(namespace string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -188,7 +188,7 @@ func TestInventory(t *testing.T) {
 		})
 	})
 	t.Run("read", func(t *testing.T) {
-		if got := New(client(t, manifests...), secrets{}).Read(t.Context(), "default", spec()); !reflect.DeepEqual(got, want) {
+		if got := New(client(t, manifests...), secrets{}, Options{}).Read(t.Context(), "default", spec()); !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
@@ -197,13 +197,13 @@ func TestInventory(t *testing.T) {
 		c.PrependReactor("get", "attachedclusters", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("host is down")
 		})
-		got := New(c, secrets{}).Read(t.Context(), "default", spec())
+		got := New(c, secrets{}, Options{}).Read(t.Context(), "default", spec())
 		if got.Err == nil || !strings.Contains(got.Err.Error(), "host is down") || got.Clusters != nil {
 			t.Errorf("got %+v", got)
 		}
 	})
 	t.Run("observed before Run", func(t *testing.T) {
-		i := New(client(t, manifests...), secrets{})
+		i := New(client(t, manifests...), secrets{}, Options{})
 		if got := i.Observe("default", spec()); !errors.Is(got.Err, ErrNotSynced) || i.HasSynced() {
 			t.Errorf("got %+v", got)
 		}
@@ -304,7 +304,7 @@ func TestCRDInstalledLater(t *testing.T) {
 
 func TestRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := New(client(t, quickstart), secrets{})
+		i := New(client(t, quickstart), secrets{}, Options{})
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			go func() {
@@ -349,7 +349,7 @@ func TestKubeconfig(t *testing.T) {
 		"the host refuses":   {member1YAML, secrets{err: errors.New("forbidden")}, attached1, "", nil, "forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := New(client(t, tc.manifest), tc.secrets).Kubeconfig(t.Context(), "default", tc.cluster)
+			got, err := New(client(t, tc.manifest), tc.secrets, Options{}).Kubeconfig(t.Context(), "default", tc.cluster)
 			if string(got) != tc.want {
 				t.Errorf("got %q", got)
 			}
@@ -382,7 +382,7 @@ func TestVeleroNamespace(t *testing.T) {
 		"no name":               {annotated(member1YAML, "a/b"), attached1, "a/b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			state, found := New(client(t, quickstart, tc.manifest), secrets{}).Read(t.Context(), "default", spec()).Clusters[tc.cluster]
+			state, found := New(client(t, quickstart, tc.manifest), secrets{}, Options{}).Read(t.Context(), "default", spec()).Clusters[tc.cluster]
 			if !found || state.VeleroNamespace != tc.want {
 				t.Errorf("got %+v, want %q", state, tc.want)
 			}
@@ -397,7 +397,7 @@ func annotated(manifest, veleroNamespace string) string {
 func TestConcurrentBackups(t *testing.T) {
 	several := strings.ReplaceAll(member1YAML, "namespace: default", `namespace: default, annotations: {backup.kurator.dev/concurrent-backups: "three"}`)
 	for manifest, want := range map[string]string{member1YAML: "", several: "three"} {
-		state := New(client(t, quickstart, manifest), secrets{}).Read(t.Context(), "default", spec()).Clusters[attached1]
+		state := New(client(t, quickstart, manifest), secrets{}, Options{}).Read(t.Context(), "default", spec()).Clusters[attached1]
 		if state.ConcurrentBackups != want {
 			t.Errorf("got %q, want %q", state.ConcurrentBackups, want)
 		}
@@ -432,4 +432,21 @@ func TestNamespaces(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestProbe reads clusters that have no status, or that is not ready: they count as ready, unless they don't exist.
+func TestProbe(t *testing.T) {
+	for status, manifest := range map[string]string{"no status": strings.Split(member1YAML, "status:")[0], "not ready": strings.Replace(member1YAML, "ready: true", "ready: false", 1)} {
+		c := client(t, quickstart, manifest)
+		if state := New(c, secrets{}, Options{}).Read(t.Context(), "default", spec()).Clusters[attached1]; state.Ready {
+			t.Errorf("%s: it is ready by its status", status)
+		}
+		read := New(c, secrets{}, Options{Probe: true}).Read(t.Context(), "default", spec())
+		if state := read.Clusters[attached1]; !state.Ready || state.VeleroNamespace == "" {
+			t.Errorf("%s: it is not ready: %+v", status, state)
+		}
+		if len(read.Clusters) != 1 {
+			t.Errorf("%s: clusters that don't exist: %+v", status, read.Clusters)
+		}
+	}
 }

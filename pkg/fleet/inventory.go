@@ -36,6 +36,7 @@ type Inventory struct {
 	client     dynamic.Interface
 	secrets    SecretGetter
 	namespaces []string
+	probe      bool
 	sources    []*source
 
 	mu        sync.RWMutex
@@ -43,10 +44,18 @@ type Inventory struct {
 	onCluster []func(namespace string, cluster migration.Cluster)
 }
 
-// New returns an Inventory of some namespaces of the host; of all if none is given. It makes no
-// calls.
-func New(client dynamic.Interface, secrets SecretGetter, namespaces ...string) *Inventory {
-	i := &Inventory{client: client, secrets: secrets, namespaces: namespaces}
+// Options are the options of an Inventory.
+type Options struct {
+	// Namespaces are the only namespaces of the host that are read. Empty: all.
+	Namespaces []string
+	// Probe has every cluster count as ready whatever its status says: nothing is done in it before its API server has
+	// answered with its kubeconfig anyway.
+	Probe bool
+}
+
+// New returns an Inventory. It makes no calls.
+func New(client dynamic.Interface, secrets SecretGetter, o Options) *Inventory {
+	i := &Inventory{client: client, secrets: secrets, namespaces: o.Namespaces, probe: o.Probe}
 	if len(i.namespaces) == 0 {
 		i.namespaces = []string{metav1.NamespaceAll}
 	}
@@ -104,7 +113,7 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 	get := func(kind, name string) (*unstructured.Unstructured, error) {
 		return sourceOf(sources, kind).get(namespace, name), nil
 	}
-	return assemble(spec, get)
+	return i.assemble(spec, get)
 }
 
 // Read returns the same as Observe by live calls, one for each object. It does not need Run.
@@ -116,7 +125,7 @@ func (i *Inventory) Read(ctx context.Context, namespace string, spec *v1alpha1.M
 	get := func(kind, name string) (*unstructured.Unstructured, error) {
 		return sourceOf(sources, kind).read(ctx, namespace, name)
 	}
-	return assemble(spec, get)
+	return i.assemble(spec, get)
 }
 
 // sourcesOf returns the sources of a namespace.
@@ -166,7 +175,7 @@ func (i *Inventory) changed(kind, namespace, name string) {
 
 // assemble returns an Inventory of the objects that get returns; nil for an object that does
 // not exist.
-func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstructured.Unstructured, error)) migration.Inventory {
+func (i *Inventory) assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstructured.Unstructured, error)) migration.Inventory {
 	inv := migration.Inventory{Clusters: map[migration.Cluster]migration.ClusterState{}}
 	var errs []error
 
@@ -191,28 +200,28 @@ func assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstruct
 	failures := make([]error, len(clusters))
 	var group errgroup.Group
 	group.SetLimit(maxReads)
-	for i, c := range clusters {
+	for n, c := range clusters {
 		group.Go(func() error {
 			err := recovery.Do(context.Background(), func() error {
 				obj, err := get(c.Kind, c.Name)
 				if obj != nil {
 					found := readCluster(c.Kind, obj)
-					states[i] = &migration.ClusterState{
-						Ready: found.ready, VeleroNamespace: found.veleroNamespace, ConcurrentBackups: found.concurrentBackups,
+					states[n] = &migration.ClusterState{
+						Ready: found.ready || i.probe, VeleroNamespace: found.veleroNamespace, ConcurrentBackups: found.concurrentBackups,
 					}
 				}
 				return err
 			})
 			if err != nil {
-				failures[i] = fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err)
+				failures[n] = fmt.Errorf("read %s %q: %w", c.Kind, c.Name, err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // failures has the errors, so that all of them are reported
-	for i, c := range clusters {
-		if states[i] != nil {
-			inv.Clusters[c] = *states[i]
+	for n, c := range clusters {
+		if states[n] != nil {
+			inv.Clusters[c] = *states[n]
 		}
 	}
 	if err := errors.Join(append(errs, failures...)...); err != nil {

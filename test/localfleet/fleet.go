@@ -45,6 +45,8 @@ type Options struct {
 	// WithoutVelero starts neither Velero nor its storage: the members have only
 	// Velero's CustomResourceDefinitions.
 	WithoutVelero bool
+	// WithoutKurator defines none of Kurator's kinds on the host, and registers no member with it.
+	WithoutKurator bool
 	// Attached binds the fleet to this process: when the process ends, for whatever
 	// reason, all processes of the fleet are killed and its directory is removed.
 	Attached bool
@@ -211,7 +213,7 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		}
 	}
 	s.ServerFlags = options.ServerFlags
-	s.Replicas, s.WithoutVelero = options.Replicas, options.WithoutVelero
+	s.Replicas, s.WithoutVelero, s.WithoutKurator = options.Replicas, options.WithoutVelero, options.WithoutKurator
 	if s.Replicas > 1 && !options.Attached {
 		return nil, errors.New("a detached fleet can't have replicas: the load balancer runs in this process")
 	}

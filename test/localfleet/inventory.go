@@ -24,6 +24,9 @@ var definitions embed.FS
 // enroll registers the members with the host as Kurator does: with a Secret that holds
 // a kubeconfig and an AttachedCluster for each, and a Fleet that lists them.
 func (f *Fleet) enroll(ctx context.Context) error {
+	if f.state.WithoutKurator {
+		return nil
+	}
 	applier, err := f.applier(cluster{name: hostName})
 	if err != nil {
 		return err

@@ -33,8 +33,9 @@ type state struct {
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`
 	// Replicas is the number of replicas of our server; 0 means one.
-	Replicas      int  `json:"replicas,omitempty"`
-	WithoutVelero bool `json:"withoutVelero,omitempty"`
+	Replicas       int  `json:"replicas,omitempty"`
+	WithoutVelero  bool `json:"withoutVelero,omitempty"`
+	WithoutKurator bool `json:"withoutKurator,omitempty"`
 	// StorageKey and StorageSecret are the S3 server's root credentials.
 	StorageKey    string            `json:"storageKey"`
 	StorageSecret string            `json:"storageSecret"`

@@ -63,7 +63,7 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 			return nil, err
 		}
 
-		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), o.Namespaces...)
+		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), fleet.Options{Namespaces: o.Namespaces, Probe: o.Members.Readiness == options.ReadinessProbe})
 		ranges, err := o.Members.Ranges()
 		if err != nil {
 			return nil, err

@@ -13,6 +13,8 @@ import (
 // Members are the options of the calls to member clusters. The kubeconfigs come from
 // Secrets that tenants write, so every default is the strict one.
 type Members struct {
+	// Readiness is how it is determined whether a cluster is ready: ReadinessStatus or ReadinessProbe.
+	Readiness string
 	// AllowInsecureTLS accepts kubeconfigs with insecure-skip-tls-verify.
 	AllowInsecureTLS bool
 	// AllowLocalAddresses allows loopback, link-local, unspecified and multicast
@@ -27,8 +29,18 @@ type Members struct {
 	AccessReviewSystemIdentities bool
 }
 
+// The values of Members.Readiness.
+const (
+	// ReadinessStatus takes the status of its AttachedCluster or Cluster, which Kurator writes.
+	ReadinessStatus = "status"
+	// ReadinessProbe asks its API server.
+	ReadinessProbe = "probe"
+)
+
 func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("member clusters")
+	fs.StringVar(&m.Readiness, "cluster-readiness", m.Readiness,
+		"How it is determined whether a cluster is ready: status takes status.ready of its AttachedCluster, or the phase of its Cluster, which Kurator writes; probe asks its API server with its kubeconfig, for hosts without Kurator.")
 	fs.BoolVar(&m.AllowInsecureTLS, "member-allow-insecure-tls", m.AllowInsecureTLS,
 		"Accept kubeconfigs with insecure-skip-tls-verify. Anyone on the network path to such a member can read its credentials and impersonate it.")
 	fs.BoolVar(&m.AllowLocalAddresses, "member-allow-local-addresses", m.AllowLocalAddresses,
@@ -59,8 +71,12 @@ func (m *Members) Ranges() ([]netip.Prefix, error) {
 }
 
 func (m *Members) validate() []error {
-	if _, err := m.Ranges(); err != nil {
-		return []error{err}
+	var errs []error
+	if m.Readiness != ReadinessStatus && m.Readiness != ReadinessProbe {
+		errs = append(errs, fmt.Errorf("--cluster-readiness: %q is neither %s nor %s", m.Readiness, ReadinessStatus, ReadinessProbe))
 	}
-	return nil
+	if _, err := m.Ranges(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
 }

@@ -90,6 +90,7 @@ func New() (*Options, error) {
 		Recommended:  genericoptions.NewRecommendedOptions(etcdPrefix, codec),
 		ServerRun:    genericoptions.NewServerRunOptions(),
 		EmbeddedEtcd: EmbeddedEtcd{DataDir: defaultDataDir, QuotaBytes: defaultQuotaBytes},
+		Members:      Members{Readiness: ReadinessStatus},
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}

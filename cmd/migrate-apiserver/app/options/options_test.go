@@ -112,7 +112,7 @@ func TestDefaults(t *testing.T) {
 	if l := o.LeaderElection; !l.LeaderElect || l.ResourceName != "migrate-apiserver" || l.ResourceNamespace != "migrate-system" {
 		t.Errorf("leader election: got %+v", l)
 	}
-	if !reflect.DeepEqual(o.Members, options.Members{}) {
+	if !reflect.DeepEqual(o.Members, options.Members{Readiness: options.ReadinessStatus}) {
 		t.Errorf("members: got %+v, want every option off", o.Members)
 	}
 }
