@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# The way to the first migration on a host without Kurator, from the kubeconfigs of two clusters with
-# Velero: no-kurator.sh MEMBER1 MEMBER2. KUBECONFIG is that of the host, where the server runs.
+# The way to the first migration on a host without Kurator, from the administrators' kubeconfigs of two
+# clusters with Velero: no-kurator.sh MEMBER1 MEMBER2. KUBECONFIG is that of the host, where the server runs.
 
 set -o errexit
 set -o nounset
@@ -15,8 +15,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 kubectl apply -f artifacts/deploy/no-kurator/05-crds.yaml
 kubectl wait --for=condition=Established crd/fleets.fleet.kurator.dev crd/attachedclusters.cluster.kurator.dev
 
-kubectl create secret generic kurator-member1 --from-file=value="$1"
-kubectl create secret generic kurator-member2 --from-file=value="$2"
+hack/attach-member.sh kurator-member1 "$1"
+hack/attach-member.sh kurator-member2 "$2"
 kubectl apply -f artifacts/examples/clusters.yaml
 
 kubectl apply -f artifacts/examples/migrate-select-labels.yaml

@@ -62,6 +62,26 @@ func TestWithoutKurator(t *testing.T) {
 		}
 	}
 
+	// The required permissions suffice, and Kurator's own definitions can replace ours.
+	for n := 1; n <= 2; n++ {
+		if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(n), "delete", "--filename=../../artifacts/member/20-recommended.yaml", "--filename=../../artifacts/member/30-read-everything.yaml"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host := func(args ...string) {
+		t.Helper()
+		if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host("apply", "--filename=../localfleet/crds")
+	if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(2), "delete", "namespace", "busybox"); err != nil {
+		t.Fatal(err)
+	}
+	host("delete", "migrate", "select-labels")
+	host("apply", "--filename=../../artifacts/examples/migrate-select-labels.yaml")
+	host("wait", "migrate/select-labels", "--for=condition=Ready", "--timeout=60s")
+
 	// Nothing answers at this address.
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	content, err := os.ReadFile(fleet.MemberKubeconfig(2))
@@ -70,12 +90,6 @@ func TestWithoutKurator(t *testing.T) {
 	}
 	if err := os.WriteFile(kubeconfig, []byte(serverAt.ReplaceAllString(string(content), "server: https://127.0.0.1:1")), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	host := func(args ...string) {
-		t.Helper()
-		if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), args...); err != nil {
-			t.Fatal(err)
-		}
 	}
 	host("create", "secret", "generic", "silent", "--from-file=value="+kubeconfig)
 	host("patch", "fleet", "quickstart", "--type=json", `--patch=[{"op": "add", "path": "/spec/clusters/-", "value": {"kind": "AttachedCluster", "name": "silent"}}]`)
