@@ -34,7 +34,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require k8s.io/component-helpers v0.37.2
+require (
+	go.etcd.io/etcd/etcdutl/v3 v3.7.3
+	k8s.io/component-helpers v0.37.2
+)
 
 require (
 	cel.dev/expr v0.25.2 // indirect

@@ -46,6 +46,7 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 			return Run(command.Context(), o)
 		},
 	}
+	command.AddCommand(newEtcdCommand(o.EmbeddedEtcd.DataDir))
 	sets := o.Flags()
 	for _, set := range sets.FlagSets {
 		command.Flags().AddFlagSet(set)

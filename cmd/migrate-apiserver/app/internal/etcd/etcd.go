@@ -90,9 +90,7 @@ func (s *Server) start(ctx context.Context, config *embed.Config) error {
 }
 
 func (s *Server) config(ctx context.Context, dir, socket string, quota int64) *embed.Config {
-	config := embed.NewConfig()
-	config.Name = "migrate-apiserver"
-	config.Dir = dir
+	config := newConfig(dir)
 	config.QuotaBackendBytes = quota
 	config.BackendFreelistType = "map"
 	config.EnableGRPCGateway = false
@@ -104,6 +102,14 @@ func (s *Server) config(ctx context.Context, dir, socket string, quota int64) *e
 	client := url.URL{Scheme: "unix", Path: socket}
 	config.ListenClientUrls = []url.URL{client}
 	config.AdvertiseClientUrls = []url.URL{client}
+	return config
+}
+
+// newConfig returns the configuration of the only member of a cluster.
+func newConfig(dir string) *embed.Config {
+	config := embed.NewConfig()
+	config.Name = "migrate-apiserver"
+	config.Dir = dir
 	// etcd requires a peer address; nothing listens on it.
 	peer := url.URL{Scheme: "http", Host: "localhost:2380"}
 	config.ListenPeerUrls = nil
@@ -132,18 +138,20 @@ func lock(dir string) (unlock func() error, err error) {
 // any system that we build for, in bytes.
 const maxSocketPath = 103
 
+// socketName is the name of the socket.
+const socketName = "etcd.sock"
+
 // socketPath returns a path in the data directory, or in a private temporary one if that is too
 // long for a unix socket.
 func socketPath(dir string) (path string, remove func() error, err error) {
-	const name = "etcd.sock"
-	if path := filepath.Join(dir, name); len(path) <= maxSocketPath {
+	if path := filepath.Join(dir, socketName); len(path) <= maxSocketPath {
 		return path, func() error { return nil }, os.Chmod(dir, 0o700)
 	}
 	temporary, err := os.MkdirTemp("", "migrate-")
 	if err != nil {
 		return "", nil, err
 	}
-	path = filepath.Join(temporary, name)
+	path = filepath.Join(temporary, socketName)
 	remove = func() error { return os.RemoveAll(temporary) }
 	if len(path) > maxSocketPath {
 		return "", nil, errors.Join(fmt.Errorf("%s is too long: give a shorter data directory", path), remove())
