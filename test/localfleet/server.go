@@ -36,8 +36,11 @@ const (
 
 // server returns the command of our server with its embedded etcd.
 func (f *Fleet) server() command {
-	return f.serverCommand(serverName, "--data-dir="+f.dataDir(serverName)+"/etcd")
+	return f.serverCommand(serverName, "--data-dir="+f.EtcdDir())
 }
+
+// EtcdDir returns the data directory of the embedded etcd of our server.
+func (f *Fleet) EtcdDir() string { return f.dataDir(serverName) + "/etcd" }
 
 // serverCommand returns the command of our server with the flags of a usual
 // installation and the flags in data, which configure its storage.
