@@ -64,7 +64,7 @@ func newFixture(t *testing.T, targets ...Cluster) *fixture {
 		seen:   Observation{Members: map[Cluster]Member{}},
 	}
 	for _, c := range fleet.Members {
-		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}, Turn: &Turn{}}
+		s.seen.Members[c] = Member{Locations: []velerov1.BackupStorageLocation{bucket("velero")}, Turn: &Turn{}, Checked: &Checked{}}
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
 // Prerequisites are what the policy of a Migrate needs in a cluster besides Velero's server.
@@ -28,6 +29,10 @@ type Prerequisites struct {
 	// StorageClasses, in a target, is true if those of the claims must exist, as mapped by Mapping.
 	StorageClasses bool
 	Mapping        map[string]string
+	// Fields is the Migrate if its Backup, in the source, or its Restore in a target has fields that an old Velero does not
+	// know; nil if it has none. Source is true in the source.
+	Fields *v1alpha1.Migrate
+	Source bool
 }
 
 // Checked is what a check of the prerequisites has found in a cluster.
@@ -44,10 +49,16 @@ type Checked struct {
 	UnusedTotal int64
 	// StorageClasses are those that exist; nil if they are unknown.
 	StorageClasses sets.Set[string]
+	// DroppedFields are the fields of the Backup or Restore that the definitions of Velero in the cluster don't have,
+	// so that its API server would drop them in silence, sorted.
+	DroppedFields []string
 }
 
 // prerequisites returns what m needs in its source or a target.
 func prerequisites(m *v1alpha1.Migrate, isSource bool) (p Prerequisites) {
+	if isSource && velero.BackupNeedsFields(m) || !isSource && velero.RestoreNeedsFields(m) {
+		p.Fields, p.Source = m, isSource
+	}
 	if m.Spec.Policy == nil || m.Spec.Policy.Volumes == nil {
 		return p
 	}
@@ -68,7 +79,7 @@ func prerequisites(m *v1alpha1.Migrate, isSource bool) (p Prerequisites) {
 // NeedsPrerequisites reports whether the prerequisites of the cluster must be checked before m starts there.
 func (c ClusterPlan) NeedsPrerequisites() bool {
 	p := c.Prerequisites
-	return !c.started && !c.ended && (p.NodeAgent || p.Claims != nil || p.StorageClasses)
+	return !c.started && !c.ended && (p.NodeAgent || p.Claims != nil || p.StorageClasses || p.Fields != nil)
 }
 
 // hasPrerequisites reports whether a cluster has what m needs there; if not, the state says what to do.
@@ -78,7 +89,15 @@ func hasPrerequisites(c ClusterPlan, seen Observation) (state, bool) {
 	case !c.NeedsPrerequisites():
 		return state{}, true
 	case checked == nil:
-		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking what spec.policy.volumes needs in %s.", name)}, false
+		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking what spec.policy needs in %s.", name)}, false
+	case len(checked.DroppedFields) > 0:
+		kind := "Restores"
+		if c.Source {
+			kind = "Backups"
+		}
+		return state{v1alpha1.ReasonVeleroTooOld, fmt.Sprintf(
+			"Velero in %s does not know these fields of %s, and would ignore them: %s. Update it with its CustomResourceDefinitions, or recreate the Migrate without what needs them.",
+			name, kind, strings.Join(checked.DroppedFields, ", "))}, false
 	case checked.NodeAgent != "":
 		return state{v1alpha1.ReasonNodeAgentNotReady, fmt.Sprintf(
 			"spec.policy.volumes.data needs Velero's node-agent in %s, which %s. Install it with: velero install --use-node-agent", name, checked.NodeAgent)}, false

@@ -18,18 +18,26 @@ func TestPrerequisites(t *testing.T) {
 	for name, tt := range map[string]struct {
 		volumes        *v1alpha1.VolumePolicy
 		source, target Prerequisites
+		// fields are whether the Backup and the Restore have newer fields.
+		fields [2]bool
 	}{
-		"none":               {nil, Prerequisites{}, Prerequisites{}},
-		"by annotations":     {&v1alpha1.VolumePolicy{}, Prerequisites{}, Prerequisites{}},
-		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true, Claims: all, UsedOnly: true}, Prerequisites{NodeAgent: true, StorageClasses: true}},
-		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true, Claims: all}, Prerequisites{NodeAgent: true, StorageClasses: true}},
-		"no data":            {&v1alpha1.VolumePolicy{Data: "None"}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true}},
-		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true, Mapping: mapping}},
+		"none":               {nil, Prerequisites{}, Prerequisites{}, [2]bool{}},
+		"by annotations":     {&v1alpha1.VolumePolicy{}, Prerequisites{}, Prerequisites{}, [2]bool{}},
+		"file system backup": {&v1alpha1.VolumePolicy{Data: "FileSystemBackup"}, Prerequisites{NodeAgent: true, Claims: all, UsedOnly: true}, Prerequisites{NodeAgent: true, StorageClasses: true}, [2]bool{true, false}},
+		"data movement":      {&v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}, Prerequisites{NodeAgent: true, SnapshotClass: true, Claims: all}, Prerequisites{NodeAgent: true, StorageClasses: true}, [2]bool{true, false}},
+		"no data":            {&v1alpha1.VolumePolicy{Data: "None"}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true}, [2]bool{true, true}},
+		"classes":            {&v1alpha1.VolumePolicy{StorageClassMapping: mapping}, Prerequisites{Claims: all}, Prerequisites{StorageClasses: true, Mapping: mapping}, [2]bool{false, true}},
 	} {
 		s := newFixture(t, m2)
 		s.m.Spec.Policy = &v1alpha1.MigratePolicy{Volumes: tt.volumes}
 		plan := s.plan()
-		if d := cmp.Diff([]Prerequisites{tt.source, tt.target}, []Prerequisites{plan.Of(m1).Prerequisites, plan.Of(m2).Prerequisites}); d != "" {
+		got := []Prerequisites{plan.Of(m1).Prerequisites, plan.Of(m2).Prerequisites}
+		for i, isSource := range []bool{true, false} {
+			if p := &got[i]; tt.fields[i] && p.Fields == s.m && p.Source == isSource {
+				p.Fields, p.Source = nil, false
+			}
+		}
+		if d := cmp.Diff([]Prerequisites{tt.source, tt.target}, got); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 	}
@@ -70,8 +78,15 @@ func TestNothingStartsWithoutPrerequisites(t *testing.T) {
 		s.with(c, func(m *Member) { m.Checked = &found })
 		s.record()
 	}
+	for _, c := range []Cluster{m1, m2, m3} {
+		s.with(c, func(m *Member) { m.Checked = nil })
+	}
 	s.record()
-	s.wantState(source(), "Connecting", "Checking what spec.policy.volumes needs in m1.")
+	s.wantState(source(), "Connecting", "Checking what spec.policy needs in m1.")
+	checked(m1, Checked{DroppedFields: []string{"orLabelSelectors", "snapshotMoveData"}})
+	s.wantState(source(), "VeleroTooOld", "Velero in m1 does not know these fields of Backups, and would ignore them: orLabelSelectors, snapshotMoveData. "+
+		"Update it with its CustomResourceDefinitions, or recreate the Migrate without what needs them.")
+	s.wantNoActions()
 	checked(m1, Checked{NodeAgent: "is not installed"})
 	s.wantState(source(), "NodeAgentNotReady", "spec.policy.volumes.data needs Velero's node-agent in m1, which is not installed. Install it with: velero install --use-node-agent")
 	s.wantNoActions()

@@ -260,6 +260,9 @@ const (
 	// ReasonVolumeDataNotMoving means that Velero waits for a pod or a node that moves the data of
 	// volumes.
 	ReasonVolumeDataNotMoving = "VolumeDataNotMoving"
+	// ReasonVeleroTooOld means that the Backup or Restore needs fields that the definitions of
+	// Velero in the cluster don't have.
+	ReasonVeleroTooOld = "VeleroTooOld"
 	// ReasonVeleroNotAnswering means that Velero does not answer a request for its status:
 	// check whether its server runs.
 	ReasonVeleroNotAnswering = "VeleroNotAnswering"

@@ -167,17 +167,17 @@ func Create[T interface {
 	return err
 }
 
-// DryRunCreate asks the API server whether it would create an object, as JSON, without creating it.
-func DryRunCreate(ctx context.Context, c *Client, objects Collection, body []byte) error {
+// DryRunCreate asks the API server whether it would create an object, as JSON, without creating it, and returns the JSON that it
+// would store.
+func DryRunCreate(ctx context.Context, c *Client, objects Collection, body []byte) ([]byte, error) {
 	if err := objects.validate(); err != nil {
-		return err
+		return nil, err
 	}
 	ctx = klog.NewContext(ctx, logr.Discard()) // client-go would log what the object has
-	_, err := Do(ctx, c, "create "+objects.Resource.Resource+" (dry run)", func(ctx context.Context, conn *Connection) ([]byte, error) {
+	return Do(ctx, c, "create "+objects.Resource.Resource+" (dry run)", func(ctx context.Context, conn *Connection) ([]byte, error) {
 		request := conn.REST.Post().AbsPath(objects.path(conn.Namespace)...).Param("dryRun", metav1.DryRunAll)
 		return raw(request.SetHeader("Content-Type", "application/json").Body(body).Do(ctx))
 	})
-	return err
 }
 
 // decode decodes an answer, unless that could take too long.

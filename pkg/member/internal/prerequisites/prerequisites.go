@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -49,6 +50,10 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 	if needed.NodeAgent {
 		checked.NodeAgent, err = checkNodeAgent(ctx, c)
 	}
+	if needed.Fields != nil {
+		dropped, fieldsErr := droppedFields(ctx, c, needed)
+		checked.DroppedFields, err = dropped, errors.Join(err, fieldsErr)
+	}
 	if needed.SnapshotClass {
 		lacks, snapshotErr := lacksSnapshotClass(ctx, c)
 		checked.NoSnapshotClass, err = lacks, errors.Join(err, snapshotErr)
@@ -61,6 +66,27 @@ func Check(ctx context.Context, c *client.Client, needed migration.Prerequisites
 		checked.StorageClasses, err = existing, errors.Join(err, classErr)
 	}
 	return checked, err
+}
+
+// droppedFields returns the fields that the definitions of Velero don't have: by a dry run, which needs no more than the permission to
+// create.
+func droppedFields(ctx context.Context, c *client.Client, needed migration.Prerequisites) ([]string, error) {
+	sample, err := velero.NewSample(needed.Fields, needed.Source)
+	if err != nil {
+		return nil, err
+	}
+	resource := "restores"
+	if needed.Source {
+		resource = "backups"
+	}
+	objects := client.Collection{Resource: velerov1.SchemeGroupVersion.WithResource(resource), InVelero: true}
+	stored, err := client.DryRunCreate(ctx, c, objects, sample)
+	if refused := apierrors.APIStatus(nil); errors.As(err, &refused) && !apierrors.IsServerTimeout(err) && !apierrors.IsTooManyRequests(err) && !apierrors.IsInternalError(err) {
+		return nil, nil // the Backup or Restore itself will tell it
+	} else if err != nil {
+		return nil, err
+	}
+	return velero.DroppedFields(sample, stored)
 }
 
 // temporary returns nil for an error that a later check would have too: something may not be read, or is

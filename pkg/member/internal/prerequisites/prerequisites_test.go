@@ -5,6 +5,7 @@ package prerequisites
 
 import (
 	"maps"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -133,4 +134,43 @@ func TestUnusedClaims(t *testing.T) {
 	wantUnused(v1alpha1.ResourceFilter{IncludedResources: []string{"pvc"}, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}, "a/used")
 	answers["/api/v1/namespaces/a/pods"] = membertest.Forbidden
 	wantUnused(v1alpha1.ResourceFilter{})
+}
+
+// TestDroppedFields asks members for the fields that they know: one drops a field, one refuses the sample, and one fails.
+func TestDroppedFields(t *testing.T) {
+	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "app", UID: "c948154d-1727"}, Spec: v1alpha1.MigrateSpec{
+		Policy: &v1alpha1.MigratePolicy{ExistingResourcePolicy: "update", Volumes: &v1alpha1.VolumePolicy{Data: "SnapshotDataMovement"}},
+	}}
+	for name, tt := range map[string]struct {
+		source bool
+		answer http.HandlerFunc
+		want   []string
+		fails  bool
+	}{
+		"a target that drops one": {false, membertest.Answer(http.StatusCreated, "application/json", `{"spec":{"backupName":"b"}}`), []string{"existingResourcePolicy"}, false},
+		"a source that has all":   {true, membertest.Answer(http.StatusCreated, "application/json", `{"spec":{"snapshotMoveData":true,"defaultVolumesToFsBackup":false,"snapshotVolumes":true}}`), nil, false},
+		"refused":                 {false, membertest.Status(http.StatusForbidden, "no"), nil, false},
+		"there already":           {false, membertest.Status(http.StatusConflict, "exists"), nil, false},
+		"failed":                  {false, membertest.Status(http.StatusInternalServerError, "no"), nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := membertest.NewAPIServer(t)
+			asked := ""
+			s.SetFault(func(w http.ResponseWriter, r *http.Request) {
+				asked = r.Method + " " + r.URL.Path + "?" + r.URL.RawQuery
+				tt.answer(w, r)
+			})
+			got, err := Check(t.Context(), clienttest.New(s, client.Options{}), migration.Prerequisites{Fields: m, Source: tt.source})
+			if (err != nil) != tt.fails {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got.DroppedFields); d != "" {
+				t.Error(d)
+			}
+			resource := map[bool]string{true: "backups", false: "restores"}[tt.source]
+			if want := "POST /apis/velero.io/v1/namespaces/velero/" + resource + "?dryRun=All"; asked != want {
+				t.Errorf("the request is %s, want %s", asked, want)
+			}
+		})
+	}
 }

@@ -292,7 +292,7 @@ func (t *target) tryOut(ctx context.Context) {
 			if err != nil {
 				return err
 			}
-			err = client.DryRunCreate(ctx, t.Client, collectionOf(sample.Resource, to.Namespace), body)
+			_, err = client.DryRunCreate(ctx, t.Client, collectionOf(sample.Resource, to.Namespace), body)
 			if !isDenied(err) {
 				return unlessDependent(err)
 			}
