@@ -37,11 +37,11 @@ func NewSample(m *v1alpha1.Migrate, source bool) ([]byte, error) {
 	name := "migrate-fields-" + uidSuffix(m.UID)
 	if source {
 		backup := NewBackup(m, "", "")
-		backup.TypeMeta.APIVersion, backup.Kind, backup.Name = velerov1.SchemeGroupVersion.String(), "Backup", name
+		backup.APIVersion, backup.Kind, backup.Name = velerov1.SchemeGroupVersion.String(), "Backup", name
 		return json.Marshal(backup)
 	}
 	restore := NewRestore(m, &v1alpha1.RestoreDetails{}, &v1alpha1.BackupDetails{BackupNameInCluster: name})
-	restore.TypeMeta.APIVersion, restore.Kind, restore.Name = velerov1.SchemeGroupVersion.String(), "Restore", name
+	restore.APIVersion, restore.Kind, restore.Name = velerov1.SchemeGroupVersion.String(), "Restore", name
 	return json.Marshal(restore)
 }
 

@@ -114,7 +114,7 @@ func Restore(ctx context.Context, dir, file string, replace bool) (status Status
 	}); err != nil {
 		return status, "", fmt.Errorf("restore %s: %w", file, err)
 	}
-	if aside, err = clear(dir, replace); err == nil {
+	if aside, err = emptied(dir, replace); err == nil {
 		err = os.Rename(made, dir)
 	}
 	if err != nil {
@@ -123,8 +123,8 @@ func Restore(ctx context.Context, dir, file string, replace bool) (status Status
 	return status, aside, err
 }
 
-// clear leaves a data directory without data. It returns where it has moved the data that was there.
-func clear(dir string, replace bool) (aside string, err error) {
+// emptied leaves no data directory. It returns where it has moved the data that was there.
+func emptied(dir string, replace bool) (aside string, err error) {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
