@@ -66,8 +66,8 @@ var mutations = []mutation{
 	},
 	{
 		"a recreated Migrate counts as the same", "pkg/driver/act.go",
-		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
-		"case migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.UID != m.UID, fresh.Status.Attempt() != m.Status.Attempt(), migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.Status.Attempt() != m.Status.Attempt(), migration.IsTerminal(fresh.Status.Phase):",
 	},
 	{
 		"an object is adopted by name", "pkg/driver/act.go",
@@ -96,8 +96,8 @@ var mutations = []mutation{
 	},
 	{
 		"writing after the terminal phase", "pkg/driver/act.go",
-		"case fresh.UID != m.UID, migration.IsTerminal(fresh.Status.Phase):",
-		"case fresh.UID != m.UID:",
+		"case fresh.UID != m.UID, fresh.Status.Attempt() != m.Status.Attempt(), migration.IsTerminal(fresh.Status.Phase):",
+		"case fresh.UID != m.UID, fresh.Status.Attempt() != m.Status.Attempt():",
 	},
 	{
 		"a Migrate that is being deleted continues", "pkg/migration/suspend.go",
