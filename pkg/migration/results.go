@@ -259,8 +259,8 @@ func setResults(cs *v1alpha1.ClusterStatus, results *Results) {
 		cs.Items, cs.Volumes = &lists.Items, &lists.Volumes
 		if lists.Volumes.Total > 0 {
 			total := lists.Volumes.Bytes
-			if cs.VolumeProgress != nil {
-				total = max(total, cs.VolumeProgress.TotalBytes)
+			if cs.VolumeProgress != nil && lists.Volumes.Moved < lists.Volumes.Total {
+				total = max(total, cs.VolumeProgress.TotalBytes) // Velero counts some bytes more while it moves them
 			}
 			cs.VolumeProgress = &v1alpha1.VolumeProgress{BytesDone: lists.Volumes.Bytes, TotalBytes: total}
 		}

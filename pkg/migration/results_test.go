@@ -345,3 +345,14 @@ func TestErrorsThatBelongToNoItem(t *testing.T) {
 	s.restore(m2, velerov1.RestorePhasePartiallyFailed)
 	s.wantCondition("ItemsRestored", metav1.ConditionFalse, "RestorePartiallyFailed")
 }
+
+// TestVolumeProgressEndsComplete ends with volumes of which Velero counted some bytes more while it moved them.
+func TestVolumeProgressEndsComplete(t *testing.T) {
+	for moved, want := range map[int64]v1alpha1.VolumeProgress{2: {BytesDone: 100, TotalBytes: 100}, 1: {BytesDone: 100, TotalBytes: 119}} {
+		cs := v1alpha1.ClusterStatus{VolumeProgress: &v1alpha1.VolumeProgress{BytesDone: 90, TotalBytes: 119}}
+		setResults(&cs, &Results{Lists: &Lists{Volumes: v1alpha1.VolumeCounts{Total: 2, Moved: moved, Bytes: 100}}})
+		if *cs.VolumeProgress != want {
+			t.Errorf("with %d of 2 volumes moved: %+v", moved, *cs.VolumeProgress)
+		}
+	}
+}
