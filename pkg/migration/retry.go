@@ -57,7 +57,7 @@ func Retry(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, username string, now 
 
 // isRetryable returns why there can be no new attempt.
 func isRetryable(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, now time.Time) error {
-	source, isCompleted := m.Status.SourceClusterStatus, func(t v1alpha1.RestoreDetails) bool { return t.Phase == v1alpha1.MigratePhaseCompleted }
+	source := m.Status.SourceClusterStatus
 	const remedy = `; to retry with a new one, set backup to "New" in the MigrateRetryOptions`
 	switch {
 	case m.DeletionTimestamp != nil:
