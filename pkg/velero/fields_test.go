@@ -67,3 +67,13 @@ func TestNeedsFields(t *testing.T) {
 		})
 	}
 }
+
+// TestDroppedFieldsThatAreUnset checks that a field that Velero's types write without a value is none that a cluster dropped.
+func TestDroppedFieldsThatAreUnset(t *testing.T) {
+	t.Parallel()
+	sent := `{"spec": {"hooks": {}, "includedNamespaces": [], "itemOperationTimeout": "0s", "snapshotVolumes": null, "storageLocation": "", "defaultVolumesToFsBackup": false, "ttl": "1h0m0s"}}`
+	dropped, err := DroppedFields([]byte(sent), []byte(`{"spec": {}}`))
+	if want := []string{"defaultVolumesToFsBackup", "ttl"}; err != nil || !slices.Equal(dropped, want) {
+		t.Errorf("dropped are %q, %v; want %q", dropped, err, want)
+	}
+}
