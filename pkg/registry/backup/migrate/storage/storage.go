@@ -9,9 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/store"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/table"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate"
 )
 
@@ -26,7 +27,7 @@ type Storage struct {
 // New returns the storage of Migrates.
 func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, error) {
 	strategy := migrate.NewStrategy(scheme)
-	store := &genericregistry.Store{
+	migrates := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &backup.Migrate{} },
 		NewListFunc:               func() runtime.Object { return &backup.MigrateList{} },
 		PredicateFunc:             migrate.Match,
@@ -36,28 +37,18 @@ func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, er
 		UpdateStrategy:            strategy,
 		DeleteStrategy:            strategy,
 		ResetFieldsStrategy:       strategy,
-		TableConvertor:            tableConvertor{},
+		TableConvertor:            table.New(columns(), cells),
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: migrate.GetAttrs}); err != nil {
-		return nil, fmt.Errorf("storage of %s: %w", store.DefaultQualifiedResource, err)
+	if err := migrates.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: migrate.GetAttrs}); err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", migrates.DefaultQualifiedResource, err)
 	}
 
-	recording := *store
+	recording := *migrates
 	recording.UpdateStrategy = migrate.NewRecordingStrategy(scheme)
-	return &Storage{Migrate: &REST{store}, Recorder: &Recorder{&recording}}, nil
+	return &Storage{Migrate: &REST{&store.Store{Store: migrates}}, Recorder: &Recorder{&recording}}, nil
 }
 
 // REST serves migrates.
 type REST struct {
-	*genericregistry.Store
+	*store.Store
 }
-
-var (
-	_ rest.StandardStorage      = &REST{}
-	_ rest.CategoriesProvider   = &REST{}
-	_ rest.SingularNameProvider = &REST{}
-	_ rest.ResetFieldsStrategy  = &REST{}
-)
-
-// Categories returns the category of Kurator's kinds, for kubectl get kurator-dev.
-func (*REST) Categories() []string { return []string{"kurator-dev"} }

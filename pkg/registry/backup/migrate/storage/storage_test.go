@@ -17,20 +17,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/generic"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	etcdtesting "k8s.io/apiserver/pkg/storage/etcd3/testing"
-	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/utils/ptr"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
-	"kurator.dev/migrate-apiserver/pkg/apis/backup/install"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/storetest"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -304,6 +299,22 @@ func TestWatchReportsEveryRecord(t *testing.T) {
 	}
 }
 
+// TestWatchFromAnotherEtcd watches from a version that a client has from another etcd: it must list again, or it would miss
+// every change until this etcd has got there.
+func TestWatchFromAnotherEtcd(t *testing.T) {
+	s := newStorage(t)
+	created := create(t, s, newMigrate())
+	for version, expired := range map[string]bool{"": false, "0": false, created.ResourceVersion: false, "9511446": true} {
+		w, err := s.Migrate.Watch(testContext(), &internalversion.ListOptions{ResourceVersion: version})
+		if got := apierrors.IsResourceExpired(err); got != expired || !expired && err != nil {
+			t.Errorf("version %q: got %v, want expired: %v", version, err, expired)
+		}
+		if w != nil {
+			w.Stop()
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	s := newStorage(t)
 	record(t, s, create(t, s, newMigrate()), v1alpha1.MigratePhaseBackupInProgress)
@@ -315,40 +326,15 @@ func TestDelete(t *testing.T) {
 
 func newStorage(t *testing.T) *storage.Storage {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := install.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	_, etcd := etcdtesting.NewUnsecuredEtcd3TestClientServer(t)
-	config := storagebackend.NewDefaultConfig(etcd.Prefix, serializer.NewCodecFactory(scheme).LegacyCodec(v1alpha1.SchemeGroupVersion))
-	config.Transport = etcd.Transport
-	s, err := storage.New(scheme, generic.RESTOptions{
-		StorageConfig:           config.ForResource(backup.Resource("migrates")),
-		Decorator:               genericregistry.StorageWithCacher(),
-		DeleteCollectionWorkers: 1,
-		ResourcePrefix:          "backup.kurator.dev/migrates",
-	})
+	s, err := storage.New(storetest.New(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Migrate.Destroy)
-	waitReady(t, s)
+	storetest.Ready(t, s.Migrate.Store)
 	return s
 }
 
-// waitReady lists until the watch cache is filled.
-func waitReady(t *testing.T, s *storage.Storage) {
-	t.Helper()
-	for s.Migrate.ReadinessCheck() != nil {
-		if _, err := s.Migrate.List(testContext(), &internalversion.ListOptions{}); err != nil && !apierrors.IsTooManyRequests(err) {
-			t.Fatal(err)
-		}
-	}
-}
-
-func testContext() context.Context {
-	return genericapirequest.WithNamespace(genericapirequest.NewContext(), "default")
-}
+func testContext() context.Context { return storetest.Context() }
 
 func newMigrate() *backup.Migrate {
 	return &backup.Migrate{

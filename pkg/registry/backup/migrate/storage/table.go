@@ -4,57 +4,28 @@
 package storage
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metatable "k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 )
 
-// tableConvertor returns the columns of kubectl get.
-type tableConvertor struct{}
-
-var _ rest.TableConvertor = tableConvertor{}
-
-// ConvertToTable converts a Migrate or a list of them.
-func (tableConvertor) ConvertToTable(_ context.Context, obj, options runtime.Object) (*metav1.Table, error) {
-	rows, err := metatable.MetaToTableRow(obj, func(obj runtime.Object, _ metav1.Object, name, age string) ([]any, error) {
-		m, ok := obj.(*backup.Migrate)
-		if !ok {
-			return nil, fmt.Errorf("%T is not a Migrate", obj)
-		}
-		return []any{
-			name, string(m.Status.Phase), source(m), targets(m), items(m), age,
-			data(m), backupName(m), message(m),
-		}, nil
-	})
-	if err != nil {
-		return nil, err
+// cells returns the cells of a Migrate in kubectl get, besides its name.
+func cells(obj runtime.Object, age string) ([]any, error) {
+	m, ok := obj.(*backup.Migrate)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a Migrate", obj)
 	}
-	table := &metav1.Table{Rows: rows}
-	if list, err := apimeta.ListAccessor(obj); err == nil {
-		table.ResourceVersion = list.GetResourceVersion()
-		table.Continue = list.GetContinue()
-		table.RemainingItemCount = list.GetRemainingItemCount()
-	} else if object, err := apimeta.CommonAccessor(obj); err == nil {
-		table.ResourceVersion = object.GetResourceVersion()
-	}
-	if opt, ok := options.(*metav1.TableOptions); !ok || !opt.NoHeaders {
-		table.ColumnDefinitions = columns()
-	}
-	return table, nil
+	return []any{string(m.Status.Phase), source(m), targets(m), items(m), age, data(m), backupName(m), message(m)}, nil
 }
 
 func columns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
-		{Name: "Name", Type: "string", Format: "name", Description: "Name of the Migrate."},
 		{Name: "Phase", Type: "string", Description: "Phase of the migration."},
 		{Name: "Source", Type: "string", Description: "Source cluster."},
 		{Name: "Targets", Type: "string", Description: "Number of target clusters that are Completed, of all target clusters."},

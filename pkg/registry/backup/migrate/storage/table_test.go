@@ -4,7 +4,6 @@
 package storage
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/table"
 )
 
 func TestTable(t *testing.T) {
@@ -120,14 +120,14 @@ func TestTable(t *testing.T) {
 				Spec:       test.spec,
 				Status:     test.status,
 			}
-			table, err := tableConvertor{}.ConvertToTable(context.Background(), &backup.MigrateList{Items: []backup.Migrate{m}}, nil)
+			converted, err := table.New(columns(), cells).ConvertToTable(t.Context(), &backup.MigrateList{Items: []backup.Migrate{m}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([][]any{test.want}, [][]any{table.Rows[0].Cells}); diff != "" {
+			if diff := cmp.Diff([][]any{test.want}, [][]any{converted.Rows[0].Cells}); diff != "" {
 				t.Errorf("cells (-want +got)\n%s", diff)
 			}
-			if got, want := len(table.ColumnDefinitions), len(test.want); got != want {
+			if got, want := len(converted.ColumnDefinitions), len(test.want); got != want {
 				t.Errorf("got %d columns, want %d", got, want)
 			}
 		})
