@@ -15,6 +15,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/kurator"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 )
 
@@ -24,9 +25,17 @@ type Config struct {
 	Generic *genericapiserver.RecommendedConfig
 	// NewDriver returns the driver. It must not do I/O.
 	NewDriver DriverFactory
+	// Kurator is set on a host with Kurator.
+	Kurator *Kurator
 
 	scheme *runtime.Scheme
 	codecs serializer.CodecFactory
+}
+
+// Kurator configures what is served for the controllers of Kurator.
+type Kurator struct {
+	// Controllers are the users that they run as, from whom Migrates are hidden.
+	Controllers []string
 }
 
 // DriverFactory returns a driver that reads through the loopback client of this server, which
@@ -95,11 +104,23 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, fmt.Errorf("make driver: %w", err)
 	}
 	group := groupInfo(c.scheme, c.codecs, migrates, driver)
+	if c.Kurator != nil {
+		kurators, err := kurator.New(c.scheme, c.generic.RESTOptionsGetter)
+		if err != nil {
+			return nil, err
+		}
+		addKurator(&group, kurators, c.Kurator)
+	}
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, fmt.Errorf("install API group %s: %w", group.PrioritizedVersions[0].Group, err)
 	}
 	if err := generic.AddReadyzChecks(aggregatorCACheck(c.generic.Authentication.RequestHeaderConfig)); err != nil {
 		return nil, fmt.Errorf("add check of the aggregator's CA: %w", err)
+	}
+	if host := c.Generic.ClientConfig; host != nil {
+		if err := addServedCheck(generic, host); err != nil {
+			return nil, err
+		}
 	}
 	if err := newBackground(driver).addTo(generic); err != nil {
 		return nil, fmt.Errorf("add driver: %w", err)

@@ -12,6 +12,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/kurator"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migratepreview"
 )
@@ -31,6 +32,14 @@ func groupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, migrates 
 		"migrates/retry":   storage.NewRetryREST(migrates, live),
 	}
 	return info
+}
+
+// addKurator adds the storage of Kurator's own kinds, and hides Migrates from its controllers.
+func addKurator(info *genericapiserver.APIGroupInfo, kurators *kurator.Storage, config *Kurator) {
+	resources := info.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version]
+	resources["backups"], resources["backups/status"] = kurators.Backup, kurators.BackupStatus
+	resources["restores"], resources["restores/status"] = kurators.Restore, kurators.RestoreStatus
+	resources["migrates"] = storage.NewHiddenREST(resources["migrates"].(*storage.PreviewedREST), config.Controllers)
 }
 
 // withoutProtobuf removes protobuf from the media types, because our types can't be encoded to

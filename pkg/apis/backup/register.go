@@ -26,6 +26,7 @@ func Resource(resource string) schema.GroupResource {
 
 // AddToScheme registers the internal types.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{}, &MigrateRetryOptions{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{}, &MigrateRetryOptions{},
+		&Backup{}, &BackupList{}, &Restore{}, &RestoreList{})
 	return nil
 }

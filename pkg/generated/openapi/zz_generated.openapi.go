@@ -81,12 +81,20 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                                schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                                   schema_k8sio_apimachinery_pkg_version_Info(ref),
 		v1alpha1.AttemptTarget{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_AttemptTarget(ref),
+		v1alpha1.Backup{}.OpenAPIModelName():                                schema_pkg_apis_backup_v1alpha1_Backup(ref),
 		v1alpha1.BackupContents{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_BackupContents(ref),
 		v1alpha1.BackupDetails{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_BackupDetails(ref),
+		v1alpha1.BackupList{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_BackupList(ref),
+		v1alpha1.BackupPolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_BackupPolicy(ref),
+		v1alpha1.BackupSpec{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_BackupSpec(ref),
+		v1alpha1.BackupStatus{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_BackupStatus(ref),
 		v1alpha1.Cancellation{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_Cancellation(ref),
+		v1alpha1.ClusterBackup{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterBackup(ref),
 		v1alpha1.ClusterPreview{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref),
+		v1alpha1.ClusterRestore{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterRestore(ref),
 		v1alpha1.ClusterResults{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ClusterResults(ref),
 		v1alpha1.ClusterStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref),
+		v1alpha1.Condition{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Condition(ref),
 		v1alpha1.Destination{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_Destination(ref),
 		v1alpha1.ExistingItems{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ExistingItems(ref),
 		v1alpha1.ItemCounts{}.OpenAPIModelName():                            schema_pkg_apis_backup_v1alpha1_ItemCounts(ref),
@@ -111,7 +119,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.Requester{}.OpenAPIModelName():                             schema_pkg_apis_backup_v1alpha1_Requester(ref),
 		v1alpha1.ResourceCount{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_ResourceCount(ref),
 		v1alpha1.ResourceFilter{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref),
+		v1alpha1.Restore{}.OpenAPIModelName():                               schema_pkg_apis_backup_v1alpha1_Restore(ref),
 		v1alpha1.RestoreDetails{}.OpenAPIModelName():                        schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref),
+		v1alpha1.RestoreList{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_RestoreList(ref),
+		v1alpha1.RestorePolicy{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_RestorePolicy(ref),
+		v1alpha1.RestoreSpec{}.OpenAPIModelName():                           schema_pkg_apis_backup_v1alpha1_RestoreSpec(ref),
+		v1alpha1.RestoreStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_RestoreStatus(ref),
 		v1alpha1.SourcePreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_SourcePreview(ref),
 		v1alpha1.StorageLocationPreview{}.OpenAPIModelName():                schema_pkg_apis_backup_v1alpha1_StorageLocationPreview(ref),
 		v1alpha1.TargetPreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_TargetPreview(ref),
@@ -3211,6 +3224,56 @@ func schema_pkg_apis_backup_v1alpha1_AttemptTarget(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_Backup(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Backup is Kurator's kind of that name: Velero backs up resources in clusters of a fleet. It is stored for Kurator's controller, which drives it; this server does not. The fields are those of Kurator's definition of September 2025.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec defines what is backed up, and where.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.BackupSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is written by Kurator's controller.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.BackupStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.BackupSpec{}.OpenAPIModelName(), v1alpha1.BackupStatus{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_BackupContents(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3405,6 +3468,193 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_BackupList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BackupList is a list of Backups.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items is the list of Backups.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Backup{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ListMeta{}.OpenAPIModelName(), v1alpha1.Backup{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_BackupPolicy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BackupPolicy defines which resources are backed up and how.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceFilter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceFilter selects the resources that are backed up. Absent: everything.",
+							Ref:         ref(v1alpha1.ResourceFilter{}.OpenAPIModelName()),
+						},
+					},
+					"ttl": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ttl is a duration, such as 720h, after which Velero deletes the backup.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"orderedResources": {
+						SchemaProps: spec.SchemaProps{
+							Description: "orderedResources maps the name of a resource to the order in which its objects are backed up.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ResourceFilter{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_BackupSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BackupSpec defines what is backed up, and where.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"schedule": {
+						SchemaProps: spec.SchemaProps{
+							Description: "schedule is a cron expression. Absent: one backup.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"destination": {
+						SchemaProps: spec.SchemaProps{
+							Description: "destination has the clusters that are backed up.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.Destination{}.OpenAPIModelName()),
+						},
+					},
+					"policy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "policy defines which resources are backed up and how.",
+							Ref:         ref(v1alpha1.BackupPolicy{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"destination"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.BackupPolicy{}.OpenAPIModelName(), v1alpha1.Destination{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_BackupStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BackupStatus is the state of a Backup, as Kurator's controller writes it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the conditions of the Backup.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is the phase of the Backup.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupDetails": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "backupDetails has the state of the Velero Backup in each cluster.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ClusterBackup{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ClusterBackup{}.OpenAPIModelName(), v1alpha1.Condition{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_Cancellation(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3432,6 +3682,48 @@ func schema_pkg_apis_backup_v1alpha1_Cancellation(ref common.ReferenceCallback) 
 		},
 		Dependencies: []string{
 			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ClusterBackup(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterBackup is the state of the Velero Backup in one cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupNameInCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupNameInCluster is the name of the Velero Backup.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupStatusInCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupStatusInCluster is the complete status of the Velero Backup.",
+							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.BackupStatus"},
 	}
 }
 
@@ -3505,6 +3797,48 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			v1alpha1.NodeAgentPreview{}.OpenAPIModelName(), v1alpha1.StorageLocationPreview{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_ClusterRestore(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClusterRestore is the state of the Velero Restore in one cluster.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"clusterName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterName is the name of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"clusterKind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "clusterKind is the kind of the cluster.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"restoreNameInCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restoreNameInCluster is the name of the Velero Restore.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"restoreStatusInCluster": {
+						SchemaProps: spec.SchemaProps{
+							Description: "restoreStatusInCluster is the complete status of the Velero Restore.",
+							Ref:         ref("github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus"),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus"},
 	}
 }
 
@@ -3750,6 +4084,65 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 		},
 		Dependencies: []string{
 			metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_Condition(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Condition is a condition of Kurator's kinds, which is that of Cluster API v1beta1.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "type is the type of the condition.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is True, False or Unknown.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"severity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "severity is Error, Warning or Info, or empty if status is True.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"lastTransitionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastTransitionTime is the last time when the status changed.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is the reason of the last transition in CamelCase.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message describes the last transition.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"type", "status", "lastTransitionTime"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -5241,6 +5634,56 @@ func schema_pkg_apis_backup_v1alpha1_ResourceFilter(ref common.ReferenceCallback
 	}
 }
 
+func schema_pkg_apis_backup_v1alpha1_Restore(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Restore is Kurator's kind of that name: Velero restores a Backup in clusters of a fleet. It is stored for Kurator's controller, which drives it; this server does not. The fields are those of Kurator's definition of September 2025.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec defines what is restored, and where.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.RestoreSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is written by Kurator's controller.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.RestoreStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.ObjectMeta{}.OpenAPIModelName(), v1alpha1.RestoreSpec{}.OpenAPIModelName(), v1alpha1.RestoreStatus{}.OpenAPIModelName()},
+	}
+}
+
 func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5396,6 +5839,199 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 		},
 		Dependencies: []string{
 			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_RestoreList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestoreList is a list of Restores.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items is the list of Restores.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Restore{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			metav1.ListMeta{}.OpenAPIModelName(), v1alpha1.Restore{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_RestorePolicy(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestorePolicy defines which resources are restored and how.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"resourceFilter": {
+						SchemaProps: spec.SchemaProps{
+							Description: "resourceFilter selects the resources that are restored. Absent: everything.",
+							Ref:         ref(v1alpha1.ResourceFilter{}.OpenAPIModelName()),
+						},
+					},
+					"namespaceMapping": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaceMapping maps a namespace of the Backup to its name in the clusters.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"preserveStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preserveStatus selects the resources whose status is also restored.",
+							Ref:         ref(v1alpha1.PreserveStatus{}.OpenAPIModelName()),
+						},
+					},
+					"preserveNodePorts": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preserveNodePorts keeps the node ports of Services.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.PreserveStatus{}.OpenAPIModelName(), v1alpha1.ResourceFilter{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_RestoreSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestoreSpec defines what is restored, and where.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"backupName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupName is the name of the Backup that is restored.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"destination": {
+						SchemaProps: spec.SchemaProps{
+							Description: "destination has the clusters in which it is restored. Absent: those of the Backup.",
+							Ref:         ref(v1alpha1.Destination{}.OpenAPIModelName()),
+						},
+					},
+					"policy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "policy defines which resources are restored and how.",
+							Ref:         ref(v1alpha1.RestorePolicy{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"backupName"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.Destination{}.OpenAPIModelName(), v1alpha1.RestorePolicy{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_RestoreStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RestoreStatus is the state of a Restore, as Kurator's controller writes it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are the conditions of the Restore.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is the phase of the Restore.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"restoreDetails": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "restoreDetails has the state of the Velero Restore in each cluster.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ClusterRestore{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ClusterRestore{}.OpenAPIModelName(), v1alpha1.Condition{}.OpenAPIModelName()},
 	}
 }
 

@@ -61,6 +61,8 @@ type Options struct {
 	Namespaces []string
 	// Members are the options of the calls to member clusters.
 	Members Members
+	// Kurator are the options of a host with Kurator.
+	Kurator Kurator
 	// Logs are the options of logging.
 	Logs *logs.Options
 
@@ -91,6 +93,7 @@ func New() (*Options, error) {
 		ServerRun:    genericoptions.NewServerRunOptions(),
 		EmbeddedEtcd: EmbeddedEtcd{DataDir: defaultDataDir, QuotaBytes: defaultQuotaBytes},
 		Members:      Members{Readiness: ReadinessStatus},
+		Kurator:      Kurator{Controllers: []string{defaultController}},
 		Logs:         logs.NewOptions(),
 		scheme:       scheme,
 	}
@@ -127,6 +130,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sets cliflag.NamedFlagSets
 	o.EmbeddedEtcd.addFlags(&sets)
 	o.Members.addFlags(&sets)
+	o.Kurator.addFlags(&sets)
 	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
@@ -161,7 +165,7 @@ func (o *Options) Validate() error {
 		o.Recommended.SecureServing.Validate, o.Recommended.Authentication.Validate, o.Recommended.Authorization.Validate,
 		o.Recommended.Audit.Validate, o.Recommended.Features.Validate, o.Recommended.CoreAPI.Validate,
 		o.Recommended.Admission.Validate, o.Recommended.EgressSelector.Validate, o.Recommended.Traces.Validate,
-		o.ServerRun.Validate, o.validateServingCertificate, o.validateLeaderElection, o.validateNamespaces, o.Members.validate,
+		o.ServerRun.Validate, o.validateServingCertificate, o.validateLeaderElection, o.validateNamespaces, o.Members.validate, o.Kurator.validate,
 	} {
 		errs = append(errs, validate()...)
 	}
@@ -256,6 +260,9 @@ func (o *Options) Config(version, endpoint string) (*apiserver.Config, error) {
 		return nil, fmt.Errorf("make self-signed certificate: %w", err)
 	}
 	config := apiserver.NewConfig(o.scheme, version)
+	if o.Kurator.Compatibility {
+		config.Kurator = &apiserver.Kurator{Controllers: o.Kurator.Controllers}
+	}
 	if err := o.ServerRun.ApplyTo(&config.Generic.Config); err != nil {
 		return nil, err
 	}

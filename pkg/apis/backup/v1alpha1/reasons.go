@@ -35,6 +35,8 @@ const (
 	ReasonAllVolumesMoved = "AllVolumesMoved"
 	// ReasonAllWorkloadsReady means that every restored workload of every target is ready.
 	ReasonAllWorkloadsReady = "AllWorkloadsReady"
+	// ReasonImported means that Kurator ran the migration, and that its outcome was imported.
+	ReasonImported = "ImportedFromKurator"
 	// ReasonNoVolumes means that the Backup has no volumes.
 	ReasonNoVolumes = "NoVolumes"
 )

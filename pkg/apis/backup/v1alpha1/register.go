@@ -31,7 +31,8 @@ func Resource(resource string) schema.GroupResource {
 }
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{}, &MigrateRetryOptions{}, &MigrateResults{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &Migrate{}, &MigrateList{}, &MigratePreview{}, &MigrateLogOptions{}, &MigrateResultsOptions{}, &MigrateCancelOptions{}, &MigrateRetryOptions{}, &MigrateResults{},
+		&Backup{}, &BackupList{}, &Restore{}, &RestoreList{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

@@ -18,6 +18,9 @@ const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 // its server. While there are as many, no other one is created. From 1 to 100. Absent: 1.
 const ConcurrentBackupsAnnotation = "backup.kurator.dev/concurrent-backups"
 
+// ImportedVersionAnnotation on an object that was imported is its resourceVersion where it was imported from.
+const ImportedVersionAnnotation = "backup.kurator.dev/imported-resource-version"
+
 // +genclient
 // +genclient:onlyVerbs=create,update,delete,deleteCollection,get,list,watch,patch,apply
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

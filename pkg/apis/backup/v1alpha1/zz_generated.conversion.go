@@ -35,6 +35,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*Backup)(nil), (*backup.Backup)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_Backup_To_backup_Backup(a.(*Backup), b.(*backup.Backup), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.Backup)(nil), (*Backup)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_Backup_To_v1alpha1_Backup(a.(*backup.Backup), b.(*Backup), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*BackupContents)(nil), (*backup.BackupContents)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_BackupContents_To_backup_BackupContents(a.(*BackupContents), b.(*backup.BackupContents), scope)
 	}); err != nil {
@@ -55,6 +65,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*BackupList)(nil), (*backup.BackupList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BackupList_To_backup_BackupList(a.(*BackupList), b.(*backup.BackupList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.BackupList)(nil), (*BackupList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_BackupList_To_v1alpha1_BackupList(a.(*backup.BackupList), b.(*BackupList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BackupPolicy)(nil), (*backup.BackupPolicy)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BackupPolicy_To_backup_BackupPolicy(a.(*BackupPolicy), b.(*backup.BackupPolicy), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.BackupPolicy)(nil), (*BackupPolicy)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_BackupPolicy_To_v1alpha1_BackupPolicy(a.(*backup.BackupPolicy), b.(*BackupPolicy), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BackupSpec)(nil), (*backup.BackupSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BackupSpec_To_backup_BackupSpec(a.(*BackupSpec), b.(*backup.BackupSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.BackupSpec)(nil), (*BackupSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_BackupSpec_To_v1alpha1_BackupSpec(a.(*backup.BackupSpec), b.(*BackupSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BackupStatus)(nil), (*backup.BackupStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_BackupStatus_To_backup_BackupStatus(a.(*BackupStatus), b.(*backup.BackupStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.BackupStatus)(nil), (*BackupStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_BackupStatus_To_v1alpha1_BackupStatus(a.(*backup.BackupStatus), b.(*BackupStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*Cancellation)(nil), (*backup.Cancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_Cancellation_To_backup_Cancellation(a.(*Cancellation), b.(*backup.Cancellation), scope)
 	}); err != nil {
@@ -62,6 +112,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.Cancellation)(nil), (*Cancellation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_Cancellation_To_v1alpha1_Cancellation(a.(*backup.Cancellation), b.(*Cancellation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ClusterBackup)(nil), (*backup.ClusterBackup)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_ClusterBackup_To_backup_ClusterBackup(a.(*ClusterBackup), b.(*backup.ClusterBackup), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.ClusterBackup)(nil), (*ClusterBackup)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_ClusterBackup_To_v1alpha1_ClusterBackup(a.(*backup.ClusterBackup), b.(*ClusterBackup), scope)
 	}); err != nil {
 		return err
 	}
@@ -75,6 +135,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ClusterRestore)(nil), (*backup.ClusterRestore)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_ClusterRestore_To_backup_ClusterRestore(a.(*ClusterRestore), b.(*backup.ClusterRestore), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.ClusterRestore)(nil), (*ClusterRestore)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_ClusterRestore_To_v1alpha1_ClusterRestore(a.(*backup.ClusterRestore), b.(*ClusterRestore), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ClusterStatus)(nil), (*backup.ClusterStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_ClusterStatus_To_backup_ClusterStatus(a.(*ClusterStatus), b.(*backup.ClusterStatus), scope)
 	}); err != nil {
@@ -82,6 +152,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.ClusterStatus)(nil), (*ClusterStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_ClusterStatus_To_v1alpha1_ClusterStatus(a.(*backup.ClusterStatus), b.(*ClusterStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Condition)(nil), (*backup.Condition)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_Condition_To_backup_Condition(a.(*Condition), b.(*backup.Condition), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.Condition)(nil), (*Condition)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_Condition_To_v1alpha1_Condition(a.(*backup.Condition), b.(*Condition), scope)
 	}); err != nil {
 		return err
 	}
@@ -315,6 +395,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*Restore)(nil), (*backup.Restore)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_Restore_To_backup_Restore(a.(*Restore), b.(*backup.Restore), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.Restore)(nil), (*Restore)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_Restore_To_v1alpha1_Restore(a.(*backup.Restore), b.(*Restore), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*RestoreDetails)(nil), (*backup.RestoreDetails)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1alpha1_RestoreDetails_To_backup_RestoreDetails(a.(*RestoreDetails), b.(*backup.RestoreDetails), scope)
 	}); err != nil {
@@ -322,6 +412,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*backup.RestoreDetails)(nil), (*RestoreDetails)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(a.(*backup.RestoreDetails), b.(*RestoreDetails), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RestoreList)(nil), (*backup.RestoreList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_RestoreList_To_backup_RestoreList(a.(*RestoreList), b.(*backup.RestoreList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.RestoreList)(nil), (*RestoreList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_RestoreList_To_v1alpha1_RestoreList(a.(*backup.RestoreList), b.(*RestoreList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RestorePolicy)(nil), (*backup.RestorePolicy)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_RestorePolicy_To_backup_RestorePolicy(a.(*RestorePolicy), b.(*backup.RestorePolicy), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.RestorePolicy)(nil), (*RestorePolicy)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_RestorePolicy_To_v1alpha1_RestorePolicy(a.(*backup.RestorePolicy), b.(*RestorePolicy), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RestoreSpec)(nil), (*backup.RestoreSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_RestoreSpec_To_backup_RestoreSpec(a.(*RestoreSpec), b.(*backup.RestoreSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.RestoreSpec)(nil), (*RestoreSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_RestoreSpec_To_v1alpha1_RestoreSpec(a.(*backup.RestoreSpec), b.(*RestoreSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*RestoreStatus)(nil), (*backup.RestoreStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1alpha1_RestoreStatus_To_backup_RestoreStatus(a.(*RestoreStatus), b.(*backup.RestoreStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*backup.RestoreStatus)(nil), (*RestoreStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_backup_RestoreStatus_To_v1alpha1_RestoreStatus(a.(*backup.RestoreStatus), b.(*RestoreStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -458,6 +588,38 @@ func Convert_backup_AttemptTarget_To_v1alpha1_AttemptTarget(in *backup.AttemptTa
 	return autoConvert_backup_AttemptTarget_To_v1alpha1_AttemptTarget(in, out, s)
 }
 
+func autoConvert_v1alpha1_Backup_To_backup_Backup(in *Backup, out *backup.Backup, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_BackupSpec_To_backup_BackupSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1alpha1_BackupStatus_To_backup_BackupStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_Backup_To_backup_Backup is an autogenerated conversion function.
+func Convert_v1alpha1_Backup_To_backup_Backup(in *Backup, out *backup.Backup, s conversion.Scope) error {
+	return autoConvert_v1alpha1_Backup_To_backup_Backup(in, out, s)
+}
+
+func autoConvert_backup_Backup_To_v1alpha1_Backup(in *backup.Backup, out *Backup, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_backup_BackupSpec_To_v1alpha1_BackupSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_backup_BackupStatus_To_v1alpha1_BackupStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_backup_Backup_To_v1alpha1_Backup is an autogenerated conversion function.
+func Convert_backup_Backup_To_v1alpha1_Backup(in *backup.Backup, out *Backup, s conversion.Scope) error {
+	return autoConvert_backup_Backup_To_v1alpha1_Backup(in, out, s)
+}
+
 func autoConvert_v1alpha1_BackupContents_To_backup_BackupContents(in *BackupContents, out *backup.BackupContents, s conversion.Scope) error {
 	*out = *(*backup.BackupContents)(unsafe.Pointer(in))
 	return nil
@@ -498,6 +660,88 @@ func Convert_backup_BackupDetails_To_v1alpha1_BackupDetails(in *backup.BackupDet
 	return autoConvert_backup_BackupDetails_To_v1alpha1_BackupDetails(in, out, s)
 }
 
+func autoConvert_v1alpha1_BackupList_To_backup_BackupList(in *BackupList, out *backup.BackupList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]backup.Backup)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1alpha1_BackupList_To_backup_BackupList is an autogenerated conversion function.
+func Convert_v1alpha1_BackupList_To_backup_BackupList(in *BackupList, out *backup.BackupList, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BackupList_To_backup_BackupList(in, out, s)
+}
+
+func autoConvert_backup_BackupList_To_v1alpha1_BackupList(in *backup.BackupList, out *BackupList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]Backup)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_backup_BackupList_To_v1alpha1_BackupList is an autogenerated conversion function.
+func Convert_backup_BackupList_To_v1alpha1_BackupList(in *backup.BackupList, out *BackupList, s conversion.Scope) error {
+	return autoConvert_backup_BackupList_To_v1alpha1_BackupList(in, out, s)
+}
+
+func autoConvert_v1alpha1_BackupPolicy_To_backup_BackupPolicy(in *BackupPolicy, out *backup.BackupPolicy, s conversion.Scope) error {
+	*out = *(*backup.BackupPolicy)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_BackupPolicy_To_backup_BackupPolicy is an autogenerated conversion function.
+func Convert_v1alpha1_BackupPolicy_To_backup_BackupPolicy(in *BackupPolicy, out *backup.BackupPolicy, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BackupPolicy_To_backup_BackupPolicy(in, out, s)
+}
+
+func autoConvert_backup_BackupPolicy_To_v1alpha1_BackupPolicy(in *backup.BackupPolicy, out *BackupPolicy, s conversion.Scope) error {
+	*out = *(*BackupPolicy)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_BackupPolicy_To_v1alpha1_BackupPolicy is an autogenerated conversion function.
+func Convert_backup_BackupPolicy_To_v1alpha1_BackupPolicy(in *backup.BackupPolicy, out *BackupPolicy, s conversion.Scope) error {
+	return autoConvert_backup_BackupPolicy_To_v1alpha1_BackupPolicy(in, out, s)
+}
+
+func autoConvert_v1alpha1_BackupSpec_To_backup_BackupSpec(in *BackupSpec, out *backup.BackupSpec, s conversion.Scope) error {
+	*out = *(*backup.BackupSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_BackupSpec_To_backup_BackupSpec is an autogenerated conversion function.
+func Convert_v1alpha1_BackupSpec_To_backup_BackupSpec(in *BackupSpec, out *backup.BackupSpec, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BackupSpec_To_backup_BackupSpec(in, out, s)
+}
+
+func autoConvert_backup_BackupSpec_To_v1alpha1_BackupSpec(in *backup.BackupSpec, out *BackupSpec, s conversion.Scope) error {
+	*out = *(*BackupSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_BackupSpec_To_v1alpha1_BackupSpec is an autogenerated conversion function.
+func Convert_backup_BackupSpec_To_v1alpha1_BackupSpec(in *backup.BackupSpec, out *BackupSpec, s conversion.Scope) error {
+	return autoConvert_backup_BackupSpec_To_v1alpha1_BackupSpec(in, out, s)
+}
+
+func autoConvert_v1alpha1_BackupStatus_To_backup_BackupStatus(in *BackupStatus, out *backup.BackupStatus, s conversion.Scope) error {
+	*out = *(*backup.BackupStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_BackupStatus_To_backup_BackupStatus is an autogenerated conversion function.
+func Convert_v1alpha1_BackupStatus_To_backup_BackupStatus(in *BackupStatus, out *backup.BackupStatus, s conversion.Scope) error {
+	return autoConvert_v1alpha1_BackupStatus_To_backup_BackupStatus(in, out, s)
+}
+
+func autoConvert_backup_BackupStatus_To_v1alpha1_BackupStatus(in *backup.BackupStatus, out *BackupStatus, s conversion.Scope) error {
+	*out = *(*BackupStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_BackupStatus_To_v1alpha1_BackupStatus is an autogenerated conversion function.
+func Convert_backup_BackupStatus_To_v1alpha1_BackupStatus(in *backup.BackupStatus, out *BackupStatus, s conversion.Scope) error {
+	return autoConvert_backup_BackupStatus_To_v1alpha1_BackupStatus(in, out, s)
+}
+
 func autoConvert_v1alpha1_Cancellation_To_backup_Cancellation(in *Cancellation, out *backup.Cancellation, s conversion.Scope) error {
 	*out = *(*backup.Cancellation)(unsafe.Pointer(in))
 	return nil
@@ -516,6 +760,26 @@ func autoConvert_backup_Cancellation_To_v1alpha1_Cancellation(in *backup.Cancell
 // Convert_backup_Cancellation_To_v1alpha1_Cancellation is an autogenerated conversion function.
 func Convert_backup_Cancellation_To_v1alpha1_Cancellation(in *backup.Cancellation, out *Cancellation, s conversion.Scope) error {
 	return autoConvert_backup_Cancellation_To_v1alpha1_Cancellation(in, out, s)
+}
+
+func autoConvert_v1alpha1_ClusterBackup_To_backup_ClusterBackup(in *ClusterBackup, out *backup.ClusterBackup, s conversion.Scope) error {
+	*out = *(*backup.ClusterBackup)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_ClusterBackup_To_backup_ClusterBackup is an autogenerated conversion function.
+func Convert_v1alpha1_ClusterBackup_To_backup_ClusterBackup(in *ClusterBackup, out *backup.ClusterBackup, s conversion.Scope) error {
+	return autoConvert_v1alpha1_ClusterBackup_To_backup_ClusterBackup(in, out, s)
+}
+
+func autoConvert_backup_ClusterBackup_To_v1alpha1_ClusterBackup(in *backup.ClusterBackup, out *ClusterBackup, s conversion.Scope) error {
+	*out = *(*ClusterBackup)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_ClusterBackup_To_v1alpha1_ClusterBackup is an autogenerated conversion function.
+func Convert_backup_ClusterBackup_To_v1alpha1_ClusterBackup(in *backup.ClusterBackup, out *ClusterBackup, s conversion.Scope) error {
+	return autoConvert_backup_ClusterBackup_To_v1alpha1_ClusterBackup(in, out, s)
 }
 
 func autoConvert_v1alpha1_ClusterPreview_To_backup_ClusterPreview(in *ClusterPreview, out *backup.ClusterPreview, s conversion.Scope) error {
@@ -538,6 +802,26 @@ func Convert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(in *backup.Cluster
 	return autoConvert_backup_ClusterPreview_To_v1alpha1_ClusterPreview(in, out, s)
 }
 
+func autoConvert_v1alpha1_ClusterRestore_To_backup_ClusterRestore(in *ClusterRestore, out *backup.ClusterRestore, s conversion.Scope) error {
+	*out = *(*backup.ClusterRestore)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_ClusterRestore_To_backup_ClusterRestore is an autogenerated conversion function.
+func Convert_v1alpha1_ClusterRestore_To_backup_ClusterRestore(in *ClusterRestore, out *backup.ClusterRestore, s conversion.Scope) error {
+	return autoConvert_v1alpha1_ClusterRestore_To_backup_ClusterRestore(in, out, s)
+}
+
+func autoConvert_backup_ClusterRestore_To_v1alpha1_ClusterRestore(in *backup.ClusterRestore, out *ClusterRestore, s conversion.Scope) error {
+	*out = *(*ClusterRestore)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_ClusterRestore_To_v1alpha1_ClusterRestore is an autogenerated conversion function.
+func Convert_backup_ClusterRestore_To_v1alpha1_ClusterRestore(in *backup.ClusterRestore, out *ClusterRestore, s conversion.Scope) error {
+	return autoConvert_backup_ClusterRestore_To_v1alpha1_ClusterRestore(in, out, s)
+}
+
 func autoConvert_v1alpha1_ClusterStatus_To_backup_ClusterStatus(in *ClusterStatus, out *backup.ClusterStatus, s conversion.Scope) error {
 	*out = *(*backup.ClusterStatus)(unsafe.Pointer(in))
 	return nil
@@ -556,6 +840,26 @@ func autoConvert_backup_ClusterStatus_To_v1alpha1_ClusterStatus(in *backup.Clust
 // Convert_backup_ClusterStatus_To_v1alpha1_ClusterStatus is an autogenerated conversion function.
 func Convert_backup_ClusterStatus_To_v1alpha1_ClusterStatus(in *backup.ClusterStatus, out *ClusterStatus, s conversion.Scope) error {
 	return autoConvert_backup_ClusterStatus_To_v1alpha1_ClusterStatus(in, out, s)
+}
+
+func autoConvert_v1alpha1_Condition_To_backup_Condition(in *Condition, out *backup.Condition, s conversion.Scope) error {
+	*out = *(*backup.Condition)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_Condition_To_backup_Condition is an autogenerated conversion function.
+func Convert_v1alpha1_Condition_To_backup_Condition(in *Condition, out *backup.Condition, s conversion.Scope) error {
+	return autoConvert_v1alpha1_Condition_To_backup_Condition(in, out, s)
+}
+
+func autoConvert_backup_Condition_To_v1alpha1_Condition(in *backup.Condition, out *Condition, s conversion.Scope) error {
+	*out = *(*Condition)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_Condition_To_v1alpha1_Condition is an autogenerated conversion function.
+func Convert_backup_Condition_To_v1alpha1_Condition(in *backup.Condition, out *Condition, s conversion.Scope) error {
+	return autoConvert_backup_Condition_To_v1alpha1_Condition(in, out, s)
 }
 
 func autoConvert_v1alpha1_Destination_To_backup_Destination(in *Destination, out *backup.Destination, s conversion.Scope) error {
@@ -1127,6 +1431,38 @@ func Convert_backup_ResourceFilter_To_v1alpha1_ResourceFilter(in *backup.Resourc
 	return autoConvert_backup_ResourceFilter_To_v1alpha1_ResourceFilter(in, out, s)
 }
 
+func autoConvert_v1alpha1_Restore_To_backup_Restore(in *Restore, out *backup.Restore, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1alpha1_RestoreSpec_To_backup_RestoreSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1alpha1_RestoreStatus_To_backup_RestoreStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1alpha1_Restore_To_backup_Restore is an autogenerated conversion function.
+func Convert_v1alpha1_Restore_To_backup_Restore(in *Restore, out *backup.Restore, s conversion.Scope) error {
+	return autoConvert_v1alpha1_Restore_To_backup_Restore(in, out, s)
+}
+
+func autoConvert_backup_Restore_To_v1alpha1_Restore(in *backup.Restore, out *Restore, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_backup_RestoreSpec_To_v1alpha1_RestoreSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_backup_RestoreStatus_To_v1alpha1_RestoreStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_backup_Restore_To_v1alpha1_Restore is an autogenerated conversion function.
+func Convert_backup_Restore_To_v1alpha1_Restore(in *backup.Restore, out *Restore, s conversion.Scope) error {
+	return autoConvert_backup_Restore_To_v1alpha1_Restore(in, out, s)
+}
+
 func autoConvert_v1alpha1_RestoreDetails_To_backup_RestoreDetails(in *RestoreDetails, out *backup.RestoreDetails, s conversion.Scope) error {
 	*out = *(*backup.RestoreDetails)(unsafe.Pointer(in))
 	return nil
@@ -1145,6 +1481,88 @@ func autoConvert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(in *backup.Res
 // Convert_backup_RestoreDetails_To_v1alpha1_RestoreDetails is an autogenerated conversion function.
 func Convert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(in *backup.RestoreDetails, out *RestoreDetails, s conversion.Scope) error {
 	return autoConvert_backup_RestoreDetails_To_v1alpha1_RestoreDetails(in, out, s)
+}
+
+func autoConvert_v1alpha1_RestoreList_To_backup_RestoreList(in *RestoreList, out *backup.RestoreList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]backup.Restore)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1alpha1_RestoreList_To_backup_RestoreList is an autogenerated conversion function.
+func Convert_v1alpha1_RestoreList_To_backup_RestoreList(in *RestoreList, out *backup.RestoreList, s conversion.Scope) error {
+	return autoConvert_v1alpha1_RestoreList_To_backup_RestoreList(in, out, s)
+}
+
+func autoConvert_backup_RestoreList_To_v1alpha1_RestoreList(in *backup.RestoreList, out *RestoreList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]Restore)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_backup_RestoreList_To_v1alpha1_RestoreList is an autogenerated conversion function.
+func Convert_backup_RestoreList_To_v1alpha1_RestoreList(in *backup.RestoreList, out *RestoreList, s conversion.Scope) error {
+	return autoConvert_backup_RestoreList_To_v1alpha1_RestoreList(in, out, s)
+}
+
+func autoConvert_v1alpha1_RestorePolicy_To_backup_RestorePolicy(in *RestorePolicy, out *backup.RestorePolicy, s conversion.Scope) error {
+	*out = *(*backup.RestorePolicy)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_RestorePolicy_To_backup_RestorePolicy is an autogenerated conversion function.
+func Convert_v1alpha1_RestorePolicy_To_backup_RestorePolicy(in *RestorePolicy, out *backup.RestorePolicy, s conversion.Scope) error {
+	return autoConvert_v1alpha1_RestorePolicy_To_backup_RestorePolicy(in, out, s)
+}
+
+func autoConvert_backup_RestorePolicy_To_v1alpha1_RestorePolicy(in *backup.RestorePolicy, out *RestorePolicy, s conversion.Scope) error {
+	*out = *(*RestorePolicy)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_RestorePolicy_To_v1alpha1_RestorePolicy is an autogenerated conversion function.
+func Convert_backup_RestorePolicy_To_v1alpha1_RestorePolicy(in *backup.RestorePolicy, out *RestorePolicy, s conversion.Scope) error {
+	return autoConvert_backup_RestorePolicy_To_v1alpha1_RestorePolicy(in, out, s)
+}
+
+func autoConvert_v1alpha1_RestoreSpec_To_backup_RestoreSpec(in *RestoreSpec, out *backup.RestoreSpec, s conversion.Scope) error {
+	*out = *(*backup.RestoreSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_RestoreSpec_To_backup_RestoreSpec is an autogenerated conversion function.
+func Convert_v1alpha1_RestoreSpec_To_backup_RestoreSpec(in *RestoreSpec, out *backup.RestoreSpec, s conversion.Scope) error {
+	return autoConvert_v1alpha1_RestoreSpec_To_backup_RestoreSpec(in, out, s)
+}
+
+func autoConvert_backup_RestoreSpec_To_v1alpha1_RestoreSpec(in *backup.RestoreSpec, out *RestoreSpec, s conversion.Scope) error {
+	*out = *(*RestoreSpec)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_RestoreSpec_To_v1alpha1_RestoreSpec is an autogenerated conversion function.
+func Convert_backup_RestoreSpec_To_v1alpha1_RestoreSpec(in *backup.RestoreSpec, out *RestoreSpec, s conversion.Scope) error {
+	return autoConvert_backup_RestoreSpec_To_v1alpha1_RestoreSpec(in, out, s)
+}
+
+func autoConvert_v1alpha1_RestoreStatus_To_backup_RestoreStatus(in *RestoreStatus, out *backup.RestoreStatus, s conversion.Scope) error {
+	*out = *(*backup.RestoreStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_v1alpha1_RestoreStatus_To_backup_RestoreStatus is an autogenerated conversion function.
+func Convert_v1alpha1_RestoreStatus_To_backup_RestoreStatus(in *RestoreStatus, out *backup.RestoreStatus, s conversion.Scope) error {
+	return autoConvert_v1alpha1_RestoreStatus_To_backup_RestoreStatus(in, out, s)
+}
+
+func autoConvert_backup_RestoreStatus_To_v1alpha1_RestoreStatus(in *backup.RestoreStatus, out *RestoreStatus, s conversion.Scope) error {
+	*out = *(*RestoreStatus)(unsafe.Pointer(in))
+	return nil
+}
+
+// Convert_backup_RestoreStatus_To_v1alpha1_RestoreStatus is an autogenerated conversion function.
+func Convert_backup_RestoreStatus_To_v1alpha1_RestoreStatus(in *backup.RestoreStatus, out *RestoreStatus, s conversion.Scope) error {
+	return autoConvert_backup_RestoreStatus_To_v1alpha1_RestoreStatus(in, out, s)
 }
 
 func autoConvert_v1alpha1_SourcePreview_To_backup_SourcePreview(in *SourcePreview, out *backup.SourcePreview, s conversion.Scope) error {
