@@ -51,7 +51,7 @@ type values struct {
 	// AllNamespaces grants this in all namespaces instead, including all Secrets.
 	AllNamespaces bool
 	// WithoutKurator defines the kinds of the inventory, and has the server ask the clusters whether
-	// they are ready.
+	// they are ready. Otherwise the server also serves Kurator's own kinds of the group.
 	WithoutKurator bool
 }
 
@@ -78,8 +78,8 @@ func render(files fs.FS, v values) (map[string][]byte, error) {
 		delete(rendered, embeddedEtcd)
 		err = renderDir(files, "replicas", v, rendered)
 	}
-	if err == nil && v.WithoutKurator {
-		err = renderDir(files, "no-kurator", v, rendered)
+	if err == nil {
+		err = renderDir(files, map[bool]string{true: "no-kurator", false: "kurator"}[v.WithoutKurator], v, rendered)
 	}
 	if err != nil {
 		return nil, err
@@ -174,6 +174,8 @@ func fill(object map[string]any, v values) error {
 			}
 			if v.WithoutKurator {
 				args = append(args, "--cluster-readiness=probe")
+			} else {
+				args = append(args, "--kurator-compatibility")
 			}
 			if len(v.Namespaces) > 0 {
 				args = append(args, "--namespaces="+strings.Join(v.Namespaces, ","))

@@ -31,7 +31,7 @@ func TestRender(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"00-namespace.yaml", "10-rbac.yaml", "15-serving-cert.yaml", "20-service.yaml",
+		"00-namespace.yaml", "10-rbac.yaml", "12-kurator.yaml", "15-serving-cert.yaml", "20-service.yaml",
 		"30-statefulset.yaml", "40-apiservice.yaml",
 	}
 	if got := slices.Sorted(maps.Keys(rendered)); !slices.Equal(got, want) {
@@ -39,6 +39,7 @@ func TestRender(t *testing.T) {
 	}
 	for file, text := range map[string]string{
 		"30-statefulset.yaml":  "image: example/migrate-apiserver:v1\n",
+		"12-kurator.yaml":      "name: migrate-apiserver:kurator\n",
 		"40-apiservice.yaml":   "caBundle: YXV0aG9yaXR5\n",
 		"15-serving-cert.yaml": "tls.crt: Y2VydGlmaWNhdGU=\n  tls.key: a2V5\n",
 	} {
@@ -92,7 +93,7 @@ func TestRenderReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"00-namespace.yaml", "10-rbac.yaml", "15-serving-cert.yaml", "20-service.yaml",
+		"00-namespace.yaml", "10-rbac.yaml", "12-kurator.yaml", "15-serving-cert.yaml", "20-service.yaml",
 		"30-deployment.yaml", "35-poddisruptionbudget.yaml", "40-apiservice.yaml",
 	}
 	if got := slices.Sorted(maps.Keys(rendered)); !slices.Equal(got, want) {
@@ -148,17 +149,21 @@ func TestRBACIsLeastPrivilege(t *testing.T) {
 			t.Errorf("verbs of Secrets: %v, want only get", rule.Verbs)
 		}
 	}
-	if len(rules) != 13 {
-		t.Errorf("got %d rules, want 13", len(rules))
+	if len(rules) != 17 {
+		t.Errorf("got %d rules, want 17", len(rules))
 	}
 }
 
 // rulesOf returns the rules of all roles in the manifests.
 func rulesOf(t *testing.T, files fs.FS) []rbacv1.PolicyRule {
 	t.Helper()
-	content, err := fs.ReadFile(files, "10-rbac.yaml")
-	if err != nil {
-		t.Fatal(err)
+	var content []byte
+	for _, name := range []string{"10-rbac.yaml", "kurator/12-kurator.yaml"} {
+		file, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = slices.Concat(content, []byte("\n---\n"), file)
 	}
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4<<10)
 	var rules []rbacv1.PolicyRule

@@ -66,6 +66,8 @@ func isRetryable(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, now time.Time) 
 		return fmt.Errorf("it has not ended, its phase is %s: wait for its end, or cancel it", cmp.Or(m.Status.Phase, v1alpha1.MigratePhasePending))
 	case m.Status.Phase == v1alpha1.MigratePhaseCompleted, source != nil && !slices.ContainsFunc(m.Status.TargetClusterStatus, func(t v1alpha1.RestoreDetails) bool { return !isCompleted(t) }):
 		return errors.New("all its targets are Completed, so there is nothing to retry: to migrate again, create another Migrate")
+	case IsImported(m):
+		return errors.New("Kurator ran it, and its Backup is not one of this server: create another Migrate")
 	case m.Status.Attempt() >= maxAttempts:
 		return fmt.Errorf("it has had %d attempts: create another Migrate", maxAttempts)
 	case from == v1alpha1.RetryBackupNew:

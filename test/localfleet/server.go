@@ -45,7 +45,7 @@ func (f *Fleet) EtcdDir() string { return f.dataDir(serverName) + "/etcd" }
 // serverCommand returns the command of our server with the flags of a usual
 // installation and the flags in data, which configure its storage.
 func (f *Fleet) serverCommand(name string, data ...string) command {
-	keys, kubeconfig := f.keys(serverName), f.serverKubeconfig()
+	keys, kubeconfig := f.keys(serverName), f.ServerKubeconfig()
 	program, flags := f.serverProgram()
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
@@ -193,6 +193,7 @@ func (f *Fleet) apiService() (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	return newObject("apiregistration.k8s.io/v1", "APIService", "", "v1alpha1.backup.kurator.dev", map[string]any{
+		"metadata": map[string]any{"labels": map[string]any{"kube-aggregator.kubernetes.io/automanaged": "false"}},
 		"spec": map[string]any{
 			"group": "backup.kurator.dev", "version": "v1alpha1",
 			"groupPriorityMinimum": int64(2000), "versionPriority": int64(10),
@@ -204,15 +205,16 @@ func (f *Fleet) apiService() (*unstructured.Unstructured, error) {
 	}), nil
 }
 
-func (f *Fleet) serverKubeconfig() string { return f.kubeconfig(hostName, serverAccount) }
+// ServerKubeconfig returns the path of a kubeconfig of the host with the server's ServiceAccount.
+func (f *Fleet) ServerKubeconfig() string { return f.kubeconfig(hostName, serverAccount) }
 
 // writeServerKubeconfig writes a kubeconfig with a token of the ServiceAccount, unless
 // there is one: a running server has read it.
 func (f *Fleet) writeServerKubeconfig(ctx context.Context) error {
-	if _, err := os.Stat(f.serverKubeconfig()); err == nil {
+	if _, err := os.Stat(f.ServerKubeconfig()); err == nil {
 		return nil
 	}
-	return f.writeAccountKubeconfig(ctx, f.serverKubeconfig(), serverNamespace, serverAccount)
+	return f.writeAccountKubeconfig(ctx, f.ServerKubeconfig(), serverNamespace, serverAccount)
 }
 
 // writeAccountKubeconfig writes a kubeconfig with a token of a ServiceAccount of the

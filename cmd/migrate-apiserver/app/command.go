@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
 	"k8s.io/component-base/term"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
@@ -46,7 +47,11 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 			return Run(command.Context(), o)
 		},
 	}
-	command.AddCommand(newEtcdCommand(o.EmbeddedEtcd.DataDir))
+	subcommands, err := newSubcommands(o)
+	if err != nil {
+		return nil, err
+	}
+	command.AddCommand(subcommands...)
 	sets := o.Flags()
 	for _, set := range sets.FlagSets {
 		command.Flags().AddFlagSet(set)
@@ -54,6 +59,27 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 	width, _, _ := term.TerminalSize(os.Stdout)
 	cliflag.SetUsageAndHelpFunc(command, sets, width)
 	return command, nil
+}
+
+// newSubcommands returns the subcommands, with the usage of cobra: that of the server has the flags of the server, in sections.
+func newSubcommands(o *options.Options) ([]*cobra.Command, error) {
+	importCommand, err := newImportCommand()
+	if err != nil {
+		return nil, err
+	}
+	exportCommand, err := newExportCommand()
+	if err != nil {
+		return nil, err
+	}
+	subcommands := []*cobra.Command{newEtcdCommand(o.EmbeddedEtcd.DataDir), importCommand, exportCommand}
+	plain := &cobra.Command{}
+	for _, c := range subcommands {
+		c.SetUsageFunc(plain.UsageFunc())
+		c.SetHelpFunc(plain.HelpFunc())
+		// Instead of that of the server, so that errors are not written as log messages.
+		c.PersistentPreRun = func(*cobra.Command, []string) { logs.InitLogs() }
+	}
+	return subcommands, nil
 }
 
 // version returns the version of the module, which the go command records in the binary.

@@ -40,16 +40,29 @@ func Snapshot(ctx context.Context, dir, file string) (Status, error) {
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		return Status{}, fmt.Errorf("%s exists, or can't be read: name another file", file)
 	}
-	socket := filepath.Join(dir, socketName)
-	if _, err := os.Stat(socket); err != nil {
-		return Status{}, fmt.Errorf("no server runs with the data directory %s: start it, or name its directory by --data-dir (%w)", dir, err)
+	endpoint, err := Endpoint(dir)
+	if err != nil {
+		return Status{}, err
 	}
 	snapshots := snapshot.NewV3(logger(ctx))
-	config := clientv3.Config{Endpoints: []string{"unix://" + socket}, DialTimeout: dialTimeout, Logger: zap.NewNop()}
+	config := clientv3.Config{Endpoints: []string{endpoint}, DialTimeout: dialTimeout, Logger: zap.NewNop()}
 	if _, err := snapshots.Save(ctx, config, file); err != nil {
 		return Status{}, fmt.Errorf("snapshot of the etcd in %s: %w", dir, err)
 	}
 	return statusOf(snapshots, file)
+}
+
+// Endpoint returns the URL of the etcd that serves from a data directory, in which another process runs.
+func Endpoint(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	socket := filepath.Join(dir, socketName)
+	if _, err := os.Stat(socket); err != nil {
+		return "", fmt.Errorf("no server runs with the data directory %s: start it, or name its directory by --data-dir (%w)", dir, err)
+	}
+	return "unix://" + socket, nil
 }
 
 // dialTimeout bounds the connection to the socket.

@@ -1,0 +1,150 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	etcdtesting "k8s.io/apiserver/pkg/storage/etcd3/testing"
+
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/transfer"
+	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+)
+
+const (
+	backup  = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Backup, metadata: {name: a, namespace: default, uid: "1", resourceVersion: "10"}, spec: {destination: {fleet: f}}, status: {phase: One}}`
+	migrate = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Migrate, metadata: {name: m, namespace: default, uid: "2", resourceVersion: "11", finalizers: [migrate.kurator.dev]}, spec: {sourceCluster: {fleet: f}, targetCluster: {fleet: f}}, status: {phase: Completed}}`
+)
+
+func TestImport(t *testing.T) {
+	s := open(t)
+	steps := []struct{ name, objects, want string }{
+		{"the first time", backup + "\n---\n" + migrate, "backups/a Created, migrates/m Created"},
+		{"again", backup + "\n---\n" + migrate, "backups/a Unchanged, migrates/m Unchanged"},
+		{"changed on the host", strings.NewReplacer("One", "Two", `"10"`, `"12"`).Replace(backup), "backups/a Updated"},
+		{"made anew on the host", strings.NewReplacer("One", "Three", `"10"`, `"13"`, `uid: "1"`, `uid: "3"`).Replace(backup), "backups/a Updated"},
+		{"with a field of another version", strings.NewReplacer("name: a", "name: b", "spec: {", "spec: {other: 1, ").Replace(backup), `backups/b Created (fields that this server does not have were left out: [unknown field "spec.other"])`},
+		{"of the wrong type", strings.NewReplacer("name: a", "name: c", "destination: {fleet: f}", "schedule: 1").Replace(backup), "backups/c NotTransferred (json: cannot unmarshal"},
+		{"under way", strings.NewReplacer("name: m", "name: o", "Completed", "BackupInProgress").Replace(migrate), "migrates/o NotTransferred (it is not finished, its phase in Kurator is BackupInProgress"},
+		{"not begun", strings.NewReplacer("name: m", "name: o", "phase: Completed", "").Replace(migrate), "migrates/o NotTransferred (it is not finished, its phase in Kurator is Pending"},
+		{"being deleted", strings.NewReplacer("name: m", "name: o, deletionTimestamp: 2025-09-01T10:00:00Z").Replace(migrate), "migrates/o NotTransferred (it is being deleted"},
+	}
+	for _, step := range steps {
+		if got := imported(t, s, step.objects, false); !strings.HasPrefix(got, step.want) {
+			t.Errorf("%s: got %s, want %s", step.name, got, step.want)
+		}
+	}
+
+	// Everything goes into a file and back: what the server has is newer than any export.
+	objects, err := s.Objects(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if err := transfer.Write(&file, objects); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := imported(t, s, file.String(), false), "backups/a Unchanged, backups/b Unchanged, migrates/m Unchanged"; got != want {
+		t.Errorf("an export into the same server: %s, want %s", got, want)
+	}
+	other := open(t)
+	if got, want := imported(t, other, file.String(), true), "backups/a Created, backups/b Created, migrates/m Created"; got != want {
+		t.Errorf("a dry run in another server: %s, want %s", got, want)
+	}
+	if got, want := imported(t, other, file.String(), false), "backups/a Created, backups/b Created, migrates/m Created"; got != want {
+		t.Errorf("an export into another server: %s, want %s", got, want)
+	}
+	copied, err := other.Objects(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range copied {
+		copied[i].SetResourceVersion("")
+		objects[i].SetResourceVersion("")
+	}
+	if diff := cmp.Diff(objects, copied); diff != "" {
+		t.Errorf("(-exported +imported)\n%s", diff)
+	}
+	if m := copied[2]; m.GetUID() != "2" || len(m.GetFinalizers()) > 0 {
+		t.Errorf("the imported Migrate: %v", m.Object)
+	}
+
+	// What was created in this server is not replaced.
+	native := strings.NewReplacer(`uid: "1"`, `uid: "9", annotations: {backup.kurator.dev/imported-resource-version: "10"}`).Replace(backup)
+	if got, want := imported(t, other, native, false), "backups/a NotTransferred (another object of this name is in this server"; !strings.HasPrefix(got, want) {
+		t.Errorf("another object: got %s, want %s", got, want)
+	}
+}
+
+func TestRead(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		backup + "\n---\n\n---\n" + `{apiVersion: v1, kind: List, items: [` + migrate + `]}`: "Backup/a Migrate/m",
+		`{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: default}}`:            `error: Secret "a" of "v1" in namespace "default" is not a Backup, Restore or Migrate of backup.kurator.dev/v1alpha1 with a name and a namespace`,
+		strings.ReplaceAll(backup, "backup.kurator.dev", "velero.io"):                        "error: Backup",
+		strings.ReplaceAll(backup, "name: a", "name: ''"):                                    "error: Backup",
+		"[1, 2]": "error: ",
+		"a: [":   "error: ",
+	} {
+		objects, err := transfer.Read(strings.NewReader(text))
+		var names []string
+		for i := range objects {
+			names = append(names, objects[i].GetKind()+"/"+objects[i].GetName())
+		}
+		got := strings.Join(names, " ")
+		if err != nil {
+			got = "error: " + err.Error()
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func open(t *testing.T) *transfer.Storage {
+	t.Helper()
+	o, err := options.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, etcd := etcdtesting.NewUnsecuredEtcd3TestClientServer(t)
+	o.Recommended.Etcd.StorageConfig.Transport = etcd.Transport
+	scheme, getter, err := o.Storage("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := transfer.Open(scheme, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func imported(t *testing.T, s *transfer.Storage, text string, dryRun bool) string {
+	t.Helper()
+	var objects []unstructured.Unstructured
+	objects, err := transfer.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := s.Import(t.Context(), objects, dryRun, time.Unix(1_700_000_000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, r := range results {
+		line := r.Resource + "/" + r.Name + " " + string(r.Outcome)
+		if r.Message != "" {
+			line += " (" + r.Message + ")"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, ", ")
+}
