@@ -149,8 +149,8 @@ func TestRBACIsLeastPrivilege(t *testing.T) {
 			t.Errorf("verbs of Secrets: %v, want only get", rule.Verbs)
 		}
 	}
-	if len(rules) != 17 {
-		t.Errorf("got %d rules, want 17", len(rules))
+	if len(rules) != 18 {
+		t.Errorf("got %d rules, want 18", len(rules))
 	}
 }
 

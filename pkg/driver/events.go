@@ -18,8 +18,6 @@ const (
 	eventAction = "Migrate"
 	// maxNote is the maximum length of an Event's note, in bytes.
 	maxNote = 1024
-	// clusterAPIVersion is the apiVersion of AttachedCluster and Cluster.
-	clusterAPIVersion = "cluster.kurator.dev/v1alpha1"
 )
 
 // sendEvents sends an Event about the Migrate for each change between two recorded statuses. An Event
@@ -41,7 +39,7 @@ func (l *loop) sendEvents(before, after *v1alpha1.Migrate) {
 		note := event.Message
 		if c := event.Cluster; c != nil {
 			related = &corev1.ObjectReference{
-				APIVersion: clusterAPIVersion, Kind: c.Kind, Namespace: after.Namespace, Name: c.Name,
+				APIVersion: migration.ResourceFor(c.Kind).WithVersion("v1alpha1").GroupVersion().String(), Kind: c.Kind, Namespace: after.Namespace, Name: c.Name,
 			}
 			note = c.Name + ": " + note
 		}

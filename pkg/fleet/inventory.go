@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,6 +20,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/fleet/internal/access"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
@@ -37,6 +39,7 @@ type Inventory struct {
 	secrets    SecretGetter
 	namespaces []string
 	probe      bool
+	access     *access.Providers
 	sources    []*source
 
 	mu        sync.RWMutex
@@ -51,11 +54,16 @@ type Options struct {
 	// Probe has every cluster count as ready whatever its status says: nothing is done in it before its API server has
 	// answered with its kubeconfig anyway.
 	Probe bool
+	// Access are the access providers of ClusterProfiles; nil if there are none.
+	Access *access.Providers
 }
+
+// LoadAccessProviders reads the access providers of ClusterProfiles from a file, in the format of KEP-5339.
+func LoadAccessProviders(file string) (*access.Providers, error) { return access.Load(file) }
 
 // New returns an Inventory. It makes no calls.
 func New(client dynamic.Interface, secrets SecretGetter, o Options) *Inventory {
-	i := &Inventory{client: client, secrets: secrets, namespaces: o.Namespaces, probe: o.Probe}
+	i := &Inventory{client: client, secrets: secrets, namespaces: o.Namespaces, probe: o.Probe, access: o.Access}
 	if len(i.namespaces) == 0 {
 		i.namespaces = []string{metav1.NamespaceAll}
 	}
@@ -110,10 +118,14 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 	if err != nil {
 		return migration.Inventory{Err: err}
 	}
-	get := func(kind, name string) (*unstructured.Unstructured, error) {
-		return sourceOf(sources, kind).get(namespace, name), nil
-	}
-	return i.assemble(spec, get)
+	return i.assemble(spec, reader{
+		get: func(kind, name string) (*unstructured.Unstructured, error) {
+			return sourceOf(sources, kind).get(namespace, name), nil
+		},
+		profiles: func(set string) ([]*unstructured.Unstructured, error) {
+			return sourceOf(sources, migration.KindClusterProfile).labelled(namespace, clusterSetLabel, set), nil
+		},
+	})
 }
 
 // Read returns the same as Observe by live calls, one for each object. It does not need Run.
@@ -122,10 +134,14 @@ func (i *Inventory) Read(ctx context.Context, namespace string, spec *v1alpha1.M
 	if err != nil {
 		return migration.Inventory{Err: err}
 	}
-	get := func(kind, name string) (*unstructured.Unstructured, error) {
-		return sourceOf(sources, kind).read(ctx, namespace, name)
-	}
-	return i.assemble(spec, get)
+	return i.assemble(spec, reader{
+		get: func(kind, name string) (*unstructured.Unstructured, error) {
+			return sourceOf(sources, kind).read(ctx, namespace, name)
+		},
+		profiles: func(set string) ([]*unstructured.Unstructured, error) {
+			return sourceOf(sources, migration.KindClusterProfile).readLabelled(ctx, namespace, clusterSetLabel, set)
+		},
+	})
 }
 
 // sourcesOf returns the sources of a namespace.
@@ -173,27 +189,53 @@ func (i *Inventory) changed(kind, namespace, name string) {
 	}
 }
 
-// assemble returns an Inventory of the objects that get returns; nil for an object that does
-// not exist.
-func (i *Inventory) assemble(spec *v1alpha1.MigrateSpec, get func(kind, name string) (*unstructured.Unstructured, error)) migration.Inventory {
+// reader reads objects of a namespace.
+type reader struct {
+	// get returns an object; nil if it does not exist.
+	get func(kind, name string) (*unstructured.Unstructured, error)
+	// profiles returns the ClusterProfiles of a cluster set.
+	profiles func(set string) ([]*unstructured.Unstructured, error)
+}
+
+// fleet returns the fleet with a name: a Fleet, with those ClusterProfiles of the cluster set of that name that the destination
+// names, or the cluster set if there is no such Fleet.
+func (r reader) fleet(d v1alpha1.Destination) (migration.Fleet, error) {
+	obj, err := r.get(migration.KindFleet, d.Fleet)
+	if err != nil {
+		return migration.Fleet{}, fmt.Errorf("read fleet %q: %w", d.Fleet, err)
+	}
+	var fleet migration.Fleet
+	if obj != nil {
+		fleet = migration.Fleet{Found: true, Members: fleetMembers(obj)}
+	}
+	named := slices.ContainsFunc(d.Clusters, func(ref corev1.ObjectReference) bool { return ref.Kind == migration.KindClusterProfile })
+	if fleet.Found && !named {
+		return fleet, nil
+	}
+	profiles, err := r.profiles(d.Fleet)
+	if err != nil {
+		return migration.Fleet{}, fmt.Errorf("read cluster set %q: %w", d.Fleet, err)
+	}
+	for _, profile := range profiles {
+		fleet.Found = true
+		fleet.Members = append(fleet.Members, migration.Cluster{Kind: migration.KindClusterProfile, Name: profile.GetName()})
+	}
+	return fleet, nil
+}
+
+// assemble returns an Inventory of the objects that r reads.
+func (i *Inventory) assemble(spec *v1alpha1.MigrateSpec, r reader) migration.Inventory {
 	inv := migration.Inventory{Clusters: map[migration.Cluster]migration.ClusterState{}}
 	var errs []error
 
-	fleet := func(name string) migration.Fleet {
-		obj, err := get(migration.KindFleet, name)
+	fleet := func(d v1alpha1.Destination) migration.Fleet {
+		found, err := r.fleet(d)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("read fleet %q: %w", name, err))
+			errs = append(errs, err)
 		}
-		if obj == nil {
-			return migration.Fleet{}
-		}
-		return migration.Fleet{Found: true, Members: fleetMembers(obj)}
+		return found
 	}
-	inv.SourceFleet = fleet(spec.SourceCluster.Fleet)
-	inv.TargetFleet = inv.SourceFleet
-	if spec.TargetCluster.Fleet != spec.SourceCluster.Fleet {
-		inv.TargetFleet = fleet(spec.TargetCluster.Fleet)
-	}
+	inv.SourceFleet, inv.TargetFleet = fleet(spec.SourceCluster), fleet(spec.TargetCluster)
 
 	clusters := clustersOf(spec, inv)
 	states := make([]*migration.ClusterState, len(clusters))
@@ -203,9 +245,9 @@ func (i *Inventory) assemble(spec *v1alpha1.MigrateSpec, get func(kind, name str
 	for n, c := range clusters {
 		group.Go(func() error {
 			err := recovery.Do(context.Background(), func() error {
-				obj, err := get(c.Kind, c.Name)
-				if obj != nil {
-					found := readCluster(c.Kind, obj)
+				obj, err := r.get(c.Kind, c.Name)
+				if k, ok := clusterKindOf(c.Kind); ok && obj != nil {
+					found := k.cluster(obj)
 					states[n] = &migration.ClusterState{
 						Ready: found.ready || i.probe, VeleroNamespace: found.veleroNamespace, ConcurrentBackups: found.concurrentBackups,
 					}

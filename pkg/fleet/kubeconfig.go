@@ -44,26 +44,42 @@ func (i *Inventory) Kubeconfig(ctx context.Context, namespace string, c migratio
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s/%s on the host: %w", c.Kind, namespace, c.Name, err)
 	}
-	if object == nil || c.Kind == migration.KindFleet {
+	k, isCluster := clusterKindOf(c.Kind)
+	if object == nil || !isCluster {
 		return nil, fmt.Errorf("%w: there is no %s %q in namespace %q", ErrClusterNotFound, c.Kind, c.Name, namespace)
 	}
 
-	ref := readCluster(c.Kind, object)
+	return k.kubeconfig(i, ctx, namespace, k.cluster(object))
+}
+
+// Refused reports that a cluster refused its kubeconfig with 401: credentials that were cached are not used again.
+func (i *Inventory) Refused(namespace string, c migration.Cluster) {
+	if c.Kind == migration.KindClusterProfile {
+		i.access.Forget(accessKey(namespace, c.Name))
+	}
+}
+
+// defaultKey is the key of the kubeconfig in a Secret of Cluster API, and of Kurator if the
+// reference names none.
+const defaultKey = "value"
+
+// kubeconfigInSecret returns the kubeconfig in the Secret that a cluster refers to.
+func (i *Inventory) kubeconfigInSecret(ctx context.Context, namespace string, ref *cluster) ([]byte, error) {
 	if ref.secret == "" {
-		return nil, fmt.Errorf("%w: spec.kubeconfig.name of %s %s/%s is empty; set it to the name of a Secret", ErrSecretNotFound, c.Kind, namespace, c.Name)
+		return nil, fmt.Errorf("%w: spec.kubeconfig.name of %s %s/%s is empty; set it to the name of a Secret", ErrSecretNotFound, ref.kind, namespace, ref.name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	secret, err := i.secrets.Get(ctx, namespace, ref.secret)
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("%w: there is no Secret %q in namespace %q, which %s %q refers to", ErrSecretNotFound, ref.secret, namespace, c.Kind, c.Name)
+		return nil, fmt.Errorf("%w: there is no Secret %q in namespace %q, which %s %q refers to", ErrSecretNotFound, ref.secret, namespace, ref.kind, ref.name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s/%s on the host: %w", namespace, ref.secret, err)
 	}
-	kubeconfig = secret.Data[ref.key]
+	kubeconfig := secret.Data[ref.key]
 	if len(kubeconfig) == 0 {
-		return nil, fmt.Errorf("%w: key %q of Secret %s/%s, which %s %q refers to, is missing or empty", ErrKubeconfigMissing, ref.key, namespace, ref.secret, c.Kind, c.Name)
+		return nil, fmt.Errorf("%w: key %q of Secret %s/%s, which %s %q refers to, is missing or empty", ErrKubeconfigMissing, ref.key, namespace, ref.secret, ref.kind, ref.name)
 	}
 	return kubeconfig, nil
 }

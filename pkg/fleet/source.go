@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
@@ -78,6 +81,48 @@ func (s *source) read(ctx context.Context, namespace, name string) (*unstructure
 		return nil, err
 	}
 	return u, nil
+}
+
+// labelled returns the objects of a namespace with a label from the cache, in the order of their names.
+func (s *source) labelled(namespace, label, value string) []*unstructured.Unstructured {
+	if s == nil {
+		return nil
+	}
+	s.mu.RLock()
+	informer := s.informer
+	s.mu.RUnlock()
+	if informer == nil {
+		return nil
+	}
+	var found []*unstructured.Unstructured
+	for _, obj := range informer.GetStore().List() {
+		if u, ok := obj.(*unstructured.Unstructured); ok && u.GetNamespace() == namespace && u.GetLabels()[label] == value {
+			found = append(found, u)
+		}
+	}
+	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return found
+}
+
+// readLabelled returns the same as labelled by a live call.
+func (s *source) readLabelled(ctx context.Context, namespace, label, value string) ([]*unstructured.Unstructured, error) {
+	if s == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	list, err := s.client.Resource(s.kind.resource).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set{label: value}.String()})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []*unstructured.Unstructured
+	for i := range list.Items {
+		found = append(found, &list.Items[i])
+	}
+	return found, nil
 }
 
 // unsynced returns why the cache has not synced; nil if it has.

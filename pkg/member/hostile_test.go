@@ -64,6 +64,8 @@ func (b byCluster) Kubeconfig(_ context.Context, _ string, cluster migration.Clu
 	return []byte(b[cluster.Name]), nil
 }
 
+func (byCluster) Refused(string, migration.Cluster) {}
+
 // kubeconfigs returns the kubeconfigs of a hostile member and of a healthy one.
 func kubeconfigs(hostile, other *membertest.APIServer) byCluster {
 	return byCluster{"member1": hostile.Kubeconfig(), "member2": other.Kubeconfig()}

@@ -25,6 +25,8 @@ func (brokenHost) Kubeconfig(context.Context, string, migration.Cluster) ([]byte
 	panic("a bug over a kubeconfig")
 }
 
+func (brokenHost) Refused(string, migration.Cluster) {}
+
 func TestPanicWithKubeconfigReturnsError(t *testing.T) {
 	m := newTestPool(t, brokenHost{}, patient()).Member("default", velero1)
 	var panicked *recovery.PanicError

@@ -365,6 +365,8 @@ func (silentHost) Kubeconfig(ctx context.Context, _ string, _ migration.Cluster)
 	return nil, ctx.Err()
 }
 
+func (silentHost) Refused(string, migration.Cluster) {}
+
 func TestObserveReturnsFalseBeforeTheFirstList(t *testing.T) {
 	s := newSpectator(t, newTestPool(t, silentHost{}, patient()))
 	if seen, ok := s.observe("u1"); ok {

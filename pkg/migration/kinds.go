@@ -11,12 +11,12 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// KindFleet is the kind of a fleet; KindAttachedCluster and KindCluster are the kinds of member
-// clusters.
+// KindFleet is the kind of a fleet; the others are the kinds of member clusters.
 const (
 	KindFleet           = "Fleet"
 	KindAttachedCluster = backup.KindAttachedCluster
 	KindCluster         = backup.KindCluster
+	KindClusterProfile  = backup.KindClusterProfile
 )
 
 // ResourceFor returns the resource of one of these kinds on the host, or the zero value for any
@@ -26,9 +26,11 @@ func ResourceFor(kind string) schema.GroupResource {
 	case KindFleet:
 		return schema.GroupResource{Group: "fleet.kurator.dev", Resource: "fleets"}
 	case KindAttachedCluster:
-		return schema.GroupResource{Group: "cluster.kurator.dev", Resource: "attachedclusters"}
+		return schema.GroupResource{Group: backup.ClusterGroup(kind), Resource: "attachedclusters"}
 	case KindCluster:
-		return schema.GroupResource{Group: "cluster.kurator.dev", Resource: "clusters"}
+		return schema.GroupResource{Group: backup.ClusterGroup(kind), Resource: "clusters"}
+	case KindClusterProfile:
+		return schema.GroupResource{Group: backup.ClusterGroup(kind), Resource: "clusterprofiles"}
 	}
 	return schema.GroupResource{}
 }

@@ -26,7 +26,7 @@ var (
 
 // Cluster identifies a member cluster in a Migrate's namespace.
 type Cluster struct {
-	// Kind is AttachedCluster or Cluster; never empty.
+	// Kind is AttachedCluster, Cluster or ClusterProfile; never empty.
 	Kind string
 	// Name is the name of the object of that kind.
 	Name string
@@ -62,7 +62,7 @@ type Inventory struct {
 
 // Fleet holds a fleet as read from the host.
 type Fleet struct {
-	// Found is true if the Fleet exists.
+	// Found is true if the Fleet exists, or its cluster set has a ClusterProfile.
 	Found bool
 	// Members are the clusters it lists, in its order.
 	Members []Cluster

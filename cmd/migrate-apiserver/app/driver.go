@@ -63,7 +63,13 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 			return nil, err
 		}
 
-		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), fleet.Options{Namespaces: o.Namespaces, Probe: o.Members.Readiness == options.ReadinessProbe})
+		inventoryOptions := fleet.Options{Namespaces: o.Namespaces, Probe: o.Members.Readiness == options.ReadinessProbe}
+		if file := o.Members.AccessProviders; file != "" {
+			if inventoryOptions.Access, err = fleet.LoadAccessProviders(file); err != nil {
+				return nil, fmt.Errorf("--cluster-access-providers: %w", err)
+			}
+		}
+		inventory := fleet.New(objects, fleet.Secrets(kube.CoreV1()), inventoryOptions)
 		ranges, err := o.Members.Ranges()
 		if err != nil {
 			return nil, err

@@ -88,7 +88,8 @@ type ClusterPreview struct {
 	// clusterName is the name of the cluster.
 	ClusterName string
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string
 
 	// reachable is true if the cluster answered.

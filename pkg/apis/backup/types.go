@@ -97,7 +97,8 @@ type Requester struct {
 
 // Destination names clusters of a fleet.
 type Destination struct {
-	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace.
+	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace, or of a cluster
+	// set: that of the ClusterProfiles with this name in label multicluster.x-k8s.io/clusterset.
 	Fleet string
 
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
@@ -381,7 +382,8 @@ type AttemptTarget struct {
 	// clusterName is the name of the cluster.
 	ClusterName string
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string
 
 	// phase is the phase in which it ended.
@@ -421,7 +423,8 @@ type ClusterStatus struct {
 	// clusterName is the name of the cluster.
 	ClusterName string
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string
 
 	// veleroNamespace is the namespace of the Velero that is used in the cluster, by

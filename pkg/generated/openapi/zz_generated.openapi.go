@@ -3189,7 +3189,7 @@ func schema_pkg_apis_backup_v1alpha1_AttemptTarget(ref common.ReferenceCallback)
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3341,7 +3341,7 @@ func schema_pkg_apis_backup_v1alpha1_BackupDetails(ref common.ReferenceCallback)
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3744,7 +3744,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterPreview(ref common.ReferenceCallback
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3859,7 +3859,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterResults(ref common.ReferenceCallback
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -3979,7 +3979,7 @@ func schema_pkg_apis_backup_v1alpha1_ClusterStatus(ref common.ReferenceCallback)
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -4155,7 +4155,7 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 				Properties: map[string]spec.Schema{
 					"fleet": {
 						SchemaProps: spec.SchemaProps{
-							Description: "fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace.",
+							Description: "fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace, or of a cluster set: that of the ClusterProfiles with this name in label multicluster.x-k8s.io/clusterset.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -4168,7 +4168,7 @@ func schema_pkg_apis_backup_v1alpha1_Destination(ref common.ReferenceCallback) c
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose Velero is not in namespace velero needs the annotation backup.kurator.dev/velero-namespace.",
+							Description: "clusters are references to members of the fleet, by kind (AttachedCluster or Cluster of cluster.kurator.dev, or ClusterProfile of multicluster.x-k8s.io; empty means Cluster) and name. A cluster whose Velero is not in namespace velero needs the annotation backup.kurator.dev/velero-namespace.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -5700,7 +5700,7 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -6052,7 +6052,7 @@ func schema_pkg_apis_backup_v1alpha1_SourcePreview(ref common.ReferenceCallback)
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -6220,7 +6220,7 @@ func schema_pkg_apis_backup_v1alpha1_TargetPreview(ref common.ReferenceCallback)
 					},
 					"clusterKind": {
 						SchemaProps: spec.SchemaProps{
-							Description: "clusterKind is the kind of the cluster: AttachedCluster or Cluster.",
+							Description: "clusterKind is the kind of the cluster: AttachedCluster, Cluster or ClusterProfile.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",

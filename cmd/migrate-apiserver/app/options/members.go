@@ -27,11 +27,13 @@ type Members struct {
 	// AccessReviewSystemIdentities sends identities of the host that begin with system:
 	// to the members, too, where AccessReview is set.
 	AccessReviewSystemIdentities bool
+	// AccessProviders is a file with the programs that get the credentials of ClusterProfiles.
+	AccessProviders string
 }
 
 // The values of Members.Readiness.
 const (
-	// ReadinessStatus takes the status of its AttachedCluster or Cluster, which Kurator writes.
+	// ReadinessStatus takes the status of its object, which Kurator or another cluster manager writes.
 	ReadinessStatus = "status"
 	// ReadinessProbe asks its API server.
 	ReadinessProbe = "probe"
@@ -40,7 +42,10 @@ const (
 func (m *Members) addFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("member clusters")
 	fs.StringVar(&m.Readiness, "cluster-readiness", m.Readiness,
-		"How it is determined whether a cluster is ready: status takes status.ready of its AttachedCluster, or the phase of its Cluster, which Kurator writes; probe asks its API server with its kubeconfig, for hosts without Kurator.")
+		"How it is determined whether a cluster is ready: status takes status.ready of its AttachedCluster, the phase of its Cluster, or the condition ControlPlaneHealthy of its ClusterProfile; probe asks its API server with its kubeconfig, for hosts without Kurator.")
+	fs.StringVar(&m.AccessProviders, "cluster-access-providers", m.AccessProviders,
+		"File with the programs that return credentials for ClusterProfiles, in the format of KEP-5339: providers, each with a name and an execConfig (apiVersion, command, args, env, provideClusterInfo). "+
+			"Whoever can write the status of ClusterProfiles decides to which servers these credentials are sent.")
 	fs.BoolVar(&m.AllowInsecureTLS, "member-allow-insecure-tls", m.AllowInsecureTLS,
 		"Accept kubeconfigs with insecure-skip-tls-verify. Anyone on the network path to such a member can read its credentials and impersonate it.")
 	fs.BoolVar(&m.AllowLocalAddresses, "member-allow-local-addresses", m.AllowLocalAddresses,

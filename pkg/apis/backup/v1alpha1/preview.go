@@ -97,7 +97,8 @@ type ClusterPreview struct {
 	// clusterName is the name of the cluster.
 	ClusterName string `json:"clusterName"`
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string `json:"clusterKind"`
 
 	// reachable is true if the cluster answered.

@@ -9,11 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// VeleroNamespaceAnnotation on an AttachedCluster or Cluster names the namespace
+// VeleroNamespaceAnnotation on a cluster object names the namespace
 // of that cluster's Velero. Absent: velero.
 const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 
-// ConcurrentBackupsAnnotation on an AttachedCluster or Cluster is the number of
+// ConcurrentBackupsAnnotation on a cluster object is the number of
 // Backups that its Velero runs at the same time, as set by --concurrent-backups of
 // its server. While there are as many, no other one is created. From 1 to 100. Absent: 1.
 const ConcurrentBackupsAnnotation = "backup.kurator.dev/concurrent-backups"
@@ -129,12 +129,13 @@ type Requester struct {
 
 // Destination names clusters of a fleet.
 type Destination struct {
-	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace.
+	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace, or of a cluster
+	// set: that of the ClusterProfiles with this name in label multicluster.x-k8s.io/clusterset.
 	Fleet string `json:"fleet"`
 
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
-	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
-	// Velero is not in namespace velero needs the annotation
+	// Cluster of cluster.kurator.dev, or ClusterProfile of multicluster.x-k8s.io; empty
+	// means Cluster) and name. A cluster whose Velero is not in namespace velero needs the annotation
 	// backup.kurator.dev/velero-namespace.
 	// +optional
 	// +listType=atomic
@@ -477,7 +478,8 @@ type AttemptTarget struct {
 	// clusterName is the name of the cluster.
 	ClusterName string `json:"clusterName"`
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string `json:"clusterKind"`
 
 	// phase is the phase in which it ended.
@@ -522,7 +524,8 @@ type ClusterStatus struct {
 	// +optional
 	ClusterName string `json:"clusterName,omitempty"`
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	// +optional
 	ClusterKind string `json:"clusterKind,omitempty"`
 
@@ -820,7 +823,8 @@ type ClusterResults struct {
 	// clusterName is the name of the cluster.
 	ClusterName string `json:"clusterName"`
 
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind string `json:"clusterKind"`
 
 	// stage is backup or restore.

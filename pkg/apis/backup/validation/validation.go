@@ -6,6 +6,7 @@ package validation
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -146,22 +147,21 @@ func validateDestination(d *backup.Destination, namespace string, path *field.Pa
 
 func validateReference(ref *corev1.ObjectReference, namespace string, path *field.Path) field.ErrorList {
 	if *ref == (corev1.ObjectReference{}) {
-		return field.ErrorList{field.Required(path, "write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry")}
+		return field.ErrorList{field.Required(path, "write kind (AttachedCluster, Cluster or ClusterProfile) and name of a cluster, or remove the entry")}
 	}
 	var errs field.ErrorList
-	switch ref.Kind {
-	case "", backup.KindCluster, backup.KindAttachedCluster:
-	default:
-		errs = append(errs, field.NotSupported(path.Child("kind"), ref.Kind, []string{backup.KindAttachedCluster, backup.KindCluster}))
+	kind := backup.ClusterKind(*ref)
+	if !slices.Contains(backup.ClusterKinds(), kind) {
+		errs = append(errs, field.NotSupported(path.Child("kind"), kind, backup.ClusterKinds()))
 	}
 	if ref.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), "name the cluster"))
 	} else {
 		errs = append(errs, validateName(ref.Name, "a cluster", path.Child("name"))...)
 	}
-	if group, _, versioned := strings.Cut(ref.APIVersion, "/"); ref.APIVersion != "" && (!versioned || group != clusterGroup) {
+	if group, _, versioned := strings.Cut(ref.APIVersion, "/"); ref.APIVersion != "" && (!versioned || group != backup.ClusterGroup(kind)) {
 		errs = append(errs, field.Invalid(path.Child("apiVersion"), ref.APIVersion,
-			"clusters have the API group "+clusterGroup+": remove apiVersion"))
+			"API group "+backup.ClusterGroup(kind)+" has kind "+kind+": remove apiVersion"))
 	}
 	for _, f := range []struct{ name, value string }{
 		{"uid", string(ref.UID)}, {"resourceVersion", ref.ResourceVersion}, {"fieldPath", ref.FieldPath},
@@ -194,9 +194,6 @@ func validateNotItsOwnTarget(spec *backup.MigrateSpec, path *field.Path) field.E
 	}
 	return errs
 }
-
-// clusterGroup is the API group of AttachedCluster and Cluster.
-const clusterGroup = "cluster.kurator.dev"
 
 // clusterKey returns kind and name of the cluster that ref refers to.
 func clusterKey(ref *corev1.ObjectReference) string {

@@ -57,8 +57,8 @@ func TestClusters(t *testing.T) {
 			source: fleet("quickstart", corev1.ObjectReference{}),
 			target: fleet("quickstart", attached("b"), corev1.ObjectReference{}),
 			want: []string{
-				`spec.sourceCluster.clusters[0]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry`,
-				`spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry`,
+				`spec.sourceCluster.clusters[0]: Required value: write kind (AttachedCluster, Cluster or ClusterProfile) and name of a cluster, or remove the entry`,
+				`spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster, Cluster or ClusterProfile) and name of a cluster, or remove the entry`,
 			},
 		},
 		"references with more than kind and name": {
@@ -68,8 +68,8 @@ func TestClusters(t *testing.T) {
 				corev1.ObjectReference{Kind: "Cluster", Name: "c", APIVersion: "v1"},
 				corev1.ObjectReference{Kind: "Cluster", Name: "d", UID: "u", ResourceVersion: "1", FieldPath: "spec"}),
 			want: []string{
-				`spec.targetCluster.clusters[0].apiVersion: Invalid value: "cluster.x-k8s.io/v1beta1": clusters have the API group cluster.kurator.dev: remove apiVersion`,
-				`spec.targetCluster.clusters[1].apiVersion: Invalid value: "v1": clusters have the API group cluster.kurator.dev: remove apiVersion`,
+				`spec.targetCluster.clusters[0].apiVersion: Invalid value: "cluster.x-k8s.io/v1beta1": API group cluster.kurator.dev has kind Cluster: remove apiVersion`,
+				`spec.targetCluster.clusters[1].apiVersion: Invalid value: "v1": API group cluster.kurator.dev has kind Cluster: remove apiVersion`,
 				`spec.targetCluster.clusters[2].uid: Forbidden: a cluster is identified by kind and name: remove uid`,
 				`spec.targetCluster.clusters[2].resourceVersion: Forbidden: a cluster is identified by kind and name: remove resourceVersion`,
 				`spec.targetCluster.clusters[2].fieldPath: Forbidden: a cluster is identified by kind and name: remove fieldPath`,
@@ -94,7 +94,7 @@ func TestClusters(t *testing.T) {
 			source: fleet("quickstart", corev1.ObjectReference{Kind: "CustomCluster", Name: "a"}),
 			target: fleet("quickstart"),
 			want: []string{
-				`spec.sourceCluster.clusters[0].kind: Unsupported value: "CustomCluster": supported values: "AttachedCluster", "Cluster"`,
+				`spec.sourceCluster.clusters[0].kind: Unsupported value: "CustomCluster": supported values: "AttachedCluster", "Cluster", "ClusterProfile"`,
 			},
 		},
 		"another namespace's cluster": {

@@ -52,6 +52,8 @@ func (h host) Kubeconfig(ctx context.Context, _ string, _ migration.Cluster) ([]
 	return []byte(h), ctx.Err()
 }
 
+func (host) Refused(string, migration.Cluster) {}
+
 func newTestClient(t *testing.T) *Client {
 	velero := migration.Velero{Cluster: migration.Cluster{Kind: "AttachedCluster", Name: "member1"}, Namespace: "velero"}
 	kubeconfig := host(membertest.NewAPIServer(t).Kubeconfig())

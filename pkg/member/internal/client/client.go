@@ -27,6 +27,8 @@ import (
 // Kubeconfigs reads the kubeconfig of a cluster from the host.
 type Kubeconfigs interface {
 	Kubeconfig(ctx context.Context, namespace string, cluster migration.Cluster) (kubeconfig []byte, err error)
+	// Refused reports that the cluster answered 401 to its kubeconfig, so that one that was cached is not used again.
+	Refused(namespace string, cluster migration.Cluster)
 }
 
 // ErrVeleroNamespace reports that the annotation of a cluster object is not the name of a
@@ -241,6 +243,7 @@ func (c *Client) suspect(conn *Connection) {
 	if c.conn == conn {
 		c.stale = true
 		c.epoch++
+		c.kubeconfigs.Refused(c.namespace, c.velero.Cluster)
 	}
 }
 

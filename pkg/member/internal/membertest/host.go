@@ -32,6 +32,9 @@ func (h *Host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, e
 	return []byte(h.kubeconfig), h.err
 }
 
+// Refused does nothing.
+func (*Host) Refused(string, migration.Cluster) {}
+
 // Set sets the results of Kubeconfig.
 func (h *Host) Set(kubeconfig string, err error) {
 	h.mu.Lock()

@@ -16,7 +16,8 @@ import (
 type AttemptTargetApplyConfiguration struct {
 	// clusterName is the name of the cluster.
 	ClusterName *string `json:"clusterName,omitempty"`
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind *string `json:"clusterKind,omitempty"`
 	// phase is the phase in which it ended.
 	Phase *backupv1alpha1.MigratePhase `json:"phase,omitempty"`

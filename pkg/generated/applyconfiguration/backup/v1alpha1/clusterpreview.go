@@ -12,7 +12,8 @@ package v1alpha1
 type ClusterPreviewApplyConfiguration struct {
 	// clusterName is the name of the cluster.
 	ClusterName *string `json:"clusterName,omitempty"`
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind *string `json:"clusterKind,omitempty"`
 	// reachable is true if the cluster answered.
 	Reachable *bool `json:"reachable,omitempty"`

@@ -17,7 +17,8 @@ import (
 type ClusterStatusApplyConfiguration struct {
 	// clusterName is the name of the cluster.
 	ClusterName *string `json:"clusterName,omitempty"`
-	// clusterKind is the kind of the cluster: AttachedCluster or Cluster.
+	// clusterKind is the kind of the cluster: AttachedCluster, Cluster or
+	// ClusterProfile.
 	ClusterKind *string `json:"clusterKind,omitempty"`
 	// veleroNamespace is the namespace of the Velero that is used in the cluster, by
 	// the cluster's annotation when the first object was created there. Absent until

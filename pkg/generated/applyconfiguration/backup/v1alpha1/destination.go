@@ -14,11 +14,12 @@ import (
 //
 // Destination names clusters of a fleet.
 type DestinationApplyConfiguration struct {
-	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace.
+	// fleet is the name of a Fleet (fleet.kurator.dev) in the Migrate's namespace, or of a cluster
+	// set: that of the ClusterProfiles with this name in label multicluster.x-k8s.io/clusterset.
 	Fleet *string `json:"fleet,omitempty"`
 	// clusters are references to members of the fleet, by kind (AttachedCluster or
-	// Cluster of cluster.kurator.dev; empty means Cluster) and name. A cluster whose
-	// Velero is not in namespace velero needs the annotation
+	// Cluster of cluster.kurator.dev, or ClusterProfile of multicluster.x-k8s.io; empty
+	// means Cluster) and name. A cluster whose Velero is not in namespace velero needs the annotation
 	// backup.kurator.dev/velero-namespace.
 	Clusters []v1.ObjectReference `json:"clusters,omitempty"`
 }
