@@ -30,13 +30,14 @@ func main() {
 	allNamespaces := flag.Bool("all-namespaces", false, "let the server read fleets, and any Secret by name, in every namespace")
 	out := flag.String("out", "", "directory to write the manifests to")
 	kurator := flag.Bool("kurator", true, "Kurator is on the host, and defines the kinds of fleets and clusters")
+	kuratorNamespace := flag.String("kurator-namespace", "kurator-system", "namespace of Kurator's fleet-manager")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
 	flag.Parse()
 	if err := run(*from, *out, values{
 		Image:         *image,
 		EtcdServers:   *etcd,
 		Namespaces:    strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
-		AllNamespaces: *allNamespaces, WithoutKurator: !*kurator,
+		AllNamespaces: *allNamespaces, WithoutKurator: !*kurator, KuratorNamespace: *kuratorNamespace,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)
 		os.Exit(1)

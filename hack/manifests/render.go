@@ -53,6 +53,8 @@ type values struct {
 	// WithoutKurator defines the kinds of the inventory, and has the server ask the clusters whether
 	// they are ready. Otherwise the server also serves Kurator's own kinds of the group.
 	WithoutKurator bool
+	// KuratorNamespace is the namespace of Kurator's fleet-manager.
+	KuratorNamespace string
 }
 
 // validate returns an error unless exactly one of Namespaces and AllNamespaces is set, so
@@ -63,6 +65,8 @@ func (v values) validate() error {
 		return errors.New("name the namespaces of the fleets, whose Secrets the server may read, or ask for all namespaces")
 	case len(v.Namespaces) > 0 && v.AllNamespaces:
 		return fmt.Errorf("namespaces %s are named and all namespaces are asked for: choose one", strings.Join(v.Namespaces, ", "))
+	case v.KuratorNamespace == "" && !v.WithoutKurator:
+		return errors.New("name the namespace of Kurator, whose controllers must not see Migrates, or say that the host has no Kurator")
 	}
 	return nil
 }
@@ -175,7 +179,7 @@ func fill(object map[string]any, v values) error {
 			if v.WithoutKurator {
 				args = append(args, "--cluster-readiness=probe")
 			} else {
-				args = append(args, "--kurator-compatibility")
+				args = append(args, "--kurator-compatibility", "--kurator-controllers=system:serviceaccount:"+v.KuratorNamespace+":kurator-fleet-manager")
 			}
 			if len(v.Namespaces) > 0 {
 				args = append(args, "--namespaces="+strings.Join(v.Namespaces, ","))

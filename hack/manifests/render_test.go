@@ -25,10 +25,13 @@ func TestRender(t *testing.T) {
 		Authority:     []byte("authority"),
 		Certificate:   []byte("certificate"),
 		Key:           []byte("key"),
-		AllNamespaces: true,
+		AllNamespaces: true, KuratorNamespace: "fleets",
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text := "- --kurator-compatibility\n        - --kurator-controllers=system:serviceaccount:fleets:kurator-fleet-manager\n"; !bytes.Contains(rendered["30-statefulset.yaml"], []byte(text)) {
+		t.Errorf("the server does not hide Migrates from Kurator:\n%s", rendered["30-statefulset.yaml"])
 	}
 	want := []string{
 		"00-namespace.yaml", "10-rbac.yaml", "12-kurator.yaml", "15-serving-cert.yaml", "20-service.yaml",
@@ -53,7 +56,7 @@ func TestRender(t *testing.T) {
 }
 
 func TestRenderForNamespaces(t *testing.T) {
-	rendered, err := render(manifests, values{Image: "migrate-apiserver:v1", Namespaces: []string{"team-a", "team-b"}})
+	rendered, err := render(manifests, values{Image: "migrate-apiserver:v1", Namespaces: []string{"team-a", "team-b"}, KuratorNamespace: "kurator-system"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +91,7 @@ func TestRenderNeedsNamespaces(t *testing.T) {
 }
 
 func TestRenderReplicas(t *testing.T) {
-	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379", AllNamespaces: true})
+	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", EtcdServers: "https://a:2379,https://b:2379", AllNamespaces: true, KuratorNamespace: "kurator-system"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,7 @@ func TestRenderWithoutKurator(t *testing.T) {
 			t.Errorf("the server does not ask the clusters:\n%s", server)
 		}
 	}
-	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", AllNamespaces: true})
+	rendered, err := render(manifests, values{Image: "example/migrate-apiserver:v1", AllNamespaces: true, KuratorNamespace: "kurator-system"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,8 +152,8 @@ func TestRBACIsLeastPrivilege(t *testing.T) {
 			t.Errorf("verbs of Secrets: %v, want only get", rule.Verbs)
 		}
 	}
-	if len(rules) != 18 {
-		t.Errorf("got %d rules, want 18", len(rules))
+	if len(rules) != 16 {
+		t.Errorf("got %d rules, want 16", len(rules))
 	}
 }
 

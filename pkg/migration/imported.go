@@ -19,13 +19,13 @@ import (
 // and what follows of them for each cluster. Kurator's verdict is that of Velero's phases, so what became of the items is
 // unknown. The error is why a Migrate that Kurator has not finished can't be imported, and what to do instead.
 func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, error) {
-	phase := m.Status.Phase
+	phase := finishedPhase(&m.Status)
 	if !IsTerminal(phase) {
-		return nil, fmt.Errorf("it is not finished, its phase in Kurator is %s: let Kurator finish it and import again, or delete it there and apply its manifest once this server serves the group",
-			cmp.Or(phase, v1alpha1.MigratePhasePending))
+		return nil, fmt.Errorf("it is not finished, its phase in Kurator is %s: let Kurator finish it and import again, or delete it while Kurator's controller runs; "+
+			"if it stays, it is hidden, and can be applied to this server once that serves the group", cmp.Or(phase, v1alpha1.MigratePhasePending))
 	}
 	status := m.Status.DeepCopy()
-	status.ObservedGeneration, status.Conditions = m.Generation, nil
+	status.Phase, status.ObservedGeneration, status.Conditions = phase, m.Generation, nil
 	if source := status.SourceClusterStatus; source != nil {
 		source.ClusterStatus = importedCluster(source.ClusterStatus, importedBackupPhase(source.BackupStatusInCluster), "Backup "+source.BackupNameInCluster)
 	}
@@ -40,7 +40,7 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	message := fmt.Sprintf("Kurator reported %s. Whether every item and the data of every volume arrived was not checked.", phase)
+	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. Whether every item and the data of every volume arrived was not checked.", cmp.Or(m.Status.Phase, v1alpha1.MigratePhasePending))
 	set(v1alpha1.ConditionReady, conditionStatus(phase == v1alpha1.MigratePhaseCompleted), v1alpha1.ReasonImported, message)
 	set(v1alpha1.ConditionFinished, metav1.ConditionTrue, string(phase), message)
 	set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, string(phase), message)
@@ -51,6 +51,37 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 		set(v1alpha1.ConditionSourceReady, conditionStatus(source.Phase == v1alpha1.MigratePhaseCompleted), v1alpha1.ReasonImported, source.Message)
 	}
 	return status, nil
+}
+
+// finishedPhase returns the phase of a Migrate of Kurator. Kurator never reports a failure: a Migrate whose Backup or Restores have
+// failed stays in progress for ever.
+func finishedPhase(s *v1alpha1.MigrateStatus) v1alpha1.MigratePhase {
+	source := s.SourceClusterStatus
+	if IsTerminal(s.Phase) || source == nil || source.BackupStatusInCluster == nil {
+		return s.Phase
+	}
+	switch source.BackupStatusInCluster.Phase {
+	case velerov1.BackupPhaseFailedValidation:
+		return v1alpha1.MigratePhaseFailedValidation
+	case velerov1.BackupPhaseFailed, velerov1.BackupPhasePartiallyFailed:
+		return v1alpha1.MigratePhaseFailed
+	}
+	completed, failed := 0, 0
+	for _, target := range s.TargetClusterStatus {
+		switch velerov1.RestorePhase(importedRestorePhase(target.RestoreStatusInCluster)) {
+		case velerov1.RestorePhaseCompleted:
+			completed++
+		case velerov1.RestorePhaseFailed, velerov1.RestorePhasePartiallyFailed, velerov1.RestorePhaseFailedValidation:
+			failed++
+		}
+	}
+	switch {
+	case failed == 0 || completed+failed < len(s.TargetClusterStatus):
+		return s.Phase
+	case completed == 0:
+		return v1alpha1.MigratePhaseFailed
+	}
+	return v1alpha1.MigratePhasePartiallyFailed
 }
 
 // IsImported reports whether Kurator ran the migration.

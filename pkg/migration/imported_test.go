@@ -56,6 +56,34 @@ func TestImported(t *testing.T) {
 	if _, err := migration.Retry(m, v1alpha1.RetryBackupNew, "user", now); err == nil || !strings.Contains(err.Error(), "Kurator ran it") {
 		t.Errorf("a retry: %v", err)
 	}
+	// Kurator's phase of what failed stays in progress.
+	for name, tc := range map[string]struct {
+		backup   velerov1.BackupPhase
+		restores []velerov1.RestorePhase
+		want     v1alpha1.MigratePhase
+	}{
+		"the Backup was refused":  {velerov1.BackupPhaseFailedValidation, nil, "FailedValidation"},
+		"the Backup failed":       {velerov1.BackupPhasePartiallyFailed, nil, "Failed"},
+		"all Restores failed":     {velerov1.BackupPhaseCompleted, []velerov1.RestorePhase{"Failed", "PartiallyFailed"}, "Failed"},
+		"one Restore failed":      {velerov1.BackupPhaseCompleted, []velerov1.RestorePhase{"Failed", "Completed"}, "PartiallyFailed"},
+		"one Restore goes on":     {velerov1.BackupPhaseCompleted, []velerov1.RestorePhase{"Failed", "InProgress"}, ""},
+		"the Backup goes on":      {velerov1.BackupPhaseInProgress, nil, ""},
+		"Kurator is not done":     {velerov1.BackupPhaseCompleted, []velerov1.RestorePhase{"Completed"}, ""},
+		"nothing is restored yet": {velerov1.BackupPhaseCompleted, nil, ""},
+	} {
+		m := &v1alpha1.Migrate{}
+		m.Status.Phase = v1alpha1.MigratePhaseBackupInProgress
+		m.Status.SourceClusterStatus = &v1alpha1.BackupDetails{BackupStatusInCluster: &velerov1.BackupStatus{Phase: tc.backup}}
+		for _, phase := range tc.restores {
+			m.Status.TargetClusterStatus = append(m.Status.TargetClusterStatus, v1alpha1.RestoreDetails{RestoreStatusInCluster: &velerov1.RestoreStatus{Phase: phase}})
+		}
+		status, err := migration.Imported(m, now)
+		if (err != nil) != (tc.want == "") || err == nil && (status.Phase != tc.want || !strings.Contains(status.Conditions[0].Message, "Kurator reported BackupInProgress")) {
+			t.Errorf("%s: %+v, %v, want %s", name, status, err, tc.want)
+		}
+	}
+
+	m.Status.SourceClusterStatus = nil
 	for _, phase := range []v1alpha1.MigratePhase{"", "Pending", "BackupInProgress", "RestoreInProgress", "Unheard"} {
 		m.Status.Phase = phase
 		if _, err := migration.Imported(m, now); err == nil {

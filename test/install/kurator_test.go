@@ -146,9 +146,13 @@ func TestWithKurator(t *testing.T) {
 	// The way back.
 	k.kubectl("delete", "apiservice", apiService)
 	k.await("the definitions", func() error { return k.hasPhase("backups", "nightly", "Reconciled") })
+	k.kubectl("apply", "--filename=../../artifacts/kurator/export.yaml")
 	output, err = k.run("export")
 	k.expect(output, err, "4 of 8 objects were not transferred", "backups/adhoc", "backups/applied", "Created",
 		"if it was deleted there since the import, delete it on the host too", "Kurator goes on with it, unless you delete it", "Kurator would migrate it again")
+	if output, _ := k.run("export"); !strings.Contains(output, "4 of 8 objects were not transferred") || strings.Contains(output, "Created") || strings.Contains(output, "Updated") {
+		t.Errorf("a second export changes something:\n%s", output)
+	}
 	k.kubectl("delete", "backup/nightly", "--wait=false")
 	after := k.startController("backups/adhoc", "backups/applied", "restores/back", "migrates/done")
 	k.await("the deleted Backup", func() error {
@@ -161,6 +165,10 @@ func TestWithKurator(t *testing.T) {
 		t.Errorf("the exported Backup: %v", got.Object)
 	}
 	after.stop()
+	// What was exported is known when it is imported again.
+	if output, _ := k.run("import"); !strings.Contains(output, "2 of 6 objects were not transferred") || strings.Contains(output, "Created") || strings.Contains(output, "Updated") {
+		t.Errorf("an import after the export:\n%s", output)
+	}
 }
 
 // kuratorHost is a host with the definitions of Kurator, and with our server installed but not aggregated.

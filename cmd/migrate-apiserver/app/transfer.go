@@ -27,22 +27,30 @@ type transferOptions struct {
 	storage              *options.Options
 	kubeconfig, filename string
 	dryRun               bool
+	prune, overwrite     bool
 }
 
 func newImportCommand() (*cobra.Command, error) {
-	return newTransferCommand(&cobra.Command{
+	o := &transferOptions{}
+	command, err := newTransferCommand(o, &cobra.Command{
 		Use:   "import",
 		Short: "Take over Kurator's Backups, Restores and finished Migrates",
 		Long: `Store the objects of Kurator's CustomResourceDefinitions in the storage of the running server, with their metadata and status:
 Backups, Restores, and Migrates that are finished. A Migrate that is under way is listed, with what to do.
 
 Run it before the APIService is applied, and while Kurator's controller does not run. It can be run again: an object is stored
-again only if it has changed on the host since.`,
+again only if it has changed on the host since, and not here.`,
 	}, "File to read the objects from, as kubectl get -o yaml writes them, or - for the standard input. Default: the host.", runImport)
+	if err != nil {
+		return nil, err
+	}
+	command.Flags().BoolVar(&o.prune, "prune", false, "Delete objects here that were imported from the host, and that it no longer has.")
+	command.Flags().BoolVar(&o.overwrite, "overwrite", false, "Also replace or delete objects that have changed here since they were imported.")
+	return command, nil
 }
 
 func newExportCommand() (*cobra.Command, error) {
-	return newTransferCommand(&cobra.Command{
+	return newTransferCommand(&transferOptions{}, &cobra.Command{
 		Use:   "export",
 		Short: "Give Backups and Restores back to Kurator, or write everything to a file",
 		Long: `Write the Backups and Restores of the running server to Kurator's CustomResourceDefinitions on the host, with their status, or
@@ -52,12 +60,12 @@ To write to the host, run it after the APIService is deleted, and before Kurator
 	}, "File to write the objects to, or - for the standard output. Default: the host.", runExport)
 }
 
-func newTransferCommand(command *cobra.Command, filename string, run func(*cobra.Command, *transferOptions, *transfer.Storage) error) (*cobra.Command, error) {
+func newTransferCommand(o *transferOptions, command *cobra.Command, filename string, run func(*cobra.Command, *transferOptions, *transfer.Storage) error) (*cobra.Command, error) {
 	storage, err := options.New()
 	if err != nil {
 		return nil, err
 	}
-	o := &transferOptions{storage: storage}
+	o.storage = storage
 	command.Args, command.SilenceUsage = cobra.NoArgs, true
 	command.Flags().AddFlagSet(storage.StorageFlags())
 	command.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the host. Default: as kubectl, and in a pod its ServiceAccount.")
@@ -109,7 +117,9 @@ func runImport(command *cobra.Command, o *transferOptions, storage *transfer.Sto
 	if err != nil {
 		return err
 	}
-	results, err := storage.Import(command.Context(), objects, o.dryRun, time.Now())
+	results, err := storage.Import(command.Context(), objects, transfer.ImportOptions{
+		FromHost: o.filename == "", Overwrite: o.overwrite, Prune: o.prune, DryRun: o.dryRun,
+	}, time.Now())
 	return report(command, o.dryRun, results, err)
 }
 
@@ -139,19 +149,19 @@ func (o *transferOptions) objects(ctx context.Context, input io.Reader) ([]unstr
 }
 
 func runExport(command *cobra.Command, o *transferOptions, storage *transfer.Storage) error {
-	objects, err := storage.Objects(command.Context())
-	if err != nil {
-		return err
-	}
-	switch o.filename {
-	case "":
+	if o.filename == "" {
 		host, err := o.host()
 		if err != nil {
 			return err
 		}
-		results, err := host.Export(command.Context(), objects, o.dryRun)
+		results, err := host.Export(command.Context(), storage, o.dryRun)
 		return report(command, o.dryRun, results, err)
-	case standardStream:
+	}
+	objects, err := storage.Objects(command.Context())
+	if err != nil {
+		return err
+	}
+	if o.filename == standardStream {
 		return transfer.Write(command.OutOrStdout(), objects)
 	}
 	if !o.dryRun {

@@ -14,7 +14,7 @@ import (
 )
 
 // StorageFlags returns the flags of where the objects are stored, for the commands that read and write them beside the
-// server.
+// server. They must be those of the server.
 func (o *Options) StorageFlags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("storage", pflag.ContinueOnError)
 	flags.StringVar(&o.EmbeddedEtcd.DataDir, "data-dir", o.EmbeddedEtcd.DataDir,

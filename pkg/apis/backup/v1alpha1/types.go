@@ -7,6 +7,8 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 )
 
 // VeleroNamespaceAnnotation on a cluster object names the namespace
@@ -18,8 +20,9 @@ const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 // its server. While there are as many, no other one is created. From 1 to 100. Absent: 1.
 const ConcurrentBackupsAnnotation = "backup.kurator.dev/concurrent-backups"
 
-// ImportedVersionAnnotation on an object that was imported is its resourceVersion where it was imported from.
-const ImportedVersionAnnotation = "backup.kurator.dev/imported-resource-version"
+// ImportedAnnotation on an object that was imported from Kurator, or exported to it, is its resourceVersion there and a hash
+// of what it was here then. Only the server sets it.
+const ImportedAnnotation = backup.ImportedAnnotation
 
 // +genclient
 // +genclient:onlyVerbs=create,update,delete,deleteCollection,get,list,watch,patch,apply

@@ -4,6 +4,7 @@
 package kurator_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -94,7 +95,7 @@ func TestImport(t *testing.T) {
 	imported := func(phase string, replaces bool) bool {
 		t.Helper()
 		obj := &backup.Backup{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default", UID: "1", ResourceVersion: "77", Generation: 4}, Status: backup.BackupStatus{Phase: phase}}
-		stored, err := s.Backup.Import(storetest.Context(), obj, false, func(metav1.Object) bool { return replaces })
+		stored, err := s.Backup.Import(storetest.Context(), obj, false, func(runtime.Object) bool { return replaces })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,6 +112,42 @@ func TestImport(t *testing.T) {
 	b := obj.(*backup.Backup)
 	if b.UID != "1" || b.Generation != 4 || b.Status.Phase != "second" || b.ResourceVersion == "77" {
 		t.Errorf("got %+v", b)
+	}
+}
+
+// TestImportedAnnotation: only an import sets it.
+func TestImportedAnnotation(t *testing.T) {
+	s := newStorage(t)
+	newBackup := func(imported string) *backup.Backup {
+		return &backup.Backup{
+			ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default", UID: "1", Annotations: map[string]string{backup.ImportedAnnotation: imported, "other": "kept"}},
+			Spec:       backup.BackupSpec{Destination: backup.Destination{Fleet: "f"}},
+		}
+	}
+	obj, err := s.Backup.Create(storetest.Context(), newBackup("forged"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := obj.(*backup.Backup).Annotations, map[string]string{"other": "kept"}; !maps.Equal(got, want) {
+		t.Errorf("created with %v, want %v", got, want)
+	}
+	if _, err := s.Backup.Import(storetest.Context(), newBackup("10/hash"), false, func(runtime.Object) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	for _, sent := range []map[string]string{nil, {backup.ImportedAnnotation: "forged"}} {
+		obj, err := s.Backup.Get(storetest.Context(), "a", &metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := obj.DeepCopyObject().(*backup.Backup)
+		changed.Annotations = sent
+		obj, _, err = s.Backup.Update(storetest.Context(), "a", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := obj.(*backup.Backup).Annotations, map[string]string{backup.ImportedAnnotation: "10/hash"}; !maps.Equal(got, want) {
+			t.Errorf("updated with %v: %v, want %v", sent, got, want)
+		}
 	}
 }
 

@@ -43,8 +43,10 @@ func (Strategy) NamespaceScoped() bool { return true }
 func (Strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	switch o := obj.(type) {
 	case *backup.Backup:
+		backup.KeepImported(&o.ObjectMeta, nil)
 		o.Generation, o.Status = 1, backup.BackupStatus{}
 	case *backup.Restore:
+		backup.KeepImported(&o.ObjectMeta, nil)
 		o.Generation, o.Status = 1, backup.RestoreStatus{}
 	}
 }
@@ -54,10 +56,12 @@ func (Strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	switch o := obj.(type) {
 	case *backup.Backup:
 		was := old.(*backup.Backup)
+		backup.KeepImported(&o.ObjectMeta, &was.ObjectMeta)
 		o.Status = was.Status
 		o.Generation = generation(was.Generation, &o.Spec, &was.Spec)
 	case *backup.Restore:
 		was := old.(*backup.Restore)
+		backup.KeepImported(&o.ObjectMeta, &was.ObjectMeta)
 		o.Status = was.Status
 		o.Generation = generation(was.Generation, &o.Spec, &was.Spec)
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
 	"k8s.io/apiserver/pkg/warning"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -50,6 +51,7 @@ func (Strategy) NamespaceScoped() bool { return true }
 func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	m := obj.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
+	backup.KeepImported(&m.ObjectMeta, nil)
 	m.Spec.Requester = Requester(ctx)
 	m.Generation = 1
 	m.Status = backup.MigrateStatus{
@@ -68,6 +70,10 @@ func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
 		return
 	}
 	m.Finalizers = slices.DeleteFunc(slices.Clone(m.Finalizers), func(f string) bool { return f == kuratorsFinalizer })
+	if u, ok := genericapirequest.UserFrom(ctx); ok {
+		klog.FromContext(ctx).Info("A user set the finalizer of Kurator's controller on a Migrate; if it is that controller, name it by --kurator-controllers, or it migrates a second time",
+			"user", u.GetName(), "migrate", klog.KObj(m))
+	}
 	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: only Kurator's controller would remove it, and this server needs no finalizer", kuratorsFinalizer))
 }
 
@@ -96,6 +102,7 @@ func (Strategy) WarningsOnCreate(context.Context, runtime.Object) []string { ret
 func (Strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	m, was := obj.(*backup.Migrate), old.(*backup.Migrate)
 	dropKuratorsFinalizer(ctx, m)
+	backup.KeepImported(&m.ObjectMeta, &was.ObjectMeta)
 	m.Spec.Requester, m.Status = was.Spec.Requester, was.Status
 	// After the end nobody observes a generation any more.
 	if suspend := ptr.Deref(m.Spec.Suspend, false); suspend != ptr.Deref(was.Spec.Suspend, false) && !was.Status.Phase.IsTerminal() {

@@ -60,7 +60,7 @@ func Endpoint(dir string) (string, error) {
 	}
 	socket := filepath.Join(dir, socketName)
 	if _, err := os.Stat(socket); err != nil {
-		return "", fmt.Errorf("no server runs with the data directory %s: start it, or name its directory by --data-dir (%w)", dir, err)
+		return "", fmt.Errorf("no server runs with the data directory %s: start it, name its directory by --data-dir or, where the command has it, its etcd by --etcd-servers (%w)", dir, err)
 	}
 	return "unix://" + socket, nil
 }

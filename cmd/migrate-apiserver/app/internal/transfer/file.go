@@ -42,12 +42,24 @@ func Read(from io.Reader) ([]unstructured.Unstructured, error) {
 			return nil, err
 		}
 		for i := range objects {
-			if _, ok := kinds[objects[i].GetKind()]; !ok || objects[i].GroupVersionKind().GroupVersion() != v1alpha1.SchemeGroupVersion || objects[i].GetName() == "" || objects[i].GetNamespace() == "" {
-				return nil, fmt.Errorf("%s %q of %q in namespace %q is not a Backup, Restore or Migrate of %s with a name and a namespace",
-					objects[i].GetKind(), objects[i].GetName(), objects[i].GetAPIVersion(), objects[i].GetNamespace(), v1alpha1.SchemeGroupVersion)
+			if err := checkRead(&objects[i]); err != nil {
+				return nil, err
 			}
 		}
 	}
+}
+
+// checkRead returns an error unless an object is one of the group that a server has stored.
+func checkRead(u *unstructured.Unstructured) error {
+	if _, ok := kinds[u.GetKind()]; !ok || u.GroupVersionKind().GroupVersion() != v1alpha1.SchemeGroupVersion {
+		return fmt.Errorf("%s %q of %q is not a Backup, Restore or Migrate of %s", u.GetKind(), u.GetName(), u.GetAPIVersion(), v1alpha1.SchemeGroupVersion)
+	}
+	created := u.GetCreationTimestamp()
+	if u.GetName() == "" || u.GetNamespace() == "" || u.GetUID() == "" || u.GetResourceVersion() == "" || created.IsZero() {
+		return fmt.Errorf("%s %s/%s lacks its name, namespace, uid, resourceVersion or creationTimestamp: import what kubectl get -o yaml writes; a new object is created by kubectl apply",
+			u.GetKind(), u.GetNamespace(), u.GetName())
+	}
+	return nil
 }
 
 // Write writes objects as a list that Read and kubectl read.

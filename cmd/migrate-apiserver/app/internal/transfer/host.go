@@ -20,6 +20,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/aggregation"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // Host are the definitions of Kurator on a host.
@@ -74,16 +75,27 @@ func (h Host) checkServes(ctx context.Context) error {
 	return nil
 }
 
-// Export writes the Backups and Restores among objects to the definitions of the host, with their status. It deletes nothing,
+// Export writes the Backups and Restores of a storage to the definitions of the host, with their status. It deletes nothing,
 // and reports what the host has besides them. It writes no Migrates: Kurator would migrate those of this server again.
-func (h Host) Export(ctx context.Context, objects []unstructured.Unstructured, dryRun bool) ([]Result, error) {
+func (h Host) Export(ctx context.Context, s *Storage, dryRun bool) ([]Result, error) {
 	if err := h.checkServes(ctx); err != nil {
+		return nil, err
+	}
+	objects, err := s.Objects(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var results []Result
 	exported := map[Result]bool{}
 	for i := range objects {
-		result, err := h.export(ctx, &objects[i], dryRun)
+		result, version, err := h.export(ctx, &objects[i], dryRun)
+		if err == nil && version != "" && !dryRun {
+			err = s.MarkExported(ctx, &objects[i], version)
+		}
+		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+			// The host refused this one.
+			result, err = resultOf(&objects[i], NotTransferred, err.Error()), nil
+		}
 		if err != nil {
 			return sorted(results), fmt.Errorf("export %s %s/%s: %w", objects[i].GetKind(), objects[i].GetNamespace(), objects[i].GetName(), err)
 		}
@@ -109,20 +121,19 @@ func (h Host) Export(ctx context.Context, objects []unstructured.Unstructured, d
 
 func keyOf(obj *unstructured.Unstructured) Result { return resultOf(obj, "", "") }
 
-func (h Host) export(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (Result, error) {
+// export writes an object. The version is the resourceVersion on the host if it was written.
+func (h Host) export(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (result Result, version string, err error) {
 	client := h.Client.Resource(v1alpha1.SchemeGroupVersion.WithResource(kinds[obj.GetKind()])).Namespace(obj.GetNamespace())
 	existing, err := client.Get(ctx, obj.GetName(), metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return Result{}, err
+		return Result{}, "", err
 	}
 	isThere := err == nil
 	switch {
-	case obj.GetKind() == "Migrate" && isThere:
-		return resultOf(obj, Unchanged, ""), nil
 	case obj.GetKind() == "Migrate":
-		return resultOf(obj, NotTransferred, "Kurator would migrate it again: keep it in a file, by --filename"), nil
+		return resultOfMigrate(obj, isThere), "", nil
 	case obj.GetDeletionTimestamp() != nil:
-		return resultOf(obj, NotTransferred, "it is being deleted: export it once it is gone, or delete it on the host"), nil
+		return resultOf(obj, NotTransferred, "it is being deleted: export it once it is gone, or delete it on the host"), "", nil
 	}
 	var dry []string
 	if dryRun {
@@ -140,22 +151,37 @@ func (h Host) export(ctx context.Context, obj *unstructured.Unstructured, dryRun
 		existing, err = client.Update(ctx, wanted, metav1.UpdateOptions{DryRun: dry})
 	}
 	if err != nil {
-		return Result{}, err
+		return Result{}, "", err
 	}
 	status := wanted.Object["status"]
-	if apiequality.Semantic.DeepEqual(existing.Object["status"], status) {
-		return resultOf(obj, outcome, ""), nil
-	}
-	if !isThere && dryRun {
-		return resultOf(obj, outcome, ""), nil // there is nothing whose status could be written
+	switch {
+	case apiequality.Semantic.DeepEqual(existing.Object["status"], status):
+	case !isThere && dryRun: // there is nothing whose status could be written
+	default:
+		if outcome == Unchanged {
+			outcome = Updated
+		}
+		existing.Object["status"] = status
+		if existing, err = client.UpdateStatus(ctx, existing, metav1.UpdateOptions{DryRun: dry}); err != nil {
+			return Result{}, "", err
+		}
 	}
 	if outcome == Unchanged {
-		outcome = Updated
+		return resultOf(obj, outcome, ""), "", nil
 	}
-	withStatus := existing.DeepCopy()
-	withStatus.Object["status"] = status
-	_, err = client.UpdateStatus(ctx, withStatus, metav1.UpdateOptions{DryRun: dry})
-	return resultOf(obj, outcome, ""), err
+	return resultOf(obj, outcome, ""), existing.GetResourceVersion(), nil
+}
+
+// resultOfMigrate returns what becomes of a Migrate, which is not exported.
+func resultOfMigrate(obj *unstructured.Unstructured, isThere bool) Result {
+	phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
+	switch {
+	case !migration.IsTerminal(v1alpha1.MigratePhase(phase)):
+		return resultOf(obj, NotTransferred, "it is under way in this server ("+phase+"): wait for its end, or cancel it; Kurator would begin it again")
+	case isThere:
+		return resultOf(obj, Unchanged, "")
+	}
+	return resultOf(obj, NotTransferred, "Kurator would migrate it again: keep it in a file, by --filename")
 }
 
 // definedBy returns what the definitions get: the object without what belongs to the server that stores it. An existing object
@@ -165,10 +191,11 @@ func definedBy(obj, existing *unstructured.Unstructured) *unstructured.Unstructu
 	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"} {
 		unstructured.RemoveNestedField(wanted.Object, "metadata", field)
 	}
-	unstructured.RemoveNestedField(wanted.Object, "metadata", "annotations", v1alpha1.ImportedVersionAnnotation)
-	if len(wanted.GetAnnotations()) == 0 {
-		unstructured.RemoveNestedField(wanted.Object, "metadata", "annotations")
-	}
+	unmark(wanted)
+	// A new object has another UID on the host, where an owner that does not exist has its object deleted.
+	wanted.SetOwnerReferences(slices.DeleteFunc(wanted.GetOwnerReferences(), func(owner metav1.OwnerReference) bool {
+		return owner.APIVersion == v1alpha1.SchemeGroupVersion.String()
+	}))
 	if existing != nil {
 		wanted.SetUID(existing.GetUID())
 		wanted.SetResourceVersion(existing.GetResourceVersion())

@@ -5,11 +5,12 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -21,23 +22,74 @@ import (
 // kuratorsFinalizer is on every Migrate of Kurator, whose controller removes it.
 const kuratorsFinalizer = "migrate.kurator.dev"
 
+// ImportOptions are what an import may do besides creating objects, and updating those that have not changed here.
+type ImportOptions struct {
+	// FromHost is set if the objects are all that the host has; otherwise they are of a file, which may be an export of a server.
+	FromHost bool
+	// Overwrite also updates objects that have changed here since they were imported.
+	Overwrite bool
+	// Prune removes objects that were imported and that the host no longer has.
+	Prune bool
+	// DryRun changes nothing.
+	DryRun bool
+}
+
 // Import stores objects of Kurator, or of an export of this server. The results are of all objects that it came to; the error is
 // that of the storage, at which it ended.
-func (s *Storage) Import(ctx context.Context, objects []unstructured.Unstructured, dryRun bool, now time.Time) ([]Result, error) {
+func (s *Storage) Import(ctx context.Context, objects []unstructured.Unstructured, o ImportOptions, now time.Time) ([]Result, error) {
 	var results []Result
+	seen := map[Result]bool{}
 	for i := range objects {
-		result, err := s.importObject(ctx, &objects[i], dryRun, now)
+		result, err := s.importObject(ctx, &objects[i], o, now)
 		if err != nil {
 			return sorted(results), fmt.Errorf("import %s %s/%s: %w", objects[i].GetKind(), objects[i].GetNamespace(), objects[i].GetName(), err)
+		}
+		results = append(results, result)
+		seen[keyOf(&objects[i])] = true
+	}
+	if !o.FromHost {
+		return sorted(results), nil
+	}
+	stored, err := s.Objects(ctx)
+	if err != nil {
+		return sorted(results), err
+	}
+	for i := range stored {
+		if !isMarked(&stored[i]) || seen[keyOf(&stored[i])] {
+			continue
+		}
+		result, err := s.prune(ctx, &stored[i], o)
+		if err != nil {
+			return sorted(results), err
 		}
 		results = append(results, result)
 	}
 	return sorted(results), nil
 }
 
-func (s *Storage) importObject(ctx context.Context, from *unstructured.Unstructured, dryRun bool, now time.Time) (Result, error) {
-	from = from.DeepCopy()
-	version, isExport := annotate(from)
+// prune removes an object that the host no longer has.
+func (s *Storage) prune(ctx context.Context, obj *unstructured.Unstructured, o ImportOptions) (Result, error) {
+	typed, _, err := s.decode(obj)
+	if err != nil {
+		return Result{}, err
+	}
+	switch {
+	case !o.Prune:
+		return resultOf(obj, NotTransferred, "it was deleted on the host since it was imported: delete it here by --prune, or Kurator's controller works on it again"), nil
+	case s.hasChanged(typed) && !o.Overwrite:
+		return resultOf(obj, NotTransferred, "it was deleted on the host and has changed here since it was imported: --overwrite deletes it"), nil
+	}
+	err = s.stores[obj.GetKind()].Remove(ctx, obj.GetNamespace(), obj.GetName(), obj.GetUID(), o.DryRun)
+	return resultOf(obj, Deleted, ""), err
+}
+
+func (s *Storage) importObject(ctx context.Context, object *unstructured.Unstructured, o ImportOptions, now time.Time) (Result, error) {
+	from := object.DeepCopy()
+	// Only a file can be an export: the annotation of an object on the host is that of whoever applied it there.
+	isExport := !o.FromHost && isMarked(from)
+	if !isExport {
+		unmark(from)
+	}
 	obj, dropped, err := s.decode(from)
 	if err != nil {
 		return resultOf(from, NotTransferred, err.Error()), nil
@@ -47,10 +99,16 @@ func (s *Storage) importObject(ctx context.Context, from *unstructured.Unstructu
 			return resultOf(from, NotTransferred, err.Error()), nil
 		}
 	}
+	if !isExport {
+		if err := s.mark(obj, from.GetResourceVersion()); err != nil {
+			return Result{}, err
+		}
+	}
 
-	outcome, conflict := Created, ""
-	stored, err := s.stores[from.GetKind()].Import(ctx, obj, dryRun, func(old metav1.Object) bool {
-		outcome, conflict = compare(old, from.GetUID() == old.GetUID(), version, isExport)
+	conflict := ""
+	outcome := Created
+	stored, err := s.stores[from.GetKind()].Import(ctx, obj, o.DryRun, func(old runtime.Object) bool {
+		outcome, conflict = s.compare(old, from, isExport, o.Overwrite)
 		return outcome == Updated
 	})
 	switch {
@@ -64,32 +122,24 @@ func (s *Storage) importObject(ctx context.Context, from *unstructured.Unstructu
 	return resultOf(from, outcome, dropped), nil
 }
 
-// compare returns whether an object that is stored is replaced by the one of a version, and why it can't be. What this server has
-// is newer than any export of it, and than what it did not import.
-func compare(old metav1.Object, isSame bool, version string, isExport bool) (outcome Outcome, conflict string) {
-	imported, wasImported := old.GetAnnotations()[v1alpha1.ImportedVersionAnnotation]
+// compare returns whether an object that is stored is replaced by another one, and why it can't be. What this server has is newer
+// than an export, and than what it did not import.
+func (s *Storage) compare(old runtime.Object, from *unstructured.Unstructured, isExport, overwrite bool) (outcome Outcome, conflict string) {
+	accessor, err := meta.Accessor(old)
+	if err != nil {
+		return Unchanged, err.Error()
+	}
+	version, _, wasImported := markOf(accessor.GetAnnotations())
+	isSame := accessor.GetUID() == from.GetUID()
 	switch {
-	case wasImported && !isExport && imported != version:
-		return Updated, ""
-	case isSame:
+	case isExport && isSame, wasImported && version == from.GetResourceVersion(), !wasImported && isSame:
 		return Unchanged, ""
+	case isExport || !wasImported:
+		return Unchanged, "another object of this name was created in this server: delete one of them, and import again"
+	case s.hasChanged(old) && !overwrite:
+		return Unchanged, "it has changed both here and where it comes from since it was imported: --overwrite takes the latter"
 	}
-	return Unchanged, "another object of this name is in this server: delete one of them, and import again"
-}
-
-// annotate sets the version of an object as the one that is imported. It returns that, and whether the object is an export of this
-// server, which has it already.
-func annotate(obj *unstructured.Unstructured) (version string, isExport bool) {
-	annotations := obj.GetAnnotations()
-	if version, isExport = annotations[v1alpha1.ImportedVersionAnnotation]; isExport {
-		return version, true
-	}
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	annotations[v1alpha1.ImportedVersionAnnotation] = obj.GetResourceVersion()
-	obj.SetAnnotations(annotations)
-	return obj.GetResourceVersion(), false
+	return Updated, ""
 }
 
 // decode returns the internal object, and a message about the fields that its type does not have.
@@ -109,15 +159,17 @@ func (s *Storage) decode(from *unstructured.Unstructured) (obj runtime.Object, d
 func (s *Storage) finish(m *backup.Migrate, now time.Time) error {
 	m.Finalizers = slices.DeleteFunc(m.Finalizers, func(f string) bool { return f == kuratorsFinalizer })
 	if m.DeletionTimestamp != nil {
-		return fmt.Errorf("it is being deleted: let Kurator finish that")
+		return errors.New("it is being deleted: let Kurator finish that")
 	}
 	versioned := &v1alpha1.Migrate{}
 	if err := s.scheme.Convert(m, versioned, nil); err != nil {
 		return err
 	}
 	// Only this server sets it.
-	if versioned.Status.ObservedGeneration > 0 && migration.IsTerminal(versioned.Status.Phase) {
+	if isOurs := versioned.Status.ObservedGeneration > 0; isOurs && migration.IsTerminal(versioned.Status.Phase) {
 		return nil
+	} else if isOurs {
+		return fmt.Errorf("it is of another server like this one, where it is under way (%s): export it once it has ended", versioned.Status.Phase)
 	}
 	status, err := migration.Imported(versioned, now)
 	if err != nil {

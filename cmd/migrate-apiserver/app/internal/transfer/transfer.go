@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 
@@ -43,6 +45,8 @@ const (
 	Created Outcome = "Created"
 	// Updated means that the object was there, and has changed where it comes from.
 	Updated Outcome = "Updated"
+	// Deleted means that the object was removed here, because it is no longer where it came from.
+	Deleted Outcome = "Deleted"
 	// Unchanged means that nothing was to be done.
 	Unchanged Outcome = "Unchanged"
 	// NotTransferred means that somebody has to do something, which the message says.
@@ -70,7 +74,8 @@ type Storage struct {
 
 // importer is the store of one resource.
 type importer interface {
-	Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old metav1.Object) bool) (bool, error)
+	Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (bool, error)
+	Remove(ctx context.Context, namespace, name string, uid types.UID, dryRun bool) error
 	List(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error)
 }
 
@@ -95,6 +100,22 @@ func Open(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, e
 			kurators.Restore.Destroy()
 		},
 	}, nil
+}
+
+// MarkExported records that an object is now with Kurator at a version as it is here, unless it has changed here since.
+func (s *Storage) MarkExported(ctx context.Context, obj *unstructured.Unstructured, version string) error {
+	typed, _, err := s.decode(obj)
+	if err != nil {
+		return err
+	}
+	if err := s.mark(typed, version); err != nil {
+		return err
+	}
+	_, err = s.stores[obj.GetKind()].Import(ctx, typed, false, func(old runtime.Object) bool {
+		accessor, err := meta.Accessor(old)
+		return err == nil && accessor.GetResourceVersion() == obj.GetResourceVersion()
+	})
+	return err
 }
 
 // Close closes the storage.

@@ -10,16 +10,21 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
 	etcdtesting "k8s.io/apiserver/pkg/storage/etcd3/testing"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/transfer"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+	internal "kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/kurator"
 )
 
 const (
-	backup  = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Backup, metadata: {name: a, namespace: default, uid: "1", resourceVersion: "10"}, spec: {destination: {fleet: f}}, status: {phase: One}}`
-	migrate = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Migrate, metadata: {name: m, namespace: default, uid: "2", resourceVersion: "11", finalizers: [migrate.kurator.dev]}, spec: {sourceCluster: {fleet: f}, targetCluster: {fleet: f}}, status: {phase: Completed}}`
+	backup  = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Backup, metadata: {name: a, namespace: default, uid: "1", resourceVersion: "10", creationTimestamp: 2025-09-01T10:00:00Z}, spec: {destination: {fleet: f}}, status: {phase: One}}`
+	migrate = `{apiVersion: backup.kurator.dev/v1alpha1, kind: Migrate, metadata: {name: m, namespace: default, uid: "2", resourceVersion: "11", creationTimestamp: 2025-09-01T10:00:00Z, finalizers: [migrate.kurator.dev]}, spec: {sourceCluster: {fleet: f}, targetCluster: {fleet: f}}, status: {phase: Completed}}`
 )
 
 func TestImport(t *testing.T) {
@@ -75,10 +80,84 @@ func TestImport(t *testing.T) {
 		t.Errorf("the imported Migrate: %v", m.Object)
 	}
 
-	// What was created in this server is not replaced.
-	native := strings.NewReplacer(`uid: "1"`, `uid: "9", annotations: {backup.kurator.dev/imported-resource-version: "10"}`).Replace(backup)
-	if got, want := imported(t, other, native, false), "backups/a NotTransferred (another object of this name is in this server"; !strings.HasPrefix(got, want) {
-		t.Errorf("another object: got %s, want %s", got, want)
+	// Nor does a newer export replace anything.
+	exported, err := s.Objects(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported[0].SetResourceVersion("999")
+	exported[0].SetUID("999")
+	file.Reset()
+	if err := transfer.Write(&file, exported[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := imported(t, other, file.String(), false), "backups/a NotTransferred (another object of this name was created in this server"; !strings.HasPrefix(got, want) {
+		t.Errorf("an export of another object: got %s, want %s", got, want)
+	}
+}
+
+// TestImportFromHost imports again and again while objects change on the host, here, and on both.
+func TestImportFromHost(t *testing.T) {
+	s := open(t)
+	changedThere := strings.NewReplacer("One", "Two", `"10"`, `"12"`).Replace(backup)
+	forged := strings.NewReplacer("One", "Three", `"10"`, `"13"`, "metadata: {", `metadata: {annotations: {backup.kurator.dev/imported: "13/0"}, `).Replace(backup)
+	fromHost := transfer.ImportOptions{FromHost: true}
+	prune, overwrite, both := fromHost, fromHost, fromHost
+	prune.Prune, overwrite.Overwrite, both.Prune, both.Overwrite = true, true, true, true
+	dry := prune
+	dry.DryRun = true
+	steps := []struct {
+		name, objects string
+		options       transfer.ImportOptions
+		// changes changes the Backup in the storage first.
+		changes    bool
+		want, left string
+	}{
+		{"the first time", backup, fromHost, false, "backups/a Created", "One"},
+		{"again", backup, fromHost, false, "backups/a Unchanged", "One"},
+		{"changed here", backup, fromHost, true, "backups/a Unchanged", "here"},
+		{"changed on both sides", changedThere, fromHost, false, "backups/a NotTransferred (it has changed both here", "here"},
+		{"overwritten", changedThere, overwrite, false, "backups/a Updated", "Two"},
+		{"with an annotation of somebody", forged, fromHost, false, "backups/a Updated", "Three"},
+		{"deleted there", "", fromHost, false, "backups/a NotTransferred (it was deleted on the host since it was imported", "Three"},
+		{"pruned, but changed here", "", prune, true, "backups/a NotTransferred (it was deleted on the host and has changed here", "here"},
+		{"not pruned by a dry run", "", dry, false, "backups/a NotTransferred", "here"},
+		{"pruned", "", both, false, "backups/a Deleted", ""},
+		{"and gone", "", both, false, "", ""},
+	}
+	for _, step := range steps {
+		if step.changes {
+			change(t, s)
+		}
+		if got := importedWith(t, s, step.objects, step.options); !strings.HasPrefix(got, step.want) || step.want == "" && got != "" {
+			t.Errorf("%s: got %s, want %s", step.name, got, step.want)
+		}
+		objects, err := s.Objects(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := ""
+		for i := range objects {
+			left, _, _ = unstructured.NestedString(objects[i].Object, "status", "phase")
+		}
+		if left != step.left {
+			t.Errorf("%s: the Backup here is %q, want %q", step.name, left, step.left)
+		}
+	}
+}
+
+// change changes the status of the Backup in the storage, as Kurator's controller does.
+func change(t *testing.T, s server) {
+	t.Helper()
+	ctx := genericapirequest.WithNamespace(t.Context(), "default")
+	obj, err := s.kurators.Backup.Get(ctx, "a", &metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := obj.DeepCopyObject().(*internal.Backup)
+	changed.Status.Phase = "here"
+	if _, _, err := s.kurators.BackupStatus.Update(ctx, "a", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -86,7 +165,7 @@ func TestRead(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "",
 		backup + "\n---\n\n---\n" + `{apiVersion: v1, kind: List, items: [` + migrate + `]}`: "Backup/a Migrate/m",
-		`{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: default}}`:            `error: Secret "a" of "v1" in namespace "default" is not a Backup, Restore or Migrate of backup.kurator.dev/v1alpha1 with a name and a namespace`,
+		`{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: default}}`:            `error: Secret "a" of "v1" is not a Backup, Restore or Migrate of backup.kurator.dev/v1alpha1`,
 		strings.ReplaceAll(backup, "backup.kurator.dev", "velero.io"):                        "error: Backup",
 		strings.ReplaceAll(backup, "name: a", "name: ''"):                                    "error: Backup",
 		"[1, 2]": "error: ",
@@ -107,7 +186,14 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func open(t *testing.T) *transfer.Storage {
+// server is a storage, and the same one as the server has it.
+type server struct {
+	*transfer.Storage
+
+	kurators *kurator.Storage
+}
+
+func open(t *testing.T) server {
 	t.Helper()
 	o, err := options.New()
 	if err != nil {
@@ -124,17 +210,28 @@ func open(t *testing.T) *transfer.Storage {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s
+	kurators, err := kurator.New(scheme, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kurators.Backup.Destroy)
+	t.Cleanup(kurators.Restore.Destroy)
+	return server{s, kurators}
 }
 
-func imported(t *testing.T, s *transfer.Storage, text string, dryRun bool) string {
+func imported(t *testing.T, s server, text string, dryRun bool) string {
+	t.Helper()
+	return importedWith(t, s, text, transfer.ImportOptions{DryRun: dryRun})
+}
+
+func importedWith(t *testing.T, s server, text string, o transfer.ImportOptions) string {
 	t.Helper()
 	var objects []unstructured.Unstructured
 	objects, err := transfer.Read(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	results, err := s.Import(t.Context(), objects, dryRun, time.Unix(1_700_000_000, 0))
+	results, err := s.Import(t.Context(), objects, o, time.Unix(1_700_000_000, 0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -117,7 +118,7 @@ func versionOf(obj runtime.Object) string {
 // Import stores an object as it is, with its UID, times, managers of fields and status, but for its resourceVersion. An object of
 // the same name is replaced if replaces allows it. It reports whether the object was stored, or would be in a dry run. No request
 // reaches it.
-func (s *Store) Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old metav1.Object) bool) (stored bool, err error) {
+func (s *Store) Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (stored bool, err error) {
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		return false, err
@@ -134,14 +135,25 @@ func (s *Store) Import(ctx context.Context, obj runtime.Object, dryRun bool, rep
 	}
 	errKept := errors.New("kept")
 	err = s.Storage.GuaranteedUpdate(ctx, key, s.New(), false, nil, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
-		old, err := meta.Accessor(existing)
-		if err == nil && !replaces(old) {
-			err = errKept
+		if !replaces(existing) {
+			return nil, errKept
 		}
-		return obj, err
+		return obj, nil
 	}), dryRun, nil)
 	if errors.Is(err, errKept) {
 		return false, nil
 	}
 	return err == nil, storeerr.InterpretUpdateError(err, s.DefaultQualifiedResource, accessor.GetName())
+}
+
+// Remove removes an object at once, whatever its finalizers, unless it is another one than that with the UID. No request
+// reaches it.
+func (s *Store) Remove(ctx context.Context, namespace, name string, uid types.UID, dryRun bool) error {
+	ctx = genericapirequest.WithNamespace(ctx, namespace)
+	key, err := s.KeyFunc(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = s.Storage.Delete(ctx, key, s.New(), &storage.Preconditions{UID: &uid}, rest.ValidateAllObjectFunc, dryRun, nil, storage.DeleteOptions{})
+	return storeerr.InterpretDeleteError(err, s.DefaultQualifiedResource, name)
 }

@@ -1,0 +1,103 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package transfer
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+// A mark is the annotation of an object that is both here and with Kurator: its resourceVersion there, and a hash of what it was
+// here when the two were the same.
+
+// mark sets the mark of an internal object.
+func (s *Storage) mark(obj runtime.Object, version string) error {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return err
+	}
+	hash, err := s.hash(obj)
+	if err != nil {
+		return err
+	}
+	annotations := accessor.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[backup.ImportedAnnotation] = version + "/" + hash
+	accessor.SetAnnotations(annotations)
+	return nil
+}
+
+func unmark(obj *unstructured.Unstructured) {
+	unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", backup.ImportedAnnotation)
+	if len(obj.GetAnnotations()) == 0 {
+		unstructured.RemoveNestedField(obj.Object, "metadata", "annotations")
+	}
+}
+
+func isMarked(obj *unstructured.Unstructured) bool {
+	_, _, ok := markOf(obj.GetAnnotations())
+	return ok
+}
+
+func markOf(annotations map[string]string) (version, hash string, ok bool) {
+	mark, ok := annotations[backup.ImportedAnnotation]
+	version, hash, _ = strings.Cut(mark, "/")
+	return version, hash, ok
+}
+
+// hasChanged reports whether an internal object has changed since it was marked.
+func (s *Storage) hasChanged(obj runtime.Object) bool {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return true
+	}
+	_, was, ok := markOf(accessor.GetAnnotations())
+	hash, err := s.hash(obj)
+	return !ok || err != nil || hash != was
+}
+
+// hash returns a hash of what a person or a controller can change in an internal object.
+func (s *Storage) hash(obj runtime.Object) (string, error) {
+	versioned, err := s.scheme.ConvertToVersion(obj, v1alpha1.SchemeGroupVersion)
+	if err != nil {
+		return "", err
+	}
+	versioned = versioned.DeepCopyObject()
+	accessor, err := meta.Accessor(versioned)
+	if err != nil {
+		return "", err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(versioned)
+	if err != nil {
+		return "", err
+	}
+	u := &unstructured.Unstructured{Object: content}
+	unmark(u)
+	encoded, err := json.Marshal(struct {
+		UID         any
+		Labels      map[string]string
+		Annotations map[string]string
+		Finalizers  []string
+		Owners      []metav1.OwnerReference
+		Deleted     bool
+		Spec        any
+		Status      any
+	}{
+		accessor.GetUID(), u.GetLabels(), u.GetAnnotations(), u.GetFinalizers(), u.GetOwnerReferences(), u.GetDeletionTimestamp() != nil,
+		content["spec"], content["status"],
+	})
+	return fmt.Sprintf("%x", sha256.Sum256(encoded))[:16], err
+}
