@@ -24,5 +24,7 @@ func main() {
 		os.Exit(1)
 	}
 	command.SetContext(genericapiserver.SetupSignalContext())
-	os.Exit(cli.Run(command))
+	if err := cli.RunNoErrOutput(command); err != nil {
+		os.Exit(app.Report(os.Stderr, err))
+	}
 }

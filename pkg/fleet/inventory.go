@@ -208,8 +208,7 @@ func (r reader) fleet(d v1alpha1.Destination) (migration.Fleet, error) {
 	if obj != nil {
 		fleet = migration.Fleet{Found: true, Members: fleetMembers(obj)}
 	}
-	named := slices.ContainsFunc(d.Clusters, func(ref corev1.ObjectReference) bool { return ref.Kind == migration.KindClusterProfile })
-	if fleet.Found && !named {
+	if fleet.Found && !namesProfiles(d) {
 		return fleet, nil
 	}
 	profiles, err := r.profiles(d.Fleet)
@@ -221,6 +220,10 @@ func (r reader) fleet(d v1alpha1.Destination) (migration.Fleet, error) {
 		fleet.Members = append(fleet.Members, migration.Cluster{Kind: migration.KindClusterProfile, Name: profile.GetName()})
 	}
 	return fleet, nil
+}
+
+func namesProfiles(d v1alpha1.Destination) bool {
+	return slices.ContainsFunc(d.Clusters, func(ref corev1.ObjectReference) bool { return ref.Kind == migration.KindClusterProfile })
 }
 
 // assemble returns an Inventory of the objects that r reads.
@@ -235,7 +238,12 @@ func (i *Inventory) assemble(spec *v1alpha1.MigrateSpec, r reader) migration.Inv
 		}
 		return found
 	}
-	inv.SourceFleet, inv.TargetFleet = fleet(spec.SourceCluster), fleet(spec.TargetCluster)
+	source, target := spec.SourceCluster, spec.TargetCluster
+	inv.SourceFleet = fleet(source)
+	inv.TargetFleet = inv.SourceFleet
+	if target.Fleet != source.Fleet || namesProfiles(target) != namesProfiles(source) {
+		inv.TargetFleet = fleet(target)
+	}
 
 	clusters := clustersOf(spec, inv)
 	states := make([]*migration.ClusterState, len(clusters))

@@ -22,6 +22,8 @@ import (
 const (
 	// maxFindings is the largest number of findings of a preview, and maxNamed how many objects one names.
 	maxFindings, maxNamed = 200, 10
+	// maxClockSkew is how far the clock of a cluster may be from ours.
+	maxClockSkew = 30 * time.Second
 	// maxVolumes is the largest number of volumes in a preview, and maxResources that of resources.
 	maxVolumes, maxResources = 100, 500
 )
@@ -181,6 +183,14 @@ func (p *preview) cluster(cs v1alpha1.ClusterStatus, survey *ClusterSurvey) v1al
 	if survey.Server == ServerSilent {
 		p.block(cs.ClusterName, v1alpha1.ReasonVeleroNotAnswering, fmt.Sprintf(
 			"Velero in %s does not answer a ServerStatusRequest; check whether its server runs in namespace %s.", cs.ClusterName, found.VeleroNamespace))
+	}
+	if ahead := survey.ClockAhead; ahead.Abs() > maxClockSkew {
+		where := "ahead of"
+		if ahead < 0 {
+			where = "behind"
+		}
+		p.warn(cs.ClusterName, v1alpha1.ReasonClockSkew, "The clock of %s is %s %s that of this server: the times of its Velero are wrong by as much, and certificates and tokens may not be accepted.",
+			cs.ClusterName, ahead.Abs(), where)
 	}
 	for _, missing := range survey.NotChecked {
 		p.notChecked(cs.ClusterName, missing)

@@ -87,6 +87,10 @@ func TestPreviewFindings(t *testing.T) {
 		"older": {func(_ *policy, _ *source, to *target, _ *previewFixture) { to.Kubernetes = "v1.36.9" }, "ReadyWithWarnings", []string{
 			"Warning m2 KubernetesVersionSkew: m2 has Kubernetes v1.36.9, older than v1.37.2 of the source",
 		}},
+		"clock behind": {func(_ *policy, _ *source, to *target, _ *previewFixture) { to.ClockAhead = -2 * time.Minute }, "ReadyWithWarnings", []string{
+			"Warning m2 ClockSkew: The clock of m2 is 2m0s behind that of this server",
+		}},
+		"clock near":  {func(_ *policy, from *source, _ *target, _ *previewFixture) { from.ClockAhead = 30 * time.Second }, "Ready", nil},
 		"newer":       {func(_ *policy, _ *source, to *target, _ *previewFixture) { to.Kubernetes = "v1.40.0-eks.1" }, "Ready", nil},
 		"odd version": {func(_ *policy, _ *source, to *target, _ *previewFixture) { to.Kubernetes = "\x1b[31m" }, "Ready", nil},
 		"nothing selected": {func(_ *policy, from *source, _ *target, _ *previewFixture) { from.Selected = nil }, "ReadyWithWarnings", []string{

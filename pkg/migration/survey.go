@@ -4,6 +4,8 @@
 package migration
 
 import (
+	"time"
+
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -27,6 +29,8 @@ type SurveyRequest struct {
 type ClusterSurvey struct {
 	// Kubernetes is the version of the API server, and Velero that of Velero; empty if unknown.
 	Kubernetes, Velero string
+	// ClockAhead is how far the clock of the API server is ahead of ours, to the second; negative if it is behind.
+	ClockAhead time.Duration
 	// Server is what Velero's server does.
 	Server ServerState
 	// NodeAgent is node-agent; nil if it is not installed, or unknown.

@@ -4,6 +4,8 @@
 package install
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
@@ -39,6 +42,8 @@ func TestWithoutKurator(t *testing.T) {
 			t.Errorf("the script does not print %q:\n%s", want, output)
 		}
 	}
+
+	checkDoctor(t, fleet, 0, nil)
 
 	apply := func(manifest string) error {
 		file := filepath.Join(t.TempDir(), "manifest.yaml")
@@ -104,4 +109,56 @@ func TestWithoutKurator(t *testing.T) {
 		t.Fatal(err)
 	}
 	host("wait", "migrate/to-silent", "--for=jsonpath={.status.targetClusterStatus[0].reason}=MemberUnreachable", "--timeout=60s")
+
+	// What is broken is found, each with what to do.
+	if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(1), "delete", "backupstoragelocation", "--all", "--namespace=velero"); err != nil {
+		t.Fatal(err)
+	}
+	checkDoctor(t, fleet, 2, map[string]string{
+		"Clusters/AttachedCluster default/silent":          "MemberUnreachable: ",
+		"Clusters/AttachedCluster default/kurator-member1": "StorageNotConfigured: ",
+	})
+	host("delete", "clusterrolebinding", "migrate-apiserver:tenants")
+	host("delete", "apiservice", "v1alpha1.backup.kurator.dev")
+	checkDoctor(t, fleet, 2, map[string]string{
+		"APIService/v1alpha1.backup.kurator.dev": "it does not exist, so no request reaches the server: apply 40-apiservice.yaml",
+		"Permissions/namespace default":          "may not get, list, watch fleets.fleet.kurator.dev; get, list, watch attachedclusters",
+	})
+}
+
+// checkDoctor runs migrate-apiserver doctor, and checks its exit code and what has failed.
+func checkDoctor(t *testing.T, fleet *localfleet.Fleet, exit int, failed map[string]string) {
+	t.Helper()
+	keys := filepath.Join(fleet.Dir(), "pki", "migrate-apiserver")
+	if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), "get", "secret", "migrate-apiserver-tls", "--namespace=migrate-system"); err != nil {
+		if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), "create", "secret", "tls", "migrate-apiserver-tls", "--namespace=migrate-system",
+			"--cert="+filepath.Join(keys, "server.crt"), "--key="+filepath.Join(keys, "server.key")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	program := exec.CommandContext(t.Context(), localfleet.ServerProgram(fleet.BinDir()), "doctor", "--kubeconfig="+fleet.HostKubeconfig(), "--output=json")
+	output, err := program.Output()
+	if status := new(exec.ExitError); err != nil && !errors.As(err, &status) {
+		t.Fatal(err)
+	}
+	t.Logf("migrate-apiserver doctor, in %s:\n%s", time.Since(began), output)
+	if code := program.ProcessState.ExitCode(); code != exit {
+		t.Errorf("exit code %d, want %d", code, exit)
+	}
+	var findings []struct{ Check, Object, Result, Message string }
+	if err := json.Unmarshal(output, &findings); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		key := f.Check + "/" + f.Object
+		want, expected := failed[key]
+		if (f.Result == "Failed") != expected || expected && !strings.Contains(f.Message, want) {
+			t.Errorf("%s: %s: %s, want failure %q", key, f.Result, f.Message, want)
+		}
+		delete(failed, key)
+	}
+	for key := range failed {
+		t.Errorf("%s is not reported", key)
+	}
 }

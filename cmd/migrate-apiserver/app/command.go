@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	cliflag "k8s.io/component-base/cli/flag"
-	"k8s.io/component-base/logs"
 	"k8s.io/component-base/term"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
@@ -44,7 +43,10 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 			if err := o.Validate(); err != nil {
 				return err
 			}
-			return Run(command.Context(), o)
+			if err := Run(command.Context(), o); err != nil {
+				return &serverError{err}
+			}
+			return nil
 		},
 	}
 	subcommands, err := newSubcommands(o)
@@ -71,13 +73,11 @@ func newSubcommands(o *options.Options) ([]*cobra.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	subcommands := []*cobra.Command{newEtcdCommand(o.EmbeddedEtcd.DataDir), importCommand, exportCommand}
+	subcommands := []*cobra.Command{newEtcdCommand(o.EmbeddedEtcd.DataDir), importCommand, exportCommand, newDoctorCommand()}
 	plain := &cobra.Command{}
 	for _, c := range subcommands {
 		c.SetUsageFunc(plain.UsageFunc())
 		c.SetHelpFunc(plain.HelpFunc())
-		// Instead of that of the server, so that errors are not written as log messages.
-		c.PersistentPreRun = func(*cobra.Command, []string) { logs.InitLogs() }
 	}
 	return subcommands, nil
 }

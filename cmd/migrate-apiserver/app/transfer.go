@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/transfer"
@@ -98,11 +97,9 @@ func (o *transferOptions) open() (*transfer.Storage, error) {
 }
 
 func (o *transferOptions) host() (transfer.Host, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	config, err := hostConfig(o.kubeconfig)
 	if err != nil {
-		return transfer.Host{}, fmt.Errorf("client of the host: %w", err)
+		return transfer.Host{}, err
 	}
 	config.WarningHandler = rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(config)

@@ -280,6 +280,8 @@ const (
 
 	// The reasons of findings of a preview that a Migrate does not wait for.
 
+	// ReasonClockSkew means that the clock of a cluster is far from the server's.
+	ReasonClockSkew = "ClockSkew"
 	// ReasonNotChecked means that something could not be read.
 	ReasonNotChecked = "NotChecked"
 	// ReasonKubernetesVersionSkew means that the target has an older Kubernetes than the source.

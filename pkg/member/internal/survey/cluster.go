@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/client"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/serverstatus"
+	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -84,6 +86,7 @@ func (s *surveyor) do(f func()) {
 // startCluster reads what is read from a source and from a target.
 func (s *surveyor) startCluster(ctx context.Context, request *velerov1.ServerStatusRequest, into *migration.ClusterSurvey) {
 	s.start(ctx, "the version of Kubernetes", func() error {
+		ctx := transport.ReportClock(ctx, func(ahead time.Duration) { s.do(func() { into.ClockAhead = ahead }) })
 		answer, err := client.Do(ctx, s.Client, "get the version", func(ctx context.Context, conn *client.Connection) ([]byte, error) {
 			return conn.REST.Get().AbsPath("/version").Do(ctx).Raw()
 		})

@@ -70,6 +70,25 @@ type bounded struct {
 	timeout time.Duration
 }
 
+// dateKey is the key of a function that is called with the time of an answer.
+type dateKey struct{}
+
+// ReportClock returns a context whose requests call report with how far the clock of the server that answers is ahead of ours,
+// which HTTP tells by the second.
+func ReportClock(ctx context.Context, report func(ahead time.Duration)) context.Context {
+	return context.WithValue(ctx, dateKey{}, report)
+}
+
+func reportClock(ctx context.Context, resp *http.Response, began time.Time) {
+	report, ok := ctx.Value(dateKey{}).(func(time.Duration))
+	if !ok {
+		return
+	}
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		report(date.Sub(began.Add(time.Since(began) / 2)).Truncate(time.Second))
+	}
+}
+
 // Error reports that a request got no answer. The text and the error chain leave Cause out,
 // because client-go recognizes some causes and retries by itself, without a bound on time.
 type Error struct{ Cause error }
@@ -90,6 +109,7 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, &Error{Cause: err}
 	}
+	reportClock(req.Context(), resp, began)
 	// client-go would wait and retry by itself.
 	resp.Header.Del("Retry-After")
 	resp.Body = &body{ReadCloser: resp.Body, allowance: limits.AllowanceOf(req.Context()), timeout: b.timeout, cancel: cancel}

@@ -1,0 +1,158 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/util/cert"
+
+	"kurator.dev/migrate-apiserver/pkg/aggregation"
+)
+
+// TestRulesAreThoseOfTheManifests compares the permissions that are checked with those that are granted.
+func TestRulesAreThoseOfTheManifests(t *testing.T) {
+	content, err := os.ReadFile("../../../../../artifacts/deploy/10-rbac.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted := map[string][]rbacv1.PolicyRule{}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4<<10)
+	for {
+		var role rbacv1.ClusterRole
+		if err := decoder.Decode(&role); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(role.Rules) > 0 {
+			granted[role.Kind+" "+role.Name] = role.Rules
+		}
+	}
+	want := map[string][]rbacv1.PolicyRule{
+		"ClusterRole migrate-apiserver": hostRules(), "ClusterRole migrate-apiserver:tenants": tenantRules(), "Role migrate-apiserver": ownRules(),
+	}
+	if !reflect.DeepEqual(granted, want) {
+		t.Errorf("granted %v, checked %v", granted, want)
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	now := time.Now()
+	host := "migrate-apiserver.migrate-system.svc"
+	chain, key := newCertificate(t, host)
+	other, otherKey := newCertificate(t, host)
+	elsewhere, elsewhereKey := newCertificate(t, "localhost")
+	for name, tc := range map[string]struct {
+		chain, key, bundle []byte
+		at                 time.Time
+		want               string
+	}{
+		"good":               {chain, key, chain, now, "OK OK"},
+		"expires soon":       {chain, key, chain, now.Add(340 * 24 * time.Hour), "Warning it expires at"},
+		"expired":            {chain, key, chain, now.Add(400 * 24 * time.Hour), "Failed it expired at"},
+		"before it is valid": {chain, key, chain, now.Add(-400 * 24 * time.Hour), "Failed it is not valid before"},
+		"of another CA":      {other, otherKey, chain, now, "Failed the host does not accept it for " + host},
+		"for another name":   {elsewhere, elsewhereKey, elsewhere, now, "Failed the host does not accept it for " + host},
+		"with another key":   {chain, otherKey, chain, now, "Failed tls.crt and tls.key are no certificate with its key"},
+		"no certificate":     {nil, nil, chain, now, "Failed tls.crt and tls.key are no certificate with its key"},
+		"no CA":              {chain, key, nil, now, "Failed spec.caBundle has no certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": aggregation.APIServiceName},
+				"spec": map[string]any{"caBundle": base64.StdEncoding.EncodeToString(tc.bundle), "service": map[string]any{"name": "migrate-apiserver", "namespace": "migrate-system"}},
+			}}
+			d := newDoctor(service, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "migrate-system", Name: "tls"}, Data: map[string][]byte{"tls.crt": tc.chain, "tls.key": tc.key}})
+			d.now = func() time.Time { return tc.at }
+			d.checkCertificate(t.Context())
+			var all []string
+			for _, f := range d.findings {
+				all = append(all, string(f.Result)+" "+f.Message)
+			}
+			got := strings.Join(all, "\n")
+			if tc.want == "OK OK" {
+				if strings.Contains(got, "Failed") || strings.Contains(got, "Warning") || len(all) < 2 {
+					t.Errorf("got %s", got)
+				}
+			} else if !strings.Contains(got, tc.want) {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAPIService(t *testing.T) {
+	for name, tc := range map[string]struct {
+		service map[string]any
+		served  bool
+		want    string
+	}{
+		"none":              {nil, false, "Failed it does not exist"},
+		"definitions":       {map[string]any{"spec": map[string]any{"service": nil}}, false, "Failed CustomResourceDefinitions of Kurator serve"},
+		"not checked":       {map[string]any{"spec": map[string]any{"service": map[string]any{"name": "a"}}}, false, "Failed the host has not checked it"},
+		"not available":     {map[string]any{"spec": map[string]any{"service": map[string]any{"name": "a"}}, "status": map[string]any{"conditions": []any{map[string]any{"type": "Available", "status": "False", "reason": "MissingEndpoints", "message": "no endpoints"}}}}, false, "Failed it is not available (MissingEndpoints): no endpoints"},
+		"available":         {map[string]any{"spec": map[string]any{"service": map[string]any{"name": "a"}}, "status": map[string]any{"conditions": []any{map[string]any{"type": "Available", "status": "True"}}}}, true, "OK it is available"},
+		"managed by itself": {map[string]any{"metadata": map[string]any{"labels": map[string]any{"kube-aggregator.kubernetes.io/automanaged": "true"}}, "spec": map[string]any{"service": map[string]any{"name": "a"}}}, false, "Failed its label"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var objects []runtime.Object
+			if tc.service != nil {
+				u := &unstructured.Unstructured{Object: tc.service}
+				u.SetAPIVersion("apiregistration.k8s.io/v1")
+				u.SetKind("APIService")
+				u.SetName(aggregation.APIServiceName)
+				objects = append(objects, u)
+			}
+			d := newDoctor(objects...)
+			served := d.checkAPIService(t.Context())
+			if first := d.findings[0]; served != tc.served || !strings.HasPrefix(string(first.Result)+" "+first.Message, tc.want) {
+				t.Errorf("got %v, %+v, want %v, %s", served, d.findings, tc.served, tc.want)
+			}
+		})
+	}
+}
+
+func newDoctor(objects ...runtime.Object) *Doctor {
+	var typed, untyped []runtime.Object
+	for _, o := range objects {
+		if _, ok := o.(*unstructured.Unstructured); ok {
+			untyped = append(untyped, o)
+		} else {
+			typed = append(typed, o)
+		}
+	}
+	lists := map[schema.GroupVersionResource]string{aggregation.APIServices: "APIServiceList"}
+	return &Doctor{
+		options: Options{Namespace: "migrate-system", ServiceAccount: "migrate-apiserver", Secret: "tls"},
+		kube:    fake.NewClientset(typed...), dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, untyped...),
+		now: time.Now,
+	}
+}
+
+func newCertificate(t *testing.T, host string) (chain, key []byte) {
+	t.Helper()
+	chain, key, err := cert.GenerateSelfSignedCertKey(host, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain, key
+}

@@ -1,0 +1,183 @@
+// Copyright The Kurator Migrate Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"kurator.dev/migrate-apiserver/pkg/aggregation"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+)
+
+const (
+	// oldestHost is the oldest Kubernetes that is tested as a host.
+	oldestHost = "1.30.0"
+	// expiresSoon is how long before its expiration a certificate is warned of.
+	expiresSoon = 30 * 24 * time.Hour
+)
+
+// checkHost returns an error if the host does not answer.
+func (d *Doctor) checkHost(ctx context.Context) error {
+	found, err := d.discovery.ServerVersion()
+	if err != nil {
+		return fmt.Errorf("the host does not answer: %w", err)
+	}
+	parsed, err := version.ParseGeneric(found.GitVersion)
+	switch {
+	case err != nil:
+		d.add("Host", found.GitVersion, Warning, "the version is not one of Kubernetes")
+	case parsed.LessThan(version.MustParseGeneric(oldestHost)):
+		d.add("Host", found.GitVersion, Warning, "Kubernetes before %s is not tested", oldestHost)
+	default:
+		d.add("Host", found.GitVersion, OK, "it answers")
+	}
+	return ctx.Err()
+}
+
+// checkAPIService reports whether the server answers through the host.
+func (d *Doctor) checkAPIService(ctx context.Context) bool {
+	const check = "APIService"
+	name := aggregation.APIServiceName
+	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		d.add(check, name, Failed, "it does not exist, so no request reaches the server: apply 40-apiservice.yaml of the manifests")
+		return false
+	case err != nil:
+		d.add(check, name, Skipped, "it can't be read: %v", err)
+		return false
+	}
+	if reference, ok, _ := unstructured.NestedMap(service.Object, "spec", "service"); !ok || reference == nil {
+		d.add(check, name, Failed, "CustomResourceDefinitions of Kurator serve the group version, so no request reaches the server: import their objects, "+
+			"and apply 40-apiservice.yaml of the manifests with --server-side --force-conflicts")
+		return false
+	}
+	if value, ok := service.GetLabels()["kube-aggregator.kubernetes.io/automanaged"]; ok && (value == "true" || value == "onstart") {
+		d.add(check, name, Failed, "its label kube-aggregator.kubernetes.io/automanaged is %q, so the host replaces it by its own: set it to \"false\", as 40-apiservice.yaml of the manifests has it", value)
+	}
+	conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
+	for _, item := range conditions {
+		condition, _ := item.(map[string]any)
+		if condition["type"] != "Available" {
+			continue
+		}
+		if condition["status"] == "True" {
+			d.add(check, name, OK, "it is available")
+			return true
+		}
+		d.add(check, name, Failed, "it is not available (%v): %v; see the pods of namespace %s", condition["reason"], condition["message"], d.options.Namespace)
+		return false
+	}
+	d.add(check, name, Failed, "the host has not checked it: is its aggregation layer configured (--requestheader-client-ca-file, --proxy-client-cert-file)?")
+	return false
+}
+
+// checkCertificate checks the serving certificate in its Secret against the CA in the APIService.
+func (d *Doctor) checkCertificate(ctx context.Context) {
+	const check = "Certificate"
+	object := d.options.Namespace + "/" + d.options.Secret
+	secret, err := d.kube.CoreV1().Secrets(d.options.Namespace).Get(ctx, d.options.Secret, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		d.add(check, object, Failed, "the Secret with the serving certificate does not exist: apply 15-serving-cert.yaml of the manifests, or name it by --secret")
+		return
+	case err != nil:
+		d.add(check, object, Skipped, "the Secret can't be read: %v", err)
+		return
+	}
+	pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
+	if err != nil {
+		d.add(check, object, Failed, "tls.crt and tls.key are no certificate with its key: make and apply the manifests again") // err may have content
+		return
+	}
+	d.checkLifetime(check, object, pair.Leaf)
+
+	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, aggregation.APIServiceName, metav1.GetOptions{})
+	if err != nil || field(service, "spec", "service", "name") == "" {
+		return // reported above
+	}
+	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		d.add("CABundle", aggregation.APIServiceName, Failed, "spec.caBundle has no certificate, so the host does not accept the server: make and apply the manifests again")
+		return
+	}
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if authority, err := x509.ParseCertificate(block.Bytes); err == nil {
+			d.checkLifetime("CABundle", authority.Subject.CommonName, authority)
+		}
+	}
+	host := field(service, "spec", "service", "name") + "." + field(service, "spec", "service", "namespace") + ".svc"
+	intermediates := x509.NewCertPool()
+	intermediates.AppendCertsFromPEM(secret.Data["tls.crt"])
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: host, CurrentTime: d.now()}); err != nil {
+		d.add(check, object, Failed, "the host does not accept it for %s by the CA in spec.caBundle of the APIService: %v; make and apply the manifests again, and restart the server", host, err)
+	}
+}
+
+func (d *Doctor) checkLifetime(check, object string, c *x509.Certificate) {
+	switch left := c.NotAfter.Sub(d.now()); {
+	case left < 0:
+		d.add(check, object, Failed, "it expired at %s: make and apply the manifests again", c.NotAfter.Format(time.RFC3339))
+	case d.now().Before(c.NotBefore):
+		d.add(check, object, Failed, "it is not valid before %s: compare the clocks", c.NotBefore.Format(time.RFC3339))
+	case left < expiresSoon:
+		d.add(check, object, Warning, "it expires at %s: make and apply the manifests again", c.NotAfter.Format(time.RFC3339))
+	default:
+		d.add(check, object, OK, "it is valid until %s", c.NotAfter.Format(time.RFC3339))
+	}
+}
+
+// checkDiscovery checks that the host lists our resources, and those of Kurator where Kurator is.
+func (d *Doctor) checkDiscovery(ctx context.Context) {
+	const check = "Discovery"
+	groupVersion := v1alpha1.SchemeGroupVersion.String()
+	list, err := d.discovery.ServerResourcesForGroupVersion(groupVersion)
+	if err != nil {
+		d.add(check, groupVersion, Failed, "the host does not list it: %v", err)
+		return
+	}
+	serves := func(resource string) bool {
+		return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource })
+	}
+	if !serves("migratepreviews") {
+		d.add(check, groupVersion, Failed, "it has no migratepreviews: another or an older server serves it")
+		return
+	}
+	definitions := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	_, err = d.dynamic.Resource(definitions).Get(ctx, "backups."+v1alpha1.GroupName, metav1.GetOptions{})
+	switch {
+	case err == nil && !serves("backups"):
+		d.add(check, groupVersion, Failed, "Kurator's CustomResourceDefinitions are on the host, and their kinds are not served, so Kurator's fleet-manager ends: start the server with --kurator-compatibility")
+	case err != nil && !apierrors.IsNotFound(err):
+		d.add(check, groupVersion, Skipped, "whether Kurator is on the host can't be read: %v", err)
+	default:
+		d.add(check, groupVersion, OK, "it has %s", strings.Join(resourceNames(list), ", "))
+	}
+}
+
+func resourceNames(list *metav1.APIResourceList) []string {
+	var names []string
+	for _, r := range list.APIResources {
+		if !strings.Contains(r.Name, "/") {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
