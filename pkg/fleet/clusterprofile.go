@@ -23,7 +23,8 @@ const (
 // clusterProfile is SIG-Multicluster's kind of a cluster of any manager (KEP-4322), with the ways to access it (KEP-5339). Its
 // fleet is a cluster set.
 var clusterProfile = clusterKind{
-	name: migration.KindClusterProfile,
+	name:     migration.KindClusterProfile,
+	optional: true,
 	read: func(u *unstructured.Unstructured, c *cluster) {
 		c.set = u.GetLabels()[clusterSetLabel]
 		conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")

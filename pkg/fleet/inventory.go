@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -212,6 +213,9 @@ func (r reader) fleet(d v1alpha1.Destination) (migration.Fleet, error) {
 		return fleet, nil
 	}
 	profiles, err := r.profiles(d.Fleet)
+	if apierrors.IsForbidden(err) && !namesProfiles(d) {
+		return fleet, nil // as where the kind does not exist
+	}
 	if err != nil {
 		return migration.Fleet{}, fmt.Errorf("read cluster set %q: %w", d.Fleet, err)
 	}

@@ -22,23 +22,28 @@ type kind struct {
 	resource schema.GroupVersionResource
 	// matters returns the part of an object that matters to a migration, for comparison.
 	matters func(*unstructured.Unstructured) any
+	// optional is set for a kind that is absent where the server may not list it.
+	optional bool
 }
 
 func kinds() []kind {
 	all := []kind{newKind(migration.KindFleet, func(u *unstructured.Unstructured) any { return fleetMembers(u) })}
 	for _, k := range clusterKinds() {
-		all = append(all, newKind(k.name, func(u *unstructured.Unstructured) any { return k.cluster(u) }))
+		of := newKind(k.name, func(u *unstructured.Unstructured) any { return k.cluster(u) })
+		of.optional = k.optional
+		all = append(all, of)
 	}
 	return all
 }
 
 func newKind(name string, matters func(*unstructured.Unstructured) any) kind {
-	return kind{name, migration.ResourceFor(name).WithVersion("v1alpha1"), matters}
+	return kind{name: name, resource: migration.ResourceFor(name).WithVersion("v1alpha1"), matters: matters}
 }
 
 // clusterKind is a kind of clusters; each has a file of its own.
 type clusterKind struct {
-	name string
+	name     string
+	optional bool
 	// read sets what the kind has in its own way.
 	read func(u *unstructured.Unstructured, c *cluster)
 	// kubeconfig returns the kubeconfig of a cluster in a namespace.

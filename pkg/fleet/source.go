@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
@@ -174,12 +175,17 @@ func (s *source) awaitInstalled(ctx context.Context) bool {
 	}
 }
 
-// missing reports whether the host does not serve the kind. The informer retries after other
+// missing reports whether the host does not serve the kind, or an optional one may not be listed. The informer retries after other
 // errors.
 func (s *source) missing(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	_, err := s.client.Resource(s.kind.resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	if s.kind.optional && apierrors.IsForbidden(err) {
+		// RBAC is checked before whether the kind exists. An installation of an earlier version has no permission for it.
+		klog.FromContext(ctx).V(2).Info("The server may not list a kind of clusters, which it takes as absent; apply the RBAC of this version", "resource", s.kind.resource.GroupResource(), "err", err)
+		return true
+	}
 	return apierrors.IsNotFound(err)
 }
 

@@ -48,9 +48,10 @@ func ObjectsOf(namespace string, spec *v1alpha1.MigrateSpec) []Object {
 }
 
 // objectFor returns the object that a user needs for a cluster of a destination: the cluster if
-// the destination names clusters, else the Fleet.
+// the destination names clusters, else the Fleet. A ClusterProfile is needed itself in any case: who may use a Fleet may not
+// therefore use a cluster set of its name.
 func objectFor(namespace string, d v1alpha1.Destination, c migration.Cluster) Object {
-	if len(d.Clusters) == 0 {
+	if len(d.Clusters) == 0 && c.Kind != migration.KindClusterProfile {
 		return Object{migration.KindFleet, namespace, d.Fleet}
 	}
 	return Object{c.Kind, namespace, c.Name}

@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"kurator.dev/migrate-apiserver/test/localfleet"
@@ -16,6 +17,9 @@ const (
 	// kubernetesVariable names a directory of kube-apiserver and kube-controller-manager
 	// of another version, for host and members.
 	kubernetesVariable = "KUBERNETES_DIR"
+	// velerosVariable lists the directories of the Velero of members 1, 2 and so on, as PATH does; the
+	// last one is that of all others.
+	velerosVariable = "VELERO_DIRS"
 )
 
 // The fleet of all cases and its clusters. members[0] is unused, so that members are
@@ -30,7 +34,7 @@ var (
 const source = 1
 
 func TestMain(m *testing.M) {
-	options := localfleet.Options{Dir: os.Getenv(fleetVariable), KubernetesDir: os.Getenv(kubernetesVariable), Members: len(members) - 1}
+	options := localfleet.Options{Dir: os.Getenv(fleetVariable), KubernetesDir: os.Getenv(kubernetesVariable), Members: len(members) - 1, Veleros: filepath.SplitList(os.Getenv(velerosVariable))}
 	localfleet.RunTests(m, options, func(up *localfleet.Fleet) error {
 		fleet = up
 		return connect()

@@ -30,6 +30,9 @@ type Options struct {
 	// KubernetesDir is the directory of the kube-apiserver and kube-controller-manager
 	// of host and members. Default: BinDir.
 	KubernetesDir string
+	// Veleros are the directories of the velero of members 1, 2 and so on; the last one is that of all others.
+	// Default: BinDir.
+	Veleros []string
 	// Nodes gives each member a real node, on which pods run and volumes have data.
 	// NodesMissing must return nil. A fleet that has nodes keeps them.
 	Nodes bool
@@ -206,6 +209,13 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 	}
 	if s.Kubernetes, s.Minor, err = kubernetesPrograms(ctx, cmp.Or(options.KubernetesDir, options.BinDir)); err != nil {
 		return nil, err
+	}
+	s.Veleros = nil
+	for _, dir := range options.Veleros {
+		if dir, err = filepath.Abs(dir); err != nil {
+			return nil, err
+		}
+		s.Veleros = append(s.Veleros, dir)
 	}
 	if s.Server = options.Server; s.Server != "" {
 		if s.Server, err = filepath.Abs(options.Server); err != nil {

@@ -27,6 +27,8 @@ type state struct {
 	Kubernetes string `json:"kubernetes"`
 	Minor      int    `json:"minor"`
 	Members    int    `json:"members"`
+	// Veleros are the directories of Velero in the members; empty is BinDir.
+	Veleros []string `json:"veleros,omitempty"`
 	// Nodes reports whether each member has a node.
 	Nodes bool `json:"nodes,omitempty"`
 	// Server is the path of our server, empty if the fleet runs none.

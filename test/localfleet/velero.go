@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +37,7 @@ func (f *Fleet) velero(c cluster) command {
 	name := c.name + "-velero"
 	return command{
 		name:    name,
-		program: f.program("velero"),
+		program: f.veleroProgram(c),
 		args: []string{
 			"server", "--kubeconfig=" + f.kubeconfig(c.name, "velero"), "--namespace=" + veleroNamespace,
 			"--plugin-dir=" + f.program("plugins"),
@@ -46,9 +47,20 @@ func (f *Fleet) velero(c cluster) command {
 		environment: []string{
 			"AWS_SHARED_CREDENTIALS_FILE=" + f.veleroCredentials(name),
 			"AWS_EC2_METADATA_DISABLED=true",
+			// The plugins of Velero before 1.15 know no flag.
+			"KUBECONFIG=" + f.kubeconfig(c.name, "velero"),
 		},
 		ready: func(ctx context.Context, started time.Time) error { return f.locationAvailable(ctx, c, started) },
 	}
+}
+
+// veleroProgram returns the path of Velero's program for a member.
+func (f *Fleet) veleroProgram(c cluster) string {
+	if len(f.state.Veleros) == 0 {
+		return f.program("velero")
+	}
+	n := slices.IndexFunc(f.clusters(), func(other cluster) bool { return other.name == c.name }) - 1 // the host is the first
+	return filepath.Join(f.state.Veleros[min(n, len(f.state.Veleros)-1)], "velero")
 }
 
 func (f *Fleet) veleroCredentials(process string) string {
@@ -87,7 +99,7 @@ func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
 	if err != nil {
 		return err
 	}
-	definitions, err := f.veleroDefinitions(ctx)
+	definitions, err := f.veleroDefinitions(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -101,10 +113,10 @@ func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
 	return applier.apply(ctx, objects...)
 }
 
-// veleroDefinitions returns the CustomResourceDefinitions that the pinned Velero prints.
-func (f *Fleet) veleroDefinitions(ctx context.Context) ([]*unstructured.Unstructured, error) {
+// veleroDefinitions returns the CustomResourceDefinitions that the Velero of a member prints.
+func (f *Fleet) veleroDefinitions(ctx context.Context, c cluster) ([]*unstructured.Unstructured, error) {
 	var output, failure bytes.Buffer
-	run := exec.CommandContext(ctx, f.program("velero"), "install", "--crds-only", "--dry-run", "--output=yaml")
+	run := exec.CommandContext(ctx, f.veleroProgram(c), "install", "--crds-only", "--dry-run", "--output=yaml")
 	run.Env = []string{"HOME=" + f.dir}
 	run.Stdout, run.Stderr = &output, &failure
 	if err := run.Run(); err != nil {

@@ -19,5 +19,7 @@ func hostConfig(kubeconfig string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration of the host: %w", err)
 	}
+	config.QPS = -1 // the host has priority and fairness
+	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
 }

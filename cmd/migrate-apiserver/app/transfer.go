@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/transfer"
@@ -101,7 +100,6 @@ func (o *transferOptions) host() (transfer.Host, error) {
 	if err != nil {
 		return transfer.Host{}, err
 	}
-	config.WarningHandler = rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return transfer.Host{}, fmt.Errorf("client of the host: %w", err)

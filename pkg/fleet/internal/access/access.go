@@ -22,6 +22,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	clientcmdv1 "k8s.io/client-go/tools/clientcmd/api/v1"
 	"sigs.k8s.io/yaml"
+
+	"kurator.dev/migrate-apiserver/pkg/recovery"
 )
 
 const (
@@ -30,6 +32,11 @@ const (
 	// lifetime is after how long credentials without an expiration are renewed; expiryMargin is how long before their
 	// expiration others are.
 	lifetime, expiryMargin = 10 * time.Minute, time.Minute
+	// youngest is for how long new credentials are used although the cluster refuses them, and the time between two runs for
+	// a cluster after a failure.
+	youngest = 30 * time.Second
+	// maxRunning is how many programs run at the same time.
+	maxRunning = 8
 )
 
 // ErrNoProvider reports that no program is configured for any access provider of a cluster.
@@ -46,9 +53,17 @@ type Providers struct {
 	programs []program
 	now      func() time.Time
 	running  singleflight.Group
+	slots    chan struct{}
 
-	mutex sync.Mutex
-	cache map[string]cached
+	mutex  sync.Mutex
+	cache  map[string]cached
+	failed map[string]failure
+}
+
+// failure is the last failure of a program for a cluster.
+type failure struct {
+	err error
+	at  time.Time
 }
 
 // program is an entry of the file. The policies of KEP-5339 may only be to ignore what a profile adds.
@@ -62,9 +77,9 @@ type program struct {
 // cached is a kubeconfig for as long as the cluster has the same provider. It is renewed from a time on, and used until it
 // expires if that fails.
 type cached struct {
-	kubeconfig     []byte
-	provider       [sha256.Size]byte
-	renew, expires time.Time
+	kubeconfig            []byte
+	provider              [sha256.Size]byte
+	since, renew, expires time.Time
 }
 
 // Load reads the providers of a file in JSON or YAML.
@@ -90,7 +105,7 @@ func Load(file string) (*Providers, error) {
 		}
 		seen[p.Name] = true
 	}
-	return &Providers{programs: parsed.Providers, now: time.Now, cache: map[string]cached{}}, nil
+	return &Providers{programs: parsed.Providers, now: time.Now, slots: make(chan struct{}, maxRunning), cache: map[string]cached{}, failed: map[string]failure{}}, nil
 }
 
 func (p *program) validate(duplicate bool) error {
@@ -113,7 +128,8 @@ func (p *program) validate(duplicate bool) error {
 }
 
 // Kubeconfig returns a kubeconfig for a cluster, identified by key, that has these providers: that of the first program in the
-// file that is one of them. It runs the program if it has no credentials that are still good.
+// file that is one of them. It runs the program if it has no credentials that are still good, and in the background if they expire
+// soon.
 func (p *Providers) Kubeconfig(ctx context.Context, key string, of []Provider) ([]byte, error) {
 	run, provider, err := p.choose(of)
 	if err != nil {
@@ -128,17 +144,30 @@ func (p *Providers) Kubeconfig(ctx context.Context, key string, of []Provider) (
 	if ok && p.now().Before(last.renew) {
 		return last.kubeconfig, nil
 	}
+	id := key + string(hash[:])
+	if err := p.lastFailure(id); err != nil {
+		if ok {
+			return last.kubeconfig, nil
+		}
+		return nil, err
+	}
 	// It goes on if this caller gives up, for the next one.
-	result := p.running.DoChan(key+string(hash[:]), func() (any, error) {
+	result := p.running.DoChan(id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
-		return p.renew(ctx, key, hash, run, provider)
+		var kubeconfig []byte
+		err := recovery.Do(ctx, func() (err error) {
+			kubeconfig, err = p.renew(ctx, key, hash, run, provider)
+			return err
+		})
+		p.setFailure(id, err)
+		return kubeconfig, err
 	})
+	if ok {
+		return last.kubeconfig, nil
+	}
 	select {
 	case r := <-result:
-		if r.Err != nil && ok {
-			return last.kubeconfig, nil //nolint:nilerr // it is still good, and the next caller tries again
-		}
 		kubeconfig, _ := r.Val.([]byte)
 		return kubeconfig, r.Err
 	case <-ctx.Done():
@@ -146,14 +175,39 @@ func (p *Providers) Kubeconfig(ctx context.Context, key string, of []Provider) (
 	}
 }
 
-// Forget drops the credentials of a cluster.
+// lastFailure returns the error of the last run if that was a moment ago.
+func (p *Providers) lastFailure(id string) error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if f, ok := p.failed[id]; ok && p.now().Before(f.at.Add(youngest)) {
+		return f.err
+	}
+	return nil
+}
+
+func (p *Providers) setFailure(id string, err error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	for other, f := range p.failed {
+		if p.now().After(f.at.Add(youngest)) {
+			delete(p.failed, other)
+		}
+	}
+	if delete(p.failed, id); err != nil {
+		p.failed[id] = failure{err, p.now()}
+	}
+}
+
+// Forget drops the credentials of a cluster, unless they are new: others would not be better.
 func (p *Providers) Forget(key string) {
 	if p == nil {
 		return
 	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	delete(p.cache, key)
+	if c, ok := p.cache[key]; ok && p.now().After(c.since.Add(youngest)) {
+		delete(p.cache, key)
+	}
 }
 
 func (p *Providers) choose(of []Provider) (program, Provider, error) {
@@ -181,6 +235,12 @@ func (p *Providers) cached(key string, provider [sha256.Size]byte) (cached, bool
 }
 
 func (p *Providers) renew(ctx context.Context, key string, hash [sha256.Size]byte, run program, provider Provider) ([]byte, error) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("access provider %q: %d programs are running: %w", provider.Name, maxRunning, context.Cause(ctx))
+	}
 	credential, err := execute(ctx, run.ExecConfig, provider.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("access provider %q: %w", provider.Name, err)
@@ -201,7 +261,7 @@ func (p *Providers) renew(ctx context.Context, key string, hash [sha256.Size]byt
 			delete(p.cache, k)
 		}
 	}
-	p.cache[key] = cached{kubeconfig, hash, renew, expires}
+	p.cache[key] = cached{kubeconfig, hash, p.now(), renew, expires}
 	return kubeconfig, nil
 }
 

@@ -4,6 +4,7 @@
 package access
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -61,11 +62,22 @@ func TestKubeconfigIsRenewed(t *testing.T) {
 	first := Provider{Name: "a", Cluster: clientcmdv1.Cluster{Server: "https://one"}}
 	second := Provider{Name: "a", Cluster: clientcmdv1.Cluster{Server: "https://two"}}
 	ran := 0
+	// settled waits until no program runs.
+	settled := func(of Provider) {
+		t.Helper()
+		encoded, err := json.Marshal(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash := sha256.Sum256(encoded)
+		<-p.running.DoChan("key"+string(hash[:]), func() (any, error) { return nil, nil })
+	}
 	expect := func(what string, of Provider, more int, fails bool) {
 		t.Helper()
 		if err := kubeconfig(of); (err != nil) != fails {
 			t.Errorf("%s: got %v, want an error: %v", what, err, fails)
 		}
+		settled(of)
 		content, _ := os.ReadFile(filepath.Join(dir, "runs"))
 		if got := strings.Count(string(content), "run"); got != ran+more {
 			t.Errorf("%s: the program ran %d times, want %d", what, got-ran, more)
@@ -77,25 +89,33 @@ func TestKubeconfigIsRenewed(t *testing.T) {
 	expect("the first time", first, 1, false)
 	expect("again", first, 0, false)
 	expect("a cluster at another address", second, 1, false)
-	now = now.Add(58 * time.Minute)
-	expect("before it expires", second, 0, false)
-	now = now.Add(90 * time.Second)
+	p.Forget("key")
+	expect("new credentials that the cluster refuses", second, 0, false)
+	now = now.Add(31 * time.Second)
+	p.Forget("key")
+	expect("credentials that the cluster refuses", second, 1, false)
+	now = now.Add(57 * time.Minute)
+	expect("before they expire", second, 0, false)
+	now = now.Add(91 * time.Second)
 	broken := filepath.Join(dir, "broken")
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	expect("a program that fails while the credentials are good", second, 1, false)
+	expect("a moment later", second, 0, false)
 	now = now.Add(time.Minute)
 	expect("a program that fails after they expired", second, 1, true)
+	expect("a moment after that", second, 0, true)
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
 	answer("")
+	now = now.Add(time.Minute)
 	expect("without an expiration", second, 1, false)
 	now = now.Add(9 * time.Minute)
 	expect("for some minutes", second, 0, false)
 	now = now.Add(2 * time.Minute)
-	expect("and then again", second, 1, false)
+	expect("and then again, in the background", second, 1, false)
 }
 
 func TestKubeconfigRunsAProgramOnceAtATime(t *testing.T) {

@@ -10,5 +10,5 @@
 // client-go runs such a program within a call, for as long as it takes; here it is bounded, and runs once at a time for each
 // cluster. What it returns becomes a kubeconfig, to which all rules for kubeconfigs apply.
 //
-// It imports nothing of ours.
+// It imports nothing of ours but package recovery.
 package access

@@ -53,6 +53,7 @@ func execute(ctx context.Context, config *clientcmdv1.ExecConfig, cluster client
 	err = command.Run()
 	if command.Process != nil {
 		_ = kill() // what it left behind, if anything
+		go reap(command.Process.Pid)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -65,6 +66,16 @@ func execute(ctx context.Context, config *clientcmdv1.ExecConfig, cluster client
 		return nil, fmt.Errorf("run %s: %w; the log of this server has what it printed", config.Command, err)
 	}
 	return parse(config, output.buffer.Bytes())
+}
+
+// reap waits for the processes of a group that was killed, of which this process is the parent if it is the first one of its
+// container.
+func reap(group int) {
+	for {
+		if _, err := syscall.Wait4(-group, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
 }
 
 // infoFor returns the input of a program.

@@ -70,6 +70,7 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		// The credentials may have been renewed since they were read. The call was not
 		// executed, so it can be repeated.
 		c.suspect(conn)
+		c.kubeconfigs.Refused(c.namespace, c.velero.Cluster)
 		renewed, refreshErr := c.Connection(ctx)
 		if refreshErr == nil && renewed != conn {
 			conn = renewed
@@ -187,7 +188,7 @@ func ExplainStatus(status *apierrors.StatusError) error {
 		// what it would not answer the author of the kubeconfig.
 		return withMessage(status, fmt.Sprintf("it answers %d, and not as Kubernetes does", status.ErrStatus.Code))
 	case apierrors.IsUnauthorized(status):
-		return fmt.Errorf("the cluster does not accept the credentials of the kubeconfig; renew them in its Secret: %w", shorten(status))
+		return fmt.Errorf("the cluster does not accept the credentials of the kubeconfig; renew them in its Secret, or have the access provider of its ClusterProfile return others: %w", shorten(status))
 	}
 	return shorten(status)
 }

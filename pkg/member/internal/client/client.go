@@ -243,7 +243,6 @@ func (c *Client) suspect(conn *Connection) {
 	if c.conn == conn {
 		c.stale = true
 		c.epoch++
-		c.kubeconfigs.Refused(c.namespace, c.velero.Cluster)
 	}
 }
 

@@ -63,8 +63,6 @@ type Doctor struct {
 
 // New returns a Doctor for a host.
 func New(host *rest.Config, o Options) (*Doctor, error) {
-	host = rest.CopyConfig(host)
-	host.WarningHandler = rest.NoWarnings{}
 	kube, err := kubernetes.NewForConfig(host)
 	if err != nil {
 		return nil, fmt.Errorf("client of the host: %w", err)
