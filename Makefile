@@ -15,6 +15,9 @@ NODES   ?=
 KUBERNETES ?=
 # The oldest tested version of host and members, besides that of hack/tools/kubernetes.
 OLDEST_KUBERNETES := v1.30.14
+# The version of Velero in the members, for make up: one of hack/tools/velero-*, or empty for the newest.
+VELERO ?=
+OLDEST_VELERO := v1.14.1
 KEEP    ?=
 SIMULATIONS ?= 100000
 BENCH ?= .
@@ -39,8 +42,8 @@ demo: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Show a migration on a lo
 	@$(BIN)/localfleet demo --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: up
-up: tools build $(if $(WITH_NODES),node-tools) $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, NODES=1 adds a real node to each member, KUBERNETES=v1.34.4 sets its version.
-	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) $(if $(WITH_NODES),--nodes) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))"
+up: tools build $(if $(WITH_NODES),node-tools) $(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES)/.built) $(if $(VELERO),$(OUTPUT)/velero/$(VELERO)/.built) ## Start a local fleet, or those of its processes that are stopped. MEMBERS=2 sets its size, NODES=1 adds a real node to each member, KUBERNETES=v1.34.4 sets its version, VELERO=v1.14.1 that of Velero.
+	@$(BIN)/localfleet up --dir $(FLEET) --bin $(BIN) --server $(BIN)/migrate-apiserver --members $(MEMBERS) $(if $(WITH_NODES),--nodes) --kubernetes "$(if $(KUBERNETES),$(OUTPUT)/kubernetes/$(KUBERNETES))" --velero "$(if $(VELERO),$(OUTPUT)/velero/$(VELERO))"
 
 .PHONY: down
 down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
@@ -135,10 +138,15 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes.
+test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes, from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
-	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
+	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+
+.PHONY: test-velero
+test-velero: tools build $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))/.built ## Run the core tests with VELERO=v1.14.1 in all members, and as source and as target of the newest.
+	@old=$(abspath $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))); new=$(abspath $(BIN)); for veleros in $$old $$old:$$new $$new:$$old; do \
+		VELERO_DIRS=$$veleros go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
 
 .PHONY: bench
 bench: tools build ## Run the benchmarks on a local fleet. BENCH selects them.
@@ -181,6 +189,10 @@ $(addprefix $(BIN)/,$(KUBE_TOOLS)): $(call module-files,kubernetes)
 # Programs of another version of Kubernetes, for host and members.
 $(OUTPUT)/kubernetes/%/.built: hack/kubernetes.sh
 	@hack/kubernetes.sh $* $(@D)
+
+# Velero of another version.
+$(OUTPUT)/velero/%/.built: hack/velero.sh hack/tools/velero-%/go.mod
+	@hack/velero.sh $* $(@D)
 
 $(BIN)/etcd: $(call module-files,etcd)
 	$(call build-tool,etcd,go.etcd.io/etcd/server/v3)

@@ -20,8 +20,8 @@ const VeleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
 // its server. While there are as many, no other one is created. From 1 to 100. Absent: 1.
 const ConcurrentBackupsAnnotation = "backup.kurator.dev/concurrent-backups"
 
-// ImportedAnnotation on an object that was imported from Kurator, or exported to it, is its resourceVersion there and a hash
-// of what it was here then. Only the server sets it.
+// ImportedAnnotation on an object that was imported from Kurator, or exported to it, is where that is, its resourceVersion
+// there and a hash of what it was here then. Only the server sets it.
 const ImportedAnnotation = backup.ImportedAnnotation
 
 // +genclient

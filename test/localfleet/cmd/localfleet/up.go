@@ -18,14 +18,15 @@ import (
 
 // flags are shared by all subcommands that may start a fleet.
 type flags struct {
-	dir, bin, kubernetes, server string
-	members                      int
-	nodes                        bool
+	dir, bin, kubernetes, velero, server string
+	members                              int
+	nodes                                bool
 }
 
 func (f *flags) add(to *pflag.FlagSet) {
 	to.StringVar(&f.dir, "dir", "_output/fleet", "directory of all files of the fleet")
 	to.StringVar(&f.bin, "bin", "_output/bin", "directory of the programs that `make tools` builds")
+	to.StringVar(&f.velero, "velero", "", "directory of velero, in all members; empty means the value of --bin")
 	to.StringVar(&f.kubernetes, "kubernetes", "", "directory of kube-apiserver and kube-controller-manager; empty means the value of --bin")
 	to.StringVar(&f.server, "server", "_output/bin/migrate-apiserver", "path of migrate-apiserver; empty starts no server")
 	to.IntVar(&f.members, "members", 2, "number of member clusters")
@@ -37,6 +38,7 @@ func (f *flags) up(ctx context.Context, progress io.Writer) (*localfleet.Fleet, 
 		Dir:           f.dir,
 		BinDir:        f.bin,
 		KubernetesDir: f.kubernetes,
+		Veleros:       veleros(f.velero),
 		Members:       f.members,
 		Nodes:         f.nodes,
 		Server:        f.server,
@@ -97,4 +99,11 @@ func newDownCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&dir, "dir", "_output/fleet", "directory of all files of the fleet")
 	return command
+}
+
+func veleros(dir string) []string {
+	if dir == "" {
+		return nil
+	}
+	return []string{dir}
 }

@@ -72,6 +72,10 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 	}
 	var found []fleetRef
 	for _, f := range fleets {
+		if len(f.members) == 0 {
+			d.add(check, f.String(), Warning, "it has no clusters")
+			continue
+		}
 		found = append(found, *f)
 	}
 	slices.SortFunc(found, func(a, b fleetRef) int { return cmp.Compare(a.String(), b.String()) })
@@ -110,6 +114,41 @@ func membersOf(fleet *unstructured.Unstructured) []corev1.ObjectReference {
 	return members
 }
 
+// served returns those fleets whose namespaces the server serves, by its flag --namespaces.
+func (d *Doctor) served(ctx context.Context, fleets []fleetRef) []fleetRef {
+	namespaces := d.namespacesFlag(ctx)
+	if len(namespaces) == 0 {
+		return fleets
+	}
+	return slices.DeleteFunc(fleets, func(f fleetRef) bool {
+		if slices.Contains(namespaces, f.namespace) {
+			return false
+		}
+		d.add("Clusters", f.String(), Skipped, "the server does not serve namespace %s: its flag --namespaces is %s", f.namespace, strings.Join(namespaces, ","))
+		return true
+	})
+}
+
+// namespacesFlag returns the value of --namespaces of the server; nothing if it has none, or can't be read.
+func (d *Doctor) namespacesFlag(ctx context.Context) []string {
+	var pod *corev1.PodSpec
+	if set, err := d.kube.AppsV1().StatefulSets(d.options.Namespace).Get(ctx, d.options.ServiceAccount, metav1.GetOptions{}); err == nil {
+		pod = &set.Spec.Template.Spec
+	} else if deployment, err := d.kube.AppsV1().Deployments(d.options.Namespace).Get(ctx, d.options.ServiceAccount, metav1.GetOptions{}); err == nil {
+		pod = &deployment.Spec.Template.Spec
+	} else {
+		return nil
+	}
+	for _, container := range pod.Containers {
+		for _, arg := range container.Args {
+			if value, ok := strings.CutPrefix(arg, "--namespaces="); ok && value != "" {
+				return strings.Split(value, ",")
+			}
+		}
+	}
+	return nil
+}
+
 // checkClusters checks the clusters of each fleet, as the server sees them.
 func (d *Doctor) checkClusters(ctx context.Context, fleets []fleetRef) {
 	results := make([][]Finding, len(fleets))
@@ -119,7 +158,7 @@ func (d *Doctor) checkClusters(ctx context.Context, fleets []fleetRef) {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[i] = d.checkFleet(ctx, f)
+			results[i] = d.checkFleet(ctx, f, partner(f, fleets))
 		})
 	}
 	all.Wait()
@@ -128,39 +167,86 @@ func (d *Doctor) checkClusters(ctx context.Context, fleets []fleetRef) {
 	}
 }
 
-// checkFleet previews a migration of nothing from the first cluster of a fleet to all others.
-func (d *Doctor) checkFleet(ctx context.Context, f fleetRef) []Finding {
-	if len(f.members) < 2 {
-		return []Finding{{"Clusters", f.String(), Warning, fmt.Sprintf("it has %d clusters, and a migration needs two", len(f.members))}}
+// partner returns a fleet of the same namespace with other clusters, for one that has a single cluster; nil if there is none.
+func partner(f fleetRef, fleets []fleetRef) *fleetRef {
+	for i := range fleets {
+		if other := &fleets[i]; other.namespace == f.namespace && other.name != f.name && len(other.members) > 0 && other.members[0] != f.members[0] {
+			return other
+		}
 	}
+	return nil
+}
+
+// checkFleet previews migrations of nothing: from a cluster of a fleet to the others, some at a time.
+func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) []Finding {
+	targets, fleet := f.members[1:], f.name
+	if len(targets) == 0 && partner == nil {
+		return []Finding{{"Clusters", f.String(), Skipped, "it is the only cluster of the namespace, and a migration needs two"}}
+	}
+	if len(targets) == 0 {
+		targets, fleet = partner.members[:1], partner.name
+	}
+	found := map[string][]Finding{}
+	var order []string
+	source := f.members[0]
+	for len(targets) > 0 {
+		some := targets[:min(len(targets), maxTargets)]
+		targets = targets[len(some):]
+		clusters, findings := d.preview(ctx, f, source, v1alpha1.Destination{Fleet: fleet, Clusters: some})
+		if clusters == nil {
+			return findings
+		}
+		// Where the source can't be used the server does not look at the targets: the next one is the source then.
+		if !clusters[0].Reachable && len(some) > 1 {
+			source, targets = some[0], append(some[1:], targets...)
+			clusters = clusters[:1]
+		}
+		for i := range clusters {
+			object := objectOf(f, &clusters[i])
+			if _, ok := found[object]; !ok {
+				order = append(order, object)
+				found[object] = findingsOf(object, &clusters[i], findings)
+			}
+		}
+	}
+	var all []Finding
+	for _, object := range order {
+		all = append(all, found[object]...)
+	}
+	return all
+}
+
+// maxTargets is how many targets a preview has, so that none of its findings are left out.
+const maxTargets = 20
+
+// preview returns the clusters of a preview, the source first, and what was found about all of them. Without clusters it failed.
+func (d *Doctor) preview(ctx context.Context, f fleetRef, source corev1.ObjectReference, targets v1alpha1.Destination) ([]v1alpha1.ClusterPreview, []Finding) {
 	preview, err := d.previews.BackupV1alpha1().MigratePreviews(f.namespace).Create(ctx, &v1alpha1.MigratePreview{
 		Spec: v1alpha1.MigrateSpec{
-			SourceCluster: v1alpha1.Destination{Fleet: f.name, Clusters: f.members[:1]},
-			TargetCluster: v1alpha1.Destination{Fleet: f.name},
+			SourceCluster: v1alpha1.Destination{Fleet: f.name, Clusters: []corev1.ObjectReference{source}},
+			TargetCluster: targets,
 			Policy:        &v1alpha1.MigratePolicy{ResourceFilter: selectNothing()},
 		},
 	}, metav1.CreateOptions{})
+	if apierrors.IsForbidden(err) {
+		return nil, []Finding{{"Clusters", f.String(), Skipped, fmt.Sprintf("you may not preview migrations of its clusters: %v", err)}}
+	}
 	if err != nil {
-		return []Finding{{"Clusters", f.String(), Skipped, fmt.Sprintf("its clusters can't be previewed: %v", err)}}
+		return nil, []Finding{{"Clusters", f.String(), Failed, fmt.Sprintf("its clusters can't be previewed: %v", err)}}
 	}
 	status := &preview.Status
-	var clusters []v1alpha1.ClusterPreview
-	if status.Source != nil {
-		clusters = append(clusters, status.Source.ClusterPreview)
+	var findings []Finding
+	for _, finding := range status.Findings {
+		findings = append(findings, Finding{"Clusters", cmp.Or(finding.ClusterName, f.String()), resultOf(finding), finding.Reason + ": " + finding.Message})
 	}
+	if status.Source == nil {
+		return nil, findings
+	}
+	clusters := []v1alpha1.ClusterPreview{status.Source.ClusterPreview}
 	for i := range status.Targets {
 		clusters = append(clusters, status.Targets[i].ClusterPreview)
 	}
-	var findings []Finding
-	for i := range clusters {
-		findings = append(findings, findingsOf(f, &clusters[i], status.Findings)...)
-	}
-	for _, finding := range status.Findings {
-		if finding.ClusterName == "" {
-			findings = append(findings, Finding{"Clusters", f.String(), resultOf(finding.Severity), finding.Reason + ": " + finding.Message})
-		}
-	}
-	return findings
+	return clusters, findings
 }
 
 // selectNothing returns a filter that is cheap to survey and matches nothing.
@@ -172,25 +258,30 @@ func selectNothing() *v1alpha1.ResourceFilter {
 	}
 }
 
+func objectOf(f fleetRef, c *v1alpha1.ClusterPreview) string {
+	return fmt.Sprintf("%s %s/%s", c.ClusterKind, f.namespace, c.ClusterName)
+}
+
 // findingsOf returns what was found about one cluster.
-func findingsOf(f fleetRef, c *v1alpha1.ClusterPreview, all []v1alpha1.PreviewFinding) []Finding {
-	object := fmt.Sprintf("%s %s/%s", c.ClusterKind, f.namespace, c.ClusterName)
+func findingsOf(object string, c *v1alpha1.ClusterPreview, all []Finding) []Finding {
 	var findings []Finding
 	for _, finding := range all {
-		// That it is the other cluster that is not ready is reported there.
-		if finding.ClusterName != c.ClusterName || slices.Contains([]string{v1alpha1.ReasonNothingMatched, v1alpha1.ReasonNoTargetReady}, finding.Reason) {
-			continue
+		if finding.Object == c.ClusterName && finding.Result != OK {
+			findings = append(findings, Finding{"Clusters", object, finding.Result, finding.Message})
 		}
-		if result := resultOf(finding.Severity); result != OK {
-			findings = append(findings, Finding{"Clusters", object, result, finding.Reason + ": " + finding.Message})
-		}
+	}
+	if c.KubernetesVersion == "" && len(findings) == 0 {
+		return []Finding{{"Clusters", object, Skipped, "the server has not looked at it, because another cluster of the preview could not be used"}}
+	}
+	if agent := c.NodeAgent; agent != nil && agent.Ready < agent.Desired {
+		findings = append(findings, Finding{"Clusters", object, Warning, fmt.Sprintf("node-agent is ready on %d of %d nodes: the data of volumes on the others is not moved", agent.Ready, agent.Desired)})
 	}
 	if len(findings) > 0 {
 		return findings
 	}
-	parts := []string{"Kubernetes " + cmp.Or(c.KubernetesVersion, "of unknown version"), "Velero " + cmp.Or(c.VeleroVersion, "of unknown version")}
+	parts := []string{"Kubernetes " + c.KubernetesVersion, "Velero " + cmp.Or(c.VeleroVersion, "of unknown version")}
 	if c.NodeAgent != nil {
-		parts = append(parts, fmt.Sprintf("node-agent on %d of %d nodes", c.NodeAgent.Ready, c.NodeAgent.Desired))
+		parts = append(parts, fmt.Sprintf("node-agent on %d nodes", c.NodeAgent.Ready))
 	} else {
 		parts = append(parts, "no node-agent, so no file-system backups")
 	}
@@ -200,8 +291,16 @@ func findingsOf(f fleetRef, c *v1alpha1.ClusterPreview, all []v1alpha1.PreviewFi
 	return []Finding{{"Clusters", object, OK, strings.Join(parts, "; ")}}
 }
 
-func resultOf(severity v1alpha1.PreviewSeverity) Result {
-	switch severity {
+// resultOf returns the result of a finding. That nothing is selected is meant, that another cluster is not ready is reported there,
+// and what the person who asks may not do in a cluster says nothing about it.
+func resultOf(finding v1alpha1.PreviewFinding) Result {
+	switch finding.Reason {
+	case v1alpha1.ReasonNothingMatched, v1alpha1.ReasonNoTargetReady:
+		return OK
+	case v1alpha1.ReasonClusterNotAuthorized, v1alpha1.ReasonAccessReviewFailed:
+		return Skipped
+	}
+	switch finding.Severity {
 	case v1alpha1.SeverityBlocking:
 		return Failed
 	case v1alpha1.SeverityWarning:

@@ -84,17 +84,26 @@ func (d *Doctor) Run(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	served := d.checkAPIService(ctx)
-	d.checkCertificate(ctx)
-	fleets := d.checkInventory(ctx)
+	d.checkCertificate(ctx, served)
+	fleets := d.served(ctx, d.checkInventory(ctx))
 	d.checkPermissions(ctx, fleets)
-	if served {
-		d.checkDiscovery(ctx)
-		d.checkClusters(ctx, fleets)
-	} else {
+	if served == no {
 		d.add("Clusters", "all fleets", Skipped, "the server does not answer through the host: fix the APIService first")
+		return d.findings, nil
 	}
+	d.checkDiscovery(ctx)
+	d.checkClusters(ctx, fleets)
 	return d.findings, nil
 }
+
+// answer is whether something is so.
+type answer int
+
+const (
+	unknown answer = iota
+	no
+	yes
+)
 
 func (d *Doctor) add(check, object string, result Result, format string, args ...any) {
 	d.findings = append(d.findings, Finding{Check: check, Object: object, Result: result, Message: fmt.Sprintf(format, args...)})

@@ -4,11 +4,12 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ import (
 const (
 	// oldestHost is the oldest Kubernetes that is tested as a host.
 	oldestHost = "1.30.0"
-	// expiresSoon is how long before its expiration a certificate is warned of.
+	// expiresSoon is how long before its expiration a certificate is warned of, or a tenth of its lifetime if that is less.
 	expiresSoon = 30 * 24 * time.Hour
 )
 
@@ -50,22 +51,22 @@ func (d *Doctor) checkHost(ctx context.Context) error {
 }
 
 // checkAPIService reports whether the server answers through the host.
-func (d *Doctor) checkAPIService(ctx context.Context) bool {
+func (d *Doctor) checkAPIService(ctx context.Context) answer {
 	const check = "APIService"
 	name := aggregation.APIServiceName
 	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		d.add(check, name, Failed, "it does not exist, so no request reaches the server: apply 40-apiservice.yaml of the manifests")
-		return false
+		return no
 	case err != nil:
 		d.add(check, name, Skipped, "it can't be read: %v", err)
-		return false
+		return unknown
 	}
 	if reference, ok, _ := unstructured.NestedMap(service.Object, "spec", "service"); !ok || reference == nil {
 		d.add(check, name, Failed, "CustomResourceDefinitions of Kurator serve the group version, so no request reaches the server: import their objects, "+
 			"and apply 40-apiservice.yaml of the manifests with --server-side --force-conflicts")
-		return false
+		return no
 	}
 	if value, ok := service.GetLabels()["kube-aggregator.kubernetes.io/automanaged"]; ok && (value == "true" || value == "onstart") {
 		d.add(check, name, Failed, "its label kube-aggregator.kubernetes.io/automanaged is %q, so the host replaces it by its own: set it to \"false\", as 40-apiservice.yaml of the manifests has it", value)
@@ -78,68 +79,91 @@ func (d *Doctor) checkAPIService(ctx context.Context) bool {
 		}
 		if condition["status"] == "True" {
 			d.add(check, name, OK, "it is available")
-			return true
+			return yes
 		}
 		d.add(check, name, Failed, "it is not available (%v): %v; see the pods of namespace %s", condition["reason"], condition["message"], d.options.Namespace)
-		return false
+		return no
 	}
 	d.add(check, name, Failed, "the host has not checked it: is its aggregation layer configured (--requestheader-client-ca-file, --proxy-client-cert-file)?")
-	return false
+	return no
 }
 
-// checkCertificate checks the serving certificate in its Secret against the CA in the APIService.
-func (d *Doctor) checkCertificate(ctx context.Context) {
+// checkCertificate checks the serving certificate in its Secret against the CA in the APIService. What is wrong is a warning if the
+// server answers through the host: then it has another certificate.
+func (d *Doctor) checkCertificate(ctx context.Context, served answer) {
 	const check = "Certificate"
-	object := d.options.Namespace + "/" + d.options.Secret
+	worst, object := Failed, d.options.Namespace+"/"+d.options.Secret
+	if served == yes {
+		worst = Warning
+	}
 	secret, err := d.kube.CoreV1().Secrets(d.options.Namespace).Get(ctx, d.options.Secret, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		d.add(check, object, Failed, "the Secret with the serving certificate does not exist: apply 15-serving-cert.yaml of the manifests, or name it by --secret")
+		d.add(check, object, worst, "the Secret with the serving certificate does not exist: apply 15-serving-cert.yaml of the manifests, or name it by --secret")
 		return
 	case err != nil:
 		d.add(check, object, Skipped, "the Secret can't be read: %v", err)
 		return
 	}
+	remedy := "make and apply the manifests again"
+	if issuer := secret.Annotations["cert-manager.io/issuer-name"]; issuer != "" {
+		remedy = "see the Certificate and the issuer " + issuer + " of cert-manager"
+	}
 	pair, err := tls.X509KeyPair(secret.Data["tls.crt"], secret.Data["tls.key"])
 	if err != nil {
-		d.add(check, object, Failed, "tls.crt and tls.key are no certificate with its key: make and apply the manifests again") // err may have content
+		d.add(check, object, worst, "tls.crt and tls.key are no certificate with its key: %s", remedy) // err may have content
 		return
 	}
-	d.checkLifetime(check, object, pair.Leaf)
-
-	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, aggregation.APIServiceName, metav1.GetOptions{})
-	if err != nil || field(service, "spec", "service", "name") == "" {
-		return // reported above
+	chain, err := d.verify(ctx, pair.Leaf, secret.Data["tls.crt"])
+	for _, c := range chain {
+		d.checkLifetime(check, object, c, remedy)
 	}
-	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(bundle) {
-		d.add("CABundle", aggregation.APIServiceName, Failed, "spec.caBundle has no certificate, so the host does not accept the server: make and apply the manifests again")
-		return
-	}
-	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
-		if authority, err := x509.ParseCertificate(block.Bytes); err == nil {
-			d.checkLifetime("CABundle", authority.Subject.CommonName, authority)
-		}
-	}
-	host := field(service, "spec", "service", "name") + "." + field(service, "spec", "service", "namespace") + ".svc"
-	intermediates := x509.NewCertPool()
-	intermediates.AppendCertsFromPEM(secret.Data["tls.crt"])
-	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: host, CurrentTime: d.now()}); err != nil {
-		d.add(check, object, Failed, "the host does not accept it for %s by the CA in spec.caBundle of the APIService: %v; make and apply the manifests again, and restart the server", host, err)
+	if err != nil {
+		d.add(check, object, worst, "%v: %s, and restart the server", err, remedy)
 	}
 }
 
-func (d *Doctor) checkLifetime(check, object string, c *x509.Certificate) {
+// verify returns the certificates by which the host accepts a serving certificate, or that alone and why it does not.
+func (d *Doctor) verify(ctx context.Context, leaf *x509.Certificate, content []byte) ([]*x509.Certificate, error) {
+	alone := []*x509.Certificate{leaf}
+	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, aggregation.APIServiceName, metav1.GetOptions{})
+	if err != nil || field(service, "spec", "service", "name") == "" {
+		return alone, nil // reported before
+	}
+	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
+	if len(bundle) == 0 {
+		return alone, nil // the host trusts it without
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		return alone, errors.New("spec.caBundle of the APIService has no certificate, so the host does not accept the server")
+	}
+	host := field(service, "spec", "service", "name") + "." + field(service, "spec", "service", "namespace") + ".svc"
+	intermediates := x509.NewCertPool()
+	intermediates.AppendCertsFromPEM(content)
+	at := d.now()
+	if at.After(leaf.NotAfter) || at.Before(leaf.NotBefore) {
+		at = leaf.NotBefore // that is reported by itself
+	}
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: host, CurrentTime: at})
+	if err != nil {
+		return alone, fmt.Errorf("the host does not accept it for %s by the CA in spec.caBundle of the APIService: %w", host, err)
+	}
+	return chains[0], nil
+}
+
+func (d *Doctor) checkLifetime(check, object string, c *x509.Certificate, remedy string) {
+	soon := min(expiresSoon, c.NotAfter.Sub(c.NotBefore)/10)
+	what := "certificate " + cmp.Or(c.Subject.CommonName, strings.Join(c.DNSNames, ", "))
 	switch left := c.NotAfter.Sub(d.now()); {
 	case left < 0:
-		d.add(check, object, Failed, "it expired at %s: make and apply the manifests again", c.NotAfter.Format(time.RFC3339))
+		d.add(check, object, Failed, "%s expired at %s: %s", what, c.NotAfter.Format(time.RFC3339), remedy)
 	case d.now().Before(c.NotBefore):
-		d.add(check, object, Failed, "it is not valid before %s: compare the clocks", c.NotBefore.Format(time.RFC3339))
-	case left < expiresSoon:
-		d.add(check, object, Warning, "it expires at %s: make and apply the manifests again", c.NotAfter.Format(time.RFC3339))
+		d.add(check, object, Failed, "%s is not valid before %s: compare the clocks", what, c.NotBefore.Format(time.RFC3339))
+	case left < soon:
+		d.add(check, object, Warning, "%s expires at %s: %s", what, c.NotAfter.Format(time.RFC3339), remedy)
 	default:
-		d.add(check, object, OK, "it is valid until %s", c.NotAfter.Format(time.RFC3339))
+		d.add(check, object, OK, "%s is valid until %s", what, c.NotAfter.Format(time.RFC3339))
 	}
 }
 

@@ -89,7 +89,7 @@ func (h Host) Export(ctx context.Context, s *Storage, dryRun bool) ([]Result, er
 	exported := map[Result]bool{}
 	for i := range objects {
 		result, version, err := h.export(ctx, &objects[i], dryRun)
-		if err == nil && version != "" && !dryRun {
+		if _, marked, _ := markOf(objects[i].GetAnnotations()); err == nil && version != "" && version != marked && !dryRun {
 			err = s.MarkExported(ctx, &objects[i], version)
 		}
 		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
@@ -121,7 +121,7 @@ func (h Host) Export(ctx context.Context, s *Storage, dryRun bool) ([]Result, er
 
 func keyOf(obj *unstructured.Unstructured) Result { return resultOf(obj, "", "") }
 
-// export writes an object. The version is the resourceVersion on the host if it was written.
+// export writes an object. The version is its resourceVersion on the host; empty for a Migrate, which is not written.
 func (h Host) export(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (result Result, version string, err error) {
 	client := h.Client.Resource(v1alpha1.SchemeGroupVersion.WithResource(kinds[obj.GetKind()])).Namespace(obj.GetNamespace())
 	existing, err := client.Get(ctx, obj.GetName(), metav1.GetOptions{})
@@ -165,9 +165,6 @@ func (h Host) export(ctx context.Context, obj *unstructured.Unstructured, dryRun
 		if existing, err = client.UpdateStatus(ctx, existing, metav1.UpdateOptions{DryRun: dry}); err != nil {
 			return Result{}, "", err
 		}
-	}
-	if outcome == Unchanged {
-		return resultOf(obj, outcome, ""), "", nil
 	}
 	return resultOf(obj, outcome, ""), existing.GetResourceVersion(), nil
 }

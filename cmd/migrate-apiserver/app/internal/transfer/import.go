@@ -55,7 +55,7 @@ func (s *Storage) Import(ctx context.Context, objects []unstructured.Unstructure
 		return sorted(results), err
 	}
 	for i := range stored {
-		if !isMarked(&stored[i]) || seen[keyOf(&stored[i])] {
+		if originOf(&stored[i]) != originHost || seen[keyOf(&stored[i])] {
 			continue
 		}
 		result, err := s.prune(ctx, &stored[i], o)
@@ -86,7 +86,7 @@ func (s *Storage) prune(ctx context.Context, obj *unstructured.Unstructured, o I
 func (s *Storage) importObject(ctx context.Context, object *unstructured.Unstructured, o ImportOptions, now time.Time) (Result, error) {
 	from := object.DeepCopy()
 	// Only a file can be an export: the annotation of an object on the host is that of whoever applied it there.
-	isExport := !o.FromHost && isMarked(from)
+	isExport := !o.FromHost && (originOf(from) != "" || isOurs(from))
 	if !isExport {
 		unmark(from)
 	}
@@ -100,7 +100,11 @@ func (s *Storage) importObject(ctx context.Context, object *unstructured.Unstruc
 		}
 	}
 	if !isExport {
-		if err := s.mark(obj, from.GetResourceVersion()); err != nil {
+		origin := originFile
+		if o.FromHost {
+			origin = originHost
+		}
+		if err := s.mark(obj, origin, from.GetResourceVersion()); err != nil {
 			return Result{}, err
 		}
 	}
@@ -129,7 +133,8 @@ func (s *Storage) compare(old runtime.Object, from *unstructured.Unstructured, i
 	if err != nil {
 		return Unchanged, err.Error()
 	}
-	version, _, wasImported := markOf(accessor.GetAnnotations())
+	origin, version, _ := markOf(accessor.GetAnnotations())
+	wasImported := origin != ""
 	isSame := accessor.GetUID() == from.GetUID()
 	switch {
 	case isExport && isSame, wasImported && version == from.GetResourceVersion(), !wasImported && isSame:
@@ -165,10 +170,9 @@ func (s *Storage) finish(m *backup.Migrate, now time.Time) error {
 	if err := s.scheme.Convert(m, versioned, nil); err != nil {
 		return err
 	}
-	// Only this server sets it.
-	if isOurs := versioned.Status.ObservedGeneration > 0; isOurs && migration.IsTerminal(versioned.Status.Phase) {
+	if ours := versioned.Status.ObservedGeneration > 0; ours && migration.IsTerminal(versioned.Status.Phase) {
 		return nil
-	} else if isOurs {
+	} else if ours {
 		return fmt.Errorf("it is of another server like this one, where it is under way (%s): export it once it has ended", versioned.Status.Phase)
 	}
 	status, err := migration.Imported(versioned, now)
@@ -177,4 +181,10 @@ func (s *Storage) finish(m *backup.Migrate, now time.Time) error {
 	}
 	versioned.Status = *status
 	return s.scheme.Convert(versioned, m, nil)
+}
+
+// isOurs reports whether a Migrate is one of this server, or of another like it: only these set the observed generation.
+func isOurs(obj *unstructured.Unstructured) bool {
+	generation, _, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
+	return obj.GetKind() == "Migrate" && generation > 0
 }

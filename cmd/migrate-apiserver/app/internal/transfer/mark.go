@@ -18,11 +18,17 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
-// A mark is the annotation of an object that is both here and with Kurator: its resourceVersion there, and a hash of what it was
-// here when the two were the same.
+// A mark is the annotation of an object that is both here and elsewhere: where that is, its resourceVersion there, and a hash of
+// what it was here when the two were the same.
+
+// The origins of marked objects.
+const (
+	originHost = "host"
+	originFile = "file"
+)
 
 // mark sets the mark of an internal object.
-func (s *Storage) mark(obj runtime.Object, version string) error {
+func (s *Storage) mark(obj runtime.Object, origin, version string) error {
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
 		return err
@@ -35,7 +41,7 @@ func (s *Storage) mark(obj runtime.Object, version string) error {
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[backup.ImportedAnnotation] = version + "/" + hash
+	annotations[backup.ImportedAnnotation] = origin + "/" + version + "/" + hash
 	accessor.SetAnnotations(annotations)
 	return nil
 }
@@ -47,15 +53,17 @@ func unmark(obj *unstructured.Unstructured) {
 	}
 }
 
-func isMarked(obj *unstructured.Unstructured) bool {
-	_, _, ok := markOf(obj.GetAnnotations())
-	return ok
+// originOf returns the origin of a marked object; empty if it has no mark.
+func originOf(obj *unstructured.Unstructured) string {
+	origin, _, _ := markOf(obj.GetAnnotations())
+	return origin
 }
 
-func markOf(annotations map[string]string) (version, hash string, ok bool) {
-	mark, ok := annotations[backup.ImportedAnnotation]
-	version, hash, _ = strings.Cut(mark, "/")
-	return version, hash, ok
+// markOf returns the parts of a mark; the origin is empty if there is none.
+func markOf(annotations map[string]string) (origin, version, hash string) {
+	origin, rest, _ := strings.Cut(annotations[backup.ImportedAnnotation], "/")
+	version, hash, _ = strings.Cut(rest, "/")
+	return origin, version, hash
 }
 
 // hasChanged reports whether an internal object has changed since it was marked.
@@ -64,9 +72,9 @@ func (s *Storage) hasChanged(obj runtime.Object) bool {
 	if err != nil {
 		return true
 	}
-	_, was, ok := markOf(accessor.GetAnnotations())
+	origin, _, was := markOf(accessor.GetAnnotations())
 	hash, err := s.hash(obj)
-	return !ok || err != nil || hash != was
+	return origin == "" || err != nil || hash != was
 }
 
 // hash returns a hash of what a person or a controller can change in an internal object.

@@ -75,6 +75,7 @@ type Storage struct {
 // importer is the store of one resource.
 type importer interface {
 	Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (bool, error)
+	Replace(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (bool, error)
 	Remove(ctx context.Context, namespace, name string, uid types.UID, dryRun bool) error
 	List(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error)
 }
@@ -108,10 +109,10 @@ func (s *Storage) MarkExported(ctx context.Context, obj *unstructured.Unstructur
 	if err != nil {
 		return err
 	}
-	if err := s.mark(typed, version); err != nil {
+	if err := s.mark(typed, originHost, version); err != nil {
 		return err
 	}
-	_, err = s.stores[obj.GetKind()].Import(ctx, typed, false, func(old runtime.Object) bool {
+	_, err = s.stores[obj.GetKind()].Replace(ctx, typed, false, func(old runtime.Object) bool {
 		accessor, err := meta.Accessor(old)
 		return err == nil && accessor.GetResourceVersion() == obj.GetResourceVersion()
 	})

@@ -100,7 +100,7 @@ func TestImport(t *testing.T) {
 func TestImportFromHost(t *testing.T) {
 	s := open(t)
 	changedThere := strings.NewReplacer("One", "Two", `"10"`, `"12"`).Replace(backup)
-	forged := strings.NewReplacer("One", "Three", `"10"`, `"13"`, "metadata: {", `metadata: {annotations: {backup.kurator.dev/imported: "13/0"}, `).Replace(backup)
+	forged := strings.NewReplacer("One", "Three", `"10"`, `"13"`, "metadata: {", `metadata: {annotations: {backup.kurator.dev/imported: "host/13/0"}, `).Replace(backup)
 	fromHost := transfer.ImportOptions{FromHost: true}
 	prune, overwrite, both := fromHost, fromHost, fromHost
 	prune.Prune, overwrite.Overwrite, both.Prune, both.Overwrite = true, true, true, true
@@ -124,6 +124,8 @@ func TestImportFromHost(t *testing.T) {
 		{"not pruned by a dry run", "", dry, false, "backups/a NotTransferred", "here"},
 		{"pruned", "", both, false, "backups/a Deleted", ""},
 		{"and gone", "", both, false, "", ""},
+		{"from a file", backup, transfer.ImportOptions{}, false, "backups/a Created", "One"},
+		{"which the host never had", "", both, false, "", "One"},
 	}
 	for _, step := range steps {
 		if step.changes {

@@ -133,6 +133,21 @@ func (s *Store) Import(ctx context.Context, obj runtime.Object, dryRun bool, rep
 	if !storage.IsExist(err) {
 		return err == nil, storeerr.InterpretCreateError(err, s.DefaultQualifiedResource, accessor.GetName())
 	}
+	return s.Replace(ctx, obj, dryRun, replaces)
+}
+
+// Replace does the same as Import for an object that exists.
+func (s *Store) Replace(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (stored bool, err error) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return false, err
+	}
+	ctx = genericapirequest.WithNamespace(ctx, accessor.GetNamespace())
+	key, err := s.KeyFunc(ctx, accessor.GetName())
+	if err != nil {
+		return false, err
+	}
+	accessor.SetResourceVersion("")
 	errKept := errors.New("kept")
 	err = s.Storage.GuaranteedUpdate(ctx, key, s.New(), false, nil, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
 		if !replaces(existing) {
