@@ -64,9 +64,9 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, and KURATOR=0 for a host without Kurator, or KURATOR_NAMESPACE, that of its fleet-manager.
+manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, and KURATOR=0 for a host without Kurator, or KURATOR_NAMESPACE, that of its fleet-manager. FLAGS are more flags of the server.
 	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", the namespaces of the fleets, the only ones where the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
-	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) $(if $(KURATOR_NAMESPACE),--kurator-namespace $(KURATOR_NAMESPACE)) --out $(OUTPUT)/deploy
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) $(if $(KURATOR_NAMESPACE),--kurator-namespace $(KURATOR_NAMESPACE)) --flags "$(FLAGS)" --out $(OUTPUT)/deploy
 	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its

@@ -32,11 +32,13 @@ func main() {
 	kurator := flag.Bool("kurator", true, "Kurator is on the host, and defines the kinds of fleets and clusters")
 	kuratorNamespace := flag.String("kurator-namespace", "kurator-system", "namespace of Kurator's fleet-manager")
 	etcd := flag.String("etcd-servers", "", "URLs of an etcd cluster, for several replicas")
+	flags := flag.String("flags", "", "more flags of the server, separated by blanks")
 	flag.Parse()
 	if err := run(*from, *out, values{
 		Image:         *image,
 		EtcdServers:   *etcd,
 		Namespaces:    strings.Fields(strings.ReplaceAll(*namespaces, ",", " ")),
+		Flags:         strings.Fields(*flags),
 		AllNamespaces: *allNamespaces, WithoutKurator: !*kurator, KuratorNamespace: *kuratorNamespace,
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)

@@ -53,6 +53,8 @@ type values struct {
 	// WithoutKurator defines the kinds of the inventory, and has the server ask the clusters whether
 	// they are ready. Otherwise the server also serves Kurator's own kinds of the group.
 	WithoutKurator bool
+	// Flags are more flags of the server.
+	Flags []string
 	// KuratorNamespace is the namespace of Kurator's fleet-manager.
 	KuratorNamespace string
 }
@@ -183,6 +185,9 @@ func fill(object map[string]any, v values) error {
 			}
 			if len(v.Namespaces) > 0 {
 				args = append(args, "--namespaces="+strings.Join(v.Namespaces, ","))
+			}
+			for _, flag := range v.Flags {
+				args = append(args, flag)
 			}
 			container["args"] = args
 		}

@@ -25,12 +25,12 @@ func TestRender(t *testing.T) {
 		Authority:     []byte("authority"),
 		Certificate:   []byte("certificate"),
 		Key:           []byte("key"),
-		AllNamespaces: true, KuratorNamespace: "fleets",
+		AllNamespaces: true, KuratorNamespace: "fleets", Flags: []string{"--v=2", "--cluster-access-providers=/access/providers.json"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := "- --kurator-compatibility\n        - --kurator-controllers=system:serviceaccount:fleets:kurator-fleet-manager\n"; !bytes.Contains(rendered["30-statefulset.yaml"], []byte(text)) {
+	if text := "- --kurator-compatibility\n        - --kurator-controllers=system:serviceaccount:fleets:kurator-fleet-manager\n        - --v=2\n        - --cluster-access-providers=/access/providers.json\n"; !bytes.Contains(rendered["30-statefulset.yaml"], []byte(text)) {
 		t.Errorf("the server does not hide Migrates from Kurator:\n%s", rendered["30-statefulset.yaml"])
 	}
 	want := []string{

@@ -279,6 +279,17 @@ func TestKubeconfigIsReadAgain(t *testing.T) {
 		if _, err := m.Backup(t.Context(), "b"); !apierrors.IsNotFound(err) {
 			t.Errorf("not asked with the renewed credentials: %v", err)
 		}
+		if h.Refusals() != 1 {
+			t.Errorf("the host learned of %d refusals, want 1", h.Refusals())
+		}
+	})
+	t.Run("but not for a cluster that does not answer", func(t *testing.T) {
+		server := membertest.NewAPIServer(t)
+		h := membertest.NewHost(strings.Replace(server.Kubeconfig(), "https://127.0.0.1:", "https://127.0.0.1:1", 1))
+		m := newTestPool(t, h, quick()).Member("default", velero1)
+		if _, err := m.Backup(t.Context(), "b"); err == nil || h.Refusals() != 0 {
+			t.Errorf("the host learned of %d refusals after %v", h.Refusals(), err)
+		}
 	})
 	t.Run("but the connection stays in use while the host does not answer", func(t *testing.T) {
 		server := membertest.NewAPIServer(t)

@@ -16,6 +16,7 @@ type Host struct {
 	kubeconfig string
 	err        error
 	asked      int
+	refused    int
 }
 
 // NewHost returns a Host with a kubeconfig.
@@ -32,8 +33,19 @@ func (h *Host) Kubeconfig(context.Context, string, migration.Cluster) ([]byte, e
 	return []byte(h.kubeconfig), h.err
 }
 
-// Refused does nothing.
-func (*Host) Refused(string, migration.Cluster) {}
+// Refused counts its calls.
+func (h *Host) Refused(string, migration.Cluster) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused++
+}
+
+// Refusals returns the number of calls of Refused.
+func (h *Host) Refusals() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refused
+}
 
 // Set sets the results of Kubeconfig.
 func (h *Host) Set(kubeconfig string, err error) {
