@@ -128,7 +128,7 @@ func (d *Doctor) verify(ctx context.Context, leaf *x509.Certificate, content []b
 	alone := []*x509.Certificate{leaf}
 	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, aggregation.APIServiceName, metav1.GetOptions{})
 	if err != nil || field(service, "spec", "service", "name") == "" {
-		return alone, nil // reported before
+		return alone, nil //nolint:nilerr // the check of the APIService has reported it
 	}
 	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
 	if len(bundle) == 0 {
