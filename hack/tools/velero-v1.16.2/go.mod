@@ -3,11 +3,6 @@ module kurator.dev/migrate-apiserver/hack/tools/velero-v1.16.2
 go 1.26.0
 
 require (
-	github.com/vmware-tanzu/velero v1.16.2
-	sigs.k8s.io/controller-runtime v0.19.3
-)
-
-require (
 	cel.dev/expr v0.16.2 // indirect
 	cloud.google.com/go v0.116.0 // indirect
 	cloud.google.com/go/auth v0.14.0 // indirect
@@ -132,6 +127,7 @@ require (
 	github.com/spf13/pflag v1.0.5 // indirect
 	github.com/vladimirvivien/gexe v0.1.1 // indirect
 	github.com/vmware-tanzu/crash-diagnostics v0.3.7 // indirect
+	github.com/vmware-tanzu/velero v1.16.2 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	github.com/zeebo/blake3 v0.2.4 // indirect
 	go.opencensus.io v0.24.0 // indirect
@@ -176,9 +172,12 @@ require (
 	k8s.io/kube-aggregator v0.31.3 // indirect
 	k8s.io/kube-openapi v0.0.0-20240228011516-70dd3763d340 // indirect
 	k8s.io/utils v0.0.0-20240711033017-18e509b52bc8 // indirect
+	sigs.k8s.io/controller-runtime v0.19.3 // indirect
 	sigs.k8s.io/json v0.0.0-20221116044647-bc3834ca7abd // indirect
 	sigs.k8s.io/structured-merge-diff/v4 v4.4.1 // indirect
 	sigs.k8s.io/yaml v1.4.0 // indirect
 )
 
 replace github.com/kopia/kopia => github.com/project-velero/kopia v0.0.0-20250227051353-20bfabbfc7a0
+
+tool github.com/vmware-tanzu/velero/cmd/velero

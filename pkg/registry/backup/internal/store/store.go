@@ -119,35 +119,23 @@ func versionOf(obj runtime.Object) string {
 // the same name is replaced if replaces allows it. It reports whether the object was stored, or would be in a dry run. No request
 // reaches it.
 func (s *Store) Import(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (stored bool, err error) {
-	accessor, err := meta.Accessor(obj)
+	ctx, key, name, err := s.place(ctx, obj)
 	if err != nil {
 		return false, err
 	}
-	ctx = genericapirequest.WithNamespace(ctx, accessor.GetNamespace())
-	key, err := s.KeyFunc(ctx, accessor.GetName())
-	if err != nil {
-		return false, err
-	}
-	accessor.SetResourceVersion("")
 	err = s.Storage.Create(ctx, key, obj, s.New(), 0, dryRun)
 	if !storage.IsExist(err) {
-		return err == nil, storeerr.InterpretCreateError(err, s.DefaultQualifiedResource, accessor.GetName())
+		return err == nil, storeerr.InterpretCreateError(err, s.DefaultQualifiedResource, name)
 	}
 	return s.Replace(ctx, obj, dryRun, replaces)
 }
 
 // Replace does the same as Import for an object that exists.
 func (s *Store) Replace(ctx context.Context, obj runtime.Object, dryRun bool, replaces func(old runtime.Object) bool) (stored bool, err error) {
-	accessor, err := meta.Accessor(obj)
+	ctx, key, name, err := s.place(ctx, obj)
 	if err != nil {
 		return false, err
 	}
-	ctx = genericapirequest.WithNamespace(ctx, accessor.GetNamespace())
-	key, err := s.KeyFunc(ctx, accessor.GetName())
-	if err != nil {
-		return false, err
-	}
-	accessor.SetResourceVersion("")
 	errKept := errors.New("kept")
 	err = s.Storage.GuaranteedUpdate(ctx, key, s.New(), false, nil, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
 		if !replaces(existing) {
@@ -158,7 +146,19 @@ func (s *Store) Replace(ctx context.Context, obj runtime.Object, dryRun bool, re
 	if errors.Is(err, errKept) {
 		return false, nil
 	}
-	return err == nil, storeerr.InterpretUpdateError(err, s.DefaultQualifiedResource, accessor.GetName())
+	return err == nil, storeerr.InterpretUpdateError(err, s.DefaultQualifiedResource, name)
+}
+
+// place returns where an object is stored, and removes its resourceVersion, which the storage sets.
+func (s *Store) place(ctx context.Context, obj runtime.Object) (_ context.Context, key, name string, err error) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return ctx, "", "", err
+	}
+	accessor.SetResourceVersion("")
+	ctx = genericapirequest.WithNamespace(ctx, accessor.GetNamespace())
+	key, err = s.KeyFunc(ctx, accessor.GetName())
+	return ctx, key, accessor.GetName(), err
 }
 
 // Remove removes an object at once, whatever its finalizers, unless it is another one than that with the UID. No request
