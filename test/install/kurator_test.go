@@ -32,7 +32,7 @@ const (
 	// controllerUser is the user of Kurator's fleet-manager, and controllerFinalizer its finalizer.
 	controllerUser      = "system:serviceaccount:kurator-system:kurator-fleet-manager"
 	controllerFinalizer = "backup.kurator.dev"
-	apiService          = "v1alpha1.backup.kurator.dev"
+	registered          = "v1alpha1.backup.kurator.dev"
 	patience            = 90 * time.Second
 )
 
@@ -85,8 +85,8 @@ func TestWithKurator(t *testing.T) {
 		return err
 	})
 
-	k.kubectl("apply", "--server-side", "--force-conflicts", "--filename="+k.apiService)
-	k.kubectl("wait", "apiservice/"+apiService, "--for=condition=Available", "--timeout=60s")
+	k.kubectl("apply", "--server-side", "--force-conflicts", "--filename="+k.registration)
+	k.kubectl("wait", "apiservice/"+registered, "--for=condition=Available", "--timeout=60s")
 	k.await("the imported Backup", func() error { return k.hasPhase("backups", "nightly", "Reconciled") })
 	imported := k.get("backups", "nightly")
 	if imported.GetUID() != wasUID || !imported.GetCreationTimestamp().Time.Equal(wasCreated.Time) || !slices.Contains(imported.GetFinalizers(), controllerFinalizer) {
@@ -99,7 +99,7 @@ func TestWithKurator(t *testing.T) {
 	if !strings.Contains(ready, "ImportedFromKurator") || !strings.Contains(ready, "was not checked") {
 		t.Errorf("Ready of the imported Migrate: %s", ready)
 	}
-	if output, err := k.run("import"); err == nil || !strings.Contains(output, "kubectl delete apiservice "+apiService) {
+	if output, err := k.run("import"); err == nil || !strings.Contains(output, "kubectl delete apiservice "+registered) {
 		t.Errorf("an import from this server: %v\n%s", err, output)
 	}
 
@@ -144,7 +144,7 @@ func TestWithKurator(t *testing.T) {
 	}
 
 	// The way back.
-	k.kubectl("delete", "apiservice", apiService)
+	k.kubectl("delete", "apiservice", registered)
 	k.await("the definitions", func() error { return k.hasPhase("backups", "nightly", "Reconciled") })
 	k.kubectl("apply", "--filename=../../artifacts/kurator/export.yaml")
 	output, err = k.run("export")
@@ -173,10 +173,10 @@ func TestWithKurator(t *testing.T) {
 
 // kuratorHost is a host with the definitions of Kurator, and with our server installed but not aggregated.
 type kuratorHost struct {
-	t          *testing.T
-	fleet      *localfleet.Fleet
-	host       dynamic.Interface
-	apiService string
+	t            *testing.T
+	fleet        *localfleet.Fleet
+	host         dynamic.Interface
+	registration string
 }
 
 func newKuratorHost(t *testing.T) *kuratorHost {
@@ -190,29 +190,29 @@ func newKuratorHost(t *testing.T) *kuratorHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kuratorHost{t: t, fleet: fleet, host: host, apiService: filepath.Join(t.TempDir(), "apiservice.yaml")}
+	k := &kuratorHost{t: t, fleet: fleet, host: host, registration: filepath.Join(t.TempDir(), "apiservice.yaml")}
 	if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(1), "apply", "--filename=../localfleet/cmd/localfleet/app.yaml"); err != nil {
 		t.Fatal(err)
 	}
 	k.kubectl("apply", "--filename=../../artifacts/deploy/kurator/12-kurator.yaml")
 	k.kubectl("create", "clusterrolebinding", "kurator", "--clusterrole=cluster-admin", "--user="+controllerUser)
 
-	registered := k.object(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}, apiService)
-	delete(registered.Object, "status")
-	registered.SetResourceVersion("")
-	registered.SetUID("")
-	registered.SetManagedFields(nil)
-	content, err := registered.MarshalJSON()
+	object := k.object(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}, registered)
+	delete(object.Object, "status")
+	object.SetResourceVersion("")
+	object.SetUID("")
+	object.SetManagedFields(nil)
+	content, err := object.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(k.apiService, content, 0o600); err != nil {
+	if err := os.WriteFile(k.registration, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k.kubectl("delete", "apiservice", apiService)
+	k.kubectl("delete", "apiservice", registered)
 	k.kubectl("apply", "--filename=testdata/kurator-crds.yaml")
 	k.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd/backups.backup.kurator.dev", "crd/restores.backup.kurator.dev", "crd/migrates.backup.kurator.dev")
-	k.kubectl("wait", "apiservice/"+apiService, "--for=condition=Available", "--timeout=60s")
+	k.kubectl("wait", "apiservice/"+registered, "--for=condition=Available", "--timeout=60s")
 	return k
 }
 
