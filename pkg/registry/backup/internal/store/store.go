@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -56,23 +57,26 @@ func (s *Store) Update(ctx context.Context, name string, info rest.UpdatedObject
 // restored. A client that waits for it would miss every change until then.
 func (s *Store) Watch(ctx context.Context, options *internalversion.ListOptions) (watch.Interface, error) {
 	if options != nil {
-		// The store refuses what is no number.
-		if wanted, err := strconv.ParseUint(options.ResourceVersion, 10, 64); err == nil && wanted > 0 {
-			if err := s.checkReached(ctx, wanted); err != nil {
-				return nil, err
-			}
+		if err := s.checkReached(ctx, options.ResourceVersion); err != nil {
+			return nil, err
 		}
 	}
 	return s.Store.Watch(ctx, options)
 }
 
-func (s *Store) checkReached(ctx context.Context, resourceVersion uint64) error {
-	current, err := s.Storage.Storage.GetCurrentResourceVersion(ctx)
-	if err != nil {
-		return storeerr.InterpretListError(err, s.DefaultQualifiedResource)
+// reachTimeout bounds the question to the etcd, without which the watch cache serves.
+const reachTimeout = 2 * time.Second
+
+func (s *Store) checkReached(ctx context.Context, resourceVersion string) error {
+	wanted, _ := strconv.ParseUint(resourceVersion, 10, 64)
+	if wanted == 0 {
+		return nil // any version, or no number, which the store refuses
 	}
-	if resourceVersion > current {
-		return apierrors.NewResourceExpired(fmt.Sprintf("resourceVersion %d is not one of this server, which is at %d: list again", resourceVersion, current))
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	current, err := s.Storage.Storage.GetCurrentResourceVersion(ctx)
+	if err == nil && wanted > current {
+		return apierrors.NewResourceExpired(fmt.Sprintf("resourceVersion %d is not one of this server, which is at %d: list again", wanted, current))
 	}
 	return nil
 }
