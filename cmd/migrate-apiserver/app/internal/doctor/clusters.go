@@ -186,32 +186,32 @@ func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) 
 	if len(targets) == 0 {
 		targets, fleet = partner.members[:1], partner.name
 	}
-	found := map[string][]Finding{}
-	var order []string
+	var all []Finding
+	seen := map[string]bool{}
+	add := func(object string, findings []Finding) {
+		if !seen[object] {
+			seen[object] = true
+			all = append(all, findings...)
+		}
+	}
 	source := f.members[0]
 	for len(targets) > 0 {
-		some := targets[:min(len(targets), maxTargets)]
-		targets = targets[len(some):]
+		some, left := targets[:min(len(targets), maxTargets)], targets[min(len(targets), maxTargets):]
 		clusters, findings := d.preview(ctx, f, source, v1alpha1.Destination{Fleet: fleet, Clusters: some})
-		if clusters == nil {
-			return findings
-		}
+		targets = left
 		// Where the source can't be used the server does not look at the targets: the next one is the source then.
-		if !clusters[0].Reachable && len(some) > 1 {
-			source, targets = some[0], append(some[1:], targets...)
+		if len(clusters) > 0 && !clusters[0].Reachable && len(some) > 1 {
+			source, targets = some[0], slices.Concat(some[1:], left)
 			clusters = clusters[:1]
 		}
 		for i := range clusters {
 			object := objectOf(f, &clusters[i])
-			if _, ok := found[object]; !ok {
-				order = append(order, object)
-				found[object] = findingsOf(object, &clusters[i], findings)
-			}
+			add(object, findingsOf(object, &clusters[i], findings))
 		}
-	}
-	var all []Finding
-	for _, object := range order {
-		all = append(all, found[object]...)
+		add(f.String(), slices.DeleteFunc(findings, func(finding Finding) bool { return finding.Object != f.String() || finding.Result == OK }))
+		if len(clusters) == 0 {
+			break
+		}
 	}
 	return all
 }
@@ -219,7 +219,7 @@ func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) 
 // maxTargets is how many targets a preview has, so that none of its findings are left out.
 const maxTargets = 20
 
-// preview returns the clusters of a preview, the source first, and what was found about all of them. Without clusters it failed.
+// preview returns the clusters of a preview, the source first, and what was found about them, by name, or about the fleet.
 func (d *Doctor) preview(ctx context.Context, f fleetRef, source corev1.ObjectReference, targets v1alpha1.Destination) ([]v1alpha1.ClusterPreview, []Finding) {
 	preview, err := d.previews.BackupV1alpha1().MigratePreviews(f.namespace).Create(ctx, &v1alpha1.MigratePreview{
 		Spec: v1alpha1.MigrateSpec{

@@ -10,12 +10,14 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -23,9 +25,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/util/cert"
 
 	"kurator.dev/migrate-apiserver/pkg/aggregation"
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	versionedfake "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/fake"
 )
 
 // TestRulesAreThoseOfTheManifests compares the permissions that are checked with those that are granted.
@@ -164,4 +169,89 @@ func newCertificate(t *testing.T, host string) (chain, key []byte) {
 		t.Fatal(err)
 	}
 	return chain, key
+}
+
+// TestClusters previews fleets whose clusters are reachable, or not: the server looks at targets only if it can use the source.
+func TestClusters(t *testing.T) {
+	refs := func(names ...string) []corev1.ObjectReference {
+		var refs []corev1.ObjectReference
+		for _, name := range names {
+			refs = append(refs, corev1.ObjectReference{Kind: "AttachedCluster", Name: name})
+		}
+		return refs
+	}
+	one, other := fleetRef{"default", "one", refs("alone")}, fleetRef{"default", "other", refs("down", "good")}
+	for name, tc := range map[string]struct {
+		fleets []fleetRef
+		err    error
+		want   []string
+	}{
+		"the first is down": {[]fleetRef{{"default", "f", refs("down", "good", "agentless", "unavailable")}}, nil, []string{
+			"Failed AttachedCluster default/down MemberUnreachable: no route",
+			"OK AttachedCluster default/good Kubernetes v1.37.2; Velero v1.18.3; node-agent on 2 nodes; storage location default (ReadWrite)",
+			"OK AttachedCluster default/agentless Kubernetes v1.37.2; Velero v1.18.3; no node-agent, so no file-system backups; storage location default (ReadWrite)",
+			"Warning AttachedCluster default/unavailable node-agent is ready on 1 of 2 nodes: the data of volumes on the others is not moved",
+		}},
+		"nobody can look at the second": {[]fleetRef{other}, nil, []string{
+			"Failed AttachedCluster default/down MemberUnreachable: no route",
+			"Skipped AttachedCluster default/good the server has not looked at it",
+		}},
+		"one cluster each": {[]fleetRef{one, {"default", "two", refs("good")}}, nil, []string{
+			"OK AttachedCluster default/alone Kubernetes", "OK AttachedCluster default/good Kubernetes",
+			"OK AttachedCluster default/good Kubernetes", "OK AttachedCluster default/alone Kubernetes",
+		}},
+		"a single cluster": {[]fleetRef{one, {"another", "two", refs("good")}}, nil, []string{
+			"Skipped default/one it is the only cluster", "Skipped another/two it is the only cluster",
+		}},
+		"no permission":      {[]fleetRef{other}, apierrors.NewForbidden(schema.GroupResource{Resource: "migratepreviews"}, "", nil), []string{"Skipped default/other you may not preview"}},
+		"the server is down": {[]fleetRef{other}, apierrors.NewServiceUnavailable("no endpoints"), []string{"Failed default/other its clusters can't be previewed: no endpoints"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			previews := versionedfake.NewClientset()
+			previews.PrependReactor("create", "migratepreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+				preview := action.(clienttesting.CreateAction).GetObject().(*v1alpha1.MigratePreview).DeepCopy()
+				serve(preview)
+				return true, preview, tc.err
+			})
+			d := newDoctor()
+			d.previews = previews
+			d.checkClusters(t.Context(), tc.fleets)
+			var got []string
+			for _, f := range d.findings {
+				got = append(got, string(f.Result)+" "+f.Object+" "+f.Message)
+			}
+			if !slices.EqualFunc(got, tc.want, strings.HasPrefix) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+		})
+	}
+}
+
+// serve sets the status of a preview as the server does.
+func serve(preview *v1alpha1.MigratePreview) {
+	of := func(name string, surveyed bool) v1alpha1.ClusterPreview {
+		c := v1alpha1.ClusterPreview{ClusterName: name, ClusterKind: "AttachedCluster", Reachable: name != "down"}
+		if !c.Reachable {
+			preview.Status.Findings = append(preview.Status.Findings, v1alpha1.PreviewFinding{Severity: v1alpha1.SeverityBlocking, ClusterName: name, Reason: "MemberUnreachable", Message: "no route"})
+		}
+		if !c.Reachable || !surveyed {
+			return c
+		}
+		c.KubernetesVersion, c.VeleroVersion = "v1.37.2", "v1.18.3"
+		c.StorageLocation = &v1alpha1.StorageLocationPreview{Name: "default", AccessMode: "ReadWrite"}
+		switch name {
+		case "agentless":
+		case "unavailable":
+			c.NodeAgent = &v1alpha1.NodeAgentPreview{Ready: 1, Desired: 2}
+		default:
+			c.NodeAgent = &v1alpha1.NodeAgentPreview{Ready: 2, Desired: 2}
+		}
+		return c
+	}
+	source := preview.Spec.SourceCluster.Clusters[0].Name
+	preview.Status.Findings = []v1alpha1.PreviewFinding{{Severity: v1alpha1.SeverityWarning, ClusterName: source, Reason: v1alpha1.ReasonNothingMatched, Message: "as meant"}}
+	preview.Status.Source = &v1alpha1.SourcePreview{ClusterPreview: of(source, true)}
+	for _, target := range preview.Spec.TargetCluster.Clusters {
+		preview.Status.Targets = append(preview.Status.Targets, v1alpha1.TargetPreview{ClusterPreview: of(target.Name, source != "down")})
+	}
 }
