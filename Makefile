@@ -133,15 +133,20 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 	@echo "integration tests: several minutes without output"
 	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
 
-# The tests that also run on the oldest Kubernetes: an application is migrated, failures are
+# The tests that also run with other versions of Kubernetes and Velero: an application is migrated, failures are
 # reported, and the server continues a migration after a restart.
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests on the oldest Kubernetes, from the oldest Velero to the newest.
+test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
-	@KUBERNETES_DIR=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
+	@old=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)); KUBERNETES_DIR=$$old:$$old:$(abspath $(BIN)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+
+.PHONY: test-kubernetes
+test-kubernetes: tools build $(OUTPUT)/kubernetes/$(or $(KUBERNETES),$(OLDEST_KUBERNETES))/.built ## Run the core tests with KUBERNETES=v1.30.14 in host and members, and in one of both with the newest in the other.
+	@old=$(abspath $(OUTPUT)/kubernetes/$(or $(KUBERNETES),$(OLDEST_KUBERNETES))); new=$(abspath $(BIN)); for dirs in $$old $$old:$$new $$new:$$old; do \
+		KUBERNETES_DIR=$$dirs go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
 
 .PHONY: test-velero
 test-velero: tools build $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))/.built ## Run the core tests with VELERO=v1.14.1 in all members, and as source and as target of the newest.

@@ -14,8 +14,8 @@ import (
 const (
 	// fleetVariable names the directory of a fleet that the tests use and leave running.
 	fleetVariable = "FLEET_DIR"
-	// kubernetesVariable names a directory of kube-apiserver and kube-controller-manager
-	// of another version, for host and members.
+	// kubernetesVariable lists the directories of kube-apiserver and kube-controller-manager of the host and of
+	// members 1, 2 and so on, as PATH does; the last one is that of all others.
 	kubernetesVariable = "KUBERNETES_DIR"
 	// velerosVariable lists the directories of the Velero of members 1, 2 and so on, as PATH does; the
 	// last one is that of all others.
@@ -34,7 +34,10 @@ var (
 const source = 1
 
 func TestMain(m *testing.M) {
-	options := localfleet.Options{Dir: os.Getenv(fleetVariable), KubernetesDir: os.Getenv(kubernetesVariable), Members: len(members) - 1, Veleros: filepath.SplitList(os.Getenv(velerosVariable))}
+	options := localfleet.Options{Dir: os.Getenv(fleetVariable), Members: len(members) - 1, Veleros: filepath.SplitList(os.Getenv(velerosVariable))}
+	if dirs := filepath.SplitList(os.Getenv(kubernetesVariable)); len(dirs) > 0 {
+		options.KubernetesDir, options.MemberKubernetes = dirs[0], dirs[1:]
+	}
 	localfleet.RunTests(m, options, func(up *localfleet.Fleet) error {
 		fleet = up
 		return connect()

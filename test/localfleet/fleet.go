@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -30,6 +31,9 @@ type Options struct {
 	// KubernetesDir is the directory of the kube-apiserver and kube-controller-manager
 	// of host and members. Default: BinDir.
 	KubernetesDir string
+	// MemberKubernetes are those directories of members 1, 2 and so on; the last one is that of all others. Default:
+	// KubernetesDir.
+	MemberKubernetes []string
 	// Veleros are the directories of the velero of members 1, 2 and so on; the last one is that of all others.
 	// Default: BinDir.
 	Veleros []string
@@ -210,12 +214,11 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 	if s.Kubernetes, s.Minor, err = kubernetesPrograms(ctx, cmp.Or(options.KubernetesDir, options.BinDir)); err != nil {
 		return nil, err
 	}
-	s.Veleros = nil
-	for _, dir := range options.Veleros {
-		if dir, err = filepath.Abs(dir); err != nil {
-			return nil, err
-		}
-		s.Veleros = append(s.Veleros, dir)
+	if s.MemberKubernetes, err = absolute(options.MemberKubernetes); err != nil {
+		return nil, err
+	}
+	if s.Veleros, err = absolute(options.Veleros); err != nil {
+		return nil, err
 	}
 	if s.Server = options.Server; s.Server != "" {
 		if s.Server, err = filepath.Abs(options.Server); err != nil {
@@ -246,6 +249,18 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		}
 	}
 	return f, nil
+}
+
+func absolute(dirs []string) ([]string, error) {
+	var all []string
+	for _, dir := range dirs {
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, path)
+	}
+	return all, nil
 }
 
 func makeDir(options Options) (string, error) {
@@ -375,6 +390,16 @@ func (f *Fleet) setRecord(name string, r record) error {
 	defer f.mu.Unlock()
 	f.state.Processes[name] = r
 	return f.state.write(f.dir)
+}
+
+// memberDir returns the directory of a member among those of members 1, 2 and so on, of which the last one is that of all others; def
+// if there are none, and for the host.
+func (f *Fleet) memberDir(dirs []string, c cluster, def string) string {
+	if len(dirs) == 0 || !c.member() {
+		return def
+	}
+	n := slices.IndexFunc(f.clusters(), func(other cluster) bool { return other.name == c.name }) - 1 // the host is the first
+	return dirs[min(n, len(dirs)-1)]
 }
 
 func (f *Fleet) program(name string) string { return filepath.Join(f.state.BinDir, name) }

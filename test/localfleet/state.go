@@ -22,11 +22,13 @@ type state struct {
 	// ID is a random identifier that is in the environment of every process.
 	ID     string `json:"id"`
 	BinDir string `json:"binDir"`
-	// Kubernetes is the directory of the Kubernetes programs of all clusters. Minor is
-	// their minor version.
+	// Kubernetes is the directory of the Kubernetes programs of the host and, unless MemberKubernetes has others,
+	// of the members. Minor is their minor version.
 	Kubernetes string `json:"kubernetes"`
 	Minor      int    `json:"minor"`
 	Members    int    `json:"members"`
+	// MemberKubernetes are the directories of the Kubernetes programs of the members; empty is Kubernetes.
+	MemberKubernetes []string `json:"memberKubernetes,omitempty"`
 	// Veleros are the directories of Velero in the members; empty is BinDir.
 	Veleros []string `json:"veleros,omitempty"`
 	// Nodes reports whether each member has a node.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,11 +55,7 @@ func (f *Fleet) velero(c cluster) command {
 
 // veleroProgram returns the path of Velero's program for a member.
 func (f *Fleet) veleroProgram(c cluster) string {
-	if len(f.state.Veleros) == 0 {
-		return f.program("velero")
-	}
-	n := slices.IndexFunc(f.clusters(), func(other cluster) bool { return other.name == c.name }) - 1 // the host is the first
-	return filepath.Join(f.state.Veleros[min(n, len(f.state.Veleros)-1)], "velero")
+	return filepath.Join(f.memberDir(f.state.Veleros, c, f.state.BinDir), "velero")
 }
 
 func (f *Fleet) veleroCredentials(process string) string {
