@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -131,6 +132,35 @@ func TestStuckDriverFailsLivez(t *testing.T) {
 	}
 	if _, err := s.get("/readyz"); err != nil {
 		t.Errorf("readyz: %v", err)
+	}
+	s.stop(t)
+}
+
+// TestFullStorage: what an etcd that is full still does is read and delete.
+func TestFullStorage(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	created := create(t, s)
+	if _, err := s.etcd.Server.Alarm(t.Context(), &etcdserverpb.AlarmRequest{
+		Action: etcdserverpb.AlarmRequest_ACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE, MemberID: uint64(s.etcd.Server.MemberID()),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	another := created.DeepCopy()
+	another.ObjectMeta = metav1.ObjectMeta{Name: "another"}
+	_, createErr := s.migrates("default").Create(t.Context(), another, metav1.CreateOptions{})
+	changed := created.DeepCopy()
+	changed.Labels = map[string]string{"a": "b"}
+	_, updateErr := s.migrates("default").Update(t.Context(), changed, metav1.UpdateOptions{})
+	for what, err := range map[string]error{"create": createErr, "update": updateErr} {
+		if status := apierrors.APIStatus(nil); !errors.As(err, &status) || status.Status().Code != http.StatusInsufficientStorage || !strings.Contains(err.Error(), "migrate-apiserver etcd defrag") {
+			t.Errorf("%s: %v, want 507", what, err)
+		}
+	}
+	if _, err := s.migrates("default").Get(t.Context(), created.Name, metav1.GetOptions{}); err != nil {
+		t.Errorf("get: %v", err)
+	}
+	if err := s.migrates("default").Delete(t.Context(), created.Name, metav1.DeleteOptions{}); err != nil {
+		t.Errorf("delete: %v", err)
 	}
 	s.stop(t)
 }
@@ -368,6 +398,7 @@ func (w *warningRecorder) HandleWarningHeader(_ int, _, text string) { w.texts =
 // server is the whole server with a driver of the test, without the parts that call the host:
 // authentication, authorization, admission and flow control.
 type server struct {
+	etcd     *embed.Etcd
 	rest     *rest.Config
 	client   versioned.Interface
 	recorder *storage.Recorder
@@ -431,7 +462,7 @@ func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Op
 func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {
 	t.Helper()
 	stored := startEtcd(t, dir)
-	s := &server{drive: drive, checks: checks, ended: make(chan error, 1)}
+	s := &server{drive: drive, checks: checks, etcd: stored, ended: make(chan error, 1)}
 	config := s.config(t, stored.Config().ListenClientUrls[0].String())
 	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		s.recorder = recorder

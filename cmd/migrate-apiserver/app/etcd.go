@@ -20,7 +20,7 @@ const standardStream = "-"
 
 // newEtcdCommand returns the commands for the data of the embedded etcd.
 func newEtcdCommand(dataDir string) *cobra.Command {
-	command := &cobra.Command{Use: "etcd", Short: "Back up and restore the embedded etcd", Args: cobra.NoArgs}
+	command := &cobra.Command{Use: "etcd", Short: "Back up, restore and defragment the embedded etcd", Args: cobra.NoArgs}
 	command.PersistentFlags().StringVar(&dataDir, "data-dir", dataDir, "Data directory of the embedded etcd.")
 
 	command.AddCommand(&cobra.Command{
@@ -31,6 +31,15 @@ standard output. The server goes on. The snapshot is consistent, and one of etcd
 external etcd of it, to which the server can then be moved by --etcd-servers.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error { return writeSnapshot(command, dataDir, args[0]) },
+	})
+
+	command.AddCommand(&cobra.Command{
+		Use:   "defrag",
+		Short: "Give free space in the running server's data back, and accept writes again after it was full",
+		Long: `Give the free space in the database of the server that runs with --data-dir back to the file system, and have it accept writes again
+if it was full (--data-quota-bytes). First delete what is not needed, or restart the server with a larger quota. Requests wait meanwhile.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error { return defragment(command, dataDir) },
 	})
 
 	replace := false
@@ -107,6 +116,19 @@ func restoreSnapshot(command *cobra.Command, dataDir, file string, replace bool)
 		return err
 	}
 	command.PrintErrln("Restored to " + dataDir + ": " + describe(status))
+	return nil
+}
+
+func defragment(command *cobra.Command, dataDir string) error {
+	space, err := etcd.Defragment(command.Context(), dataDir)
+	if err != nil {
+		return err
+	}
+	size := func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+	command.PrintErrf("Defragmented: %s before, %s now, of which %s are in use\n", size(space.Before), size(space.After), size(space.Used))
+	if space.Disarmed {
+		command.PrintErrln("The server was full, and accepts writes again")
+	}
 	return nil
 }
 

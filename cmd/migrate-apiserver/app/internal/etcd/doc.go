@@ -8,7 +8,8 @@
 // peer listener. Each write is synced to disk. Only one process at a time can use a data
 // directory. The caller must stop the API server first, because Stop closes its connections.
 //
-// Snapshot and Restore back its data up while it runs, and make a data directory of that.
+// Snapshot and Restore back its data up while it runs, and make a data directory of that. Defragment has one that was full accept
+// writes again.
 //
 // It imports nothing of ours.
 package etcd

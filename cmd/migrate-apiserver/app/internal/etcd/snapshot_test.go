@@ -4,6 +4,8 @@
 package etcd_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,8 @@ import (
 
 	"k8s.io/klog/v2/ktesting"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 )
 
@@ -116,4 +120,46 @@ func revision(t *testing.T, server *etcd.Server) int64 {
 		t.Fatal(err)
 	}
 	return response.Header.Revision
+}
+
+// TestFullEtcdRecovers fills a small database until etcd refuses writes, deletes most of it, and defragments.
+func TestFullEtcdRecovers(t *testing.T) {
+	_, ctx := ktesting.NewTestContext(t)
+	dir := t.TempDir()
+	server, err := etcd.Start(ctx, etcd.Config{Dir: dir, QuotaBytes: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, server)
+	defer c.Close()
+	content := strings.Repeat("x", 256<<10)
+	written := 0
+	for ; written < 100; written++ {
+		if _, err = c.Put(ctx, fmt.Sprintf("key-%d", written), content); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, rpctypes.ErrNoSpace) {
+		t.Fatalf("after %d writes: %v, want no space", written, err)
+	}
+	if _, err := c.Delete(ctx, "key-", clientv3.WithPrefix()); err != nil {
+		t.Fatalf("delete from a full etcd: %v", err)
+	}
+	if _, err := c.Put(ctx, "after", "value"); !errors.Is(err, rpctypes.ErrNoSpace) {
+		t.Errorf("it accepts writes by itself: %v", err)
+	}
+	space, err := etcd.Defragment(ctx, dir)
+	if err != nil || !space.Disarmed || space.After >= space.Before || space.Used > space.After {
+		t.Fatalf("defragmented %+v, %v", space, err)
+	}
+	put(t, server, "after", "value")
+	if again, err := etcd.Defragment(ctx, dir); err != nil || again.Disarmed {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Defragment(ctx, dir); err == nil || !strings.Contains(err.Error(), "no server runs with the data directory") {
+		t.Errorf("without a server: %v", err)
+	}
 }

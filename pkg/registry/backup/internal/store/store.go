@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -44,12 +46,26 @@ func (s *Store) Create(ctx context.Context, obj runtime.Object, validate rest.Va
 	if version := versionOf(obj); version != "" && version != "0" {
 		return nil, apierrors.NewBadRequest("metadata.resourceVersion must not be set on a new object: remove it")
 	}
-	return s.Store.Create(ctx, obj, validate, options)
+	created, err := s.Store.Create(ctx, obj, validate, options)
+	return created, errorOfFull(err)
 }
 
 // Update updates an object. It refuses invalid input to which the store answers with a 500.
 func (s *Store) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, allowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return s.Store.Update(ctx, name, checkedUpdate{info}, create, update, allowCreate, options)
+	updated, created, err := s.Store.Update(ctx, name, checkedUpdate{info}, create, update, allowCreate, options)
+	return updated, created, errorOfFull(err)
+}
+
+// errorOfFull returns the error of a write to an etcd that is full with what to do, instead of a 500.
+func errorOfFull(err error) error {
+	if !errors.Is(err, rpctypes.ErrNoSpace) {
+		return err
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: "InsufficientStorage",
+		Message: "the storage of this server is full, and nothing was written: delete what is not needed, or raise --data-quota-bytes, " +
+			"and then have it accept writes again by migrate-apiserver etcd defrag",
+	}}
 }
 
 // Watch watches objects. It answers that the resourceVersion has expired if it is one that this etcd has not reached: it is of
