@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 func to(fleet string, names ...string) v1alpha1.Destination {
@@ -44,5 +45,23 @@ func TestObjectsOf(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestObjectForAResolvedCluster: a Fleet stands for its clusters, a cluster set does not.
+func TestObjectForAResolvedCluster(t *testing.T) {
+	for _, tt := range []struct {
+		destination v1alpha1.Destination
+		cluster     migration.Cluster
+		want        string
+	}{
+		{to("f"), migration.Cluster{Kind: "AttachedCluster", Name: "a"}, "Fleet ns/f"},
+		{to("f", "AttachedCluster/a"), migration.Cluster{Kind: "AttachedCluster", Name: "a"}, "AttachedCluster ns/a"},
+		{to("f"), migration.Cluster{Kind: "ClusterProfile", Name: "a"}, "ClusterProfile ns/a"},
+		{to("f", "ClusterProfile/a"), migration.Cluster{Kind: "ClusterProfile", Name: "a"}, "ClusterProfile ns/a"},
+	} {
+		if got := objectFor("ns", tt.destination, tt.cluster).String(); got != tt.want {
+			t.Errorf("%v of %v: got %s, want %s", tt.cluster, tt.destination, got, tt.want)
+		}
 	}
 }
