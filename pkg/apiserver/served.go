@@ -30,13 +30,16 @@ func addServedCheck(generic *genericapiserver.GenericAPIServer, host *rest.Confi
 }
 
 func logServedBy(ctx context.Context, host dynamic.Interface) {
-	var last aggregation.Server
+	last, failed := aggregation.Server(""), false
 	logger := klog.FromContext(ctx).WithName("served")
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		server, err := aggregation.ServedBy(ctx, host)
 		switch {
 		case err != nil:
-			logger.V(2).Info("Checking who serves the group version failed", "err", err)
+			if !failed {
+				logger.Info("Checking who serves the group version failed", "err", err)
+			}
+			failed = true
 			return
 		case server == last:
 			return
@@ -47,6 +50,6 @@ func logServedBy(ctx context.Context, host dynamic.Interface) {
 		default:
 			logger.Info("Nobody serves the group version on the host: apply the APIService of this server", "apiService", aggregation.APIServiceName)
 		}
-		last = server
+		last, failed = server, false
 	}, servedInterval)
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,6 +38,8 @@ type source struct {
 	kind      kind
 	namespace string
 	changed   func(kind, namespace, name string)
+	// forbidden is set once it was logged that the kind may not be listed.
+	forbidden atomic.Bool
 
 	mu sync.RWMutex
 	// informer is nil while run does not run, and while the CRD is not installed.
@@ -181,12 +184,12 @@ func (s *source) missing(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	_, err := s.client.Resource(s.kind.resource).Namespace(s.namespace).List(ctx, metav1.ListOptions{Limit: 1})
-	if s.kind.optional && apierrors.IsForbidden(err) {
-		// RBAC is checked before whether the kind exists. An installation of an earlier version has no permission for it.
-		klog.FromContext(ctx).V(2).Info("The server may not list a kind of clusters, which it takes as absent; apply the RBAC of this version", "resource", s.kind.resource.GroupResource(), "err", err)
-		return true
+	// RBAC is checked before whether the kind exists. An installation of an earlier version has no permission for it.
+	forbidden := s.kind.optional && apierrors.IsForbidden(err)
+	if forbidden && s.forbidden.CompareAndSwap(false, true) {
+		klog.FromContext(ctx).Info("The server may not list a kind of clusters, which it takes as absent; apply the RBAC of this version", "resource", s.kind.resource.GroupResource(), "err", err)
 	}
-	return apierrors.IsNotFound(err)
+	return forbidden || apierrors.IsNotFound(err)
 }
 
 func (s *source) newInformer() (cache.SharedIndexInformer, error) {

@@ -49,7 +49,7 @@ func TestWithClusterProfiles(t *testing.T) {
 	}
 	host := func(args ...string) string { t.Helper(); return kubectl(fleet.HostKubeconfig(), args...) }
 
-	host("apply", "--filename=testdata/clusterprofile-crd.yaml")
+	host("apply", "--filename=../localfleet/crds/clusterprofile.yaml")
 	host("wait", "--for=condition=Established", "--timeout=60s", "crd/clusterprofiles.multicluster.x-k8s.io")
 	kubectl(fleet.MemberKubeconfig(1), "apply", "--filename=../localfleet/cmd/localfleet/app.yaml")
 	for n := 1; n <= 2; n++ {

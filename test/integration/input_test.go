@@ -13,7 +13,7 @@ import (
 func TestInvalidInput(t *testing.T) {
 	n := newNamespace(t)
 	tests := map[string]struct{ old, new, want string }{
-		"null cluster":          {"    - kind: AttachedCluster\n      name: member3\n", "    - null\n", "spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster or Cluster) and name of a cluster, or remove the entry"},
+		"null cluster":          {"    - kind: AttachedCluster\n      name: member3\n", "    - null\n", "spec.targetCluster.clusters[1]: Required value: write kind (AttachedCluster, Cluster or ClusterProfile) and name of a cluster, or remove the entry"},
 		"null sourceCluster":    {"  sourceCluster:\n    fleet: nowhere\n    clusters:\n    - kind: AttachedCluster\n      name: member1\n", "  sourceCluster: null\n", "spec.sourceCluster.fleet: Required value: name the Fleet that the clusters are members of"},
 		"null label selector":   {"      labelSelector:\n        matchLabels:\n          app: busybox\n", "      orLabelSelectors: [null]\n", "spec.policy.resourceFilter.orLabelSelectors[0]: Required value: write a label selector, or remove the entry"},
 		"array for a string":    {"fleet: nowhere", "fleet: [nowhere]", "cannot unmarshal array into Go struct field"},

@@ -32,7 +32,13 @@ var permissionCases = []struct {
 	{permission{"cluster.kurator.dev", "clusters", "list"}, recorded},
 	{permission{"cluster.kurator.dev", "clusters", "watch"}, logged},
 	{permission{"cluster.kurator.dev", "clusters", "get"}, recorded},
+	// Without list there are no ClusterProfiles: an installation of an earlier version has no permission for them.
+	{permission{"multicluster.x-k8s.io", "clusterprofiles", "list"}, logged},
+	{permission{"multicluster.x-k8s.io", "clusterprofiles", "watch"}, logged},
+	{permission{"multicluster.x-k8s.io", "clusterprofiles", "get"}, liveOfClusterProfile},
 	{permission{"", "secrets", "get"}, recorded},
+	// The server can't say whether requests reach it.
+	{permission{"apiregistration.k8s.io", "apiservices", "get"}, logged},
 	// Events, and the counts of repeated ones, are lost.
 	{permission{"events.k8s.io", "events", "create"}, loggedWithMigrate},
 	{permission{"events.k8s.io", "events", "patch"}, loggedWithRepeatedEvent},
@@ -161,6 +167,12 @@ func recorded(ctx context.Context, s *spare, p permission) bool {
 func live(ctx context.Context, s *spare, p permission) bool {
 	s.ensureMigrate(ctx)
 	return strings.Contains(s.read(ctx, "a/status"), p.errorText())
+}
+
+// liveOfClusterProfile is live, for a Migrate to a ClusterProfile.
+func liveOfClusterProfile(ctx context.Context, s *spare, p permission) bool {
+	_, _ = s.createTo(ctx, s.n.name, "to-profile", "nowhere", "ClusterProfile") // it exists at the second call
+	return strings.Contains(s.read(ctx, "to-profile/status"), p.errorText())
 }
 
 // notReconciled reports whether the log has the host's error and a Migrate still has its

@@ -136,9 +136,14 @@ func (s *spare) create(ctx context.Context, namespace, name string) (code int, a
 }
 
 func (s *spare) createInFleet(ctx context.Context, namespace, name, fleet string) (code int, answer string) {
+	return s.createTo(ctx, namespace, name, fleet, "Cluster")
+}
+
+// createTo creates a Migrate from AttachedCluster member1 to member2 of a kind.
+func (s *spare) createTo(ctx context.Context, namespace, name, fleet, kind string) (code int, answer string) {
 	body := fmt.Sprintf(`{"apiVersion":"backup.kurator.dev/v1alpha1","kind":"Migrate","metadata":{"name":%q},"spec":{`+
 		`"sourceCluster":{"fleet":%[2]q,"clusters":[{"kind":"AttachedCluster","name":"member1"}]},`+
-		`"targetCluster":{"fleet":%[2]q,"clusters":[{"kind":"Cluster","name":"member2"}]}}}`, name, fleet)
+		`"targetCluster":{"fleet":%[2]q,"clusters":[{"kind":%[3]q,"name":"member2"}]}}}`, name, fleet, kind)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		s.url+"/apis/backup.kurator.dev/v1alpha1/namespaces/"+namespace+"/migrates", strings.NewReader(body))
 	if err != nil {
