@@ -11,10 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/klog/v2/ktesting"
-
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/klog/v2/ktesting"
+
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 )
 
