@@ -84,8 +84,12 @@ func render(files fs.FS, v values) (map[string][]byte, error) {
 		delete(rendered, embeddedEtcd)
 		err = renderDir(files, "replicas", v, rendered)
 	}
+	overlay := "kurator"
+	if v.WithoutKurator {
+		overlay = "no-kurator"
+	}
 	if err == nil {
-		err = renderDir(files, map[bool]string{true: "no-kurator", false: "kurator"}[v.WithoutKurator], v, rendered)
+		err = renderDir(files, overlay, v, rendered)
 	}
 	if err != nil {
 		return nil, err

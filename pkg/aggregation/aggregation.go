@@ -45,9 +45,13 @@ func ServedBy(ctx context.Context, host dynamic.Interface) (Server, error) {
 	if err != nil {
 		return "", fmt.Errorf("read APIService %s: %w", APIServiceName, err)
 	}
-	// The host makes an APIService without a service for what it serves itself.
+	return ServerOf(service), nil
+}
+
+// ServerOf returns who serves the group version of an APIService. The host makes one without a service for what it serves itself.
+func ServerOf(service *unstructured.Unstructured) Server {
 	if reference, ok, _ := unstructured.NestedMap(service.Object, "spec", "service"); !ok || reference == nil {
-		return Definitions, nil
+		return Definitions
 	}
-	return Service, nil
+	return Service
 }

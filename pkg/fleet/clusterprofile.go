@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// clusterSetLabel has the name of the cluster set of a ClusterProfile (KEP-4322).
-	clusterSetLabel = "multicluster.x-k8s.io/clusterset"
+	// ClusterSetLabel has the name of the cluster set of a ClusterProfile (KEP-4322).
+	ClusterSetLabel = "multicluster.x-k8s.io/clusterset"
 	// controlPlaneHealthy is the condition of a ClusterProfile that it can be used (KEP-4322).
 	controlPlaneHealthy = "ControlPlaneHealthy"
 )
@@ -26,7 +26,7 @@ var clusterProfile = clusterKind{
 	name:     migration.KindClusterProfile,
 	optional: true,
 	read: func(u *unstructured.Unstructured, c *cluster) {
-		c.set = u.GetLabels()[clusterSetLabel]
+		c.set = u.GetLabels()[ClusterSetLabel]
 		conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 		for _, item := range conditions {
 			condition, _ := item.(map[string]any)

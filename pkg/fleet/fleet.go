@@ -11,9 +11,9 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
-// fleetMembers returns the clusters of a Fleet in its order, each once. It skips kinds and names
+// Members returns the clusters of a Fleet in its order, each once. It skips kinds and names
 // that are too long to be valid.
-func fleetMembers(u *unstructured.Unstructured) []migration.Cluster {
+func Members(u *unstructured.Unstructured) []migration.Cluster {
 	refs, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "clusters")
 	list, _ := refs.([]any)
 	var members []migration.Cluster

@@ -124,7 +124,7 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 			return sourceOf(sources, kind).get(namespace, name), nil
 		},
 		profiles: func(set string) ([]*unstructured.Unstructured, error) {
-			return sourceOf(sources, migration.KindClusterProfile).labelled(namespace, clusterSetLabel, set), nil
+			return sourceOf(sources, migration.KindClusterProfile).labelled(namespace, ClusterSetLabel, set), nil
 		},
 	})
 }
@@ -140,7 +140,7 @@ func (i *Inventory) Read(ctx context.Context, namespace string, spec *v1alpha1.M
 			return sourceOf(sources, kind).read(ctx, namespace, name)
 		},
 		profiles: func(set string) ([]*unstructured.Unstructured, error) {
-			return sourceOf(sources, migration.KindClusterProfile).readLabelled(ctx, namespace, clusterSetLabel, set)
+			return sourceOf(sources, migration.KindClusterProfile).readLabelled(ctx, namespace, ClusterSetLabel, set)
 		},
 	})
 }
@@ -207,7 +207,7 @@ func (r reader) fleet(d v1alpha1.Destination) (migration.Fleet, error) {
 	}
 	var fleet migration.Fleet
 	if obj != nil {
-		fleet = migration.Fleet{Found: true, Members: fleetMembers(obj)}
+		fleet = migration.Fleet{Found: true, Members: Members(obj)}
 	}
 	if fleet.Found && !namesProfiles(d) {
 		return fleet, nil

@@ -27,7 +27,7 @@ type kind struct {
 }
 
 func kinds() []kind {
-	all := []kind{newKind(migration.KindFleet, func(u *unstructured.Unstructured) any { return fleetMembers(u) })}
+	all := []kind{newKind(migration.KindFleet, func(u *unstructured.Unstructured) any { return Members(u) })}
 	for _, k := range clusterKinds() {
 		of := newKind(k.name, func(u *unstructured.Unstructured) any { return k.cluster(u) })
 		of.optional = k.optional

@@ -54,18 +54,26 @@ func newSource(client dynamic.Interface, k kind, namespace string, changed func(
 	return &source{client: client, kind: k, namespace: namespace, changed: changed}
 }
 
-// get returns an object from the cache; nil if there is none.
-func (s *source) get(namespace, name string) *unstructured.Unstructured {
+// store returns the cache; nil while there is none, or for no source.
+func (s *source) store() cache.Store {
 	if s == nil {
 		return nil
 	}
 	s.mu.RLock()
-	informer := s.informer
-	s.mu.RUnlock()
-	if informer == nil {
+	defer s.mu.RUnlock()
+	if s.informer == nil {
 		return nil
 	}
-	obj, _, _ := informer.GetStore().GetByKey(namespace + "/" + name)
+	return s.informer.GetStore()
+}
+
+// get returns an object from the cache; nil if there is none.
+func (s *source) get(namespace, name string) *unstructured.Unstructured {
+	store := s.store()
+	if store == nil {
+		return nil
+	}
+	obj, _, _ := store.GetByKey(namespace + "/" + name)
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
 }
@@ -89,17 +97,12 @@ func (s *source) read(ctx context.Context, namespace, name string) (*unstructure
 
 // labelled returns the objects of a namespace with a label from the cache, in the order of their names.
 func (s *source) labelled(namespace, label, value string) []*unstructured.Unstructured {
-	if s == nil {
-		return nil
-	}
-	s.mu.RLock()
-	informer := s.informer
-	s.mu.RUnlock()
-	if informer == nil {
+	store := s.store()
+	if store == nil {
 		return nil
 	}
 	var found []*unstructured.Unstructured
-	for _, obj := range informer.GetStore().List() {
+	for _, obj := range store.List() {
 		if u, ok := obj.(*unstructured.Unstructured); ok && u.GetNamespace() == namespace && u.GetLabels()[label] == value {
 			found = append(found, u)
 		}

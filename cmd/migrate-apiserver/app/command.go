@@ -49,11 +49,7 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 			return nil
 		},
 	}
-	subcommands, err := newSubcommands(o)
-	if err != nil {
-		return nil, err
-	}
-	command.AddCommand(subcommands...)
+	command.AddCommand(newSubcommands(o)...)
 	sets := o.Flags()
 	for _, set := range sets.FlagSets {
 		command.Flags().AddFlagSet(set)
@@ -64,22 +60,14 @@ Migrates are stored in an embedded etcd (--data-dir), or in an external etcd
 }
 
 // newSubcommands returns the subcommands, with the usage of cobra: that of the server has the flags of the server, in sections.
-func newSubcommands(o *options.Options) ([]*cobra.Command, error) {
-	importCommand, err := newImportCommand()
-	if err != nil {
-		return nil, err
-	}
-	exportCommand, err := newExportCommand()
-	if err != nil {
-		return nil, err
-	}
-	subcommands := []*cobra.Command{newEtcdCommand(o.EmbeddedEtcd.DataDir), importCommand, exportCommand, newDoctorCommand()}
+func newSubcommands(o *options.Options) []*cobra.Command {
+	subcommands := []*cobra.Command{newEtcdCommand(o.EmbeddedEtcd.DataDir), newImportCommand(o), newExportCommand(o), newDoctorCommand()}
 	plain := &cobra.Command{}
 	for _, c := range subcommands {
 		c.SetUsageFunc(plain.UsageFunc())
 		c.SetHelpFunc(plain.HelpFunc())
 	}
-	return subcommands, nil
+	return subcommands
 }
 
 // version returns the version of the module, which the go command records in the binary.

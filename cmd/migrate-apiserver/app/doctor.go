@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -80,7 +79,7 @@ func writeFindings(to io.Writer, format string, findings []doctor.Finding) error
 	if format == "json" {
 		encoder := json.NewEncoder(to)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(slices.Concat([]doctor.Finding{}, findings))
+		return encoder.Encode(findings)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(table, "RESULT\tCHECK\tOBJECT\tMESSAGE")

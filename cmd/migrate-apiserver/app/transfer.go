@@ -28,9 +28,9 @@ type transferOptions struct {
 	prune, overwrite     bool
 }
 
-func newImportCommand() (*cobra.Command, error) {
-	o := &transferOptions{}
-	command, err := newTransferCommand(o, &cobra.Command{
+func newImportCommand(storage *options.Options) *cobra.Command {
+	o := &transferOptions{storage: storage}
+	command := newTransferCommand(o, &cobra.Command{
 		Use:   "import",
 		Short: "Take over Kurator's Backups, Restores and finished Migrates",
 		Long: `Store the objects of Kurator's CustomResourceDefinitions in the storage of the running server, with their metadata and status:
@@ -39,16 +39,13 @@ Backups, Restores, and Migrates that are finished. A Migrate that is under way i
 Run it before the APIService is applied, and while Kurator's controller does not run. It can be run again: an object is stored
 again only if it has changed on the host since, and not here.`,
 	}, "File to read the objects from, as kubectl get -o yaml writes them, or - for the standard input. Default: the host.", runImport)
-	if err != nil {
-		return nil, err
-	}
 	command.Flags().BoolVar(&o.prune, "prune", false, "Delete objects here that were imported from the host, and that it no longer has.")
 	command.Flags().BoolVar(&o.overwrite, "overwrite", false, "Also replace or delete objects that have changed here since they were imported.")
-	return command, nil
+	return command
 }
 
-func newExportCommand() (*cobra.Command, error) {
-	return newTransferCommand(&transferOptions{}, &cobra.Command{
+func newExportCommand(storage *options.Options) *cobra.Command {
+	return newTransferCommand(&transferOptions{storage: storage}, &cobra.Command{
 		Use:   "export",
 		Short: "Give Backups and Restores back to Kurator, or write everything to a file",
 		Long: `Write the Backups and Restores of the running server to Kurator's CustomResourceDefinitions on the host, with their status, or
@@ -58,14 +55,9 @@ To write to the host, run it after the APIService is deleted, and before Kurator
 	}, "File to write the objects to, or - for the standard output. Default: the host.", runExport)
 }
 
-func newTransferCommand(o *transferOptions, command *cobra.Command, filename string, run func(*cobra.Command, *transferOptions, *transfer.Storage) error) (*cobra.Command, error) {
-	storage, err := options.New()
-	if err != nil {
-		return nil, err
-	}
-	o.storage = storage
+func newTransferCommand(o *transferOptions, command *cobra.Command, filename string, run func(*cobra.Command, *transferOptions, *transfer.Storage) error) *cobra.Command {
 	command.Args, command.SilenceUsage = cobra.NoArgs, true
-	command.Flags().AddFlagSet(storage.StorageFlags())
+	command.Flags().AddFlagSet(o.storage.StorageFlags())
 	command.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "Kubeconfig of the host. Default: as kubectl, and in a pod its ServiceAccount.")
 	command.Flags().StringVarP(&o.filename, "filename", "f", "", filename)
 	command.Flags().BoolVar(&o.dryRun, "dry-run", false, "Only print what would be done.")
@@ -77,7 +69,7 @@ func newTransferCommand(o *transferOptions, command *cobra.Command, filename str
 		defer opened.Close()
 		return run(command, o, opened)
 	}
-	return command, nil
+	return command
 }
 
 func (o *transferOptions) open() (*transfer.Storage, error) {

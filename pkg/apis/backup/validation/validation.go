@@ -23,7 +23,7 @@ func ValidateMigrate(m *backup.Migrate) field.ErrorList {
 	if errs := validateBytes(m); len(errs) > 0 {
 		return errs
 	}
-	errs := apivalidation.ValidateObjectMeta(&m.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := validateMeta(&m.ObjectMeta)
 	return firstOf(append(errs, validateSpec(&m.Spec, m.Namespace, field.NewPath("spec"))...))
 }
 
@@ -43,7 +43,7 @@ func ValidateMigrateUpdate(m, old *backup.Migrate) field.ErrorList {
 	if errs := validateBytesUpdate(m, old); len(errs) > 0 {
 		return errs
 	}
-	errs := apivalidation.ValidateObjectMetaUpdate(&m.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := validateMetaUpdate(&m.ObjectMeta, &old.ObjectMeta)
 	return firstOf(append(errs, validateUnchanged(&m.Spec, &old.Spec, field.NewPath("spec"))...))
 }
 

@@ -193,7 +193,8 @@ func (p *Providers) setFailure(id string, err error) {
 			delete(p.failed, other)
 		}
 	}
-	if delete(p.failed, id); err != nil {
+	delete(p.failed, id)
+	if err != nil {
 		p.failed[id] = failure{err, p.now()}
 	}
 }

@@ -60,21 +60,21 @@ func (Strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	}
 }
 
-// kuratorsFinalizer is on every Migrate of Kurator, whose controller removes it.
-const kuratorsFinalizer = "migrate.kurator.dev"
+// KuratorFinalizer is on every Migrate of Kurator, whose controller removes it.
+const KuratorFinalizer = "migrate.kurator.dev"
 
 // dropKuratorsFinalizer removes Kurator's finalizer, with a warning to the client: this server has
 // no controller that would remove it, so the Migrate could never be deleted.
 func dropKuratorsFinalizer(ctx context.Context, m *backup.Migrate) {
-	if !slices.Contains(m.Finalizers, kuratorsFinalizer) {
+	if !slices.Contains(m.Finalizers, KuratorFinalizer) {
 		return
 	}
-	m.Finalizers = slices.DeleteFunc(slices.Clone(m.Finalizers), func(f string) bool { return f == kuratorsFinalizer })
+	m.Finalizers = slices.DeleteFunc(slices.Clone(m.Finalizers), func(f string) bool { return f == KuratorFinalizer })
 	if u, ok := genericapirequest.UserFrom(ctx); ok {
 		klog.FromContext(ctx).Info("A user set the finalizer of Kurator's controller on a Migrate; if it is that controller, name it by --kurator-controllers, or it migrates a second time",
 			"user", u.GetName(), "migrate", klog.KObj(m))
 	}
-	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: only Kurator's controller would remove it, and this server needs no finalizer", kuratorsFinalizer))
+	warning.AddWarning(ctx, "", fmt.Sprintf("metadata.finalizers: %q was removed: only Kurator's controller would remove it, and this server needs no finalizer", KuratorFinalizer))
 }
 
 // Requester returns the authenticated user of a request, as in the spec of a

@@ -17,13 +17,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/fleet"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // maxPreviews is how many fleets are checked at the same time.
 const maxPreviews = 4
 
-// fleetRef is a fleet on the host, with its first member.
+// fleetRef is a fleet on the host, with its clusters.
 type fleetRef struct {
 	namespace, name string
 	members         []corev1.ObjectReference
@@ -64,7 +65,7 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 				continue
 			}
 			// A Fleet has precedence over the cluster set of its name.
-			set := item.GetLabels()[clusterSetLabel]
+			set := item.GetLabels()[fleet.ClusterSetLabel]
 			if f := fleets[item.GetNamespace()+"/"+set]; set != "" && (f == nil || f.isSet()) {
 				add(item.GetNamespace(), set, corev1.ObjectReference{Kind: kind, Name: item.GetName()})
 			}
@@ -94,22 +95,15 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 	return found
 }
 
-// clusterSetLabel has the name of the cluster set of a ClusterProfile (KEP-4322).
-const clusterSetLabel = "multicluster.x-k8s.io/clusterset"
-
 // isSet reports whether a fleet is a cluster set: it has ClusterProfiles only.
 func (f *fleetRef) isSet() bool {
 	return len(f.members) > 0 && f.members[0].Kind == migration.KindClusterProfile
 }
 
-func membersOf(fleet *unstructured.Unstructured) []corev1.ObjectReference {
-	list, _, _ := unstructured.NestedSlice(fleet.Object, "spec", "clusters")
+func membersOf(u *unstructured.Unstructured) []corev1.ObjectReference {
 	var members []corev1.ObjectReference
-	for _, item := range list {
-		ref, _ := item.(map[string]any)
-		kind, _ := ref["kind"].(string)
-		name, _ := ref["name"].(string)
-		members = append(members, corev1.ObjectReference{Kind: kind, Name: name})
+	for _, c := range fleet.Members(u) {
+		members = append(members, corev1.ObjectReference{Kind: c.Kind, Name: c.Name})
 	}
 	return members
 }
@@ -179,12 +173,12 @@ func partner(f fleetRef, fleets []fleetRef) *fleetRef {
 
 // checkFleet previews migrations of nothing: from a cluster of a fleet to the others, some at a time.
 func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) []Finding {
-	targets, fleet := f.members[1:], f.name
+	targets, of := f.members[1:], f.name
 	if len(targets) == 0 && partner == nil {
 		return []Finding{{"Clusters", f.String(), Skipped, "it is the only cluster of the namespace, and a migration needs two"}}
 	}
 	if len(targets) == 0 {
-		targets, fleet = partner.members[:1], partner.name
+		targets, of = partner.members[:1], partner.name
 	}
 	var all []Finding
 	seen := map[string]bool{}
@@ -197,7 +191,7 @@ func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) 
 	source := f.members[0]
 	for len(targets) > 0 {
 		some, left := targets[:min(len(targets), maxTargets)], targets[min(len(targets), maxTargets):]
-		clusters, findings := d.preview(ctx, f, source, v1alpha1.Destination{Fleet: fleet, Clusters: some})
+		clusters, findings := d.preview(ctx, f, source, v1alpha1.Destination{Fleet: of, Clusters: some})
 		targets = left
 		// Where the source can't be used the server does not look at the targets: the next one is the source then.
 		if len(clusters) > 0 && !clusters[0].Reachable && len(some) > 1 {

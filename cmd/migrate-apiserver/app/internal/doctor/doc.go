@@ -7,5 +7,5 @@
 // How the clusters look is what the server sees of them, not the machine of that person: for each fleet a MigratePreview is
 // created, which is not stored, of a migration that selects nothing. It writes nothing else.
 //
-// It imports the API types, who serves the group on the host, and the pure core for the kinds.
+// It imports the API types, who serves the group on the host, the inventory, and the pure core for the kinds.
 package doctor

@@ -83,8 +83,8 @@ func (d *Doctor) Run(ctx context.Context) ([]Finding, error) {
 	if err := d.checkHost(ctx); err != nil {
 		return nil, err
 	}
-	served := d.checkAPIService(ctx)
-	d.checkCertificate(ctx, served)
+	service, served := d.checkAPIService(ctx)
+	d.checkCertificate(ctx, service, served)
 	fleets := d.served(ctx, d.checkInventory(ctx))
 	d.checkPermissions(ctx, fleets)
 	if served == no {

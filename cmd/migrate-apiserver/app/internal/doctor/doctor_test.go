@@ -88,7 +88,7 @@ func TestCertificate(t *testing.T) {
 			}}
 			d := newDoctor(service, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "migrate-system", Name: "tls"}, Data: map[string][]byte{"tls.crt": tc.chain, "tls.key": tc.key}})
 			d.now = func() time.Time { return tc.at }
-			d.checkCertificate(t.Context(), no)
+			d.checkCertificate(t.Context(), service, no)
 			var all []string
 			for _, f := range d.findings {
 				all = append(all, string(f.Result)+" "+f.Message)
@@ -128,7 +128,7 @@ func TestAPIService(t *testing.T) {
 				objects = append(objects, u)
 			}
 			d := newDoctor(objects...)
-			served := d.checkAPIService(t.Context())
+			_, served := d.checkAPIService(t.Context())
 			if first := d.findings[0]; served != tc.served || !strings.HasPrefix(string(first.Result)+" "+first.Message, tc.want) {
 				t.Errorf("got %v, %+v, want %v, %s", served, d.findings, tc.served, tc.want)
 			}
@@ -139,7 +139,7 @@ func TestAPIService(t *testing.T) {
 // TestCertificateOfAnother: where the host accepts the server, it has another certificate than the Secret's.
 func TestCertificateOfAnother(t *testing.T) {
 	d := newDoctor()
-	d.checkCertificate(t.Context(), yes)
+	d.checkCertificate(t.Context(), nil, yes)
 	if f := d.findings[0]; f.Result != Warning {
 		t.Errorf("got %+v", f)
 	}

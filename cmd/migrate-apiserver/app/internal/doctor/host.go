@@ -50,23 +50,23 @@ func (d *Doctor) checkHost(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// checkAPIService reports whether the server answers through the host.
-func (d *Doctor) checkAPIService(ctx context.Context) answer {
+// checkAPIService reports whether the server answers through the host. It returns the APIService, nil if it could not be read.
+func (d *Doctor) checkAPIService(ctx context.Context) (*unstructured.Unstructured, answer) {
 	const check = "APIService"
 	name := aggregation.APIServiceName
 	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		d.add(check, name, Failed, "it does not exist, so no request reaches the server: apply 40-apiservice.yaml of the manifests")
-		return no
+		return nil, no
 	case err != nil:
 		d.add(check, name, Skipped, "it can't be read: %v", err)
-		return unknown
+		return nil, unknown
 	}
-	if reference, ok, _ := unstructured.NestedMap(service.Object, "spec", "service"); !ok || reference == nil {
+	if aggregation.ServerOf(service) == aggregation.Definitions {
 		d.add(check, name, Failed, "CustomResourceDefinitions of Kurator serve the group version, so no request reaches the server: import their objects, "+
 			"and apply 40-apiservice.yaml of the manifests with --server-side --force-conflicts")
-		return no
+		return service, no
 	}
 	if value, ok := service.GetLabels()["kube-aggregator.kubernetes.io/automanaged"]; ok && (value == "true" || value == "onstart") {
 		d.add(check, name, Failed, "its label kube-aggregator.kubernetes.io/automanaged is %q, so the host replaces it by its own: set it to \"false\", as 40-apiservice.yaml of the manifests has it", value)
@@ -79,18 +79,18 @@ func (d *Doctor) checkAPIService(ctx context.Context) answer {
 		}
 		if condition["status"] == "True" {
 			d.add(check, name, OK, "it is available")
-			return yes
+			return service, yes
 		}
 		d.add(check, name, Failed, "it is not available (%v): %v; see the pods of namespace %s", condition["reason"], condition["message"], d.options.Namespace)
-		return no
+		return service, no
 	}
 	d.add(check, name, Failed, "the host has not checked it: is its aggregation layer configured (--requestheader-client-ca-file, --proxy-client-cert-file)?")
-	return no
+	return service, no
 }
 
 // checkCertificate checks the serving certificate in its Secret against the CA in the APIService. What is wrong is a warning if the
 // server answers through the host: then it has another certificate.
-func (d *Doctor) checkCertificate(ctx context.Context, served answer) {
+func (d *Doctor) checkCertificate(ctx context.Context, service *unstructured.Unstructured, served answer) {
 	const check = "Certificate"
 	worst, object := Failed, d.options.Namespace+"/"+d.options.Secret
 	if served == yes {
@@ -114,7 +114,7 @@ func (d *Doctor) checkCertificate(ctx context.Context, served answer) {
 		d.add(check, object, worst, "tls.crt and tls.key are no certificate with its key: %s", remedy) // err may have content
 		return
 	}
-	chain, err := d.verify(ctx, pair.Leaf, secret.Data["tls.crt"])
+	chain, err := d.verify(service, pair.Leaf, secret.Data["tls.crt"])
 	for _, c := range chain {
 		d.checkLifetime(check, object, c, remedy)
 	}
@@ -124,11 +124,10 @@ func (d *Doctor) checkCertificate(ctx context.Context, served answer) {
 }
 
 // verify returns the certificates by which the host accepts a serving certificate, or that alone and why it does not.
-func (d *Doctor) verify(ctx context.Context, leaf *x509.Certificate, content []byte) ([]*x509.Certificate, error) {
+func (d *Doctor) verify(service *unstructured.Unstructured, leaf *x509.Certificate, content []byte) ([]*x509.Certificate, error) {
 	alone := []*x509.Certificate{leaf}
-	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, aggregation.APIServiceName, metav1.GetOptions{})
-	if err != nil || field(service, "spec", "service", "name") == "" {
-		return alone, nil //nolint:nilerr // the check of the APIService has reported it
+	if service == nil || field(service, "spec", "service", "name") == "" {
+		return alone, nil // the check of the APIService has reported it
 	}
 	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
 	if len(bundle) == 0 {

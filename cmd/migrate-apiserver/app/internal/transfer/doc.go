@@ -5,7 +5,8 @@
 // server, with their metadata and status.
 //
 // Import is the way from Kurator to this server. It can be run again: an object is replaced only if it has changed where it
-// comes from since it was imported. Export is the way back. Neither deletes anything.
+// comes from since it was imported. Export is the way back, and deletes nothing; import deletes what it
+// is asked to prune.
 //
 // It imports the storages of the group, the pure core, and who serves the group on the host.
 package transfer

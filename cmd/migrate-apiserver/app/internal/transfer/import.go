@@ -17,10 +17,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate"
 )
-
-// kuratorsFinalizer is on every Migrate of Kurator, whose controller removes it.
-const kuratorsFinalizer = "migrate.kurator.dev"
 
 // ImportOptions are what an import may do besides creating objects, and updating those that have not changed here.
 type ImportOptions struct {
@@ -162,7 +160,7 @@ func (s *Storage) decode(from *unstructured.Unstructured) (obj runtime.Object, d
 
 // finish makes a Migrate of Kurator one of this server. The error is why it can't be imported.
 func (s *Storage) finish(m *backup.Migrate, now time.Time) error {
-	m.Finalizers = slices.DeleteFunc(m.Finalizers, func(f string) bool { return f == kuratorsFinalizer })
+	m.Finalizers = slices.DeleteFunc(m.Finalizers, func(f string) bool { return f == migrate.KuratorFinalizer })
 	if m.DeletionTimestamp != nil {
 		return errors.New("it is being deleted: let Kurator finish that")
 	}

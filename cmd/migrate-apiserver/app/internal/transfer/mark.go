@@ -83,11 +83,6 @@ func (s *Storage) hash(obj runtime.Object) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	versioned = versioned.DeepCopyObject()
-	accessor, err := meta.Accessor(versioned)
-	if err != nil {
-		return "", err
-	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(versioned)
 	if err != nil {
 		return "", err
@@ -104,7 +99,7 @@ func (s *Storage) hash(obj runtime.Object) (string, error) {
 		Spec        any
 		Status      any
 	}{
-		accessor.GetUID(), u.GetLabels(), u.GetAnnotations(), u.GetFinalizers(), u.GetOwnerReferences(), u.GetDeletionTimestamp() != nil,
+		u.GetUID(), u.GetLabels(), u.GetAnnotations(), u.GetFinalizers(), u.GetOwnerReferences(), u.GetDeletionTimestamp() != nil,
 		content["spec"], content["status"],
 	})
 	return fmt.Sprintf("%x", sha256.Sum256(encoded))[:16], err
