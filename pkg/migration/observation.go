@@ -105,6 +105,9 @@ type Member struct {
 	WriteErr error
 	// Locations are the BackupStorageLocations of its Velero.
 	Locations []velerov1.BackupStorageLocation
+	// Sharing is whether this target shares the storage of the source, if their locations alone don't show it;
+	// nil if it was not checked.
+	Sharing *Sharing
 	// Backup is the Migrate's Backup in this cluster: in the source the one created there, in a
 	// target the one handed over or synced by Velero. It is nil if there is none. See Objects.
 	Backup *velerov1.Backup

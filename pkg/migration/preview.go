@@ -281,24 +281,26 @@ func (p *preview) addTarget(target *v1alpha1.RestoreDetails) {
 
 // addLocation adds the storage location of a target.
 func (p *preview) addLocation(name string, cluster Cluster, found *v1alpha1.TargetPreview) {
-	source := p.seen.Plan.Source()
-	member := p.seen.Members[cluster]
-	if len(member.Locations) == 0 {
+	source := p.seen.Plan.Source().Cluster.Name
+	if len(p.seen.Members[cluster].Locations) == 0 {
 		return
 	}
-	from := sourceLocation(source, p.seen.Members[source.Cluster])
-	location, sameness := matchLocation(from, member.Locations)
-	if location == nil {
+	shared := shareLocation(cluster, p.seen)
+	if shared.target == nil {
 		return
 	}
-	found.StorageLocation = describe(location)
-	if from == nil {
+	found.StorageLocation = describe(shared.target)
+	if shared.source == nil {
 		return
 	}
-	found.StorageLocation.Sharing = map[velero.Sameness]string{velero.Same: "Same", velero.Different: "Different", velero.Unproven: "Unproven"}[sameness]
-	if sameness == velero.Unproven {
-		p.warn(name, v1alpha1.ReasonWaitingForBackupSync, "It can't be proven that %s in %s and %s in %s are the same storage, so the restore waits until Velero finds the backup there, once a minute.",
-			velero.DescribeLocation(from), source.Cluster.Name, velero.DescribeLocation(location), name)
+	found.StorageLocation.Sharing = map[velero.Sameness]string{velero.Same: "Same", velero.Different: "Different", velero.Unproven: "Unproven"}[shared.sameness]
+	found.StorageLocation.Proof = shared.proof()
+	switch reason := shared.describe(source, name); {
+	case shared.sharing.Backup != "":
+		found.StorageLocation.Sharing = "Same"
+		p.inform(name, v1alpha1.ReasonStorageShared, "%s The backup is handed over to %s, without a wait for the next sync.", reason, name)
+	case shared.sameness == velero.Unproven:
+		p.warn(name, v1alpha1.ReasonWaitingForBackupSync, "The restore waits until Velero in %s finds the backup in the storage, once a minute: %s", name, reason)
 	}
 }
 

@@ -6,7 +6,6 @@ package migration
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -131,7 +130,11 @@ func targetReadiness(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, sourc
 	case target.Reason == v1alpha1.ReasonRestoreCreateFailed:
 		return state{target.Reason, target.Message}, true
 	}
-	return state{v1alpha1.ReasonRestoreStarting, fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)}, true
+	message := fmt.Sprintf("Creating Restore %s in %s.", velero.ObjectName(name, m), name)
+	if reason := location.describe(source.ClusterName, name); member.Backup == nil && reason != "" {
+		message += " " + reason
+	}
+	return state{v1alpha1.ReasonRestoreStarting, message}, true
 }
 
 // isRestorable reports whether the Backup that exists in a target can be restored now, for which
@@ -175,34 +178,26 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
 			"Velero in %s has synced Backup %s from the storage again; waiting for it to sync what belongs to the Backup.",
 			source.ClusterName, name)}, false
-	case location.sameness != velero.Same:
+	case location.unchecked:
+		return state{v1alpha1.ReasonConnecting, fmt.Sprintf("Checking whether %s has synced Backups of %s.", target, source.ClusterName)}, false
+	case location.proof() == nil:
 		return state{v1alpha1.ReasonWaitingForBackupSync, fmt.Sprintf(
-			"Waiting for Velero in %s to sync Backup %s from the storage, which it does about once a minute: "+
-				"it can't be proven that %s in %s and %s in %s are the same storage.",
-			target, name, velero.DescribeLocation(location.source), source.ClusterName,
-			velero.DescribeLocation(location.target), target)}, false
+			"Waiting for Velero in %s to sync Backup %s from the storage, which it does about once a minute: %s",
+			target, name, location.describe(source.ClusterName, target))}, false
 	}
 	return state{}, true
-}
-
-// sharedLocation holds the two BackupStorageLocations through which source and target share a
-// storage.
-type sharedLocation struct {
-	source, target *velerov1.BackupStorageLocation
-	sameness       velero.Sameness
 }
 
 // receivingLocation returns the location in which a target finds the source's Backup. It returns
 // false and the state of the target if the target can't be used now or provably has no such
 // location.
 func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
-	member, s, ok := usableMember(target, seen)
-	if !ok {
+	if _, s, ok := usableMember(target, seen); !ok {
 		return sharedLocation{}, s, false
 	}
-	from := sourceLocation(seen.Plan.Of(ClusterOf(source.ClusterStatus)), seen.Members[ClusterOf(source.ClusterStatus)])
-	to, sameness := matchLocation(from, member.Locations)
-	if sameness == velero.Different {
+	location := shareLocation(ClusterOf(target), seen)
+	from, to := location.source, location.target
+	if location.sameness == velero.Different {
 		return sharedLocation{}, state{v1alpha1.ReasonStorageNotShared, fmt.Sprintf(
 			"%s and %s do not share a storage: %s in %s, %s in %s. Add a BackupStorageLocation for the source's bucket to Velero in %s.",
 			source.ClusterName, target.ClusterName,
@@ -212,7 +207,7 @@ func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDet
 	if s, ok := isAvailable(target.ClusterName, to); !ok {
 		return sharedLocation{}, s, false
 	}
-	return sharedLocation{source: from, target: to, sameness: sameness}, state{}, true
+	return location, state{}, true
 }
 
 // usableMember returns the member of a cluster. It returns false and the state of the cluster
@@ -254,14 +249,6 @@ func storageLocation(m *v1alpha1.Migrate) string {
 		return ""
 	}
 	return m.Spec.Policy.StorageLocation
-}
-
-func locationNamed(name string, locations []velerov1.BackupStorageLocation) *velerov1.BackupStorageLocation {
-	i := slices.IndexFunc(locations, func(l velerov1.BackupStorageLocation) bool { return l.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &locations[i]
 }
 
 // matchLocation returns the one of a target's locations that is the source's, otherwise one that

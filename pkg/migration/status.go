@@ -209,6 +209,7 @@ func observeTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDetails, source 
 			pinVelero(cs, seen.Plan)
 		}
 		setPending(cs, state)
+		observeStorageProof(target, source, seen)
 	}
 	appendUnexpected(cs, member)
 	setTransitionTime(cs, was, now)

@@ -377,10 +377,14 @@ func TestStorageLocation(t *testing.T) {
 func TestUnprovenStorageWaitsForVelerosSync(t *testing.T) {
 	s := newFixture(t, m2).with(m2, func(m *Member) {
 		m.Locations[0].Spec.Config = map[string]string{"s3Url": "https://other.example.com"}
+		m.Sharing = &Sharing{}
 	})
 	s.started().backup(velerov1.BackupPhaseCompleted, 5)
 	s.wantNoActions()
 	s.wantCondition("Ready", "False", "WaitingForBackupSync")
+	if got := s.m.Status.TargetClusterStatus[0].StorageProof; got != nil {
+		t.Errorf("before the sync there is a proof: %+v", got)
+	}
 
 	synced := s.seen.Members[m1].Backup.DeepCopy()
 	synced.CreationTimestamp = metav1.NewTime(start)
@@ -395,6 +399,10 @@ func TestUnprovenStorageWaitsForVelerosSync(t *testing.T) {
 	actions := s.next()
 	if len(actions) != 1 || actions[0].(StartRestore).TargetBackup != synced || actions[0].(StartRestore).SourceBackup != nil {
 		t.Fatalf("actions %+v, want a Restore of the Backup that Velero synced", actions)
+	}
+	want := v1alpha1.StorageProof{Type: "OwnBackup", BackupName: "m1-migrate-default-app-c948154d"}
+	if got := s.m.Status.TargetClusterStatus[0].StorageProof; got == nil || *got != want {
+		t.Errorf("the proof is %+v, want %+v", got, want)
 	}
 }
 

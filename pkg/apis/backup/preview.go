@@ -141,6 +141,9 @@ type StorageLocationPreview struct {
 	// sharing is, in a target, whether it is the storage of the source: Same, Different, or
 	// Unproven.
 	Sharing string
+
+	// proof is how it is known that it is the same. Absent if it is not.
+	Proof *StorageProof
 }
 
 // SourcePreview is what the source has that would be moved.

@@ -684,4 +684,22 @@ type RestoreDetails struct {
 	// withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves
 	// the pods out, with which Velero would write the data again.
 	WithoutPods bool
+
+	// storageProof is how it is known that the target finds in its storage what the source
+	// stores. Absent before that is known, and if it is not.
+	StorageProof *StorageProof
+}
+
+// StorageProofType is how it is proven that two clusters share a storage.
+type StorageProofType string
+
+// StorageProof is how it was proven that a target and the source share a storage.
+type StorageProof struct {
+	// type is Locations, SyncedBackup or OwnBackup. With the first two the Backup is handed over
+	// to the target; with the last one the migration waited until Velero there had found it in
+	// the storage, which it does once a minute.
+	Type StorageProofType
+
+	// backupName is the name of the Backup that proves it. Absent with Locations.
+	BackupName string
 }

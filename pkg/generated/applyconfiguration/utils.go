@@ -71,6 +71,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &backupv1alpha1.SourcePreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorageLocationPreview"):
 		return &backupv1alpha1.StorageLocationPreviewApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StorageProof"):
+		return &backupv1alpha1.StorageProofApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TargetPreview"):
 		return &backupv1alpha1.TargetPreviewApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("VolumeCounts"):

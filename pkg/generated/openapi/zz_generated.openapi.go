@@ -127,6 +127,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.RestoreStatus{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_RestoreStatus(ref),
 		v1alpha1.SourcePreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_SourcePreview(ref),
 		v1alpha1.StorageLocationPreview{}.OpenAPIModelName():                schema_pkg_apis_backup_v1alpha1_StorageLocationPreview(ref),
+		v1alpha1.StorageProof{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_StorageProof(ref),
 		v1alpha1.TargetPreview{}.OpenAPIModelName():                         schema_pkg_apis_backup_v1alpha1_TargetPreview(ref),
 		v1alpha1.VolumeCounts{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumeCounts(ref),
 		v1alpha1.VolumePolicy{}.OpenAPIModelName():                          schema_pkg_apis_backup_v1alpha1_VolumePolicy(ref),
@@ -5834,11 +5835,17 @@ func schema_pkg_apis_backup_v1alpha1_RestoreDetails(ref common.ReferenceCallback
 							Format:      "",
 						},
 					},
+					"storageProof": {
+						SchemaProps: spec.SchemaProps{
+							Description: "storageProof is how it is known that the target finds in its storage what the source stores. Absent before that is known, and if it is not.",
+							Ref:         ref(v1alpha1.StorageProof{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
+			"github.com/vmware-tanzu/velero/pkg/apis/velero/v1.RestoreStatus", metav1.Time{}.OpenAPIModelName(), v1alpha1.ItemCounts{}.OpenAPIModelName(), v1alpha1.ItemResult{}.OpenAPIModelName(), v1alpha1.MigrateProgress{}.OpenAPIModelName(), v1alpha1.StorageProof{}.OpenAPIModelName(), v1alpha1.VolumeCounts{}.OpenAPIModelName(), v1alpha1.VolumeProgress{}.OpenAPIModelName(), v1alpha1.WorkloadCounts{}.OpenAPIModelName()},
 	}
 }
 
@@ -6196,8 +6203,45 @@ func schema_pkg_apis_backup_v1alpha1_StorageLocationPreview(ref common.Reference
 							Format:      "",
 						},
 					},
+					"proof": {
+						SchemaProps: spec.SchemaProps{
+							Description: "proof is how it is known that it is the same. Absent if it is not.",
+							Ref:         ref(v1alpha1.StorageProof{}.OpenAPIModelName()),
+						},
+					},
 				},
 				Required: []string{"name", "storage", "accessMode"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.StorageProof{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_backup_v1alpha1_StorageProof(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "StorageProof is how it was proven that a target and the source share a storage.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "type is Locations, SyncedBackup or OwnBackup. With the first two the Backup is handed over to the target; with the last one the migration waited until Velero there had found it in the storage, which it does once a minute.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backupName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backupName is the name of the Backup that proves it. Absent with Locations.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"type"},
 			},
 		},
 	}

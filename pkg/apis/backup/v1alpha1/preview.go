@@ -157,6 +157,10 @@ type StorageLocationPreview struct {
 	// Unproven.
 	// +optional
 	Sharing string `json:"sharing,omitempty"`
+
+	// proof is how it is known that it is the same. Absent if it is not.
+	// +optional
+	Proof *StorageProof `json:"proof,omitempty"`
 }
 
 // SourcePreview is what the source has that would be moved.

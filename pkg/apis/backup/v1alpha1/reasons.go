@@ -301,6 +301,9 @@ const (
 	ReasonAdmissionDenied = "AdmissionDenied"
 	// ReasonVolumeMethodUnknown means that the policy does not say how the data of volumes moves.
 	ReasonVolumeMethodUnknown = "VolumeMethodUnknown"
+	// ReasonStorageShared means that a Backup of the source that Velero in the target has synced proves that
+	// both use one storage.
+	ReasonStorageShared = "StorageShared"
 	// ReasonVolumesToMove means that there are volumes, of which some move at the same time.
 	ReasonVolumesToMove = "VolumesToMove"
 )

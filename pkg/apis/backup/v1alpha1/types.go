@@ -961,4 +961,35 @@ type RestoreDetails struct {
 	// the pods out, with which Velero would write the data again.
 	// +optional
 	WithoutPods bool `json:"withoutPods,omitempty"`
+
+	// storageProof is how it is known that the target finds in its storage what the source
+	// stores. Absent before that is known, and if it is not.
+	// +optional
+	StorageProof *StorageProof `json:"storageProof,omitempty"`
+}
+
+// StorageProofType is how it is proven that two clusters share a storage.
+type StorageProofType string
+
+const (
+	// StorageProofLocations means that the two BackupStorageLocations name the same storage.
+	StorageProofLocations StorageProofType = "Locations"
+	// StorageProofSyncedBackup means that the target's Velero has synced an earlier Backup of
+	// the source from its storage, with the same times.
+	StorageProofSyncedBackup StorageProofType = "SyncedBackup"
+	// StorageProofOwnBackup means that there was no proof, so that the migration waited until the
+	// target's Velero had synced its Backup.
+	StorageProofOwnBackup StorageProofType = "OwnBackup"
+)
+
+// StorageProof is how it was proven that a target and the source share a storage.
+type StorageProof struct {
+	// type is Locations, SyncedBackup or OwnBackup. With the first two the Backup is handed over
+	// to the target; with the last one the migration waited until Velero there had found it in
+	// the storage, which it does once a minute.
+	Type StorageProofType `json:"type"`
+
+	// backupName is the name of the Backup that proves it. Absent with Locations.
+	// +optional
+	BackupName string `json:"backupName,omitempty"`
 }

@@ -244,6 +244,11 @@ func (in StorageLocationPreview) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in StorageProof) OpenAPIModelName() string {
+	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageProof"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in TargetPreview) OpenAPIModelName() string {
 	return "dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.TargetPreview"
 }

@@ -744,6 +744,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: restoreStatusInCluster
       type:
         namedType: com.github.vmware-tanzu.velero.pkg.apis.velero.v1.RestoreStatus
+    - name: storageProof
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageProof
     - name: veleroNamespace
       type:
         scalar: string
@@ -824,10 +827,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: phase
       type:
         scalar: string
+    - name: proof
+      type:
+        namedType: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageProof
     - name: sharing
       type:
         scalar: string
     - name: storage
+      type:
+        scalar: string
+      default: ""
+- name: dev.kurator.migrate-apiserver.pkg.apis.backup.v1alpha1.StorageProof
+  map:
+    fields:
+    - name: backupName
+      type:
+        scalar: string
+    - name: type
       type:
         scalar: string
       default: ""

@@ -29,6 +29,9 @@ type RestoreDetailsApplyConfiguration struct {
 	// withoutPods is true if an earlier attempt has moved the data of all volumes: the Restore leaves
 	// the pods out, with which Velero would write the data again.
 	WithoutPods *bool `json:"withoutPods,omitempty"`
+	// storageProof is how it is known that the target finds in its storage what the source
+	// stores. Absent before that is known, and if it is not.
+	StorageProof *StorageProofApplyConfiguration `json:"storageProof,omitempty"`
 }
 
 // RestoreDetailsApplyConfiguration constructs a declarative configuration of the RestoreDetails type for use with
@@ -199,5 +202,13 @@ func (b *RestoreDetailsApplyConfiguration) WithBackupReason(value string) *Resto
 // If called multiple times, the WithoutPods field is set to the value of the last call.
 func (b *RestoreDetailsApplyConfiguration) WithWithoutPods(value bool) *RestoreDetailsApplyConfiguration {
 	b.WithoutPods = &value
+	return b
+}
+
+// WithStorageProof sets the StorageProof field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StorageProof field is set to the value of the last call.
+func (b *RestoreDetailsApplyConfiguration) WithStorageProof(value *StorageProofApplyConfiguration) *RestoreDetailsApplyConfiguration {
+	b.StorageProof = value
 	return b
 }

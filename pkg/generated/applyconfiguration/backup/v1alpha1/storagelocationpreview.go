@@ -21,6 +21,8 @@ type StorageLocationPreviewApplyConfiguration struct {
 	// sharing is, in a target, whether it is the storage of the source: Same, Different, or
 	// Unproven.
 	Sharing *string `json:"sharing,omitempty"`
+	// proof is how it is known that it is the same. Absent if it is not.
+	Proof *StorageProofApplyConfiguration `json:"proof,omitempty"`
 }
 
 // StorageLocationPreviewApplyConfiguration constructs a declarative configuration of the StorageLocationPreview type for use with
@@ -66,5 +68,13 @@ func (b *StorageLocationPreviewApplyConfiguration) WithAccessMode(value string) 
 // If called multiple times, the Sharing field is set to the value of the last call.
 func (b *StorageLocationPreviewApplyConfiguration) WithSharing(value string) *StorageLocationPreviewApplyConfiguration {
 	b.Sharing = &value
+	return b
+}
+
+// WithProof sets the Proof field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Proof field is set to the value of the last call.
+func (b *StorageLocationPreviewApplyConfiguration) WithProof(value *StorageProofApplyConfiguration) *StorageLocationPreviewApplyConfiguration {
+	b.Proof = value
 	return b
 }
