@@ -6,6 +6,7 @@ package driver
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -187,7 +188,8 @@ func (s *simulation) checkTarget(m *v1alpha1.Migrate, target *v1alpha1.RestoreDe
 	ok := target.Phase == v1alpha1.MigratePhasePending
 	switch backup := source.BackupStatusInCluster; target.Reason {
 	case v1alpha1.ReasonNothingToRestore:
-		ok = source.Phase == v1alpha1.MigratePhaseCompleted && backup.Progress.TotalItems == 0 && target.Phase == v1alpha1.MigratePhaseCompleted
+		ok = source.Phase == v1alpha1.MigratePhaseCompleted && backup.Progress.TotalItems == 0 &&
+			(target.Phase == v1alpha1.MigratePhaseCompleted || target.Phase == v1alpha1.MigratePhaseFailed && hasRestored(m))
 	case v1alpha1.ReasonBackupFailed:
 		ok = migration.IsTerminal(source.Phase) && source.Phase != v1alpha1.MigratePhaseCompleted && target.Phase == v1alpha1.MigratePhaseFailed
 	case v1alpha1.ReasonBackupExpired:
@@ -307,6 +309,13 @@ func (s *simulation) checkConditions(status *v1alpha1.MigrateStatus) {
 		!meta.IsStatusConditionFalse(status.Conditions, "ItemsFound") {
 		s.failf("invariant 7: the migration is empty, and ItemsFound is not False")
 	}
+}
+
+// hasRestored reports whether an earlier attempt has restored something: a Backup without items is a failure then.
+func hasRestored(m *v1alpha1.Migrate) bool {
+	return slices.ContainsFunc(m.Status.Attempts, func(a v1alpha1.MigrateAttempt) bool {
+		return slices.ContainsFunc(a.Targets, func(t v1alpha1.AttemptTarget) bool { return t.RestoreName != "" })
+	})
 }
 
 // checkCreated checks an object that a driver created. decided and confirmed are the numbers of
