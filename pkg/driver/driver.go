@@ -95,6 +95,8 @@ type Member interface {
 	CheckPrerequisites(ctx context.Context, needed migration.Prerequisites) (migration.Checked, error)
 	// RunningBackups returns the Backups that Velero runs.
 	RunningBackups(ctx context.Context) ([]migration.RunningBackup, error)
+	// StoredBackups returns the BackupStorageLocations, and the completed Backups in them.
+	StoredBackups(ctx context.Context) (migration.StoredBackups, error)
 	// SurveySource reads what a Migrate would move from a source.
 	SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey
 	// SurveyTarget reads what the selected objects of a source, which read reads, would meet in a target.
@@ -159,6 +161,7 @@ type LeaderElection struct {
 type Driver struct {
 	Config
 	liveReads  singleflight.Group
+	sharings   sharings
 	leadership *leaderelection.HealthzAdaptor
 
 	mutex   sync.Mutex
@@ -261,7 +264,7 @@ func (d *Driver) lead(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
 	logger.Info("Started driving migrations")
 	defer logger.Info("Stopped driving migrations")
-	l := newLoop(d.Config)
+	l := newLoop(d.Config, &d.sharings)
 	d.setRunning(l)
 	defer d.setRunning(nil)
 	return l.run(ctx)

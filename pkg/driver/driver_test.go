@@ -86,7 +86,7 @@ func TestDriverCreatesPodVolumeBackupsBeforeTheRestore(t *testing.T) {
 func TestDriverPreparesTheBackup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		l := newLoop(w.driver().Config)
+		l := newLoop(w.driver().Config, &sharings{})
 		defer l.queue.ShutDown()
 		w.apply(m2)
 		m := w.migrate()
@@ -360,7 +360,7 @@ func TestDriverConfirmsADeletionWithALiveRead(t *testing.T) {
 		w.members[m1].put(&velerov1.Backup{ObjectMeta: metav1.ObjectMeta{
 			Name: backupName, Labels: map[string]string{"backup.kurator.dev/migrate-uid": string(m.UID)},
 		}})
-		l := newLoop(w.driver().Config)
+		l := newLoop(w.driver().Config, &sharings{})
 		defer l.queue.ShutDown()
 		state := l.stateOf(m)
 		of := migration.Objects{UID: m.UID, Backup: backupName}

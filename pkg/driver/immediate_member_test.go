@@ -36,7 +36,9 @@ type immediateMember struct {
 	mutex   sync.Mutex
 	creates []string
 	reads   int
-	watches map[*immediateWatch]bool
+	// storedReads is the number of reads of all its Backups.
+	storedReads int
+	watches     map[*immediateWatch]bool
 	// watched is the number of watches opened so far.
 	watched int
 	// partiallyFail ends Restores PartiallyFailed with two errors, which results returns.
@@ -72,7 +74,7 @@ func newImmediateMember(c migration.Cluster, bucket *modelvelero.Bucket) *immedi
 	m.modelMember = newModelMember(c.Name, modelvelero.Options{
 		BackupPhases: m.backupPhases, RestorePhases: m.restorePhases, Items: 3, Errors: 2,
 	}, bucket, time.Now)
-	m.addLocation(time.Now())
+	m.addLocation(time.Now(), "")
 	m.work()
 	return m
 }
@@ -286,6 +288,13 @@ func (m *immediateMember) CreateConfigMap(_ context.Context, configMap *corev1.C
 
 func (m *immediateMember) RunningBackups(context.Context) ([]migration.RunningBackup, error) {
 	return m.runningBackups, nil
+}
+
+func (m *immediateMember) StoredBackups(context.Context) (migration.StoredBackups, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.storedReads++
+	return m.storedBackups(), nil
 }
 
 // SurveySource returns a ConfigMap, or what the test sets.

@@ -54,7 +54,7 @@ func TestQueueWithoutWorkersIsNotLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		d := w.driver()
-		l := newLoop(d.Config)
+		l := newLoop(d.Config, &sharings{})
 		defer l.queue.ShutDown()
 		d.setRunning(l)
 		time.Sleep(2 * syncLimit)

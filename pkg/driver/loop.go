@@ -88,7 +88,8 @@ type loop struct {
 	// async runs a call for a Migrate in the background.
 	async func(key types.NamespacedName, call func())
 
-	queues queues
+	queues   queues
+	sharings *sharings
 	// plan plans a suspended Migrate, and previews has a place for each plan that is made.
 	plan     func(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error)
 	previews chan struct{}
@@ -97,7 +98,7 @@ type loop struct {
 	states map[types.NamespacedName]*migrateState
 }
 
-func newLoop(config Config) *loop {
+func newLoop(config Config, sharings *sharings) *loop {
 	factory := externalversions.NewSharedInformerFactory(config.Client, 0)
 	migrates := factory.Backup().V1alpha1().Migrates()
 	l := &loop{
@@ -108,6 +109,7 @@ func newLoop(config Config) *loop {
 		factory:  factory,
 		informer: migrates.Informer(),
 		lister:   migrates.Lister(),
+		sharings: sharings,
 		syncs:    newActivities(config.Clock),
 		calls:    newActivities(config.Clock),
 		states:   map[types.NamespacedName]*migrateState{},
@@ -115,7 +117,7 @@ func newLoop(config Config) *loop {
 	}
 	l.async = l.runAsync
 	l.plan = func(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
-		return newPreview(ctx, config, m, true)
+		return newPreview(ctx, config, sharings, m, true)
 	}
 	return l
 }

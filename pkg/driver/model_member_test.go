@@ -28,13 +28,17 @@ func newModelMember(name string, options modelvelero.Options, bucket *modelveler
 	return modelMember{modelvelero.NewMemory(name, now), modelvelero.New(options, bucket)}
 }
 
-// addLocation creates the default storage location, in phase Available.
-func (m *modelMember) addLocation(now time.Time) {
+// addLocation creates the default storage location, in phase Available, at AWS or at an endpoint.
+func (m *modelMember) addLocation(now time.Time, endpoint string) {
+	var config map[string]string
+	if endpoint != "" {
+		config = map[string]string{"s3Url": endpoint}
+	}
 	_, _ = m.memory.Create(context.Background(), &velerov1.BackupStorageLocation{
 		ObjectMeta: metav1.ObjectMeta{Name: "default"},
 		Spec: velerov1.BackupStorageLocationSpec{Default: true, Provider: "aws", StorageType: velerov1.StorageType{
 			ObjectStorage: &velerov1.ObjectStorageLocation{Bucket: "b"},
-		}},
+		}, Config: config},
 		Status: velerov1.BackupStorageLocationStatus{
 			Phase:              velerov1.BackupStorageLocationPhaseAvailable,
 			LastValidationTime: &metav1.Time{Time: now},
@@ -85,6 +89,21 @@ func get[T modelvelero.Object](m modelMember, kind, name string) (T, error) {
 		return zero, err
 	}
 	return object.DeepCopyObject().(T), nil
+}
+
+// storedBackups returns the locations and the completed Backups of a member.
+func (m *modelMember) storedBackups() (stored migration.StoredBackups) {
+	for _, object := range m.memory.Objects() {
+		switch o := object.(type) {
+		case *velerov1.BackupStorageLocation:
+			stored.Locations = append(stored.Locations, *o.DeepCopy())
+		case *velerov1.Backup:
+			if finished, ok := velero.AsFinishedBackup(o); ok {
+				stored.Backups = append(stored.Backups, finished)
+			}
+		}
+	}
+	return stored
 }
 
 // podVolumeBackups returns copies of the PodVolumeBackups of a Backup.

@@ -48,6 +48,7 @@ func (l *loop) observe(ctx context.Context, s *migrateState, m *v1alpha1.Migrate
 		member.NextTry = time.Time{}
 		seen.Members[cluster] = member
 	}
+	l.observeSharing(ctx, s, m, seen)
 	seen.Preview = l.preview(ctx, s, m)
 	l.queueUp(s, m, seen)
 	return seen
@@ -261,5 +262,35 @@ func (d *Driver) observeLive(ctx context.Context, m *v1alpha1.Migrate) (migratio
 			})
 		})
 	}
-	return seen, group.Wait()
+	if err := group.Wait(); err != nil {
+		return seen, err
+	}
+	return seen, d.checkSharings(ctx, m, seen)
+}
+
+// checkSharings determines, in parallel, which targets share the storage of the source, where the locations alone
+// don't show it.
+func (d *Driver) checkSharings(ctx context.Context, m *v1alpha1.Migrate, seen migration.Observation) error {
+	checks := map[migration.Cluster]migration.SharingCheck{}
+	for c := range seen.Members {
+		if check, needed := migration.SharingCheckOf(c, seen); needed && migration.IsWritable(m) {
+			checks[c] = check
+		}
+	}
+	var mutex sync.Mutex
+	var group errgroup.Group
+	for c, check := range checks {
+		group.Go(func() error {
+			return recovery.Do(ctx, func() error {
+				sharing := d.sharings.check(ctx, d.Members, m.Namespace, check, d.Clock)
+				mutex.Lock()
+				defer mutex.Unlock()
+				member := seen.Members[c]
+				member.Sharing = &sharing
+				seen.Members[c] = member
+				return nil
+			})
+		})
+	}
+	return group.Wait()
 }

@@ -36,13 +36,13 @@ const (
 // Preview returns the plan of a Migrate that is not stored: of its namespace and spec, with the requester. It changes
 // nothing in the members but for a ServerStatusRequest, which Velero removes.
 func (d *Driver) Preview(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
-	return newPreview(ctx, d.Config, m, true)
+	return newPreview(ctx, d.Config, &d.sharings, m, true)
 }
 
 // Warnings returns the first findings about a Migrate that is not stored, without information, as far as they can be had
 // before ctx ends. It changes nothing in the members.
 func (d *Driver) Warnings(ctx context.Context, m *v1alpha1.Migrate) []v1alpha1.PreviewFinding {
-	status, err := newPreview(ctx, d.Config, m, false)
+	status, err := newPreview(ctx, d.Config, &d.sharings, m, false)
 	if err != nil {
 		return nil
 	}
@@ -56,11 +56,11 @@ func (d *Driver) Warnings(ctx context.Context, m *v1alpha1.Migrate) []v1alpha1.P
 }
 
 // newPreview plans a migration. askVelero is whether Veleros are asked for their version, which creates a request.
-func newPreview(ctx context.Context, config Config, m *v1alpha1.Migrate, askVelero bool) (*v1alpha1.MigratePreviewStatus, error) {
+func newPreview(ctx context.Context, config Config, known *sharings, m *v1alpha1.Migrate, askVelero bool) (*v1alpha1.MigratePreviewStatus, error) {
 	ctx, cancel := context.WithTimeout(member.ForPreview(ctx), previewTimeout)
 	defer cancel()
 	m = asCreated(m, config.Clock.Now())
-	p := &preview{Config: config, m: m, askVelero: askVelero, seen: map[migration.Cluster]migration.Member{}}
+	p := &preview{Config: config, sharings: known, m: m, askVelero: askVelero, seen: map[migration.Cluster]migration.Member{}}
 	p.surveys.Targets, p.surveys.NotChecked = map[migration.Cluster]*migration.TargetSurvey{}, map[migration.Cluster][]migration.NotChecked{}
 	ctx = withMigrate(ctx, keyOf(m))
 	p.resolve(ctx)
@@ -135,6 +135,7 @@ func asCreated(m *v1alpha1.Migrate, now time.Time) *v1alpha1.Migrate {
 // preview is a preview that is made.
 type preview struct {
 	Config
+	sharings  *sharings
 	m         *v1alpha1.Migrate
 	askVelero bool
 	plan      migration.Plan
@@ -288,6 +289,9 @@ func (p *preview) surveyTargets(ctx context.Context) {
 	}
 	p.each(ctx, previewTargetTimeout, targets, func(ctx context.Context, c migration.ClusterPlan) {
 		member, request := p.Members.Member(p.m.Namespace, c.Velero()), p.request(c)
+		var calls sync.WaitGroup
+		calls.Go(func() { p.contain(ctx, c, func() { p.checkSharing(ctx, c) }) })
+		defer calls.Wait()
 		request.HideExisting = !p.Permission.MayRead(ctx, p.m, c, member)
 		survey := member.SurveyTarget(ctx, request, of, source.Object)
 		if request.OnlySelected {
@@ -297,4 +301,20 @@ func (p *preview) surveyTargets(ctx context.Context) {
 		defer p.mutex.Unlock()
 		p.surveys.Targets[c.Cluster] = &survey
 	})
+}
+
+// checkSharing determines whether a target shares the storage of the source, if their locations alone don't show it.
+func (p *preview) checkSharing(ctx context.Context, c migration.ClusterPlan) {
+	p.mutex.Lock()
+	check, needed := migration.SharingCheckOf(c.Cluster, migration.Observation{Plan: p.plan, Members: p.seen})
+	p.mutex.Unlock()
+	if !needed {
+		return
+	}
+	sharing := p.sharings.check(ctx, p.Members, p.m.Namespace, check, p.Clock)
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	member := p.seen[c.Cluster]
+	member.Sharing = &sharing
+	p.seen[c.Cluster] = member
 }

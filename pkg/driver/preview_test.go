@@ -164,7 +164,7 @@ func TestPreviewOfASlowHostIsBoundedInTime(t *testing.T) {
 		config := w.driver().Config
 		config.Host, config.Permission = slowHost{w}, permission.New(slowHost{w}, permission.Options{})
 		began := time.Now()
-		if _, err := newPreview(t.Context(), config, w.migrate(), true); err != nil {
+		if _, err := newPreview(t.Context(), config, &sharings{}, w.migrate(), true); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 25*time.Second {

@@ -156,7 +156,7 @@ func TestDriverWritesNothingForADeletedMigrate(t *testing.T) {
 				w := newWorld(t)
 				w.apply(m2)
 				d := w.driver()
-				l := newLoop(d.Config)
+				l := newLoop(d.Config, &sharings{})
 				defer l.queue.ShutDown()
 				m := w.migrate()
 				source := l.writable(m, migration.Resolve(m, w.Observe("", nil)).Of(m1))

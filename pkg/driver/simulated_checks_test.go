@@ -362,6 +362,9 @@ func (s *simulation) checkCreated(c migration.Cluster, object modelvelero.Object
 		if policies := object.Spec.ResourcePolicy; c == m1 && policies != nil && !member.configMaps[policies.Name] {
 			s.failf("invariant 1: a Backup in %s without its ConfigMap %s", c.Name, policies.Name)
 		}
+		if c != m1 && s.script.private && !member.hasSynced() {
+			s.failf("D5: a Backup is handed over to %s without a proof that it shares the storage", c.Name)
+		}
 	case *velerov1.Restore:
 		if s.maps && !member.hasClass() {
 			s.failf("invariant 1: a Restore in %s, which lacks the StorageClass of the claims", c.Name)

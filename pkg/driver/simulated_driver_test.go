@@ -80,8 +80,9 @@ func (s *simulation) startDriver() {
 			Client: simulatedClient{d: d}, Recorder: d, Host: d, Permission: permission.New(authorizerfactory.NewAlwaysAllowAuthorizer(), permission.Options{}), Members: d,
 			Events: &events.FakeRecorder{}, Clock: s.clock,
 		},
-		queue:  d.queue,
-		lister: simulatedLister{d: d},
+		queue:    d.queue,
+		lister:   simulatedLister{d: d},
+		sharings: &sharings{},
 		// A plan reads the clusters side by side, in no deterministic order.
 		plan: func(context.Context, *v1alpha1.Migrate) (*v1alpha1.MigratePreviewStatus, error) {
 			return &v1alpha1.MigratePreviewStatus{Verdict: v1alpha1.PreviewReady}, nil

@@ -82,7 +82,11 @@ func newSimulatedMember(s *simulation, c migration.Cluster) *simulatedMember {
 	m.memory.Changed = func(key modelvelero.Key, _, after modelvelero.Object) {
 		m.history[key] = append(m.history[key], after)
 	}
-	m.addLocation(s.clock.Now())
+	endpoint := ""
+	if script.private {
+		endpoint = "http://minio.velero.svc:9000"
+	}
+	m.addLocation(s.clock.Now(), endpoint)
 	return m
 }
 
@@ -268,6 +272,22 @@ func (m *simulatedMember) current(key modelvelero.Key) modelvelero.Object {
 	return history[len(history)-1]
 }
 
+// hasSynced reports whether the Velero of a target has ever synced a Backup.
+func (m *simulatedMember) hasSynced() bool {
+	for _, history := range m.history {
+		for _, object := range history {
+			b, ok := object.(*velerov1.Backup)
+			if !ok {
+				continue
+			}
+			if finished, ok := velero.AsFinishedBackup(b); ok && finished.Synced {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // read returns a copy of an object.
 func read[T modelvelero.Object](c memberClient, kind, name string) (T, error) {
 	c.d.request()
@@ -298,6 +318,17 @@ func (c memberClient) PodVolumeBackups(_ context.Context, backup string) ([]vele
 		return nil, nil
 	}
 	return c.member().podVolumeBackups(backup), nil
+}
+
+func (c memberClient) StoredBackups(context.Context) (migration.StoredBackups, error) {
+	c.d.request()
+	if err := c.member().fault; err != nil {
+		return migration.StoredBackups{}, err
+	}
+	if c.elsewhere {
+		return migration.StoredBackups{}, nil
+	}
+	return c.member().storedBackups(), nil
 }
 
 // create creates an object in a member, and checks it.

@@ -126,6 +126,8 @@ type veleroScript struct {
 	lacks map[migration.Cluster]int
 	// lost has the targets whose lists are missing in the storage.
 	lost map[migration.Cluster]bool
+	// private is set if the locations alone don't show that the clusters share a storage.
+	private bool
 }
 
 var allTargets = []migration.Cluster{m2, m3, {Kind: migration.KindAttachedCluster, Name: "m4"}}

@@ -187,6 +187,7 @@ func simulate(seed uint64) *simulation {
 	random := rand.New(rand.NewPCG(seed, 0))
 	targets := 1 + random.IntN(3)
 	script := randomScript(random, targets)
+	script.private = seed%4 == 0
 	s := newSimulation(random, targets, script)
 	s.disturb(50 + random.IntN(200))
 	if targets > 1 && random.IntN(3) == 0 && s.failure == "" {

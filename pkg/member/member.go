@@ -242,6 +242,32 @@ func (m *Member) RunningBackups(ctx context.Context) (running []migration.Runnin
 	return running, err
 }
 
+// StoredBackups returns the BackupStorageLocations, and the completed Backups in them by Velero's label. Of more than
+// 2,000 Backups it returns the first ones by name.
+func (m *Member) StoredBackups(ctx context.Context) (stored migration.StoredBackups, err error) {
+	const pageSize, maxPages = 250, 8
+	if stored.Locations, err = m.Locations(ctx); err != nil {
+		return migration.StoredBackups{}, err
+	}
+	all := client.Collection{Resource: velerov1.SchemeGroupVersion.WithResource("backups"), InVelero: true}
+	selected := metav1.ListOptions{Limit: pageSize, LabelSelector: velerov1.StorageLocationLabel}
+	err = client.Each(ctx, m.client, all, selected, maxPages, func(b *velerov1.Backup) error {
+		finished, ok := velero.AsFinishedBackup(b)
+		switch {
+		case !ok:
+		case len(stored.Backups) == pageSize*maxPages: // a page may be longer than requested
+			return client.TooManyError{Most: pageSize * maxPages}
+		default:
+			stored.Backups = append(stored.Backups, finished)
+		}
+		return nil
+	})
+	if err != nil && !errors.As(err, new(client.TooManyError)) {
+		return migration.StoredBackups{}, err
+	}
+	return stored, nil
+}
+
 // SurveySource reads what a Migrate would move from the member.
 func (m *Member) SurveySource(ctx context.Context, request migration.SurveyRequest) migration.SourceSurvey {
 	return survey.Source(ctx, m.client, request)
