@@ -6,7 +6,7 @@
 #
 # It applies artifacts/member to the member, as the administrator that MEMBER_KUBECONFIG is of, and writes a kubeconfig with the
 # ServiceAccount's token into Secret NAME of the host, by KUBECONFIG, in NAMESPACE (default). VELERO_NAMESPACE is that of the
-# member's Velero (velero). It can be run again, and does not create the AttachedCluster.
+# member's Velero: velero, or openshift-adp where OADP installs it. It can be run again, and does not create the AttachedCluster.
 
 set -o errexit
 set -o nounset
@@ -46,3 +46,7 @@ users:
   user: {token: ${token}}
 KUBECONFIG
 ) | kubectl apply --server-side --force-conflicts -f -
+
+if [[ "${velero}" != velero ]]; then
+  echo "Its AttachedCluster needs the annotation backup.kurator.dev/velero-namespace=${velero}"
+fi

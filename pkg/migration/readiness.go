@@ -60,7 +60,7 @@ func canBackUp(m *v1alpha1.Migrate, source *v1alpha1.BackupDetails, targets []v1
 		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
 			"Velero in %s has no BackupStorageLocation %s, which spec.policy.storageLocation names. Create it.", source.ClusterName, plan.StorageLocation)}, false
 	}
-	if s, ok := isAvailable(source.ClusterName, location); !ok {
+	if s, ok := isAvailable(plan, location, member); !ok {
 		return s, false
 	}
 	if location.Spec.AccessMode == velerov1.BackupStorageLocationAccessModeReadOnly {
@@ -192,7 +192,8 @@ func canHandOver(target string, source *v1alpha1.BackupDetails, location sharedL
 // false and the state of the target if the target can't be used now or provably has no such
 // location.
 func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDetails, seen Observation) (sharedLocation, state, bool) {
-	if _, s, ok := usableMember(target, seen); !ok {
+	member, s, ok := usableMember(target, seen)
+	if !ok {
 		return sharedLocation{}, s, false
 	}
 	location := shareLocation(ClusterOf(target), seen)
@@ -204,7 +205,7 @@ func receivingLocation(target v1alpha1.ClusterStatus, source *v1alpha1.BackupDet
 			velero.DescribeLocation(from), source.ClusterName,
 			velero.DescribeLocation(to), target.ClusterName, target.ClusterName)}, false
 	}
-	if s, ok := isAvailable(target.ClusterName, to); !ok {
+	if s, ok := isAvailable(seen.Plan.Of(ClusterOf(target)), to, member); !ok {
 		return sharedLocation{}, s, false
 	}
 	return location, state{}, true
@@ -271,8 +272,15 @@ func matchLocation(source *velerov1.BackupStorageLocation, locations []velerov1.
 	return fallback, velero.Different
 }
 
-func isAvailable(cluster string, location *velerov1.BackupStorageLocation) (state, bool) {
+// isAvailable reports whether Velero in a cluster can use a location; if not, the state says what to do.
+func isAvailable(plan ClusterPlan, location *velerov1.BackupStorageLocation, member Member) (state, bool) {
+	cluster := plan.Cluster.Name
 	switch {
+	case location == nil && len(member.Locations) == 0:
+		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
+			"Namespace %s of %s has no BackupStorageLocation. Create a default one there or, if Velero runs in another namespace, such as openshift-adp, "+
+				"name that in the annotation %s of %s %s.",
+			plan.VeleroNamespace, cluster, v1alpha1.VeleroNamespaceAnnotation, plan.Cluster.Kind, cluster)}, false
 	case location == nil:
 		return state{v1alpha1.ReasonStorageNotConfigured, fmt.Sprintf(
 			"Velero in %s has no default BackupStorageLocation. Create one.", cluster)}, false

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/velero"
@@ -43,6 +44,10 @@ func unreachable(cluster string, member Member) state {
 	message := fmt.Sprintf("Reading %s has failed since %s: %v", cluster, clockTime(member.Since), member.Err)
 	if errors.Is(member.Err, ErrLimitExceeded) {
 		message += "; find and remove what exceeds the limit, usually objects in the namespace of its Velero"
+	}
+	if apierrors.IsForbidden(member.Err) {
+		message += "; if Velero does not run in the namespace that is named here, name its namespace in the annotation " +
+			v1alpha1.VeleroNamespaceAnnotation + " of the cluster's object on the host"
 	}
 	if member.NextTry.IsZero() {
 		message += "; retrying within a minute."

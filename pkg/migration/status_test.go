@@ -5,6 +5,7 @@ package migration
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -319,6 +321,31 @@ func TestDeletedObjects(t *testing.T) {
 		s.record()
 		s.wantPhase("RestoreInProgress")
 	})
+}
+
+// TestVeleroInAnotherNamespace has a cluster whose Velero is not in the namespace that its annotation names: an
+// administrator finds no storage there, and the ServiceAccount of that Velero may read nothing.
+func TestVeleroInAnotherNamespace(t *testing.T) {
+	s := newFixture(t, m2).with(m1, func(m *Member) { m.Locations = nil })
+	s.record()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "StorageNotConfigured",
+		"Namespace velero of m1 has no BackupStorageLocation. Create a default one there or, if Velero runs in another namespace, such as openshift-adp, "+
+			"name that in the annotation backup.kurator.dev/velero-namespace of AttachedCluster m1.")
+
+	second := bucket("velero")
+	second.Name, second.Spec.Default = "second", false
+	s.with(m1, func(m *Member) { m.Locations = []velerov1.BackupStorageLocation{second} })
+	s.record()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "StorageNotConfigured", "Velero in m1 has no default BackupStorageLocation. Create one.")
+
+	s.with(m1, func(m *Member) {
+		m.Since, m.Err = start, fmt.Errorf("list backups: %w", apierrors.NewForbidden(velerov1.Resource("backups"), "", errors.New(`not in the namespace "velero"`)))
+	})
+	s.record()
+	s.wantState(s.m.Status.SourceClusterStatus.ClusterStatus, "MemberUnreachable",
+		`Reading m1 has failed since 2023-10-28T15:55:13Z: list backups: backups.velero.io is forbidden: not in the namespace "velero"; `+
+			"if Velero does not run in the namespace that is named here, name its namespace in the annotation backup.kurator.dev/velero-namespace of the cluster's object on the host; "+
+			"retrying within a minute.")
 }
 
 func TestTargetWithAnotherStorageDelaysOnlyItself(t *testing.T) {
