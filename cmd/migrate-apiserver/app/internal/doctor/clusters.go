@@ -280,9 +280,17 @@ func findingsOf(object string, c *v1alpha1.ClusterPreview, all []Finding) []Find
 		parts = append(parts, "no node-agent, so no file-system backups")
 	}
 	if l := c.StorageLocation; l != nil {
-		parts = append(parts, fmt.Sprintf("storage location %s (%s)", l.Name, cmp.Or(l.Sharing, l.AccessMode)))
+		parts = append(parts, fmt.Sprintf("storage location %s (%s%s)", l.Name, cmp.Or(l.Sharing, l.AccessMode), byProof(l.Proof)))
 	}
 	return []Finding{{"Clusters", object, OK, strings.Join(parts, "; ")}}
+}
+
+// byProof returns which Backup proves that a location is the storage of the source; empty if none has to.
+func byProof(proof *v1alpha1.StorageProof) string {
+	if proof == nil || proof.BackupName == "" {
+		return ""
+	}
+	return ", by Backup " + proof.BackupName
 }
 
 // resultOf returns the result of a finding. That nothing is selected is meant, that another cluster is not ready is reported there,

@@ -189,7 +189,7 @@ func TestClusters(t *testing.T) {
 		"the first is down": {[]fleetRef{{"default", "f", refs("down", "good", "agentless", "unavailable")}}, nil, []string{
 			"Failed AttachedCluster default/down MemberUnreachable: no route",
 			"OK AttachedCluster default/good Kubernetes v1.37.2; Velero v1.18.3; node-agent on 2 nodes; storage location default (ReadWrite)",
-			"OK AttachedCluster default/agentless Kubernetes v1.37.2; Velero v1.18.3; no node-agent, so no file-system backups; storage location default (ReadWrite)",
+			"OK AttachedCluster default/agentless Kubernetes v1.37.2; Velero v1.18.3; no node-agent, so no file-system backups; storage location default (Same, by Backup daily)",
 			"Warning AttachedCluster default/unavailable node-agent is ready on 1 of 2 nodes: the data of volumes on the others is not moved",
 		}},
 		"nobody can look at the second": {[]fleetRef{other}, nil, []string{
@@ -241,6 +241,8 @@ func serve(preview *v1alpha1.MigratePreview) {
 		c.StorageLocation = &v1alpha1.StorageLocationPreview{Name: "default", AccessMode: "ReadWrite"}
 		switch name {
 		case "agentless":
+			c.StorageLocation.Sharing = "Same"
+			c.StorageLocation.Proof = &v1alpha1.StorageProof{Type: v1alpha1.StorageProofSyncedBackup, BackupName: "daily"}
 		case "unavailable":
 			c.NodeAgent = &v1alpha1.NodeAgentPreview{Ready: 1, Desired: 2}
 		default:
