@@ -131,7 +131,7 @@ func (f *Fleet) apiserver(c cluster) command {
 	}
 	return command{
 		name:    c.name + "-apiserver",
-		program: filepath.Join(f.memberDir(f.state.MemberKubernetes, c, f.state.Kubernetes), kubeAPIServer),
+		program: filepath.Join(f.ofMember(f.state.MemberKubernetes, c, f.state.Kubernetes), kubeAPIServer),
 		args:    args,
 		ready: func(ctx context.Context, _ time.Time) error {
 			return get(ctx, "https://"+f.address(c.name)+"/readyz", keys.authority(), keys.certificate("admin"), keys.key("admin"))
@@ -150,7 +150,7 @@ func (f *Fleet) controllerManager(c cluster) command {
 	name := c.name + "-controller-manager"
 	return command{
 		name:    name,
-		program: filepath.Join(f.memberDir(f.state.MemberKubernetes, c, f.state.Kubernetes), "kube-controller-manager"),
+		program: filepath.Join(f.ofMember(f.state.MemberKubernetes, c, f.state.Kubernetes), "kube-controller-manager"),
 		args: []string{
 			"--kubeconfig=" + f.kubeconfig(c.name, "controller-manager"), "--use-service-account-credentials",
 			"--controllers=" + strings.Join(controllers, ","), "--leader-elect=false",

@@ -37,6 +37,9 @@ type Options struct {
 	// Veleros are the directories of the velero of members 1, 2 and so on; the last one is that of all others.
 	// Default: BinDir.
 	Veleros []string
+	// VeleroNamespaces are the namespaces of the Veleros of members 1, 2 and so on; the last one is that of all others.
+	// Default: velero.
+	VeleroNamespaces []string
 	// Nodes gives each member a real node, on which pods run and volumes have data.
 	// NodesMissing must return nil. A fleet that has nodes keeps them.
 	Nodes bool
@@ -225,7 +228,7 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	s.ServerFlags = options.ServerFlags
+	s.ServerFlags, s.VeleroNamespaces = options.ServerFlags, options.VeleroNamespaces
 	s.Replicas, s.WithoutVelero, s.WithoutKurator = options.Replicas, options.WithoutVelero, options.WithoutKurator
 	if s.Replicas > 1 && !options.Attached {
 		return nil, errors.New("a detached fleet can't have replicas: the load balancer runs in this process")
@@ -392,14 +395,14 @@ func (f *Fleet) setRecord(name string, r record) error {
 	return f.state.write(f.dir)
 }
 
-// memberDir returns the directory of a member among those of members 1, 2 and so on, of which the last one is that of all others; def
+// ofMember returns what a member has among those of members 1, 2 and so on, of which the last one is that of all others; def
 // if there are none, and for the host.
-func (f *Fleet) memberDir(dirs []string, c cluster, def string) string {
-	if len(dirs) == 0 || !c.member() {
+func (f *Fleet) ofMember(all []string, c cluster, def string) string {
+	if len(all) == 0 || !c.member() {
 		return def
 	}
 	n := slices.IndexFunc(f.clusters(), func(other cluster) bool { return other.name == c.name }) - 1 // the host is the first
-	return dirs[min(n, len(dirs)-1)]
+	return all[min(n, len(all)-1)]
 }
 
 func (f *Fleet) program(name string) string { return filepath.Join(f.state.BinDir, name) }

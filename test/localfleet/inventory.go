@@ -18,6 +18,9 @@ import (
 // FleetName is the name of the Fleet that lists all members.
 const FleetName = "quickstart"
 
+// veleroNamespaceAnnotation names the namespace of a member's Velero.
+const veleroNamespaceAnnotation = "backup.kurator.dev/velero-namespace"
+
 //go:embed crds/*.yaml
 var definitions embed.FS
 
@@ -55,7 +58,11 @@ func (f *Fleet) attach(ctx context.Context, applier *applier, n int) error {
 	if err != nil {
 		return err
 	}
-	return attach(ctx, applier, MemberName(n), kubeconfig, nil)
+	var annotations map[string]string
+	if namespace := f.veleroNamespace(cluster{name: MemberName(n)}); namespace != defaultVeleroNamespace {
+		annotations = map[string]string{veleroNamespaceAnnotation: namespace}
+	}
+	return attach(ctx, applier, MemberName(n), kubeconfig, annotations)
 }
 
 // Attachment is a member that a test registers with the host.
@@ -77,7 +84,7 @@ func (f *Fleet) Attach(ctx context.Context, fleetName string, members ...Attachm
 	}
 	var names []string
 	for _, m := range members {
-		annotations := map[string]string{"backup.kurator.dev/velero-namespace": m.VeleroNamespace}
+		annotations := map[string]string{veleroNamespaceAnnotation: m.VeleroNamespace}
 		if err := attach(ctx, applier, m.Name, m.Kubeconfig, annotations); err != nil {
 			return fmt.Errorf("attach %s: %w", m.Name, err)
 		}

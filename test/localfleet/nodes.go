@@ -153,7 +153,7 @@ func (f *Fleet) nodeObjects(c cluster) ([]*unstructured.Unstructured, error) {
 	if err := parsed.Execute(&content, values); err != nil {
 		return nil, err
 	}
-	return parse(content.Bytes())
+	return parse(inNamespace(content.Bytes(), f.veleroNamespace(c)))
 }
 
 // nodeReady returns nil if the kubelet that was started at this time reports a Ready
@@ -213,7 +213,7 @@ func (f *Fleet) awaitNodeAgent(ctx context.Context, c cluster) error {
 	done := f.progress.step("node-agent on " + f.nodeName(c))
 	lastErr := errors.New("not read yet")
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, startDeadline, true, func(ctx context.Context) (bool, error) {
-		lastErr = nodeAgentReady(ctx, client, started)
+		lastErr = nodeAgentReady(ctx, client, f.veleroNamespace(c), started)
 		return lastErr == nil, nil
 	})
 	if err != nil {
@@ -223,8 +223,8 @@ func (f *Fleet) awaitNodeAgent(ctx context.Context, c cluster) error {
 	return err
 }
 
-func nodeAgentReady(ctx context.Context, client kubernetes.Interface, started time.Time) error {
-	pods, err := client.CoreV1().Pods(veleroNamespace).List(ctx, metav1.ListOptions{LabelSelector: "name=node-agent"})
+func nodeAgentReady(ctx context.Context, client kubernetes.Interface, namespace string, started time.Time) error {
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "name=node-agent"})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type state struct {
 	MemberKubernetes []string `json:"memberKubernetes,omitempty"`
 	// Veleros are the directories of Velero in the members; empty is BinDir.
 	Veleros []string `json:"veleros,omitempty"`
+	// VeleroNamespaces are the namespaces of Velero in the members; empty is velero.
+	VeleroNamespaces []string `json:"veleroNamespaces,omitempty"`
 	// Nodes reports whether each member has a node.
 	Nodes bool `json:"nodes,omitempty"`
 	// Server is the path of our server, empty if the fleet runs none.

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	veleroNamespace = "velero"
-	veleroLocation  = "default"
+	defaultVeleroNamespace = "velero"
+	veleroLocation         = "default"
 )
 
 //go:embed velero.yaml
@@ -38,7 +38,7 @@ func (f *Fleet) velero(c cluster) command {
 		name:    name,
 		program: f.veleroProgram(c),
 		args: []string{
-			"server", "--kubeconfig=" + f.kubeconfig(c.name, "velero"), "--namespace=" + veleroNamespace,
+			"server", "--kubeconfig=" + f.kubeconfig(c.name, "velero"), "--namespace=" + f.veleroNamespace(c),
 			"--plugin-dir=" + f.program("plugins"),
 			// Any free port, since no client reads the metrics; and no profiler.
 			"--metrics-address=127.0.0.1:0", "--profiler-address=",
@@ -55,7 +55,20 @@ func (f *Fleet) velero(c cluster) command {
 
 // veleroProgram returns the path of Velero's program for a member.
 func (f *Fleet) veleroProgram(c cluster) string {
-	return filepath.Join(f.memberDir(f.state.Veleros, c, f.state.BinDir), "velero")
+	return filepath.Join(f.ofMember(f.state.Veleros, c, f.state.BinDir), "velero")
+}
+
+// veleroNamespace returns the namespace of a member's Velero.
+func (f *Fleet) veleroNamespace(c cluster) string {
+	return f.ofMember(f.state.VeleroNamespaces, c, defaultVeleroNamespace)
+}
+
+// inNamespace returns a manifest whose objects are in namespace velero, which it may define, with another namespace.
+func inNamespace(manifest []byte, namespace string) []byte {
+	for _, field := range []string{"namespace: ", "kind: Namespace\nmetadata: {name: "} {
+		manifest = bytes.ReplaceAll(manifest, []byte(field+defaultVeleroNamespace), []byte(field+namespace))
+	}
+	return manifest
 }
 
 func (f *Fleet) veleroCredentials(process string) string {
@@ -101,7 +114,7 @@ func (f *Fleet) installVelero(ctx context.Context, c cluster) error {
 	if err := applier.define(ctx, definitions); err != nil || f.state.WithoutVelero {
 		return err
 	}
-	objects, err := f.veleroObjects()
+	objects, err := f.veleroObjects(f.veleroNamespace(c))
 	if err != nil {
 		return err
 	}
@@ -122,20 +135,20 @@ func (f *Fleet) veleroDefinitions(ctx context.Context, c cluster) ([]*unstructur
 
 // veleroObjects returns what `velero install` creates, and a storage location in the
 // fleet's S3 server.
-func (f *Fleet) veleroObjects() ([]*unstructured.Unstructured, error) {
+func (f *Fleet) veleroObjects(namespace string) ([]*unstructured.Unstructured, error) {
 	authority, err := os.ReadFile(f.keys("storage").authority())
 	if err != nil {
 		return nil, err
 	}
-	installed, err := parse(veleroManifest)
+	installed, err := parse(inNamespace(veleroManifest, namespace))
 	if err != nil {
 		return nil, err
 	}
 	return append(installed,
-		newObject("v1", "Secret", veleroNamespace, "cloud-credentials", map[string]any{
+		newObject("v1", "Secret", namespace, "cloud-credentials", map[string]any{
 			"stringData": map[string]any{"cloud": f.credentials()},
 		}),
-		newObject("velero.io/v1", "BackupStorageLocation", veleroNamespace, veleroLocation, map[string]any{
+		newObject("velero.io/v1", "BackupStorageLocation", namespace, veleroLocation, map[string]any{
 			"spec": map[string]any{
 				"provider": "aws",
 				"default":  true,
@@ -165,7 +178,7 @@ func (f *Fleet) locationAvailable(ctx context.Context, c cluster, started time.T
 	if err != nil {
 		return err
 	}
-	location, err := client.Resource(locations).Namespace(veleroNamespace).Get(ctx, veleroLocation, metav1.GetOptions{})
+	location, err := client.Resource(locations).Namespace(f.veleroNamespace(c)).Get(ctx, veleroLocation, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
