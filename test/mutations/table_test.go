@@ -90,6 +90,11 @@ var mutations = []mutation{
 		"if true {",
 	},
 	{
+		"handing over without a proof of one storage", "pkg/migration/readiness.go",
+		"case location.proof() == nil:",
+		"case location.proof() == nil && location.source == nil:",
+	},
+	{
 		"handing over before the source has synced", "pkg/migration/readiness.go",
 		"case velero.IsSynced(from.Backup) && !isSyncComplete(from):",
 		"case false:",
