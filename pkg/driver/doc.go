@@ -17,6 +17,9 @@
 // Background reads (inquiry.go) check whether an object is really gone, determine why Velero makes
 // no progress with it, and read its errors before its end is recorded. A watch can't do these.
 //
+// Whether two clusters use one storage, where their locations alone don't show it, is read once for all Migrates (sharing.go): the
+// completed Backups of both, which package migration compares. The result is a cache; what a migration went by is recorded.
+//
 // Before a Backup is created, its Migrate takes its turn in the queue of its Velero (queue.go), which only
 // the loop knows. It loses its turn when its Backup can't be created. After a crash all join again; a Backup
 // that runs counts, whether its Migrate has joined or not.
