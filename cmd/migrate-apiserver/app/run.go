@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"k8s.io/klog/v2"
 
@@ -52,9 +53,27 @@ func serve(ctx context.Context, o *options.Options, endpoint string) error {
 		return err
 	}
 	config.NewDriver = driverFactory(config.Generic.ClientConfig, config.Generic.Authorization.Authorizer, o)
+	alarms := etcd.NewAlarms(o.EtcdTransport(endpoint))
+	config.Generic.AddReadyzChecks(alarms)
 	server, err := config.Complete().New()
 	if err != nil {
 		return err
 	}
+	defer runAlarms(ctx, alarms)()
 	return server.Run(ctx)
+}
+
+// runAlarms reports the alarms of the etcd in the background until the returned function is called.
+func runAlarms(ctx context.Context, alarms *etcd.Alarms) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := alarms.Run(ctx); err != nil {
+			klog.FromContext(ctx).Error(err, "The alarms of the etcd are not reported")
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }

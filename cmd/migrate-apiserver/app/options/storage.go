@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
 )
 
 // StorageFlags returns the flags of where the objects are stored, for the commands that read and write them beside the
@@ -25,6 +26,11 @@ func (o *Options) StorageFlags() *pflag.FlagSet {
 		flags.AddFlag(etcd.Lookup(name))
 	}
 	return flags
+}
+
+// EtcdTransport returns how the etcd is reached. The endpoint is that of the embedded etcd; it is ignored with --etcd-servers.
+func (o *Options) EtcdTransport(endpoint string) storagebackend.TransportConfig {
+	return o.etcd(endpoint).StorageConfig.Transport
 }
 
 // Storage returns the scheme and the storage of the server's objects, without a cache. The endpoint is that of the embedded etcd;
