@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -31,6 +32,10 @@ type Server struct {
 	endpoint string
 	stopping atomic.Bool
 	cleanup  func() error
+
+	// watching is the watch of the disk, which unwatch ends.
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc
 }
 
 // Start starts an etcd and waits until it serves.
@@ -51,10 +56,23 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		endpoint: "unix://" + socket,
 		cleanup:  func() error { return errors.Join(removeSocket(), unlock()) },
 	}
-	if err := s.start(ctx, s.config(ctx, dir, socket, config.QuotaBytes)); err != nil {
+	err = makeRoom(dir)
+	if err == nil {
+		err = s.start(ctx, s.config(ctx, dir, socket, config.QuotaBytes))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start etcd in %s: %w", dir, err), s.cleanup())
 	}
+	registerEmbedded()
+	s.watchDisk(ctx, dir, config.QuotaBytes)
 	return s, nil
+}
+
+// watchDisk watches the free space of the data directory until Stop.
+func (s *Server) watchDisk(ctx context.Context, dir string, quota int64) {
+	d := &disk{free: func() (int64, error) { return freeSpace(dir) }, alarm: member{s.etcd.Server}, quota: quota}
+	ctx, s.unwatch = context.WithCancel(context.WithoutCancel(ctx))
+	s.watching.Go(func() { d.run(ctx) })
 }
 
 // Endpoint returns the URL for clients.
@@ -65,6 +83,8 @@ func (s *Server) Failed() <-chan error { return s.etcd.Err() }
 
 // Stop stops the etcd and waits until everything is on disk.
 func (s *Server) Stop() error {
+	s.unwatch()
+	s.watching.Wait()
 	s.stopping.Store(true)
 	s.etcd.Close()
 	return s.cleanup()
@@ -93,6 +113,7 @@ func (s *Server) config(ctx context.Context, dir, socket string, quota int64) *e
 	config := newConfig(dir)
 	config.QuotaBackendBytes = quota
 	config.BackendFreelistType = "map"
+	config.BootstrapDefragThresholdMegabytes = startDefragment(dir)
 	config.EnableGRPCGateway = false
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(klog.FromContext(ctx).WithName("etcd"), &s.stopping))
 

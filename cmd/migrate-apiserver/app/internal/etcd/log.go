@@ -4,12 +4,15 @@
 package etcd
 
 import (
+	"errors"
 	"maps"
+	"os"
 	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 )
 
@@ -19,7 +22,21 @@ const verbose = 4
 // zapLogger returns a logger for etcd that writes to klog. While stopping is set it does not log
 // errors as such, because etcd reports the close of each listener as one.
 func zapLogger(logger klog.Logger, stopping *atomic.Bool) *zap.Logger {
-	return zap.New(core{logger: logger, stopping: stopping})
+	return zap.New(core{logger: logger, stopping: stopping}, zap.WithFatalHook(exit{logger}))
+}
+
+// exit ends the process, because etcd can't go on. It says so if that is because the disk is full.
+type exit struct{ logger klog.Logger }
+
+// OnWrite is called after the entry was written.
+func (e exit) OnWrite(_ *zapcore.CheckedEntry, fields []zapcore.Field) {
+	for _, field := range fields {
+		if err, ok := field.Interface.(error); ok && (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) {
+			e.logger.Error(err, "The disk of the data directory is full, so the server ends: free space there, or enlarge the volume, and start it again. What was acknowledged is not lost")
+		}
+	}
+	klog.Flush()
+	os.Exit(1)
 }
 
 // core is a zapcore.Core that writes to a klog logger.

@@ -63,8 +63,8 @@ func errorOfFull(err error) error {
 	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: "InsufficientStorage",
-		Message: "the storage of this server is full, and nothing was written: delete what is not needed, or raise --data-quota-bytes, " +
-			"and then have it accept writes again by migrate-apiserver etcd defrag",
+		Message: "the storage of this server is full, and nothing was written: delete what is not needed and run migrate-apiserver etcd defrag, " +
+			"or raise --data-quota-bytes, or free space on its disk, as its log says",
 	}}
 }
 
