@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/mvcc"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,9 +125,11 @@ func TestEndedDriverFailsHealthz(t *testing.T) {
 // TestStuckDriverFailsLivez: a stuck driver restarts the replica, which is ready until then
 // because it serves.
 func TestStuckDriverFailsLivez(t *testing.T) {
-	s := start(t, t.TempDir(), waitForEnd, healthz.NamedCheck("standstill", func(*http.Request) error {
-		return errors.New("the sync of Migrate default/app has not returned")
-	}))
+	s := start(t, t.TempDir(), waitForEnd, func(s *server, _ *options.Options) {
+		s.checks = []healthz.HealthChecker{healthz.NamedCheck("standstill", func(*http.Request) error {
+			return errors.New("the sync of Migrate default/app has not returned")
+		})}
+	})
 	if body, err := s.get("/livez?verbose"); err == nil || !strings.Contains(body, "[-]standstill failed") {
 		t.Errorf("livez: %s, %v", body, err)
 	}
@@ -136,7 +139,7 @@ func TestStuckDriverFailsLivez(t *testing.T) {
 	s.stop(t)
 }
 
-// TestFullStorage: what an etcd that is full still does is read and delete.
+// TestFullStorage: what an etcd that is full still does is read and delete, so the server stays ready.
 func TestFullStorage(t *testing.T) {
 	s := start(t, t.TempDir(), waitForEnd)
 	created := create(t, s)
@@ -161,6 +164,44 @@ func TestFullStorage(t *testing.T) {
 	}
 	if err := s.migrates("default").Delete(t.Context(), created.Name, metav1.DeleteOptions{}); err != nil {
 		t.Errorf("delete: %v", err)
+	}
+	if body, err := s.get("/readyz?verbose"); err != nil {
+		t.Errorf("readyz of a full storage: %s", body)
+	}
+	s.stop(t)
+}
+
+// TestStoredVersion checks that what is stored carries its version, so that a server of another version knows what it reads.
+func TestStoredVersion(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd)
+	create(t, s)
+	stored, err := s.etcd.Server.Range(t.Context(), &etcdserverpb.RangeRequest{Key: []byte("/migrate.kurator.dev/backup.kurator.dev/migrates/default/select-labels")})
+	if err != nil || len(stored.Kvs) != 1 {
+		t.Fatalf("%v, %v", stored, err)
+	}
+	if value, want := string(stored.Kvs[0].Value), `{"kind":"Migrate","apiVersion":"backup.kurator.dev/v1alpha1",`; !strings.HasPrefix(value, want) {
+		t.Errorf("stored %s", value)
+	}
+	s.stop(t)
+}
+
+// TestHistoryIsCompacted checks that etcd keeps the history of what was changed for an interval only.
+func TestHistoryIsCompacted(t *testing.T) {
+	s := start(t, t.TempDir(), waitForEnd, func(_ *server, o *options.Options) {
+		o.Recommended.Etcd.StorageConfig.CompactionInterval = 50 * time.Millisecond
+	})
+	m := create(t, s)
+	compacted := func(ctx context.Context) (bool, error) {
+		m.Labels = map[string]string{"a": m.ResourceVersion}
+		var err error
+		if m, err = s.migrates("default").Update(ctx, m, metav1.UpdateOptions{}); err != nil {
+			return false, err
+		}
+		_, err = s.etcd.Server.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte("/"), Revision: 2})
+		return errors.Is(err, mvcc.ErrCompacted), nil
+	}
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, compacted); err != nil {
+		t.Error(err)
 	}
 	s.stop(t)
 }
@@ -459,11 +500,11 @@ func (s *server) Results(_ context.Context, _ *v1alpha1.Migrate, of migration.Op
 	return []string{"an error"}, nil, nil
 }
 
-func start(t *testing.T, dir string, drive func(context.Context, *server) error, checks ...healthz.HealthChecker) *server {
+func start(t *testing.T, dir string, drive func(context.Context, *server) error, configure ...func(*server, *options.Options)) *server {
 	t.Helper()
 	stored := startEtcd(t, dir)
-	s := &server{drive: drive, checks: checks, etcd: stored, ended: make(chan error, 1)}
-	config := s.config(t, stored.Config().ListenClientUrls[0].String())
+	s := &server{drive: drive, etcd: stored, ended: make(chan error, 1)}
+	config := s.config(t, stored.Config().ListenClientUrls[0].String(), configure...)
 	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		s.recorder = recorder
 		return s, nil
@@ -502,7 +543,7 @@ func startEtcd(t *testing.T, dir string) *embed.Etcd {
 	return server
 }
 
-func (s *server) config(t *testing.T, endpoint string) *apiserver.Config {
+func (s *server) config(t *testing.T, endpoint string, configure ...func(*server, *options.Options)) *apiserver.Config {
 	t.Helper()
 	o, err := options.New()
 	if err != nil {
@@ -517,6 +558,9 @@ func (s *server) config(t *testing.T, endpoint string) *apiserver.Config {
 	o.Recommended.Authentication, o.Recommended.Authorization = nil, nil
 	o.Recommended.CoreAPI, o.Recommended.Admission = nil, nil
 	o.Recommended.Features.EnablePriorityAndFairness = false
+	for _, f := range configure {
+		f(s, o)
+	}
 	s.rest = &rest.Config{
 		Host:            "https://" + listener.Addr().String(),
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true},
