@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/compatibility"
 	componentbaseconfig "k8s.io/component-base/config"
 	leaderelectionoptions "k8s.io/component-base/config/options"
 	componentbaseconfigv1alpha1 "k8s.io/component-base/config/v1alpha1"
@@ -29,6 +30,7 @@ import (
 	migrateadmission "kurator.dev/migrate-apiserver/pkg/admission"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
+	"kurator.dev/migrate-apiserver/pkg/features"
 )
 
 const (
@@ -87,10 +89,14 @@ func New() (*Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	components, err := features.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
 	codec := serializer.NewCodecFactory(scheme).LegacyCodec(v1alpha1.SchemeGroupVersion)
 	o := &Options{
 		Recommended:  genericoptions.NewRecommendedOptions(etcdPrefix, codec),
-		ServerRun:    genericoptions.NewServerRunOptions(),
+		ServerRun:    genericoptions.NewServerRunOptionsForComponent(compatibility.DefaultKubeComponent, components),
 		EmbeddedEtcd: EmbeddedEtcd{DataDir: defaultDataDir, QuotaBytes: defaultQuotaBytes},
 		Members:      Members{Readiness: ReadinessStatus},
 		Kurator:      Kurator{Controllers: []string{defaultController}},

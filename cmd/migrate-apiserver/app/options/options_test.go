@@ -6,6 +6,7 @@ package options_test
 import (
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,6 +115,38 @@ func TestDefaults(t *testing.T) {
 	}
 	if !reflect.DeepEqual(o.Members, options.Members{Readiness: options.ReadinessStatus}) {
 		t.Errorf("members: got %+v, want every option off", o.Members)
+	}
+}
+
+// TestEmulatedVersion checks that the version of this server and that of its library can be emulated, within bounds.
+func TestEmulatedVersion(t *testing.T) {
+	for flag, want := range map[string]string{
+		"":                                  "0.1",
+		"--emulated-version=migrate=0.1":    "0.1",
+		"--emulated-version=migrate=0.0":    "emulation version 0.0 is not between [0.1, ",
+		"--emulated-version=migrate=9.0":    "emulation version 9.0 is not between [0.1, ",
+		"--feature-gates=migrate:None=true": "unrecognized feature gate: None",
+	} {
+		args := []string{"--cert-dir=certificates"}
+		if flag != "" {
+			args = append(args, flag)
+		}
+		o := parse(t, args...)
+		components := o.ServerRun.ComponentGlobalsRegistry
+		err := components.Set()
+		if err == nil {
+			err = o.Validate()
+		}
+		got := components.EffectiveVersionFor("migrate").EmulationVersion().String()
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%q: got %s, want %s", flag, got, want)
+		}
+	}
+	if kube := parse(t).ServerRun.ComponentGlobalsRegistry.EffectiveVersionFor("kube").EmulationVersion().Minor(); kube < 37 {
+		t.Errorf("the library is of version 1.%d", kube)
 	}
 }
 
