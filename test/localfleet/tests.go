@@ -52,11 +52,10 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 }
 
 const (
-	// needNodesVariable, if it is not empty, makes NeedsNodes fail a test instead of
-	// skipping it.
+	// needNodesVariable, if it is not empty, makes Needs fail a test instead of skipping it.
 	needNodesVariable = "NEED_NODES"
-	// skippedTestsVariable names a file to which NeedsNodes adds a line for each test that
-	// it skips: its name, a tab, and the reason.
+	// skippedTestsVariable names a file to which Needs adds a line for each test that it
+	// skips: its name, a tab, and the reason.
 	skippedTestsVariable = "SKIPPED_TESTS"
 )
 
@@ -66,7 +65,13 @@ func NeedsNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs nodes")
 	}
-	missing := NodesMissing()
+	Needs(t, NodesMissing())
+}
+
+// Needs skips a test by its name if something that not every machine has is missing, and fails
+// it where everything must be tested. It does nothing if missing is nil.
+func Needs(t *testing.T, missing error) {
+	t.Helper()
 	if missing == nil {
 		return
 	}
