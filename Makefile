@@ -113,7 +113,7 @@ test: ## Run all tests, on real programs that stop afterwards. The first run bui
 	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
 	@[ ! -s $(SKIPPED) ] || echo "$$(wc -l <$(SKIPPED)) tests were skipped: $$(cut -f 2 $(SKIPPED) | sort -u)"
 
-# The tests that need nodes write their names and the reason to this file when they skip.
+# The tests that need nodes, or what else a machine may lack, write their names and the reason to this file when they skip.
 SKIPPED := $(abspath $(OUTPUT)/skipped-tests)
 test-integration test-e2e: export SKIPPED_TESTS := $(SKIPPED)
 test-integration test-e2e: export NEED_NODES := $(WITH_NODES)
@@ -138,7 +138,7 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
+test-e2e: tools build $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
 	@old=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)); KUBERNETES_DIR=$$old:$$old:$(abspath $(BIN)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
@@ -198,6 +198,10 @@ $(OUTPUT)/kubernetes/%/.built: hack/kubernetes.sh
 # Velero of another version.
 $(OUTPUT)/velero/%/.built: hack/velero.sh hack/tools/velero-%/go.mod
 	@hack/velero.sh $* $(@D)
+
+# Our server of an earlier commit.
+$(OUTPUT)/earlier/.built: hack/earlier.sh
+	@hack/earlier.sh $(@D)
 
 $(BIN)/etcd: $(call module-files,etcd)
 	$(call build-tool,etcd,go.etcd.io/etcd/server/v3)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	typed "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 	"kurator.dev/migrate-apiserver/test/modelvelero"
 )
@@ -83,7 +83,9 @@ func TestReplicas(t *testing.T) {
 	t.Run("etcd follower is killed", func(t *testing.T) {
 		checkResult(t, killUnderLoad(t, config, "etcd-follower", etcdMember(t, fleet, false)), 3*writers, 10*time.Second)
 	})
+	attachModelledMembers(t, fleet)
 	t.Run("migration continues after its leader is killed", func(t *testing.T) { testFailover(t, fleet) })
+	t.Run("an earlier version beside this one", func(t *testing.T) { testEarlierVersion(t, fleet) })
 }
 
 // underLoad calls disrupt in the middle of a load and returns the result of the load.
@@ -137,35 +139,13 @@ func etcdMember(t *testing.T, fleet *localfleet.Fleet, wantLeader bool) *localfl
 
 // testFailover kills the leader while a Backup is in progress.
 func testFailover(t *testing.T, fleet *localfleet.Fleet) {
-	attachModelledMembers(t, fleet)
-	client, err := versioned.NewForConfig(hostConfig(t, fleet))
-	if err != nil {
-		t.Fatal(err)
-	}
-	migrates := client.BackupV1alpha1().Migrates(namespace)
-	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "failover"}}
-	m.Spec.SourceCluster = v1alpha1.Destination{Fleet: "modelled", Clusters: []corev1.ObjectReference{{Kind: "AttachedCluster", Name: "source"}}}
-	m.Spec.TargetCluster.Fleet = "modelled"
-	if _, err := migrates.Create(t.Context(), m, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	awaitPhase := func(phase v1alpha1.MigratePhase) {
-		t.Helper()
-		eventually(t, "phase "+string(phase), func() bool {
-			found, err := migrates.Get(t.Context(), m.Name, metav1.GetOptions{})
-			if err == nil {
-				m = found
-			}
-			return err == nil && m.Status.Phase == phase
-		})
-	}
-	awaitPhase(v1alpha1.MigratePhaseBackupInProgress)
+	m := startMigration(t, newMigrates(t, hostConfig(t, fleet)), "failover")
 	leader, follower := leaderAndFollower(t, fleet)
 	kill(t, leader)
 	killed := time.Now()
 	eventually(t, "the follower to become the leader", func() bool { return isLeader(t, follower) })
 	took := time.Since(killed)
-	awaitPhase(v1alpha1.MigratePhaseCompleted)
+	m.await(t, v1alpha1.MigratePhaseCompleted)
 	t.Logf("the follower is the leader %v after the kill, with a Lease of %v; the migration is Completed after %v",
 		took.Round(time.Millisecond), leaseDuration, time.Since(killed).Round(time.Millisecond))
 	// A Lease expires leaseDuration after its last renewal. A follower checks it once per
@@ -175,6 +155,44 @@ func testFailover(t *testing.T, fleet *localfleet.Fleet) {
 	}
 	checkMigratedOnce(t, fleet, string(m.UID))
 	start(t, leader)
+}
+
+func newMigrates(t *testing.T, config *rest.Config) typed.MigrateInterface {
+	t.Helper()
+	return newClient(t, config).BackupV1alpha1().Migrates(namespace)
+}
+
+// running is a Migrate of the modelled members.
+type running struct {
+	*v1alpha1.Migrate
+	client typed.MigrateInterface
+}
+
+// startMigration creates a Migrate and waits until its Backup is in progress.
+func startMigration(t *testing.T, client typed.MigrateInterface, name string) *running {
+	t.Helper()
+	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	m.Spec.SourceCluster = v1alpha1.Destination{Fleet: "modelled", Clusters: []corev1.ObjectReference{{Kind: "AttachedCluster", Name: "source"}}}
+	m.Spec.TargetCluster.Fleet = "modelled"
+	created, err := client.Create(t.Context(), m, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{created, client}
+	r.await(t, v1alpha1.MigratePhaseBackupInProgress)
+	return r
+}
+
+// await waits until the Migrate has a phase.
+func (r *running) await(t *testing.T, phase v1alpha1.MigratePhase) {
+	t.Helper()
+	eventually(t, "phase "+string(phase), func() bool {
+		found, err := r.client.Get(t.Context(), r.Name, metav1.GetOptions{})
+		if err == nil {
+			r.Migrate = found
+		}
+		return err == nil && r.Status.Phase == phase
+	})
 }
 
 // attachModelledMembers creates a fleet of two members with modelled Veleros, which are

@@ -137,6 +137,14 @@ func (p *Process) Start(ctx context.Context) error {
 	return p.waitReady(ctx, startDeadline)
 }
 
+// StartFrom is Start with another program, such as one of another version, for this run
+// alone.
+func (p *Process) StartFrom(ctx context.Context, program string) error {
+	other := *p
+	other.command.program = program
+	return other.Start(ctx)
+}
+
 // Restart calls Stop and Start.
 func (p *Process) Restart(ctx context.Context) error {
 	if err := p.Stop(ctx); err != nil {

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Copyright The Kurator Migrate Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Builds the server of an earlier commit of the main branch, which the tests run beside the current one, as during an upgrade.
+# A repository that lacks the commit, because it was not cloned completely, fetches it.
+#
+#   hack/earlier.sh _output/earlier
+
+set -o errexit
+set -o nounset
+set -o pipefail
+
+commit=4dc8cc866ff5ddebb31f279777255ea7c83df2d8
+
+out="${1:?a directory for the program}"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rm -rf "${out}"
+mkdir -p "${out}/source"
+out="$(cd "${out}" && pwd)"
+
+if ! git cat-file -e "${commit}^{commit}" 2>/dev/null && ! git fetch --quiet --depth=1 origin "${commit}"; then
+  echo "the server of commit ${commit} can't be built: this repository does not have it. Run git fetch --unshallow; the tests that need it are skipped by their names" >&2
+  exit
+fi
+echo "building the server of commit ${commit}"
+git archive "${commit}" | tar -x -C "${out}/source"
+go -C "${out}/source" build -buildvcs=false -o "${out}/migrate-apiserver" ./cmd/migrate-apiserver
+rm -rf "${out}/source"
+touch "${out}/.built"
