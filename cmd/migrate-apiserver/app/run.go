@@ -52,12 +52,24 @@ func serve(ctx context.Context, o *options.Options, endpoint string) error {
 	if err != nil {
 		return err
 	}
+	certificate, err := servingCertificate(config.Generic.ClientConfig, o)
+	if err != nil {
+		return err
+	}
+	if certificate != nil {
+		config.Generic.SecureServing.Cert = certificate
+	}
 	config.NewDriver = driverFactory(config.Generic.ClientConfig, config.Generic.Authorization.Authorizer, o)
 	alarms := etcd.NewAlarms(o.EtcdTransport(endpoint))
 	config.Generic.AddReadyzChecks(alarms)
 	server, err := config.Complete().New()
 	if err != nil {
 		return err
+	}
+	if certificate != nil {
+		if err := certificate.Load(ctx); err != nil {
+			return err
+		}
 	}
 	defer runAlarms(ctx, alarms)()
 	return server.Run(ctx)

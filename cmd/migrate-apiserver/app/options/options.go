@@ -54,6 +54,8 @@ type Options struct {
 	Recommended *genericoptions.RecommendedOptions
 	// ServerRun are the options of serving and shutdown.
 	ServerRun *genericoptions.ServerRunOptions
+	// ServingCertificate are the options of a serving certificate that this server issues itself.
+	ServingCertificate ServingCertificate
 	// EmbeddedEtcd are the options of the etcd in this process; unused with --etcd-servers.
 	EmbeddedEtcd EmbeddedEtcd
 	// LeaderElection are the options of the Lease that the replica with the driver holds.
@@ -139,6 +141,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	o.Kurator.addFlags(&sets)
 	o.Recommended.Etcd.AddFlags(sets.FlagSet("etcd"))
 	o.Recommended.SecureServing.AddFlags(sets.FlagSet("secure serving"))
+	o.ServingCertificate.addFlags(&sets)
 	o.ServerRun.AddUniversalFlags(sets.FlagSet("serving and shutdown"))
 	o.Recommended.CoreAPI.AddFlags(sets.FlagSet("host cluster"))
 	o.Recommended.Authentication.AddFlags(sets.FlagSet("authentication"))
@@ -213,16 +216,6 @@ func (o *Options) etcd(endpoint string) *genericoptions.EtcdOptions {
 	return &etcd
 }
 
-// validateServingCertificate requires a place for the serving certificate: a generated
-// key must not be written to, or read from, the working directory.
-func (o *Options) validateServingCertificate() []error {
-	cert := o.Recommended.SecureServing.ServerCert
-	if cert.CertDirectory != "" || cert.CertKey.CertFile != "" || cert.CertKey.KeyFile != "" {
-		return nil
-	}
-	return []error{errors.New("no serving certificate: set --tls-cert-file and --tls-private-key-file, or set --cert-dir to a directory that contains one or in which a self-signed one is generated")}
-}
-
 func (o *Options) validateLeaderElection() []error {
 	l := &o.LeaderElection
 	if !l.LeaderElect {
@@ -259,11 +252,13 @@ func (o *Options) validateNamespaces() []error {
 	return errs
 }
 
-// Config returns the server's configuration. The endpoint is that of the embedded etcd;
-// it is ignored with --etcd-servers.
+// Config returns the server's configuration, without the serving certificate that it issues
+// itself. The endpoint is that of the embedded etcd; it is ignored with --etcd-servers.
 func (o *Options) Config(version, endpoint string) (*apiserver.Config, error) {
-	if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
-		return nil, fmt.Errorf("make self-signed certificate: %w", err)
+	if o.ServingCertificate.Secret == "" {
+		if err := o.Recommended.SecureServing.MaybeDefaultWithSelfSignedCerts("localhost", nil, []net.IP{net.IPv4(127, 0, 0, 1)}); err != nil {
+			return nil, fmt.Errorf("make self-signed certificate: %w", err)
+		}
 	}
 	config := apiserver.NewConfig(o.scheme, version)
 	if o.Kurator.Compatibility {

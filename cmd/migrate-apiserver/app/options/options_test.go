@@ -83,7 +83,8 @@ func TestValidate(t *testing.T) {
 // TestServingCertificate checks that no default certificate is used: it would be in the working
 // directory.
 func TestServingCertificate(t *testing.T) {
-	const missing = "no serving certificate: set --tls-cert-file and --tls-private-key-file, or set --cert-dir to a directory that contains one or in which a self-signed one is generated"
+	const missing = "no serving certificate: set --serving-certificate-secret to have this server issue it, or --tls-cert-file and --tls-private-key-file, or --cert-dir to a directory that contains one or in which a self-signed one is generated"
+	const twice = "--serving-certificate-secret can't be set with --tls-cert-file, --tls-private-key-file or --cert-dir: the certificate would be in two places"
 	for name, test := range map[string]struct {
 		args []string
 		want string
@@ -91,6 +92,21 @@ func TestServingCertificate(t *testing.T) {
 		"no flag":     {want: missing},
 		"a directory": {args: []string{"--cert-dir=certificates"}},
 		"the files":   {args: []string{"--tls-cert-file=tls.crt", "--tls-private-key-file=tls.key"}},
+		"a Secret":    {args: []string{"--serving-certificate-secret=migrate-system/tls", "--serving-certificate-service=migrate-system/server"}},
+		"a Secret and files": {
+			args: []string{"--serving-certificate-secret=migrate-system/tls", "--tls-cert-file=tls.crt"}, want: twice,
+		},
+		"a Secret and a directory": {
+			args: []string{"--serving-certificate-secret=migrate-system/tls", "--cert-dir=certificates"}, want: twice,
+		},
+		"no namespaces": {
+			args: []string{"--serving-certificate-secret=tls", "--serving-certificate-service=Migrate/server"},
+			want: `[--serving-certificate-secret: "tls" is not NAMESPACE/NAME, --serving-certificate-service: "Migrate/server" is not NAMESPACE/NAME]`,
+		},
+		"a Service only": {
+			args: []string{"--cert-dir=certificates", "--serving-certificate-service=migrate-system/server"},
+			want: "--serving-certificate-service requires --serving-certificate-secret",
+		},
 	} {
 		got := ""
 		if err := parse(t, test.args...).Validate(); err != nil {
@@ -98,6 +114,18 @@ func TestServingCertificate(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestServingCertificateNames(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--serving-certificate-secret=a/tls":                                    "a/tls a/migrate-apiserver",
+		"--serving-certificate-secret=a/tls --serving-certificate-service=b/my": "a/tls b/my",
+	} {
+		secret, service := parse(t, strings.Fields(flags)...).ServingCertificate.Names()
+		if got := secret.String() + " " + service.String(); got != want {
+			t.Errorf("%s: %s, want %s", flags, got, want)
 		}
 	}
 }
