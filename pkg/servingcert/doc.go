@@ -13,7 +13,7 @@
 //	ca.key             the key of the CA that signs, 10 years
 //	next-ca.key        the key of the CA that follows it, made after 6 years and 8 months
 //
-// At no time does a replica serve a certificate that the host does not trust. A new CA is added to ca.crt first, while the old one
+// In a rotation, no replica ever serves a certificate that the host does not trust. A new CA is added to ca.crt first, while the old one
 // still signs. Only after the APIService has had it for a while does it sign, and the key of the old one is dropped. The old one
 // itself stays in ca.crt until every replica must have read the new certificate.
 //

@@ -138,7 +138,7 @@ func (c *content) renew(_ trust, service types.NamespacedName, now time.Time) (s
 
 // dropFormer drops the CAs that neither sign nor will.
 func (c *content) dropFormer(_ trust, _ types.NamespacedName, now time.Time) (string, error) {
-	if c.signer == nil || len(c.bundle) == 1 || c.serving.leaf.CheckSignatureFrom(c.signer.certificate) != nil || now.Sub(c.serving.leaf.NotBefore) < backdate+agreed {
+	if len(c.bundle) == 1 || !c.signer.signed(c.serving.leaf) || now.Sub(c.serving.leaf.NotBefore) < backdate+agreed {
 		return "", nil
 	}
 	n := len(c.bundle)
@@ -189,6 +189,10 @@ func (c *content) problem(service types.NamespacedName, now time.Time) string {
 
 func (a *authority) usable(now time.Time) bool {
 	return a != nil && now.Before(a.certificate.NotAfter) && !now.Before(a.certificate.NotBefore.Add(-backdate))
+}
+
+func (a *authority) signed(leaf *x509.Certificate) bool {
+	return a != nil && leaf.CheckSignatureFrom(a.certificate) == nil
 }
 
 // isDue reports whether two thirds of the life of a certificate are over.
