@@ -64,27 +64,40 @@ $(BIN)/localfleet:
 	@go build -o $@ ./test/localfleet/cmd/localfleet
 
 .PHONY: manifests
-manifests: ## Render artifacts/deploy into _output/deploy, with a new serving certificate, IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, and KURATOR=0 for a host without Kurator, or KURATOR_NAMESPACE, that of its fleet-manager. FLAGS are more flags of the server.
+manifests: ## Write a kustomization of artifacts/deploy to _output/deploy, with IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, KURATOR=0 for a host without Kurator, or KURATOR_NAMESPACE, that of its fleet-manager, more COMPONENTS="monitoring openshift" and more FLAGS of the server.
 	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", the namespaces of the fleets, the only ones where the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
-	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) $(if $(KURATOR_NAMESPACE),--kurator-namespace $(KURATOR_NAMESPACE)) --flags "$(FLAGS)" --out $(OUTPUT)/deploy
-	@echo "kubectl apply --server-side -f $(OUTPUT)/deploy"
+	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) $(if $(KURATOR_NAMESPACE),--kurator-namespace $(KURATOR_NAMESPACE)) --components "$(COMPONENTS)" --flags "$(FLAGS)" --out $(OUTPUT)/deploy
+	@echo "kubectl apply --server-side -k $(OUTPUT)/deploy"
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its
 # storage stays in this checkout.
+ARCHITECTURES ?= amd64 arm64
+IMAGE_DIR := $(OUTPUT)/image
 BUILDAH := buildah --storage-driver vfs --root $(abspath $(OUTPUT)/image/storage) --runroot $(abspath $(OUTPUT)/image/run)
-ARCHIVE := $(OUTPUT)/image/migrate-apiserver.tar
 
 .PHONY: image
-image: $(OUTPUT)/image/migrate-apiserver ## Build the image IMAGE into an archive, with buildah and without a daemon.
+image: $(foreach arch,$(ARCHITECTURES),$(OUTPUT)/image/$(arch)/migrate-apiserver) ## Build IMAGE for each of ARCHITECTURES="amd64 arm64", with buildah and without a daemon, into one archive each.
 	@command -v buildah >/dev/null || { echo "make image needs buildah: apt-get install buildah" >&2; exit 1; }
-	@$(BUILDAH) bud --quiet --isolation chroot --timestamp 0 --tag $(IMAGE) . >/dev/null
-	@rm -f $(ARCHIVE)
-	@$(BUILDAH) push --quiet $(IMAGE) docker-archive:$(ARCHIVE):$(IMAGE)
-	@echo "$(IMAGE) is in $(ARCHIVE): load it with docker load, ctr image import or kind load image-archive"
+	@! $(BUILDAH) manifest exists $(IMAGE) 2>/dev/null || $(BUILDAH) manifest rm $(IMAGE) >/dev/null
+	@$(BUILDAH) manifest create $(IMAGE) >/dev/null
+	@for arch in $(ARCHITECTURES); do \
+		archive=$(IMAGE_DIR)/migrate-apiserver-$$arch.tar; mkdir -p $(IMAGE_DIR); \
+		$(BUILDAH) bud --quiet --isolation chroot --timestamp 0 --platform linux/$$arch --tag $(IMAGE)-$$arch . >/dev/null && \
+		rm -f $$archive && \
+		$(BUILDAH) push --quiet $(IMAGE)-$$arch docker-archive:$$archive:$(IMAGE) && \
+		$(BUILDAH) manifest add $(IMAGE) $(IMAGE)-$$arch >/dev/null && \
+		echo "$(IMAGE) for $$arch is in $$archive: load it with docker load, ctr image import or kind load image-archive" || exit; \
+	done
 
-.PHONY: $(OUTPUT)/image/migrate-apiserver
-$(OUTPUT)/image/migrate-apiserver:
-	@CGO_ENABLED=0 go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
+.PHONY: push
+push: ## Push IMAGE, which make image has built, to its registry, for all its architectures.
+	@$(BUILDAH) manifest push --all $(IMAGE) docker://$(IMAGE)
+
+$(OUTPUT)/image/%/migrate-apiserver: FORCE
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$* go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
+
+.PHONY: FORCE
+FORCE:
 
 .PHONY: clean
 clean: ## Stop the local fleet and remove _output, but not Go's caches.
@@ -138,10 +151,17 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
+test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
 	@echo "e2e tests: several minutes without output"
 	@old=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)); KUBERNETES_DIR=$$old:$$old:$(abspath $(BIN)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@go test -count=1 -p 1 -timeout 25m ./test/e2e/... ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+
+# The image of the server, for the tests of its pods. Those are skipped where it can't be built.
+.PHONY: test-image
+test-image:
+	@if command -v buildah >/dev/null; then \
+		$(MAKE) --no-print-directory image IMAGE=localhost/migrate-apiserver:test ARCHITECTURES=$$(go env GOARCH) IMAGE_DIR=$(OUTPUT)/image/test >/dev/null; \
+	else rm -rf $(OUTPUT)/image/test; fi
 
 .PHONY: test-kubernetes
 test-kubernetes: tools build $(OUTPUT)/kubernetes/$(or $(KUBERNETES),$(OLDEST_KUBERNETES))/.built ## Run the core tests with KUBERNETES=v1.30.14 in host and members, and in one of both with the newest in the other.
@@ -214,6 +234,10 @@ $(BIN)/plugins/velero-plugin-for-aws: $(call module-files,velero-plugin-for-aws)
 
 $(BIN)/versitygw: $(call module-files,versitygw)
 	$(call build-tool,versitygw,github.com/versity/versitygw/cmd/versitygw)
+
+# Helm, to check the chart and to install it.
+$(BIN)/helm: $(call module-files,helm)
+	$(call build-tool,helm,helm.sh/helm/v4/cmd/helm)
 
 # Programs and images of the nodes of a local fleet. runc, which needs a C compiler, is the
 # distribution's.

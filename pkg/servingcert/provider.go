@@ -311,7 +311,7 @@ func (p *Provider) serve(ctx context.Context, data map[string][]byte) {
 // explain adds to an error what to do about it.
 func explain(err error) error {
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("%w: apply 10-rbac.yaml of the manifests", err)
+		return fmt.Errorf("%w: apply the RBAC of the manifests", err)
 	}
 	return err
 }

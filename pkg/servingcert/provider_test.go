@@ -291,11 +291,11 @@ func TestRefused(t *testing.T) {
 		want   string
 		serves bool
 	}{
-		"get secrets":       {`read Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no get: apply 10-rbac.yaml of the manifests`, false},
-		"create secrets":    {`create Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no create: apply 10-rbac.yaml of the manifests`, false},
-		"update secrets":    {`update Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no update: apply 10-rbac.yaml of the manifests`, true},
-		"get apiservices":   {`read APIService v1alpha1.backup.kurator.dev: apiservices "it" is forbidden: no get: apply 10-rbac.yaml of the manifests`, true},
-		"patch apiservices": {`set spec.caBundle of APIService v1alpha1.backup.kurator.dev: apiservices "it" is forbidden: no patch: apply 10-rbac.yaml of the manifests`, true},
+		"get secrets":       {`read Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no get: apply the RBAC of the manifests`, false},
+		"create secrets":    {`create Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no create: apply the RBAC of the manifests`, false},
+		"update secrets":    {`update Secret migrate-system/migrate-apiserver-tls: secrets "it" is forbidden: no update: apply the RBAC of the manifests`, true},
+		"get apiservices":   {`read APIService v1alpha1.backup.kurator.dev: apiservices "it" is forbidden: no get: apply the RBAC of the manifests`, true},
+		"patch apiservices": {`set spec.caBundle of APIService v1alpha1.backup.kurator.dev: apiservices "it" is forbidden: no patch: apply the RBAC of the manifests`, true},
 	} {
 		t.Run(call, func(t *testing.T) {
 			h := newHost(t)

@@ -194,7 +194,7 @@ func newKuratorHost(t *testing.T) *kuratorHost {
 	if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(1), "apply", "--filename=../localfleet/cmd/localfleet/app.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	k.kubectl("apply", "--filename=../../artifacts/deploy/kurator/12-kurator.yaml")
+	k.kubectl("apply", "--filename=../../artifacts/deploy/components/kurator/rbac.yaml")
 	k.kubectl("create", "clusterrolebinding", "kurator", "--clusterrole=cluster-admin", "--user="+controllerUser)
 
 	object := k.object(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}, registered)

@@ -11,8 +11,8 @@ set -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# `make manifests KURATOR=0` has this file beside those of the server.
-kubectl apply -f artifacts/deploy/no-kurator/05-crds.yaml
+# `make manifests KURATOR=0` has these beside the server.
+kubectl apply -f artifacts/deploy/components/no-kurator/crds.yaml
 kubectl wait --for=condition=Established crd/fleets.fleet.kurator.dev crd/attachedclusters.cluster.kurator.dev
 
 hack/attach-member.sh kurator-member1 "$1"

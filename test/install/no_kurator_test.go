@@ -24,7 +24,7 @@ var serverAt = regexp.MustCompile(`server: \S+`)
 // TestWithoutKurator runs the script on a host that has neither Kurator's kinds nor anybody who writes a status. A cluster that
 // does not answer is not ready, and what the kinds don't allow is refused.
 func TestWithoutKurator(t *testing.T) {
-	fleet := localfleet.UpForTest(t, localfleet.Options{Members: 2, WithoutKurator: true, ServerFlags: []string{"--cluster-readiness=probe"}})
+	fleet := localfleet.UpForTest(t, localfleet.Options{Members: 2, WithoutKurator: true, IssuesCertificate: true, ServerFlags: []string{"--cluster-readiness=probe"}})
 	if _, err := fleet.Kubectl(t.Context(), fleet.MemberKubeconfig(1), "apply", "--filename=../localfleet/cmd/localfleet/app.yaml"); err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +44,7 @@ func TestWithoutKurator(t *testing.T) {
 	}
 
 	checkDoctor(t, fleet, 0, nil)
+	checkCertificate(t, fleet)
 
 	apply := func(manifest string) error {
 		file := filepath.Join(t.TempDir(), "manifest.yaml")
@@ -121,7 +122,7 @@ func TestWithoutKurator(t *testing.T) {
 	host("delete", "clusterrolebinding", "migrate-apiserver:tenants")
 	host("delete", "apiservice", "v1alpha1.backup.kurator.dev")
 	checkDoctor(t, fleet, 2, map[string]string{
-		"APIService/v1alpha1.backup.kurator.dev": "it does not exist, so no request reaches the server: apply 40-apiservice.yaml",
+		"APIService/v1alpha1.backup.kurator.dev": "it does not exist, so no request reaches the server: apply the manifests",
 		"Permissions/namespace default":          "may not get, list, watch fleets.fleet.kurator.dev; get, list, watch attachedclusters",
 	})
 }
@@ -129,13 +130,6 @@ func TestWithoutKurator(t *testing.T) {
 // checkDoctor runs migrate-apiserver doctor, and checks its exit code and what has failed.
 func checkDoctor(t *testing.T, fleet *localfleet.Fleet, exit int, failed map[string]string) {
 	t.Helper()
-	keys := filepath.Join(fleet.Dir(), "pki", "migrate-apiserver")
-	if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), "get", "secret", "migrate-apiserver-tls", "--namespace=migrate-system"); err != nil {
-		if _, err := fleet.Kubectl(t.Context(), fleet.HostKubeconfig(), "create", "secret", "tls", "migrate-apiserver-tls", "--namespace=migrate-system",
-			"--cert="+filepath.Join(keys, "server.crt"), "--key="+filepath.Join(keys, "server.key")); err != nil {
-			t.Fatal(err)
-		}
-	}
 	began := time.Now()
 	program := exec.CommandContext(t.Context(), localfleet.ServerProgram(fleet.BinDir()), "doctor", "--kubeconfig="+fleet.HostKubeconfig(), "--output=json")
 	output, err := program.Output()

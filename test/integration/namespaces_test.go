@@ -5,7 +5,6 @@ package integration
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // TestServerRestrictedToNamespace runs a server with --namespaces and the permissions that
-// artifacts/deploy renders for it: it must reconcile in that namespace, report why it does not
+// `make manifests` grants it: it must reconcile in that namespace, report why it does not
 // elsewhere, and send no request that the host forbids.
 func TestServerRestrictedToNamespace(t *testing.T) {
 	n := newNamespace(t)
@@ -21,7 +20,7 @@ func TestServerRestrictedToNamespace(t *testing.T) {
 	n.run("patch", "attachedcluster", "member1", "--subresource=status", "--type=merge", "-p", `{"status":{"ready":true}}`)
 	n.run("patch", "cluster.cluster.kurator.dev", "member2", "--subresource=status", "--type=merge", "-p", `{"status":{"phase":"Ready"}}`)
 	rendered := t.TempDir()
-	if err := localfleet.RenderManifests(t.Context(), rendered, "--namespaces", n.name); err != nil {
+	if err := localfleet.WriteManifests(t.Context(), rendered, "--namespaces", n.name); err != nil {
 		t.Fatal(err)
 	}
 	spares, err := host.Spares(1)
@@ -31,7 +30,7 @@ func TestServerRestrictedToNamespace(t *testing.T) {
 	const account = "spare-for-tenant"
 	s := startSpare(t, spares[0], n, localfleet.SpareRun{
 		Account:     account,
-		Permissions: manifests(t, reader(t, os.DirFS(rendered)), forAccount(account)),
+		Permissions: manifests(t, []byte(n.run("kustomize", rendered)), forAccount(account)),
 		Flags:       []string{"--namespaces=" + n.name},
 	})
 	eventually(t, "the Migrate of the tenant to be reconciled", func(ctx context.Context) bool {

@@ -39,6 +39,11 @@ var permissionCases = []struct {
 	{permission{"", "secrets", "get"}, recorded},
 	// The server can't say whether requests reach it.
 	{permission{"apiregistration.k8s.io", "apiservices", "get"}, logged},
+	// The serving certificate can't be issued or renewed, or the host does not trust it.
+	{permission{"", "secrets", "create"}, logged},
+	{permission{"", "secrets migrate-apiserver-tls", "get"}, logged},
+	{permission{"", "secrets migrate-apiserver-tls", "update"}, logged},
+	{permission{"apiregistration.k8s.io", "apiservices", "patch"}, logged},
 	// Events, and the counts of repeated ones, are lost.
 	{permission{"events.k8s.io", "events", "create"}, loggedWithMigrate},
 	{permission{"events.k8s.io", "events", "patch"}, loggedWithRepeatedEvent},

@@ -8,13 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
@@ -22,14 +21,21 @@ import (
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-// permission is one verb on one resource of the host.
+// permission is one verb on one resource of the host. For its own Secret, the name follows the resource: the server has
+// permissions for other Secrets, too.
 type permission struct{ group, resource, verb string }
 
 func (p permission) String() string { return p.verb + " " + p.resource + "." + p.group }
 
+// ofAll returns the permission for all objects of the resource.
+func (p permission) ofAll() permission {
+	p.resource, _, _ = strings.Cut(p.resource, " ")
+	return p
+}
+
 // errorText returns a part of the host's 403 message if the permission is missing.
 func (p permission) errorText() string {
-	return fmt.Sprintf("cannot %s resource %q in API group %q", p.verb, p.resource, p.group)
+	return fmt.Sprintf("cannot %s resource %q in API group %q", p.verb, p.ofAll().resource, p.group)
 }
 
 // spare is a server to which no APIService leads, and a direct client of it.
@@ -51,11 +57,35 @@ func startWithout(t *testing.T, spares chan *localfleet.Spare, n namespace, acco
 	server := <-spares
 	t.Cleanup(func() { spares <- server })
 	run := localfleet.SpareRun{Account: account, Permissions: permissionsWithout(t, account, without)}
+	issueCertificate(&run, without)
 	if without.verb == "list" {
 		// With streaming lists, an informer does not send a list request.
 		run.Environment = append(run.Environment, "KUBE_FEATURE_WatchListClient=false")
 	}
 	return startSpare(t, server, n, run)
+}
+
+// issueCertificate has a server issue its certificate itself if it lacks a permission that it needs for that. Others have one of the
+// fleet's, by which clients know them.
+func issueCertificate(run *localfleet.SpareRun, without permission) {
+	own := without.resource == "secrets migrate-apiserver-tls" || without == permission{"", "secrets", "create"}
+	registers := without == permission{"apiregistration.k8s.io", "apiservices", "patch"}
+	if !own && !registers {
+		return
+	}
+	run.Flags = []string{"--tls-cert-file=", "--tls-private-key-file=", "--serving-certificate-secret=" + run.Account + "/migrate-apiserver-tls"}
+	if registers {
+		// The APIService of the fleet refers to this one.
+		run.Flags = append(run.Flags, "--serving-certificate-service=migrate-system/migrate-apiserver")
+	}
+	if without.verb == "update" {
+		damaged := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"ca.key": "AAAA"}}}
+		damaged.SetAPIVersion("v1")
+		damaged.SetKind("Secret")
+		damaged.SetNamespace(run.Account)
+		damaged.SetName("migrate-apiserver-tls")
+		run.Permissions = append(run.Permissions, damaged)
+	}
 }
 
 // startSpare starts a server, which is killed at the end of the test.
@@ -206,7 +236,7 @@ func (s *spare) listCode(ctx context.Context, identify func(*spare, *rest.Config
 // account and a namespace of that name.
 func permissionsWithout(t *testing.T, account string, without permission) []*unstructured.Unstructured {
 	t.Helper()
-	objects := manifests(t, reader(t, deployManifests), forAccount(account))
+	objects := manifests(t, accountManifests(t), forAccount(account))
 	for _, o := range objects {
 		if replaceBuiltin(t, o, without) {
 			objects = append(objects, builtinWithout(o, without))
@@ -221,7 +251,8 @@ func permissionsWithout(t *testing.T, account string, without permission) []*uns
 		var left []any
 		for _, rule := range rules {
 			for p, single := range splitRule(t, rule.(map[string]any)) {
-				if p != without {
+				// That for all Secrets includes that for one.
+				if p != without && p != without.ofAll() {
 					left = append(left, single)
 				}
 			}
@@ -288,7 +319,7 @@ func builtinWithout(binding *unstructured.Unstructured, without permission) *uns
 func deployedPermissions(t *testing.T) []permission {
 	t.Helper()
 	var all []permission
-	for _, o := range manifests(t, reader(t, deployManifests), strings.NewReplacer()) {
+	for _, o := range manifests(t, accountManifests(t), strings.NewReplacer()) {
 		rules, _, err := unstructured.NestedSlice(o.Object, "rules")
 		if err != nil {
 			t.Fatal(err)
@@ -317,49 +348,48 @@ func splitRule(t *testing.T, rule map[string]any) map[permission]map[string]any 
 		for _, resource := range list("resources") {
 			for _, verb := range list("verbs") {
 				single := map[string]any{"apiGroups": []any{group}, "resources": []any{resource}, "verbs": []any{verb}}
+				p := permission{group, resource, verb}
 				if names, ok := rule["resourceNames"]; ok {
 					single["resourceNames"] = names
+					if resource == "secrets" {
+						p.resource += " " + names.([]any)[0].(string)
+					}
 				}
-				all[permission{group, resource, verb}] = single
+				all[p] = single
 			}
 		}
 	}
 	return all
 }
 
-// permissionFiles are the files of artifacts/deploy with RBAC objects.
-var permissionFiles = []string{"00-namespace.yaml", "10-rbac.yaml"}
+// accountManifests returns the manifests of the server's account and its permissions.
+func accountManifests(t *testing.T) []byte {
+	t.Helper()
+	content, err := localfleet.AccountManifests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
 
-// deployManifests has the files of artifacts/deploy.
-var deployManifests = os.DirFS("../../artifacts/deploy")
-
-func reader(t *testing.T, files fs.FS) func(name string) []byte {
-	return func(name string) []byte {
-		content, err := fs.ReadFile(files, name)
+// manifests returns the objects in content that grant permissions. change is applied to their text
+// first.
+func manifests(t *testing.T, content []byte, change *strings.Replacer) []*unstructured.Unstructured {
+	t.Helper()
+	var objects []*unstructured.Unstructured
+	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(change.Replace(string(content))), 4<<10)
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(&object.Object)
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return content
-	}
-}
-
-// manifests returns the objects in permissionFiles. change is applied to their text first.
-func manifests(t *testing.T, file func(name string) []byte, change *strings.Replacer) []*unstructured.Unstructured {
-	t.Helper()
-	var objects []*unstructured.Unstructured
-	for _, name := range permissionFiles {
-		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(change.Replace(string(file(name)))), 4<<10)
-		for {
-			object := &unstructured.Unstructured{}
-			err := decoder.Decode(&object.Object)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		group := object.GroupVersionKind().Group
+		if kind := object.GetKind(); kind == "Namespace" || kind == "ServiceAccount" || group == rbacv1.GroupName {
 			objects = append(objects, object)
 		}
 	}
-	return objects
 }

@@ -141,7 +141,7 @@ func (f *Fleet) apiserver(c cluster) command {
 
 func (f *Fleet) controllerManager(c cluster) command {
 	keys, controllers := f.keys(c.name), hostControllers
-	if c.member() {
+	if c.member() || f.hasNode(c) {
 		controllers = memberControllers
 	}
 	if f.hasNode(c) {
@@ -183,3 +183,6 @@ func (f *Fleet) namespacesUsable(ctx context.Context, c cluster) error {
 }
 
 func (f *Fleet) dataDir(process string) string { return filepath.Join(f.dir, "data", process) }
+
+// EtcdURL returns the URL of the etcd that all clusters share.
+func (f *Fleet) EtcdURL() string { return "https://" + f.address("etcd") }

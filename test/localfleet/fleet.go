@@ -43,10 +43,16 @@ type Options struct {
 	// Nodes gives each member a real node, on which pods run and volumes have data.
 	// NodesMissing must return nil. A fleet that has nodes keeps them.
 	Nodes bool
+	// HostImages gives the host a node, too, with the images in these archives. Our server is then
+	// a pod that the caller installs, reached at PodPort, and Up starts none.
+	HostImages []string
 	// Server is the path of migrate-apiserver. If it is empty, Up starts no server.
 	Server string
 	// ServerFlags are added to the flags of our server.
 	ServerFlags []string
+	// IssuesCertificate has our server issue its serving certificate itself, as in the manifests.
+	// Otherwise it has one of the fleet's, so that its CA is known before it starts.
+	IssuesCertificate bool
 	// Replicas is the number of replicas of our server. If it is more than one, the
 	// replicas share an etcd of three members that no other server uses, and the host
 	// reaches them through a load balancer in this process. Only an attached fleet may
@@ -175,7 +181,7 @@ func (f *Fleet) Processes() []*Process {
 // Process returns the process with that name: etcd, storage, migrate-apiserver, or
 // CLUSTER-apiserver, CLUSTER-controller-manager and CLUSTER-velero, where CLUSTER
 // is host or kurator-memberN. A member with a node also has CLUSTER-scheduler,
-// CLUSTER-provisioner and CLUSTER-node. With several replicas of our server, their names are
+// CLUSTER-provisioner and CLUSTER-node, as has the host with HostImages. With several replicas of our server, their names are
 // migrate-apiserver-N, and those of their etcd's members are migrate-etcd-N.
 func (f *Fleet) Process(name string) (*Process, error) {
 	for _, p := range f.Processes() {
@@ -229,7 +235,14 @@ func open(ctx context.Context, options Options) (*Fleet, error) {
 		}
 	}
 	s.ServerFlags, s.VeleroNamespaces = options.ServerFlags, options.VeleroNamespaces
+	if s.HostImages, err = absolute(options.HostImages); err != nil {
+		return nil, err
+	}
+	if len(s.HostImages) > 0 {
+		s.Server = ""
+	}
 	s.Replicas, s.WithoutVelero, s.WithoutKurator = options.Replicas, options.WithoutVelero, options.WithoutKurator
+	s.IssuesCertificate = options.IssuesCertificate
 	if s.Replicas > 1 && !options.Attached {
 		return nil, errors.New("a detached fleet can't have replicas: the load balancer runs in this process")
 	}
@@ -365,14 +378,17 @@ func (f *Fleet) upCluster(ctx context.Context, c cluster, storageReady <-chan st
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.process(f.controllerManager(c)).ensure(ctx) })
-	if c.member() {
-		group.Go(func() error {
-			if err := f.upVelero(ctx, c, storageReady); err != nil || !f.hasNode(c) {
+	group.Go(func() error {
+		if c.member() {
+			if err := f.upVelero(ctx, c, storageReady); err != nil {
 				return err
 			}
-			return f.upNode(ctx, c)
-		})
-	}
+		}
+		if !f.hasNode(c) {
+			return nil
+		}
+		return f.upNode(ctx, c)
+	})
 	return group.Wait()
 }
 

@@ -131,11 +131,11 @@ func TestAttachedFleetEndsWithItsProcess(t *testing.T) {
 func applyManifests(t *testing.T, f *Fleet) {
 	for _, etcd := range []string{"", "https://etcd.example:2379"} {
 		dir := t.TempDir()
-		if err := RenderManifests(t.Context(), dir, "--all-namespaces", "--etcd-servers", etcd); err != nil {
+		if err := WriteManifests(t.Context(), dir, "--all-namespaces", "--etcd-servers", etcd); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if _, err := f.Kubectl(t.Context(), f.HostKubeconfig(), "apply", "--server-side", "--filename", dir); err != nil {
+			if _, err := f.Kubectl(t.Context(), f.HostKubeconfig(), "apply", "--server-side", "--kustomize", dir); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,14 +4,13 @@
 package localfleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // RepositoryBinDir returns the directory in which `make tools` and `make build` put
@@ -21,41 +20,40 @@ func RepositoryBinDir() (string, error) {
 	return filepath.Join(root, "_output", "bin"), err
 }
 
-// RenderManifests renders the manifests of an installation to the directory out, as
+// WriteManifests writes the kustomization of an installation to the directory out, as
 // `make manifests` does. args are passed to hack/manifests.
-func RenderManifests(ctx context.Context, out string, args ...string) error {
+func WriteManifests(ctx context.Context, out string, args ...string) error {
 	root, err := repository()
 	if err != nil {
 		return err
 	}
-	render := exec.CommandContext(ctx, "go", append([]string{"run", "./hack/manifests", "--image=migrate-apiserver:test", "--out=" + out}, args...)...)
-	render.Dir = root
-	if output, err := render.CombinedOutput(); err != nil {
-		return fmt.Errorf("render the manifests: %w: %s", err, output)
+	write := exec.CommandContext(ctx, "go", append([]string{"run", "./hack/manifests", "--image=migrate-apiserver:test", "--out=" + out}, args...)...)
+	write.Dir = root
+	if output, err := write.CombinedOutput(); err != nil {
+		return fmt.Errorf("write the manifests: %w: %s", err, output)
 	}
 	return nil
 }
 
-// accountObjects returns the objects of artifacts/deploy that a server outside of the
-// cluster needs too: the namespace, the ServiceAccount and its RBAC.
-func accountObjects() ([]*unstructured.Unstructured, error) {
+// accountFiles are the files of artifacts/deploy with what a server outside of the cluster needs
+// too: the namespace, the ServiceAccount and its RBAC.
+var accountFiles = []string{"base/namespace.yaml", "base/rbac.yaml", "components/all-namespaces/rbac.yaml"}
+
+// AccountManifests returns the manifests of accountFiles.
+func AccountManifests() ([]byte, error) {
 	root, err := repository()
 	if err != nil {
 		return nil, err
 	}
-	var objects []*unstructured.Unstructured
-	for _, name := range []string{"00-namespace.yaml", "10-rbac.yaml"} {
+	var all [][]byte
+	for _, name := range accountFiles {
 		content, err := os.ReadFile(filepath.Join(root, "artifacts", "deploy", name))
 		if err != nil {
 			return nil, err
 		}
-		parsed, err := parse(content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		objects = append(objects, parsed...)
+		all = append(all, content)
 	}
-	return objects, nil
+	return bytes.Join(all, []byte("---\n")), nil
 }
 
 // repository returns the root of the repository around the working directory.

@@ -28,6 +28,7 @@ const (
 	serverNamespace = "migrate-system"
 	serverAccount   = "migrate-apiserver"
 	serverService   = "migrate-apiserver"
+	serverSecret    = "migrate-apiserver-tls"
 
 	// tokenLifetime is longer than any fleet lives; in a cluster the kubelet renews
 	// tokens.
@@ -45,14 +46,19 @@ func (f *Fleet) EtcdDir() string { return f.dataDir(serverName) + "/etcd" }
 // serverCommand returns the command of our server with the flags of a usual
 // installation and the flags in data, which configure its storage.
 func (f *Fleet) serverCommand(name string, data ...string) command {
-	keys, kubeconfig := f.keys(serverName), f.ServerKubeconfig()
+	kubeconfig := f.ServerKubeconfig()
 	program, flags := f.serverProgram()
 	args := []string{
 		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(f.state.Ports[name]),
-		"--tls-cert-file=" + keys.certificate("server"), "--tls-private-key-file=" + keys.key("server"),
 		"--leader-elect-resource-namespace=" + serverNamespace,
 		"--member-allow-local-addresses", // where the members of this fleet are
+	}
+	if f.state.IssuesCertificate {
+		args = append(args, "--serving-certificate-secret="+serverNamespace+"/"+serverSecret)
+	} else {
+		keys := f.keys(serverName)
+		args = append(args, "--tls-cert-file="+keys.certificate("server"), "--tls-private-key-file="+keys.key("server"))
 	}
 	return command{
 		name:    name,
@@ -65,7 +71,34 @@ func (f *Fleet) serverCommand(name string, data ...string) command {
 // serverReady returns nil if /readyz of our server, or of the replica with that name,
 // answers 200.
 func (f *Fleet) serverReady(ctx context.Context, name string) error {
+	if f.state.IssuesCertificate {
+		return f.issuingServerReady(ctx, name)
+	}
 	return get(ctx, "https://"+f.address(name)+"/readyz", f.keys(serverName).authority(), "", "")
+}
+
+// issuingServerReady is serverReady for a server that issues its certificate, by the CA in its Secret.
+func (f *Fleet) issuingServerReady(ctx context.Context, name string) error {
+	config, err := f.HostConfig()
+	if err != nil {
+		return err
+	}
+	host, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	secret, err := host.CoreV1().Secrets(serverNamespace).Get(ctx, serverSecret, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	client, err := discovery.NewDiscoveryClientForConfig(&rest.Config{
+		Host:            "https://" + f.address(name),
+		TLSClientConfig: rest.TLSClientConfig{CAData: secret.Data["ca.crt"], ServerName: serverService + "." + serverNamespace + ".svc"},
+	})
+	if err != nil {
+		return err
+	}
+	return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 }
 
 // StartServer starts our server from the program at path, with flags added to its
@@ -168,7 +201,11 @@ func isServed(ctx context.Context, client *discovery.DiscoveryClient) error {
 // installServer applies the server's account and RBAC from artifacts/deploy, and a
 // Service and an APIService by which the host reaches the local process.
 func (f *Fleet) installServer(ctx context.Context, applier *applier) error {
-	account, err := accountObjects()
+	manifests, err := AccountManifests()
+	if err != nil {
+		return err
+	}
+	account, err := parse(manifests)
 	if err != nil {
 		return err
 	}
@@ -188,20 +225,23 @@ func (f *Fleet) installServer(ctx context.Context, applier *applier) error {
 }
 
 func (f *Fleet) apiService() (*unstructured.Unstructured, error) {
-	authority, err := os.ReadFile(f.keys(serverName).authority())
-	if err != nil {
-		return nil, err
+	spec := map[string]any{
+		"group": "backup.kurator.dev", "version": "v1alpha1",
+		"groupPriorityMinimum": int64(2000), "versionPriority": int64(10),
+		"service": map[string]any{
+			"namespace": serverNamespace, "name": serverService, "port": int64(f.state.Ports[serverName]),
+		},
+	}
+	if !f.state.IssuesCertificate {
+		authority, err := os.ReadFile(f.keys(serverName).authority())
+		if err != nil {
+			return nil, err
+		}
+		spec["caBundle"] = base64.StdEncoding.EncodeToString(authority)
 	}
 	return newObject("apiregistration.k8s.io/v1", "APIService", "", "v1alpha1.backup.kurator.dev", map[string]any{
 		"metadata": map[string]any{"labels": map[string]any{"kube-aggregator.kubernetes.io/automanaged": "false"}},
-		"spec": map[string]any{
-			"group": "backup.kurator.dev", "version": "v1alpha1",
-			"groupPriorityMinimum": int64(2000), "versionPriority": int64(10),
-			"caBundle": base64.StdEncoding.EncodeToString(authority),
-			"service": map[string]any{
-				"namespace": serverNamespace, "name": serverService, "port": int64(f.state.Ports[serverName]),
-			},
-		},
+		"spec":     spec,
 	}), nil
 }
 

@@ -35,9 +35,14 @@ type state struct {
 	VeleroNamespaces []string `json:"veleroNamespaces,omitempty"`
 	// Nodes reports whether each member has a node.
 	Nodes bool `json:"nodes,omitempty"`
+	// HostImages are the paths of the archives of images on the node of the host, which has none
+	// if there are none.
+	HostImages []string `json:"hostImages,omitempty"`
 	// Server is the path of our server, empty if the fleet runs none.
 	Server      string   `json:"server,omitempty"`
 	ServerFlags []string `json:"serverFlags,omitempty"`
+	// IssuesCertificate reports whether our server issues its serving certificate.
+	IssuesCertificate bool `json:"issuesCertificate,omitempty"`
 	// Replicas is the number of replicas of our server; 0 means one.
 	Replicas       int  `json:"replicas,omitempty"`
 	WithoutVelero  bool `json:"withoutVelero,omitempty"`

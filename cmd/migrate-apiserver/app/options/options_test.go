@@ -181,7 +181,7 @@ func TestEmulatedVersion(t *testing.T) {
 // TestDataFitsTheVolume checks the volume of the manifests: it holds the data of etcd, a copy of
 // it during defragmentation, and at most 512 MiB of log and snapshots.
 func TestDataFitsTheVolume(t *testing.T) {
-	manifest, err := os.ReadFile("../../../../artifacts/deploy/30-statefulset.yaml")
+	manifest, err := os.ReadFile("../../../../artifacts/deploy/overlays/standalone/statefulset.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

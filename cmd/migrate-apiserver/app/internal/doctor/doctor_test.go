@@ -35,7 +35,7 @@ import (
 
 // TestRulesAreThoseOfTheManifests compares the permissions that are checked with those that are granted.
 func TestRulesAreThoseOfTheManifests(t *testing.T) {
-	content, err := os.ReadFile("../../../../../artifacts/deploy/10-rbac.yaml")
+	content, err := os.ReadFile("../../../../../artifacts/deploy/base/rbac.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +131,38 @@ func TestAPIService(t *testing.T) {
 			_, served := d.checkAPIService(t.Context())
 			if first := d.findings[0]; served != tc.served || !strings.HasPrefix(string(first.Result)+" "+first.Message, tc.want) {
 				t.Errorf("got %v, %+v, want %v, %s", served, d.findings, tc.served, tc.want)
+			}
+		})
+	}
+}
+
+// TestIssuedCertificate checks what to do about a certificate that the server issues itself.
+func TestIssuedCertificate(t *testing.T) {
+	chain, key := newCertificate(t, "migrate-apiserver.migrate-system.svc")
+	other, _ := newCertificate(t, "migrate-apiserver.migrate-system.svc")
+	for name, tc := range map[string]struct {
+		bundle []byte
+		skips  bool
+		want   string
+	}{
+		"good":            {bundle: chain, want: "OK "},
+		"no CA":           {want: "Failed spec.caBundle of the APIService is empty, so the host does not accept the server: the server issues it again by itself, so see the log of its pods"},
+		"another CA":      {bundle: other, want: "so see the log of its pods"},
+		"does not matter": {skips: true, want: "OK "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			service := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
+				"caBundle": base64.StdEncoding.EncodeToString(tc.bundle), "insecureSkipTLSVerify": tc.skips,
+				"service": map[string]any{"name": "migrate-apiserver", "namespace": "migrate-system"},
+			}}}
+			d := newDoctor(&corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "migrate-system", Name: "tls"},
+				Data:       map[string][]byte{"ca.key": key, "tls.crt": chain, "tls.key": key},
+			})
+			d.checkCertificate(t.Context(), service, no)
+			last := d.findings[len(d.findings)-1]
+			if got := string(last.Result) + " " + last.Message; !strings.Contains(got, tc.want) {
+				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
 	}

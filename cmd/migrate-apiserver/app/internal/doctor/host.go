@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,7 +56,7 @@ func (d *Doctor) checkAPIService(ctx context.Context) (*unstructured.Unstructure
 	service, err := d.dynamic.Resource(aggregation.APIServices).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		d.add(check, name, Failed, "it does not exist, so no request reaches the server: apply 40-apiservice.yaml of the manifests")
+		d.add(check, name, Failed, "it does not exist, so no request reaches the server: apply the manifests")
 		return nil, no
 	case err != nil:
 		d.add(check, name, Skipped, "it can't be read: %v", err)
@@ -65,11 +64,11 @@ func (d *Doctor) checkAPIService(ctx context.Context) (*unstructured.Unstructure
 	}
 	if aggregation.ServerOf(service) == aggregation.Definitions {
 		d.add(check, name, Failed, "CustomResourceDefinitions of Kurator serve the group version, so no request reaches the server: import their objects, "+
-			"and apply 40-apiservice.yaml of the manifests with --server-side --force-conflicts")
+			"and apply the manifests with --server-side --force-conflicts")
 		return service, no
 	}
 	if value, ok := service.GetLabels()["kube-aggregator.kubernetes.io/automanaged"]; ok && (value == "true" || value == "onstart") {
-		d.add(check, name, Failed, "its label kube-aggregator.kubernetes.io/automanaged is %q, so the host replaces it by its own: set it to \"false\", as 40-apiservice.yaml of the manifests has it", value)
+		d.add(check, name, Failed, "its label kube-aggregator.kubernetes.io/automanaged is %q, so the host replaces it by its own: set it to \"false\", as the manifests have it", value)
 	}
 	conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
 	for _, item := range conditions {
@@ -99,13 +98,19 @@ func (d *Doctor) checkCertificate(ctx context.Context, service *unstructured.Uns
 	secret, err := d.kube.CoreV1().Secrets(d.options.Namespace).Get(ctx, d.options.Secret, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		d.add(check, object, worst, "the Secret with the serving certificate does not exist: apply 15-serving-cert.yaml of the manifests, or name it by --secret")
+		d.add(check, object, worst, "the Secret with the serving certificate does not exist: the server makes it with --serving-certificate-secret, so see the log of its pods; or name another one by --secret")
 		return
 	case err != nil:
 		d.add(check, object, Skipped, "the Secret can't be read: %v", err)
 		return
 	}
-	remedy := "make and apply the manifests again"
+	_, issues := secret.Data["ca.key"]
+	_, follows := secret.Data["next-ca.key"]
+	own := issues || follows
+	remedy := "issue it again, or have the server do that with --serving-certificate-secret"
+	if own {
+		remedy = "the server issues it again by itself, so see the log of its pods"
+	}
 	if issuer := secret.Annotations["cert-manager.io/issuer-name"]; issuer != "" {
 		remedy = "see the Certificate and the issuer " + issuer + " of cert-manager"
 	}
@@ -115,11 +120,14 @@ func (d *Doctor) checkCertificate(ctx context.Context, service *unstructured.Uns
 		return
 	}
 	chain, err := d.verify(service, pair.Leaf, secret.Data["tls.crt"])
+	if err == nil && own && service != nil && aggregation.Backend(service).Name != "" && len(aggregation.CABundle(service)) == 0 && !aggregation.SkipsVerification(service) {
+		err = errors.New("spec.caBundle of the APIService is empty, so the host does not accept the server")
+	}
 	for _, c := range chain {
 		d.checkLifetime(check, object, c, remedy)
 	}
 	if err != nil {
-		d.add(check, object, worst, "%v: %s, and restart the server", err, remedy)
+		d.add(check, object, worst, "%v: %s", err, remedy)
 	}
 }
 
@@ -129,9 +137,9 @@ func (d *Doctor) verify(service *unstructured.Unstructured, leaf *x509.Certifica
 	if service == nil || field(service, "spec", "service", "name") == "" {
 		return alone, nil // the check of the APIService has reported it
 	}
-	bundle, _ := base64.StdEncoding.DecodeString(field(service, "spec", "caBundle"))
+	bundle := aggregation.CABundle(service)
 	if len(bundle) == 0 {
-		return alone, nil // the host trusts it without
+		return alone, nil // the host trusts a public CA, or everybody
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {

@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// hostRules are what the server needs in the whole host, as artifacts/deploy/10-rbac.yaml has it.
+// hostRules are what the server needs in the whole host, as artifacts/deploy/base/rbac.yaml has it.
 func hostRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		rule("", "get list watch", "namespaces"),
@@ -24,7 +24,7 @@ func hostRules() []rbacv1.PolicyRule {
 		rule("", "update", "resourcequotas/status"),
 		rule("networking.k8s.io", "list", "servicecidrs"),
 		named(rule("", "get", "services"), "kubernetes"),
-		named(rule("apiregistration.k8s.io", "get", "apiservices"), "v1alpha1.backup.kurator.dev"),
+		named(rule("apiregistration.k8s.io", "get patch", "apiservices"), "v1alpha1.backup.kurator.dev"),
 		rule("flowcontrol.apiserver.k8s.io", "list watch", "flowschemas", "prioritylevelconfigurations"),
 	}
 }
@@ -52,6 +52,8 @@ func ownRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		rule("coordination.k8s.io", "create", "leases"),
 		named(rule("coordination.k8s.io", "get update", "leases"), "migrate-apiserver"),
+		rule("", "create", "secrets"),
+		named(rule("", "get update", "secrets"), "migrate-apiserver-tls"),
 	}
 }
 
@@ -102,7 +104,7 @@ func (d *Doctor) checkRules(ctx context.Context, where, namespace string, rules 
 		}
 	}
 	if len(missing) > 0 {
-		d.add(check, where, Failed, "%s may not %s: apply 10-rbac.yaml of the manifests, made with the namespaces of the fleets", account, strings.Join(missing, "; "))
+		d.add(check, where, Failed, "%s may not %s: apply the manifests, made with the namespaces of the fleets", account, strings.Join(missing, "; "))
 		return
 	}
 	d.add(check, where, OK, "%s may do what the server needs", account)
