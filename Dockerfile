@@ -5,6 +5,7 @@
 # There is nothing else in it: no shell and no libraries. The public certificate
 # authorities, by which object stores and some members are known, are in the program.
 FROM scratch
-COPY _output/image/migrate-apiserver /migrate-apiserver
+ARG TARGETARCH
+COPY _output/image/${TARGETARCH}/migrate-apiserver /migrate-apiserver
 USER 65532:65532
 ENTRYPOINT ["/migrate-apiserver"]

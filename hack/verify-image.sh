@@ -2,8 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds the image with `make image` and fails unless it contains one static program and
-# nothing else, and runs as non-root. Without buildah the check is skipped.
+# Builds the images with `make image` and fails unless each contains one static program for its
+# architecture and nothing else, and runs as non-root. Without buildah the check is skipped.
 
 set -o errexit
 set -o nounset
@@ -12,7 +12,7 @@ set -o pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! command -v buildah >/dev/null; then
-  echo "    SKIPPED: buildah is not installed; the image was not built"
+  echo "    SKIPPED: buildah is not installed; the images were not built"
   exit 0
 fi
 
@@ -20,22 +20,29 @@ make --no-print-directory image
 
 content="$(mktemp -d)"
 trap 'rm -rf "${content}"' EXIT
-tar --extract --file _output/image/migrate-apiserver.tar --directory "${content}"
 
-fail() {
-  echo "the image $*" >&2
-  exit 1
-}
+for arch in amd64 arm64; do
+  mkdir "${content}/${arch}"
+  tar --extract --file "_output/image/migrate-apiserver-${arch}.tar" --directory "${content}/${arch}"
 
-config="$(cat "${content}"/[0-9a-f]*.json)"
-[[ "${config}" == *'"User":"65532:65532"'* ]] || fail "does not run as user 65532: ${config}"
-[[ "${config}" == *'"Entrypoint":["/migrate-apiserver"]'* ]] || fail "has another entrypoint: ${config}"
+  fail() {
+    echo "the image for ${arch} $*" >&2
+    exit 1
+  }
 
-layers=("${content}"/[0-9a-f]*.tar)
-[[ "${#layers[@]}" -eq 1 ]] || fail "has ${#layers[@]} layers, not one"
-files="$(tar --list --file "${layers[0]}")"
-[[ "${files}" == migrate-apiserver ]] || fail "has files other than the program: ${files}"
+  config="$(cat "${content}/${arch}"/[0-9a-f]*.json)"
+  [[ "${config}" == *'"User":"65532:65532"'* ]] || fail "does not run as user 65532: ${config}"
+  [[ "${config}" == *'"Entrypoint":["/migrate-apiserver"]'* ]] || fail "has another entrypoint: ${config}"
+  [[ "${config}" == *"\"architecture\":\"${arch}\""* ]] || fail "is for another architecture: ${config}"
 
-tar --extract --file "${layers[0]}" --directory "${content}"
-go version -m "${content}/migrate-apiserver" | grep -q 'CGO_ENABLED=0$' || fail "has a program that is not static"
-"${content}/migrate-apiserver" --version
+  layers=("${content}/${arch}"/[0-9a-f]*.tar)
+  [[ "${#layers[@]}" -eq 1 ]] || fail "has ${#layers[@]} layers, not one"
+  files="$(tar --list --file "${layers[0]}")"
+  [[ "${files}" == migrate-apiserver ]] || fail "has files other than the program: ${files}"
+
+  tar --extract --file "${layers[0]}" --directory "${content}/${arch}"
+  version="$(go version -m "${content}/${arch}/migrate-apiserver")"
+  grep -q 'CGO_ENABLED=0$' <<<"${version}" || fail "has a program that is not static"
+  grep -q "GOARCH=${arch}$" <<<"${version}" || fail "has a program for another architecture"
+done
+"${content}/$(go env GOARCH)/migrate-apiserver" --version
