@@ -37,18 +37,22 @@ const (
 	uninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 )
 
-//go:embed nodes.yaml
-var nodesManifest string
+var (
+	//go:embed nodes.yaml
+	nodesManifest string
+	//go:embed node-agent.yaml
+	nodeAgentManifest string
+)
 
 // NodesMissing returns nil if a fleet of this process can have nodes. The error says
 // what is missing and what to do.
 func NodesMissing() error { return node.Missing() }
 
 func (s *state) checkNodes() error {
-	if !s.Nodes {
+	if !s.Nodes && len(s.HostImages) == 0 {
 		return nil
 	}
-	if s.WithoutVelero {
+	if s.Nodes && s.WithoutVelero {
 		return errors.New("a fleet with nodes has Velero")
 	}
 	if s.Minor < nodesMinor {
@@ -57,7 +61,18 @@ func (s *state) checkNodes() error {
 	return NodesMissing()
 }
 
-func (f *Fleet) hasNode(c cluster) bool { return f.state.Nodes && c.member() }
+func (f *Fleet) hasNode(c cluster) bool {
+	if c.member() {
+		return f.state.Nodes
+	}
+	return len(f.state.HostImages) > 0
+}
+
+// PodPort returns the port of the machine's loopback that leads to the port podPort of the host's node.
+func (f *Fleet) PodPort() int { return f.state.Ports[serverName] }
+
+// podPort is the port of our server in its pod, which has the node's network.
+const podPort = 6443
 
 // nodeName returns the name of a cluster's Node object, of the node's process and of the
 // kubelet's port.
@@ -66,7 +81,7 @@ func (f *Fleet) nodeName(c cluster) string { return c.name + "-node" }
 // cgroup returns the cgroup of all nodes of the fleet.
 func (f *Fleet) cgroup() node.Cgroup { return node.Cgroup("localfleet-" + f.state.ID) }
 
-// nodeCommands returns the commands that a member with a node has in addition.
+// nodeCommands returns the commands that a cluster with a node has in addition.
 func (f *Fleet) nodeCommands(c cluster) []command {
 	return []command{f.scheduler(c), f.provisioner(c), f.node(c)}
 }
@@ -80,7 +95,7 @@ func (f *Fleet) scheduler(c cluster) command {
 }
 
 // provisioner returns the command of the process that provisions the volumes of a
-// member. They are directories of the machine, which the member's node shares.
+// cluster. They are directories of the machine, which the cluster's node shares.
 func (f *Fleet) provisioner(c cluster) command {
 	name := c.name + "-provisioner"
 	return command{
@@ -93,18 +108,27 @@ func (f *Fleet) provisioner(c cluster) command {
 	}
 }
 
-// node returns the command of the first process of a member's node.
+// node returns the command of the first process of a cluster's node.
 func (f *Fleet) node(c cluster) command {
 	name := f.nodeName(c)
 	cgroup := f.cgroup() + node.Cgroup("/"+name)
-	// The configuration is an argument, so that a changed one restarts the node.
-	config, err := json.Marshal(node.Config{
+	configured := node.Config{
 		Name: name, Dir: filepath.Join(f.dataDir(name), "node"), BinDir: f.state.BinDir,
 		Images: []string{f.image("pause"), f.image("shop"), f.image("velero")}, PauseImage: pauseImage,
 		Kubeconfig: f.kubeconfig(c.name, "kubelet"), ClientCA: f.keys(c.name).authority(),
 		KubeletPort: f.state.Ports[name], Ports: []int{f.state.Ports[c.name], f.state.Ports["storage"]},
 		Cgroup: cgroup,
-	})
+	}
+	if !c.member() {
+		configured.Images = append([]string{f.image("pause")}, f.state.HostImages...)
+		configured.Ports = []int{f.state.Ports["etcd"], f.state.Ports["storage"]}
+		for _, other := range f.clusters() {
+			configured.Ports = append(configured.Ports, f.state.Ports[other.name])
+		}
+		configured.Published = map[int]int{f.PodPort(): podPort}
+	}
+	// The configuration is an argument, so that a changed one restarts the node.
+	config, err := json.Marshal(configured)
 	return command{
 		name:     name,
 		program:  f.program("localfleet"),
@@ -122,7 +146,7 @@ func (f *Fleet) node(c cluster) command {
 // image returns the path of the archive of an image.
 func (f *Fleet) image(name string) string { return filepath.Join(f.program("images"), name+".tar") }
 
-// upNode gives a member its node and returns when Velero's node-agent runs on it.
+// upNode gives a cluster its node and returns when, in a member, Velero's node-agent runs on it.
 func (f *Fleet) upNode(ctx context.Context, c cluster) error {
 	applier, err := f.applier(c)
 	if err != nil {
@@ -140,11 +164,18 @@ func (f *Fleet) upNode(ctx context.Context, c cluster) error {
 			return err
 		}
 	}
+	if !c.member() {
+		return nil
+	}
 	return f.awaitNodeAgent(ctx, c)
 }
 
 func (f *Fleet) nodeObjects(c cluster) ([]*unstructured.Unstructured, error) {
-	parsed, err := template.New("nodes.yaml").Parse(nodesManifest)
+	manifest := nodesManifest
+	if c.member() {
+		manifest += "---\n" + nodeAgentManifest
+	}
+	parsed, err := template.New("nodes.yaml").Parse(manifest)
 	if err != nil {
 		return nil, err
 	}

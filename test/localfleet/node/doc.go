@@ -12,8 +12,8 @@
 //
 // The network namespace has no interface but loopback. A port of the machine's loopback
 // that the node needs, that of its API server for one, is forwarded, so that the same
-// address leads to the same server inside and outside; the kubelet's port is forwarded
-// in the other direction. Pods use the node's network.
+// address leads to the same server inside and outside; the kubelet's port and those that pods
+// publish are forwarded in the other direction. Pods use the node's network.
 //
 // The package may import apimachinery and golang.org/x/sys.
 package node

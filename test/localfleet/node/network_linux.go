@@ -59,8 +59,8 @@ func upLoopback() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
-// forwardAll forwards c.Ports from the namespace to the machine and the kubelet's port
-// from the machine to the namespace.
+// forwardAll forwards c.Ports from the namespace to the machine, and the kubelet's port and
+// c.Published from the machine to the namespace.
 func forwardAll(n *network, c Config) error {
 	for _, port := range c.Ports {
 		var listener net.Listener
@@ -73,13 +73,26 @@ func forwardAll(n *network, c Config) error {
 		}
 		go forward(listener, func() (net.Conn, error) { return net.Dial("tcp4", loopback(port)) })
 	}
-	listener, err := net.Listen("tcp4", loopback(c.KubeletPort))
-	if err != nil {
+	if err := publish(n, c.KubeletPort, c.KubeletPort); err != nil {
 		return fmt.Errorf("port of the kubelet: %w", err)
+	}
+	for port, inside := range c.Published {
+		if err := publish(n, port, inside); err != nil {
+			return fmt.Errorf("port %d of a pod: %w", inside, err)
+		}
+	}
+	return nil
+}
+
+// publish forwards a port of the machine to a port in the namespace.
+func publish(n *network, port, inside int) error {
+	listener, err := net.Listen("tcp4", loopback(port))
+	if err != nil {
+		return err
 	}
 	go forward(listener, func() (connection net.Conn, err error) {
 		err = n.do(func() error {
-			connection, err = net.Dial("tcp4", loopback(c.KubeletPort))
+			connection, err = net.Dial("tcp4", loopback(inside))
 			return err
 		})
 		return connection, err

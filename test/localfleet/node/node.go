@@ -23,6 +23,8 @@ type Config struct {
 	KubeletPort int `json:"kubeletPort"`
 	// Ports are ports of the machine's loopback that the node reaches on its own.
 	Ports []int `json:"ports"`
+	// Published maps ports of the machine's loopback to ports of the node's, at which pods listen.
+	Published map[int]int `json:"published,omitempty"`
 	// Cgroup is the cgroup of all pods of the node. It exists.
 	Cgroup Cgroup `json:"cgroup"`
 }
