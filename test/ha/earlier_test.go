@@ -91,7 +91,8 @@ func earlierProgram(t *testing.T, fleet *localfleet.Fleet) string {
 	t.Helper()
 	path := filepath.Join(fleet.BinDir(), "..", "earlier", "migrate-apiserver")
 	if _, err := os.Stat(path); err != nil {
-		localfleet.Needs(t, fmt.Errorf("the server of an earlier commit is missing (hack/earlier.sh _output/earlier): %w", err))
+		// A copy without the history of the repository can't have it.
+		localfleet.SkipByName(t, fmt.Errorf("the server of an earlier commit is missing (hack/earlier.sh _output/earlier): %w", err))
 	}
 	return path
 }

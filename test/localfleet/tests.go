@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -54,7 +55,7 @@ func runTests(m *testing.M, options Options, use func(*Fleet) error) (code int, 
 const (
 	// needNodesVariable, if it is not empty, makes Needs fail a test instead of skipping it.
 	needNodesVariable = "NEED_NODES"
-	// skippedTestsVariable names a file to which Needs adds a line for each test that it
+	// skippedTestsVariable names a file to which SkipByName adds a line for each test that it
 	// skips: its name, a tab, and the reason.
 	skippedTestsVariable = "SKIPPED_TESTS"
 )
@@ -68,6 +69,22 @@ func NeedsNodes(t *testing.T) {
 	Needs(t, NodesMissing())
 }
 
+// NeedsImage returns the name of the image of our server for tests, and the path of its archive. It
+// skips a test like NeedsNodes, and if there is no image.
+func NeedsImage(t *testing.T) (name, archive string) {
+	t.Helper()
+	NeedsNodes(t)
+	bin, err := RepositoryBinDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive = filepath.Join(bin, "..", "image", "test", "migrate-apiserver-"+runtime.GOARCH+".tar")
+	if _, err := os.Stat(archive); err != nil {
+		Needs(t, errors.New("pods of the server need its image: apt-get install buildah, and make test-image"))
+	}
+	return "localhost/migrate-apiserver:test", archive
+}
+
 // Needs skips a test by its name if something that not every machine has is missing, and fails
 // it where everything must be tested. It does nothing if missing is nil.
 func Needs(t *testing.T, missing error) {
@@ -78,6 +95,12 @@ func Needs(t *testing.T, missing error) {
 	if os.Getenv(needNodesVariable) != "" {
 		t.Fatal(missing)
 	}
+	SkipByName(t, missing)
+}
+
+// SkipByName skips a test, and has its name and the reason reported.
+func SkipByName(t *testing.T, missing error) {
+	t.Helper()
 	if path := os.Getenv(skippedTestsVariable); path != "" {
 		file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {
