@@ -142,9 +142,10 @@ test-unit: ## Run the unit tests, with the race detector if there is a C compile
 
 # -count=1 because Go's test cache does not know the programs that these tests run.
 .PHONY: test-integration
-test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and the mutations of the driver.
+test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and every third mutation of the driver.
 	@echo "integration tests: several minutes without output"
-	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/... ./test/mutations/...
+	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
+	@go test -count=1 -timeout 15m ./test/mutations -mutations.every=3
 
 # The tests that also run with other versions of Kubernetes and Velero: an application is migrated, failures are
 # reported, and the server continues a migration after a restart.
@@ -180,6 +181,10 @@ bench: tools build ## Run the benchmarks on a local fleet. BENCH selects them.
 .PHONY: soak
 soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.
 	@go test -count=1 -timeout 0 ./pkg/driver -run TestRandomSimulations -simulation.count=$(SIMULATIONS)
+
+.PHONY: mutations
+mutations: ## Check that the simulation of the driver finds each of the bugs in test/mutations.
+	@go test -count=1 -timeout 60m ./test/mutations
 
 ##@ Tools
 
