@@ -61,11 +61,16 @@ func next(data map[string][]byte, host trust, service types.NamespacedName, now 
 	return result, strings.Join(reasons, "; "), err
 }
 
+// Issues reports whether the data of a Secret has the key of a CA, so that a server issues the certificate in it itself.
+func Issues(data map[string][]byte) bool {
+	_, signs := data[signerKey]
+	_, follows := data[nextKey]
+	return signs || follows
+}
+
 // isForeign reports whether a Secret was not made for this server. That of earlier manifests has a certificate for the Service.
 func isForeign(data map[string][]byte, c content, service types.NamespacedName) bool {
-	_, hasSigner := data[signerKey]
-	_, hasNext := data[nextKey]
-	if len(data) == 0 || hasSigner || hasNext {
+	if len(data) == 0 || Issues(data) {
 		return false
 	}
 	return c.serving == nil || c.serving.leaf.VerifyHostname(dnsNames(service)[0]) != nil

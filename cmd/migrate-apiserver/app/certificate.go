@@ -5,10 +5,7 @@ package app
 
 import (
 	"errors"
-	"fmt"
 
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -24,13 +21,9 @@ func servingCertificate(host *rest.Config, o *options.Options) (*servingcert.Pro
 	if host == nil {
 		return nil, errors.New("--serving-certificate-secret requires a configuration of the host")
 	}
-	kube, err := kubernetes.NewForConfig(host)
+	kube, objects, err := hostClients(host)
 	if err != nil {
-		return nil, fmt.Errorf("client of the host: %w", err)
-	}
-	objects, err := dynamic.NewForConfig(host)
-	if err != nil {
-		return nil, fmt.Errorf("client of the host: %w", err)
+		return nil, err
 	}
 	secret, service := o.ServingCertificate.Names()
 	return servingcert.New(kube.CoreV1(), objects, servingcert.Options{Secret: secret, Service: service, Clock: clock.RealClock{}}), nil

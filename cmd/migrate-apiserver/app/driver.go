@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -44,13 +43,9 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
 		host := rest.CopyConfig(host)
 		host.QPS, host.Burst = hostQPS, hostBurst
-		kube, err := kubernetes.NewForConfig(host)
+		kube, objects, err := hostClients(host)
 		if err != nil {
-			return nil, fmt.Errorf("client of the host: %w", err)
-		}
-		objects, err := dynamic.NewForConfig(host)
-		if err != nil {
-			return nil, fmt.Errorf("client of the host: %w", err)
+			return nil, err
 		}
 		loopback = rest.CopyConfig(loopback)
 		loopback.QPS = -1

@@ -6,6 +6,8 @@ package app
 import (
 	"fmt"
 
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -22,4 +24,17 @@ func hostConfig(kubeconfig string) (*rest.Config, error) {
 	config.QPS = -1 // the host has priority and fairness
 	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
+}
+
+// hostClients returns clients of the host, for the kinds that client-go knows and for all others.
+func hostClients(host *rest.Config) (kubernetes.Interface, dynamic.Interface, error) {
+	kube, err := kubernetes.NewForConfig(host)
+	if err != nil {
+		return nil, nil, fmt.Errorf("client of the host: %w", err)
+	}
+	objects, err := dynamic.NewForConfig(host)
+	if err != nil {
+		return nil, nil, fmt.Errorf("client of the host: %w", err)
+	}
+	return kube, objects, nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -107,10 +106,4 @@ const (
 
 func (d *Doctor) add(check, object string, result Result, format string, args ...any) {
 	d.findings = append(d.findings, Finding{Check: check, Object: object, Result: result, Message: fmt.Sprintf(format, args...)})
-}
-
-// field returns a string of an object; empty if it has none.
-func field(u *unstructured.Unstructured, path ...string) string {
-	s, _, _ := unstructured.NestedString(u.Object, path...)
-	return s
 }

@@ -22,6 +22,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/aggregation"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/servingcert"
 )
 
 const (
@@ -104,9 +105,7 @@ func (d *Doctor) checkCertificate(ctx context.Context, service *unstructured.Uns
 		d.add(check, object, Skipped, "the Secret can't be read: %v", err)
 		return
 	}
-	_, issues := secret.Data["ca.key"]
-	_, follows := secret.Data["next-ca.key"]
-	own := issues || follows
+	own := servingcert.Issues(secret.Data)
 	remedy := "issue it again, or have the server do that with --serving-certificate-secret"
 	if own {
 		remedy = "the server issues it again by itself, so see the log of its pods"
@@ -134,7 +133,7 @@ func (d *Doctor) checkCertificate(ctx context.Context, service *unstructured.Uns
 // verify returns the certificates by which the host accepts a serving certificate, or that alone and why it does not.
 func (d *Doctor) verify(service *unstructured.Unstructured, leaf *x509.Certificate, content []byte) ([]*x509.Certificate, error) {
 	alone := []*x509.Certificate{leaf}
-	if service == nil || field(service, "spec", "service", "name") == "" {
+	if service == nil || aggregation.Backend(service).Name == "" {
 		return alone, nil // the check of the APIService has reported it
 	}
 	bundle := aggregation.CABundle(service)
@@ -145,7 +144,8 @@ func (d *Doctor) verify(service *unstructured.Unstructured, leaf *x509.Certifica
 	if !roots.AppendCertsFromPEM(bundle) {
 		return alone, errors.New("spec.caBundle of the APIService has no certificate, so the host does not accept the server")
 	}
-	host := field(service, "spec", "service", "name") + "." + field(service, "spec", "service", "namespace") + ".svc"
+	backend := aggregation.Backend(service)
+	host := backend.Name + "." + backend.Namespace + ".svc"
 	intermediates := x509.NewCertPool()
 	intermediates.AppendCertsFromPEM(content)
 	at := d.now()
