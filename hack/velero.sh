@@ -4,6 +4,7 @@
 
 # Builds Velero of another version, for members of a local fleet: the program in hack/tools/velero with the pinned
 # requirements of hack/tools/velero-VERSION.
+# Of the oldest version, which CI builds, the libraries of clouds are as new as those of hack/tools/velero, so that Go compiles them once.
 #
 #   hack/velero.sh v1.14.1 _output/velero/v1.14.1
 
