@@ -2,8 +2,9 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds the images with `make image` and fails unless each contains one static program for its
+# Builds the image with `make image` and fails unless it contains one static program for its
 # architecture and nothing else, and runs as non-root. Without buildah the check is skipped.
+# ARCHITECTURES="amd64 arm64" checks more images than that of this machine, which compiles everything once more.
 
 set -o errexit
 set -o nounset
@@ -16,12 +17,13 @@ if ! command -v buildah >/dev/null; then
   exit 0
 fi
 
-make --no-print-directory image
+architectures="${ARCHITECTURES:-$(go env GOARCH)}"
+make --no-print-directory image ARCHITECTURES="${architectures}"
 
 content="$(mktemp -d)"
 trap 'rm -rf "${content}"' EXIT
 
-for arch in amd64 arm64; do
+for arch in ${architectures}; do
   mkdir "${content}/${arch}"
   tar --extract --file "_output/image/migrate-apiserver-${arch}.tar" --directory "${content}/${arch}"
 
@@ -45,4 +47,5 @@ for arch in amd64 arm64; do
   grep -q 'CGO_ENABLED=0$' <<<"${version}" || fail "has a program that is not static"
   grep -q "GOARCH=${arch}$" <<<"${version}" || fail "has a program for another architecture"
 done
-"${content}/$(go env GOARCH)/migrate-apiserver" --version
+native="${content}/$(go env GOARCH)/migrate-apiserver"
+[[ ! -e "${native}" ]] || "${native}" --version
