@@ -25,6 +25,8 @@ if ! git cat-file -e "${commit}^{commit}" 2>/dev/null && ! git fetch --quiet --d
 fi
 echo "building the server of commit ${commit}"
 git archive "${commit}" | tar -x -C "${out}/source"
+# With the libraries of the current one, which are compiled already.
+cp go.mod go.sum "${out}/source"
 go -C "${out}/source" build -buildvcs=false -o "${out}/migrate-apiserver" ./cmd/migrate-apiserver
 rm -rf "${out}/source"
 touch "${out}/.built"
