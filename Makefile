@@ -152,27 +152,11 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)/.built $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, of replicas and of a hundred members, and the core tests from the oldest Kubernetes and Velero to the newest, on a host with the oldest Kubernetes.
+test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros and every second fault, of replicas and of a hundred members, and the core tests from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
-	@$(MAKE) --no-print-directory -j2 -O $(E2E)
-	@go test -count=1 -timeout 10m ./test/scale/...
-
-# The suites of real Veleros mostly wait for them, so two at a time run on 2 CPUs: first the longest. That of many
-# members needs all CPUs.
-E2E := test-e2e-nodes test-e2e-migrations test-e2e-faults test-e2e-install test-e2e-ha test-e2e-oldest
-.PHONY: $(E2E)
-test-e2e-nodes:
-	@go test -count=1 -timeout 25m ./test/nodes/...
-test-e2e-migrations:
-	@go test -count=1 -timeout 25m ./test/e2e/... -skip '^TestFaults$$'
-test-e2e-faults:
-	@go test -count=1 -timeout 25m ./test/e2e -run '^TestFaults$$'
-test-e2e-install:
-	@go test -count=1 -timeout 25m ./test/install/...
-test-e2e-ha:
-	@go test -count=1 -timeout 10m ./test/ha/...
-test-e2e-oldest:
-	@old=$(abspath $(OUTPUT)/kubernetes/$(OLDEST_KUBERNETES)); KUBERNETES_DIR=$$old:$$old:$(abspath $(BIN)) VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
+	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
+	@go test -count=1 -timeout 30m ./test/e2e -faults.every=2
+	@go test -count=1 -p 1 -timeout 30m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
 
 # The image of the server, for the tests of its pods. Those are skipped where it can't be built.
 .PHONY: test-image

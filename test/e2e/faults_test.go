@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,6 +129,9 @@ func (h faultCase) withDefaults() faultCase {
 	return h
 }
 
+// every selects every nth fault.
+var every = flag.Int("faults.every", 1, "inject every nth fault only")
+
 // TestFaults injects faults into migrations. The files fault_*_test.go have the cases, by the
 // component at fault. After all of them, each Migrate and its Velero objects must be as they
 // were at its end.
@@ -135,7 +139,10 @@ func TestFaults(t *testing.T) {
 	needsFleet(t)
 	network := faultsFleet(t)
 	var ends []end
-	for _, h := range slices.Concat(serverFaults(), memberFaults(), veleroFaults(), storageFaults(), objectFaults(), accessFaults()) {
+	for i, h := range slices.Concat(serverFaults(), memberFaults(), veleroFaults(), storageFaults(), objectFaults(), accessFaults()) {
+		if i%*every != 0 {
+			continue
+		}
 		t.Run(h.name, func(t *testing.T) {
 			ends = append(ends, newRun(h, network).run(t))
 		})
