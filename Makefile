@@ -120,7 +120,7 @@ update: ## Regenerate code, tidy the modules, format, and fix the findings that 
 
 # The suites run one after the other even with -j, because the later ones need all CPUs.
 .PHONY: test
-test: ## Run all tests, on real programs that stop afterwards. The first run builds the tools. NODES=1 fails where nodes can't run.
+test: ## Run the unit, integration and e2e tests, on real programs that stop afterwards. The first run builds the tools. NODES=1 fails where nodes can't run.
 	@mkdir -p $(OUTPUT)
 	@rm -f $(SKIPPED)
 	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
@@ -155,8 +155,8 @@ CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsParti
 test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros and every second fault, of replicas and of a hundred members, and the core tests from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
 	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
-	@go test -count=1 -timeout 30m ./test/e2e -faults.every=2
-	@go test -count=1 -p 1 -timeout 30m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+	@go test -count=1 -timeout 25m ./test/e2e -faults.every=2
+	@go test -count=1 -p 1 -timeout 25m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
 
 # The image of the server, for the tests of its pods. Those are skipped where it can't be built.
 .PHONY: test-image

@@ -9,4 +9,6 @@ set -o errexit
 set -o nounset
 set -o pipefail
 
-"$(dirname "${BASH_SOURCE[0]}")/verify-versions.sh" --fix
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+exec hack/verify-versions.sh --fix
