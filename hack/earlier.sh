@@ -2,7 +2,8 @@
 # Copyright The Kurator Migrate Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds the server of an earlier commit of the main branch, which the tests run beside the current one, as during an upgrade.
+# Builds the server of an earlier commit of the main branch, which the tests run beside the current one, as during an upgrade. It
+# knows all fields that the current one stores without a feature gate: a replica drops those that it does not know.
 # A repository that lacks the commit, because it was not cloned completely, fetches it.
 #
 #   hack/earlier.sh _output/earlier
@@ -11,7 +12,7 @@ set -o errexit
 set -o nounset
 set -o pipefail
 
-commit=4dc8cc866ff5ddebb31f279777255ea7c83df2d8
+commit=ddce3f238a6b034bf59b20ab32ce1c2c9d83a673
 
 out="${1:?a directory for the program}"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
