@@ -30,6 +30,9 @@ ETCD_SERVERS ?=
 # image. With one setting for all builds, Go compiles each package once.
 export CGO_ENABLED ?= 0
 
+# Vetting reads all dependencies, and make lint vets the tests, too.
+GO_TEST := go test -vet=off
+
 WITH_NODES := $(filter-out 0,$(NODES))
 # Empty unless this machine may run nodes. `localfleet` checks the rest and says what is
 # missing.
@@ -123,7 +126,7 @@ update: ## Regenerate code, tidy the modules, format, and fix the findings that 
 test: ## Run the unit, integration and e2e tests, on real programs that stop afterwards. The first run builds the tools. NODES=1 fails where nodes can't run.
 	@mkdir -p $(OUTPUT)
 	@rm -f $(SKIPPED)
-	@for suite in unit integration e2e; do $(MAKE) --no-print-directory test-$$suite || exit; done
+	@for suite in unit integration e2e; do SECONDS=0; $(MAKE) --no-print-directory test-$$suite || exit; echo "$$suite tests: $$SECONDS s"; done
 	@[ ! -s $(SKIPPED) ] || echo "$$(wc -l <$(SKIPPED)) tests were skipped: $$(cut -f 2 $(SKIPPED) | sort -u)"
 
 # The tests that need nodes, or what else a machine may lack, write their names and the reason to this file when they skip.
@@ -137,26 +140,26 @@ CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
 .PHONY: test-unit
 test-unit: ## Run the unit tests, with the race detector if there is a C compiler.
 	@$(if $(filter 1,$(CGO)),,echo "no C compiler: running without the race detector")
-	@CGO_ENABLED=$(CGO) go test $(if $(filter 1,$(CGO)),-race) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
+	@CGO_ENABLED=$(CGO) $(GO_TEST) $(if $(filter 1,$(CGO)),-race) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
 		| grep -v '\[no test files\]$$'
 
 # -count=1 because Go's test cache does not know the programs that these tests run.
 .PHONY: test-integration
-test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and every tenth mutation of the driver.
+test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the integration tests (real aggregator and kubectl), the tests of the local fleet, and every twentieth mutation of the driver.
 	@echo "integration tests: several minutes without output"
-	@go test -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
-	@go test -count=1 -timeout 15m ./test/mutations -mutations.every=10
+	@$(GO_TEST) -count=1 -p 1 -timeout 15m ./test/localfleet/... ./test/integration/...
+	@$(GO_TEST) -count=1 -timeout 15m ./test/mutations -mutations.every=20
 
 # The tests that also run with other versions of Kubernetes and Velero: an application is migrated, failures are
 # reported, and the server continues a migration after a restart.
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros and every second fault, of replicas and of a hundred members, and the core tests from the oldest Velero to the newest.
+test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros and every fourth fault, of replicas and of a hundred members, and the core tests from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
-	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
-	@go test -count=1 -timeout 25m ./test/e2e -faults.every=2
-	@go test -count=1 -p 1 -timeout 25m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
+	@$(GO_TEST) -count=1 -timeout 25m ./test/e2e -faults.every=4
+	@$(GO_TEST) -count=1 -p 1 -timeout 25m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
 
 # The image of the server, for the tests of its pods. Those are skipped where it can't be built.
 .PHONY: test-image
@@ -168,24 +171,24 @@ test-image:
 .PHONY: test-kubernetes
 test-kubernetes: tools build $(OUTPUT)/kubernetes/$(or $(KUBERNETES),$(OLDEST_KUBERNETES))/.built ## Run the core tests with KUBERNETES=v1.30.14 in host and members, and in one of both with the newest in the other.
 	@old=$(abspath $(OUTPUT)/kubernetes/$(or $(KUBERNETES),$(OLDEST_KUBERNETES))); new=$(abspath $(BIN)); for dirs in $$old $$old:$$new $$new:$$old; do \
-		KUBERNETES_DIR=$$dirs go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
+		KUBERNETES_DIR=$$dirs $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
 
 .PHONY: test-velero
 test-velero: tools build $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))/.built ## Run the core tests with VELERO=v1.14.1 in all members, and as source and as target of the newest.
 	@old=$(abspath $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))); new=$(abspath $(BIN)); for veleros in $$old $$old:$$new $$new:$$old; do \
-		VELERO_DIRS=$$veleros go test -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
+		VELERO_DIRS=$$veleros $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
 
 .PHONY: bench
 bench: tools build ## Run the benchmarks on a local fleet. BENCH selects them.
-	@go test -count=1 -timeout 30m -run '^$$' -bench '$(BENCH)' ./test/benchmark
+	@$(GO_TEST) -count=1 -timeout 30m -run '^$$' -bench '$(BENCH)' ./test/benchmark
 
 .PHONY: soak
 soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.
-	@go test -count=1 -timeout 0 ./pkg/driver -run TestRandomSimulations -simulation.count=$(SIMULATIONS)
+	@$(GO_TEST) -count=1 -timeout 0 ./pkg/driver -run TestRandomSimulations -simulation.count=$(SIMULATIONS)
 
 .PHONY: mutations
 mutations: ## Check that the simulation of the driver finds each of the bugs in test/mutations.
-	@go test -count=1 -timeout 60m ./test/mutations
+	@$(GO_TEST) -count=1 -timeout 60m ./test/mutations
 
 ##@ Tools
 

@@ -62,6 +62,7 @@ metadata: {name: cache, namespace: filter-b, labels: {filter-tier: cache}}
 // and b.
 func TestFilters(t *testing.T) {
 	needsFleet(t)
+	t.Parallel()
 	ensureAbsent(t, "filter-a", "filter-b")
 	members[source].apply(t, filtered)
 	for _, c := range []struct {

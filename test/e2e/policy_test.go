@@ -128,6 +128,7 @@ spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 // port already, so that Velero must choose another one.
 func TestNodePortsAndStatus(t *testing.T) {
 	needsFleet(t)
+	t.Parallel()
 	ensureAbsent(t, "kept", "taken", "kept-nothing", "kept-ingress", "kept-but-services", "kept-all")
 	members[source].apply(t, kept)
 	const balancer = `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}`
@@ -181,6 +182,7 @@ func (c *cluster) nodePort(t *testing.T, namespace string) string {
 // TestExistingResourcePolicy migrates a ConfigMap that the target has with other data.
 func TestExistingResourcePolicy(t *testing.T) {
 	needsFleet(t)
+	t.Parallel()
 	for policy, want := range map[string]string{"": "old", "existingResourcePolicy: none, ": "old", "existingResourcePolicy: update, ": "new"} {
 		end := v1alpha1.MigratePhaseCompleted
 		if policy == "" {

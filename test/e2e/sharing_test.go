@@ -19,9 +19,10 @@ import (
 
 // TestSyncedBackupProvesTheStorage migrates by two storage locations whose endpoints have different names in the two clusters. The first
 // migration waits for Velero's sync, and its Backup proves to the second one that they are one storage. A Backup that
-// both have with different times proves nothing.
+// both have with different times proves nothing. It waits most of the time, and other tests run beside it.
 func TestSyncedBackupProvesTheStorage(t *testing.T) {
 	needsFleet(t)
+	t.Parallel()
 	ensureAbsent(t, "shared")
 	members[source].apply(t, settings("shared"))
 	// Objects in the bucket outlive the test, so each run needs its own.
