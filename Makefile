@@ -140,8 +140,9 @@ CGO = $(shell env -u CGO_ENABLED go env CGO_ENABLED)
 .PHONY: test-unit
 test-unit: ## Run the unit tests, with the race detector if there is a C compiler.
 	@$(if $(filter 1,$(CGO)),,echo "no C compiler: running without the race detector")
-	@CGO_ENABLED=$(CGO) $(GO_TEST) $(if $(filter 1,$(CGO)),-race) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
-		| grep -v '\[no test files\]$$'
+	@CGO_ENABLED=$(CGO) $(GO_TEST) $(if $(filter 1,$(CGO)),-race -short) -timeout 15m ./cmd/... ./hack/... ./pkg/... ./test/modelvelero/... ./test/netproxy/... \
+		| grep --line-buffered -v '\[no test files\]$$'
+	@$(if $(filter 1,$(CGO)),$(GO_TEST) -timeout 15m ./pkg/driver) # all simulations, which the race detector makes slow
 
 # -count=1 because Go's test cache does not know the programs that these tests run.
 .PHONY: test-integration

@@ -25,6 +25,15 @@ var (
 	simulations    = flag.Uint64("simulation.count", 1000, "Number of random simulations.")
 )
 
+// fewer is the share of the simulations that is run with -short, as with the race detector: they have no concurrency, and it makes them
+// several times as slow.
+func fewer() uint64 {
+	if testing.Short() {
+		return 4
+	}
+	return 1
+}
+
 // TestSimulationOfEachFaultOfEachWrite simulates a migration to one, two and three targets with each
 // fault of each write. For one target it adds a second fault of each later write: one in which the
 // write succeeds, or a crash before it.
@@ -50,7 +59,7 @@ func TestSimulationOfEachFaultOfEachWrite(t *testing.T) {
 				for _, f := range faults {
 					run(map[int]fault{first: f})
 					runs++
-					for second := first + 1; second < writes && targets == 1; second++ {
+					for second := first + 1; second < writes && targets == 1 && !testing.Short(); second++ {
 						for _, g := range faults[:4] {
 							run(map[int]fault{first: f, second: g})
 							runs++
@@ -68,7 +77,8 @@ func TestSimulationOfEachFaultOfEachWrite(t *testing.T) {
 // the steps.
 func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 	t.Parallel()
-	const orders, targets = 4, 1
+	const targets = 1
+	orders := 4 / fewer()
 	run := func(order uint64, step int, edit func(*simulation)) *simulation {
 		script := successScript(targets)
 		s := newSimulation(rand.New(rand.NewPCG(order, 1)), targets, script)
@@ -105,7 +115,7 @@ func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 		}
 	}
 	runs, longest := 0, 0
-	for order := range uint64(orders) {
+	for order := range orders {
 		unedited := run(order, -1, func(*simulation) {}).steps
 		longest = max(longest, unedited)
 		for step := range unedited {
@@ -150,7 +160,7 @@ func TestSimulationOfCancellationAfterEachWrite(t *testing.T) {
 // disturbances, and checks how they ended. The seed determines all random choices.
 func TestRandomSimulations(t *testing.T) {
 	t.Parallel()
-	first, last := uint64(1), *simulations
+	first, last := uint64(1), *simulations/fewer()
 	if *simulationSeed != 0 {
 		first, last = *simulationSeed, *simulationSeed
 	}
@@ -175,7 +185,7 @@ func TestRandomSimulations(t *testing.T) {
 // TestSimulationIsDeterministic checks that a seed reproduces a simulation.
 func TestSimulationIsDeterministic(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(100) {
+	for seed := range 100 / fewer() {
 		if first, second := simulate(seed).report(), simulate(seed).report(); first != second {
 			t.Fatalf("seed %d: (-first +second)\n%s", seed, cmp.Diff(first, second))
 		}

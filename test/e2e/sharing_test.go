@@ -95,8 +95,8 @@ func wantProof(t *testing.T, m *v1alpha1.Migrate, want v1alpha1.StorageProof) {
 	}
 }
 
-// createLocation creates a storage location like the default one of a member, with another bucket, and another host in its endpoint. It returns
-// the time of its creation.
+// createLocation creates a storage location like the default one of a member, with another bucket, and another host in its endpoint, and waits
+// until it is available. It returns the time of its creation.
 func createLocation(t *testing.T, n int, name, bucket, host string) time.Time {
 	t.Helper()
 	client := members[n].dynamic.Resource(locationResource).Namespace(veleroNamespace)
@@ -121,6 +121,8 @@ func createLocation(t *testing.T, n int, name, bucket, host string) time.Time {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A Backup in a location that Velero has not looked at yet is not valid.
+	members[n].kubectl(t, "wait", "backupstoragelocation/"+name, "--namespace="+veleroNamespace, "--for=jsonpath={.status.phase}=Available", "--timeout=2m")
 	return location.GetCreationTimestamp().Time
 }
 

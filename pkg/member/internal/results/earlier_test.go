@@ -284,7 +284,7 @@ func TestEarlierAttemptsThatCannotBeRead(t *testing.T) {
 
 // TestEarlierAttemptsNeedLittleMemory reads claims with huge labels and names.
 func TestEarlierAttemptsNeedLittleMemory(t *testing.T) {
-	const pages = 60
+	const pages = 10
 	huge := strings.Repeat("x", 2<<20)
 	var served http.HandlerFunc
 	w := retried{objects: made, restores: completed, data: written}
@@ -312,7 +312,7 @@ func TestEarlierAttemptsNeedLittleMemory(t *testing.T) {
 	got := w.read(t)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); got.ListsErr != nil || grown > 20<<20 {
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); got.ListsErr != nil || grown > 10<<20 {
 		t.Errorf("the heap has grown by %d MiB; %v", grown>>20, got.ListsErr)
 	}
 	runtime.KeepAlive(got)
