@@ -156,11 +156,13 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros and every fourth fault, of replicas and of a hundred members, and the core tests from the oldest Velero to the newest.
+test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, a part of the faults, of replicas and of forty members, and the core tests from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
 	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@$(GO_TEST) -count=1 -timeout 25m ./test/e2e -faults.every=4
-	@$(GO_TEST) -count=1 -p 1 -timeout 25m ./test/install/... ./test/nodes/... ./test/ha/... ./test/scale/...
+	@$(GO_TEST) -count=1 -timeout 25m ./test/nodes -faults.every=2
+	@$(GO_TEST) -count=1 -p 1 -timeout 25m ./test/install/... ./test/ha/...
+	@$(GO_TEST) -count=1 -timeout 25m ./test/scale -members.tens=4
 
 # The image of the server, for the tests of its pods. Those are skipped where it can't be built.
 .PHONY: test-image

@@ -11,5 +11,7 @@
 // the seventy before, during and after the faults and compares them, so that the speed of
 // the machine does not matter.
 //
+// Fewer members, as in `make test`, are tested by -members.tens=4.
+//
 // The test needs the programs of `make tools build`. With -short it is skipped.
 package scale

@@ -19,15 +19,19 @@ import (
 // namespace is the namespace of the fleets and Migrates on the host.
 const namespace = "default"
 
-// The members by number: ten don't answer, ten refuse connections, and ten are slow, all by
+// The members by number: a tenth does not answer, a tenth refuses connections, and a tenth is slow, all by
 // proxies. The others are healthy. The faulty members come first in every sort order.
-const (
-	silentMembers = 10
+var (
+	members       int
+	silentMembers int
 	// unreachableMembers is the number of members that don't answer or refuse connections.
-	unreachableMembers = 20
-	firstHealthy       = 30
-	members            = 100
+	unreachableMembers int
+	firstHealthy       int
 )
+
+func setMembers(tens int) {
+	members, silentMembers, unreachableMembers, firstHealthy = 10*tens, tens, 2*tens, 3*tens
+}
 
 // Names of the fleets: of the healthy members, and of all.
 const (
@@ -47,7 +51,7 @@ func veleroNamespaces() []string {
 
 func veleroNamespace(n int) string { return fmt.Sprintf("velero-%03d", n) }
 
-// faultyProxies are the proxies of the faulty members, ten behind each.
+// faultyProxies are the proxies of the faulty members, a tenth of all behind each.
 type faultyProxies struct {
 	silent, refused, slow *netproxy.Proxy
 }

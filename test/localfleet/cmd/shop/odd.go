@@ -14,7 +14,7 @@ import (
 )
 
 // writeOddFiles writes what a copy of files may get wrong: names, modes, owners, links, empty files
-// and directories, and a sparse file of 1 GiB. Kopia, which Velero uses, changes names that are not
+// and directories, and a sparse file of 256 MiB. Kopia, which Velero uses, changes names that are not
 // UTF-8.
 func writeOddFiles(dir string) error {
 	for _, name := range []string{"", "empty", "with space", "deep/" + strings.Repeat("d/", 5)} {
@@ -34,7 +34,7 @@ func writeOddFiles(dir string) error {
 		{"ünï中\u200d", 0o755 | fs.ModeSetuid, 0, 0, 3},
 		{strings.Repeat("long", 60), 0o644 | fs.ModeSetgid, 5, 5, 5},
 		{"..data", 0, 0, 0, 6},
-		{"sparse", 0o644, 0, 0, 1 << 30},
+		{"sparse", 0o644, 0, 0, 1 << 28},
 	} {
 		path := filepath.Join(dir, f.name)
 		if err := os.WriteFile(path, []byte(strings.Repeat("x", int(min(f.size, 7)))), 0o600); err != nil {
