@@ -90,7 +90,7 @@ data: {image: "localhost/absent:1"}
 			t.Fatal(err)
 		}
 		pvb := kubectl(t, source, "get", "podvolumebackups", "--namespace=velero", "--selector="+ofBackup(t), "--output=name")
-		kubectl(t, source, "wait", strings.TrimSpace(pvb), "--namespace=velero", "--for=jsonpath={.status.phase}=Failed", "--timeout=2m")
+		kubectl(t, source, "wait", strings.TrimSpace(pvb), "--namespace=velero", "--for=jsonpath={.status.phase}=Failed", "--timeout=5m")
 		if err := storage.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ data: {image: "localhost/absent:1"}
 		}
 		// Velero waits for ever.
 		awaitMessage(t, "VolumeDataNotMoving", "PodVolumeRestore ", "that moves the data has failed")
-		kubectl(t, 0, "wait", "migrate/shop", "--for=condition=Stalled", "--timeout=2m")
+		kubectl(t, 0, "wait", "migrate/shop", "--for=condition=Stalled", "--timeout=5m")
 		cancelRestore(t)
 		m := awaitShop(t, v1alpha1.MigratePhasePartiallyFailed)
 		wantMessage(t, m.Status.TargetClusterStatus[0].ClusterStatus, "RestorePartiallyFailed", "was not written: PodVolumeRestore ")
@@ -125,7 +125,7 @@ func migrateShop(t *testing.T, spec string) {
 	kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
 	create(t, kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
 		`--patch={"spec": `+spec+`}`, "--output=yaml"))
-	kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.sourceClusterStatus.backupNameInCluster}", "--timeout=1m")
+	kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.sourceClusterStatus.backupNameInCluster}", "--timeout=5m")
 }
 
 // shop returns the Migrate.
@@ -141,7 +141,7 @@ func shop(t *testing.T) *v1alpha1.Migrate {
 // awaitShop waits until the Migrate has ended in a phase.
 func awaitShop(t *testing.T, end v1alpha1.MigratePhase) *v1alpha1.Migrate {
 	t.Helper()
-	kubectl(t, 0, "wait", "migrate/shop", "--for=condition=Finished", "--timeout=4m")
+	kubectl(t, 0, "wait", "migrate/shop", "--for=condition=Finished", "--timeout=5m")
 	m := shop(t)
 	if m.Status.Phase != end {
 		t.Fatalf("the Migrate ended %s, want %s: %s", m.Status.Phase, end, kubectl(t, 0, "describe", "migrate", "shop"))
@@ -152,7 +152,7 @@ func awaitShop(t *testing.T, end v1alpha1.MigratePhase) *v1alpha1.Migrate {
 // awaitMessage waits for a reason of the target, and for parts of its message.
 func awaitMessage(t *testing.T, reason string, words ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var last v1alpha1.ClusterStatus
 	if err := wait.PollUntilContextCancel(ctx, time.Second, true, func(context.Context) (bool, error) {
@@ -192,14 +192,14 @@ func awaitBackupOfVolume(t *testing.T) {
 // awaitMoving waits until the data of a volume moves in the nth member.
 func awaitMoving(t *testing.T, n int, resource, selector string) {
 	t.Helper()
-	kubectl(t, n, "wait", resource, "--namespace=velero", selector, "--for=create", "--timeout=2m")
-	kubectl(t, n, "wait", resource, "--namespace=velero", selector, "--for=jsonpath={.status.phase}=InProgress", "--timeout=2m")
+	kubectl(t, n, "wait", resource, "--namespace=velero", selector, "--for=create", "--timeout=5m")
+	kubectl(t, n, "wait", resource, "--namespace=velero", selector, "--for=jsonpath={.status.phase}=InProgress", "--timeout=5m")
 }
 
 // restoreName waits until the Restore in the target exists and returns its name.
 func restoreName(t *testing.T) string {
 	t.Helper()
-	kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=RestoreInProgress", "--timeout=2m")
+	kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=RestoreInProgress", "--timeout=5m")
 	return kubectl(t, 0, "get", "migrate", "shop", "--output=jsonpath={.status.targetClusterStatus[0].restoreNameInCluster}")
 }
 

@@ -47,7 +47,7 @@ func TestStatefulSetIsMigratedWithItsData(t *testing.T) {
 			kubectl(t, target, "delete", "namespace", "shop", "--ignore-not-found")
 			create(t, kubectl(t, 0, "patch", "--local", "--filename=../../artifacts/examples/migrate-stateful.yaml", "--type=merge",
 				`--patch={"spec": {"policy": `+tt.policy+`}}`, "--output=yaml"))
-			kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=Completed", "--timeout=2m")
+			kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=Completed", "--timeout=5m")
 			if after := served(t, target); after != before {
 				t.Errorf("the application serves %q in the source and %q in the target", before, after)
 			}
@@ -65,13 +65,13 @@ func TestApplicationIsRetried(t *testing.T) {
 	kubectl(t, source, "apply", "--filename=../localfleet/cmd/shop/shop.yaml")
 	kubectl(t, source, "apply", "--filename="+file(t, refusedAndDeployed))
 	defer kubectl(t, source, "delete", "--filename="+file(t, refusedAndDeployed))
-	kubectl(t, source, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
+	kubectl(t, source, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=5m")
 	before := served(t, source)
 	kubectl(t, target, "apply", "--filename="+file(t, refusal))
 	defer kubectl(t, target, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "refused", "--ignore-not-found")
 	refuses := func(want bool) {
 		t.Helper()
-		if err := wait.PollUntilContextTimeout(t.Context(), time.Second/10, time.Minute, true, func(ctx context.Context) (bool, error) {
+		if err := wait.PollUntilContextTimeout(t.Context(), time.Second/10, 5*time.Minute, true, func(ctx context.Context) (bool, error) {
 			_, err := fleet.Kubectl(ctx, fleet.MemberKubeconfig(target), "create", "configmap", "refused", "--dry-run=server")
 			return (err != nil) == want, nil
 		}); err != nil {
@@ -83,7 +83,7 @@ func TestApplicationIsRetried(t *testing.T) {
 		`--patch={"spec": {"waitForWorkloads": {"timeoutSeconds": 60}, "policy": {"resourceFilter": {"includedNamespaces": ["shop"]}, "volumes": {"data": "FileSystemBackup"}}}}`, "--output=yaml"))
 	ended := func(phase v1alpha1.MigratePhase, attempt int32, moved int64, exceptions ...string) {
 		t.Helper()
-		kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}="+string(phase), "--timeout=2m")
+		kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}="+string(phase), "--timeout=5m")
 		var m v1alpha1.Migrate
 		if err := json.Unmarshal([]byte(kubectl(t, 0, "get", "migrate", "shop", "--output=json")), &m); err != nil {
 			t.Fatal(err)
@@ -106,16 +106,16 @@ func TestApplicationIsRetried(t *testing.T) {
 	if after := served(t, target); after != before {
 		t.Errorf("the application serves %q in the source and %q in the target", before, after)
 	}
-	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
+	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=5m")
 	kubectl(t, target, "delete", "pods", "--namespace=shop", "--selector=app=deployed")
-	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=2m")
+	kubectl(t, target, "rollout", "status", "deployment/deployed", "--namespace=shop", "--timeout=5m")
 	retry()
 	ended(v1alpha1.MigratePhasePartiallyFailed, 2, 2, "ConfigMap refused Failed")
 
 	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=0")
-	kubectl(t, target, "delete", "persistentvolumeclaim", "data-shop-0", "--namespace=shop", "--timeout=1m")
+	kubectl(t, target, "delete", "persistentvolumeclaim", "data-shop-0", "--namespace=shop", "--timeout=5m")
 	kubectl(t, target, "scale", "statefulset/shop", "--namespace=shop", "--replicas=1")
-	kubectl(t, target, "wait", "--for=create", "persistentvolumeclaim/data-shop-0", "--namespace=shop", "--timeout=1m")
+	kubectl(t, target, "wait", "--for=create", "persistentvolumeclaim/data-shop-0", "--namespace=shop", "--timeout=5m")
 	retry()
 	ended(v1alpha1.MigratePhasePartiallyFailed, 3, 1, "ConfigMap refused Failed", "PersistentVolumeClaim data-shop-0 WithoutData", "PersistentVolumeClaim data-shop-0 Kept")
 
@@ -192,7 +192,7 @@ func file(t *testing.T, manifest string) string {
 // what it serves: the size of its data and their SHA-256.
 func served(t *testing.T, n int) string {
 	t.Helper()
-	kubectl(t, n, "rollout", "status", "statefulset/shop", "--namespace=shop", "--timeout=2m")
+	kubectl(t, n, "rollout", "status", "statefulset/shop", "--namespace=shop", "--timeout=5m")
 	answer, err := fleet.GetFromPod(t.Context(), n, "shop", "shop-0", 8080)
 	if err != nil {
 		t.Fatal(err)

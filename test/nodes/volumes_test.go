@@ -27,10 +27,10 @@ const other = 3
 func TestVolumes(t *testing.T) {
 	localfleet.NeedsNodes(t)
 	kubectl(t, source, "apply", "--filename=volumes.yaml")
-	kubectl(t, source, "wait", "--namespace=volumes", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=2m")
-	kubectl(t, source, "rollout", "status", "deployment/quiet", "--namespace=volumes", "--timeout=2m")
+	kubectl(t, source, "wait", "--namespace=volumes", "--for=condition=Ready", "pod/one", "pod/two", "--timeout=5m")
+	kubectl(t, source, "rollout", "status", "deployment/quiet", "--namespace=volumes", "--timeout=5m")
 	kubectl(t, source, "scale", "deployment/quiet", "--namespace=volumes", "--replicas=0")
-	kubectl(t, source, "wait", "pods", "--namespace=volumes", "--selector=app=quiet", "--for=delete", "--timeout=1m")
+	kubectl(t, source, "wait", "pods", "--namespace=volumes", "--selector=app=quiet", "--for=delete", "--timeout=5m")
 	one, two := get(t, source, "one", 8091), get(t, source, "two", 8092)
 
 	t.Run("annotated volumes only", func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestVolumes(t *testing.T) {
 		}
 	})
 	kubectl(t, source, "scale", "deployment/quiet", "--namespace=volumes", "--replicas=1")
-	kubectl(t, source, "rollout", "status", "deployment/quiet", "--namespace=volumes", "--timeout=2m")
+	kubectl(t, source, "rollout", "status", "deployment/quiet", "--namespace=volumes", "--timeout=5m")
 	t.Run("all to two targets", func(t *testing.T) {
 		for _, n := range []int{target, other} {
 			copied := kubectl(t, n, "get", "storageclass", "local", "--output=json")
@@ -191,7 +191,7 @@ func wantCondition(t *testing.T, m *v1alpha1.Migrate, kind, reason string) {
 // get waits until a pod of volumes.yaml is ready in the nth member and returns what it serves.
 func get(t *testing.T, n int, pod string, port int) string {
 	t.Helper()
-	kubectl(t, n, "wait", "--namespace=volumes", "--for=condition=Ready", "pod/"+pod, "--timeout=2m")
+	kubectl(t, n, "wait", "--namespace=volumes", "--for=condition=Ready", "pod/"+pod, "--timeout=5m")
 	answer, err := fleet.GetFromPod(t.Context(), n, "volumes", pod, port)
 	if err != nil {
 		t.Fatal(err)
