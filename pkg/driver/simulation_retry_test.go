@@ -22,7 +22,7 @@ func TestSimulationOfRetriesWithEachFault(t *testing.T) {
 	t.Parallel()
 	const targets, writes = 2, 10
 	runs := 0
-	for order := range 4 / fewer() {
+	for order := range reduced(4) {
 		for _, from := range []v1alpha1.RetryBackup{v1alpha1.RetryBackupExisting, v1alpha1.RetryBackupNew} {
 			for write := range writes {
 				for _, f := range faults {

@@ -25,13 +25,13 @@ var (
 	simulations    = flag.Uint64("simulation.count", 1000, "Number of random simulations.")
 )
 
-// fewer is the share of the simulations that is run with -short, as with the race detector: they have no concurrency, and it makes them
-// several times as slow.
-func fewer() uint64 {
+// reduced returns how many of n simulations are run: with -short, as with the race detector, a quarter. A simulation has no
+// concurrency, and the detector makes it several times as slow.
+func reduced(n uint64) uint64 {
 	if testing.Short() {
-		return 4
+		return (n + 3) / 4
 	}
-	return 1
+	return n
 }
 
 // TestSimulationOfEachFaultOfEachWrite simulates a migration to one, two and three targets with each
@@ -78,7 +78,7 @@ func TestSimulationOfEachFaultOfEachWrite(t *testing.T) {
 func TestSimulationOfEachEditAtEachStep(t *testing.T) {
 	t.Parallel()
 	const targets = 1
-	orders := 4 / fewer()
+	orders := reduced(4)
 	run := func(order uint64, step int, edit func(*simulation)) *simulation {
 		script := successScript(targets)
 		s := newSimulation(rand.New(rand.NewPCG(order, 1)), targets, script)
@@ -160,7 +160,7 @@ func TestSimulationOfCancellationAfterEachWrite(t *testing.T) {
 // disturbances, and checks how they ended. The seed determines all random choices.
 func TestRandomSimulations(t *testing.T) {
 	t.Parallel()
-	first, last := uint64(1), *simulations/fewer()
+	first, last := uint64(1), reduced(*simulations)
 	if *simulationSeed != 0 {
 		first, last = *simulationSeed, *simulationSeed
 	}
@@ -185,7 +185,7 @@ func TestRandomSimulations(t *testing.T) {
 // TestSimulationIsDeterministic checks that a seed reproduces a simulation.
 func TestSimulationIsDeterministic(t *testing.T) {
 	t.Parallel()
-	for seed := range 100 / fewer() {
+	for seed := range reduced(100) {
 		if first, second := simulate(seed).report(), simulate(seed).report(); first != second {
 			t.Fatalf("seed %d: (-first +second)\n%s", seed, cmp.Diff(first, second))
 		}
