@@ -244,6 +244,12 @@ func TestFormerManifests(t *testing.T) {
 		if !bytes.Equal(got["tls.crt"], test.certificate) || len(c.bundle) != 2 || !c.bundle[0].Equal(authority[0]) || c.signer != nil || c.next == nil {
 			t.Errorf("%s: %v", name, slices.Sorted(maps.Keys(got)))
 		}
+		damaged := maps.Clone(got)
+		damaged["tls.crt"] = []byte("rubbish")
+		repaired, reason, err := next(damaged, trust{c.bundle, now}, service, now)
+		if err != nil || reason != "tls.crt and tls.key are no certificate with its key" || !bytes.Equal(repaired["ca.key"], got["next-ca.key"]) {
+			t.Errorf("%s, damaged: %v, %q, %v", name, slices.Sorted(maps.Keys(repaired)), reason, err)
+		}
 		got, reason, err = next(got, trust{c.bundle, now}, service, now.Add(10*time.Minute))
 		if c = parse(got); err != nil || reason != "the host trusts the new CA" || c.signer == nil || c.serving.leaf.CheckSignatureFrom(c.signer.certificate) != nil {
 			t.Errorf("%s: %q, %v", name, reason, err)
