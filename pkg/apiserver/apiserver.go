@@ -13,7 +13,6 @@ import (
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/client-go/rest"
 
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/kurator"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
@@ -38,9 +37,8 @@ type Kurator struct {
 	Controllers []string
 }
 
-// DriverFactory returns a driver that reads through the loopback client of this server, which
-// bypasses authorization, and records statuses by recorder.
-type DriverFactory func(loopback *rest.Config, recorder *storage.Recorder) (Driver, error)
+// DriverFactory returns a driver that reads and records the Migrates of this server.
+type DriverFactory func(migrates *storage.Client) (Driver, error)
 
 // NewConfig returns a Config that serves the types of the scheme, to which options are to be
 // applied.
@@ -99,7 +97,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	driver, err := c.NewDriver(generic.LoopbackClientConfig, migrates.Recorder)
+	driver, err := c.NewDriver(migrates.Client)
 	if err != nil {
 		return nil, fmt.Errorf("make driver: %w", err)
 	}

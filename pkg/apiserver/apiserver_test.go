@@ -61,13 +61,13 @@ func TestTheDriverStopsBeforeTheServer(t *testing.T) {
 	var read, recorded error
 	s := start(t, t.TempDir(), func(ctx context.Context, s *server) error {
 		<-ctx.Done()
-		// The driver finishes its work through the API and the recorder.
+		// The driver finishes its work through the API and the client in the process.
 		m, err := s.migrates("default").Get(context.WithoutCancel(ctx), "select-labels", metav1.GetOptions{})
 		if read = err; err != nil {
 			return nil
 		}
 		m.Status.Phase = v1alpha1.MigratePhasePending
-		_, recorded = s.recorder.Record(context.WithoutCancel(ctx), m)
+		_, recorded = s.inProcess.Record(context.WithoutCancel(ctx), m)
 		return nil
 	})
 	create(t, s)
@@ -335,7 +335,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	canceled.Status.Phase = v1alpha1.MigratePhaseCanceled
-	if _, err := s.recorder.Record(t.Context(), canceled); err != nil {
+	if _, err := s.inProcess.Record(t.Context(), canceled); err != nil {
 		t.Fatal(err)
 	}
 	if err := post(&v1alpha1.MigrateCancelOptions{}); err != nil {
@@ -346,7 +346,7 @@ func TestCancel(t *testing.T) {
 	}
 	completed := create(t, s)
 	completed.Status.Phase = v1alpha1.MigratePhaseCompleted
-	if _, err := s.recorder.Record(t.Context(), completed); err != nil {
+	if _, err := s.inProcess.Record(t.Context(), completed); err != nil {
 		t.Fatal(err)
 	}
 	if err := post(&v1alpha1.MigrateCancelOptions{}); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "it has ended Completed, so there is nothing to cancel") {
@@ -386,7 +386,7 @@ func TestRetry(t *testing.T) {
 	}
 	ended := s.stored(t, m.Name)
 	ended.Status.Phase = v1alpha1.MigratePhaseFailed
-	if _, err := s.recorder.Record(t.Context(), ended); err != nil {
+	if _, err := s.inProcess.Record(t.Context(), ended); err != nil {
 		t.Fatal(err)
 	}
 	if err := post(&v1alpha1.MigrateRetryOptions{Backup: "Old"}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `supported values: "Existing", "New"`) {
@@ -420,12 +420,12 @@ func TestRetry(t *testing.T) {
 	if err := post(newBackup); !apierrors.IsConflict(err) {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := s.recorder.Record(t.Context(), stale); !apierrors.IsConflict(err) {
+	if _, err := s.inProcess.Record(t.Context(), stale); !apierrors.IsConflict(err) {
 		t.Errorf("a record of the first attempt: %v", err)
 	}
 	skipping := retried.DeepCopy()
 	skipping.Status.Attempts[1].Number = 3
-	if _, err := s.recorder.Record(t.Context(), skipping); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "attempt 3 can't follow attempt 2") {
+	if _, err := s.inProcess.Record(t.Context(), skipping); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "attempt 3 can't follow attempt 2") {
 		t.Errorf("a record of another attempt: %v", err)
 	}
 	s.stop(t)
@@ -439,15 +439,15 @@ func (w *warningRecorder) HandleWarningHeader(_ int, _, text string) { w.texts =
 // server is the whole server with a driver of the test, without the parts that call the host:
 // authentication, authorization, admission and flow control.
 type server struct {
-	etcd     *embed.Etcd
-	rest     *rest.Config
-	client   versioned.Interface
-	recorder *storage.Recorder
-	drive    func(context.Context, *server) error
-	checks   []healthz.HealthChecker
-	denial   string
-	stopping context.CancelFunc
-	ended    chan error
+	etcd      *embed.Etcd
+	rest      *rest.Config
+	client    versioned.Interface
+	inProcess *storage.Client
+	drive     func(context.Context, *server) error
+	checks    []healthz.HealthChecker
+	denial    string
+	stopping  context.CancelFunc
+	ended     chan error
 }
 
 func waitForEnd(ctx context.Context, _ *server) error {
@@ -505,8 +505,8 @@ func start(t *testing.T, dir string, drive func(context.Context, *server) error,
 	stored := startEtcd(t, dir)
 	s := &server{drive: drive, etcd: stored, ended: make(chan error, 1)}
 	config := s.config(t, stored.Config().ListenClientUrls[0].String(), configure...)
-	config.NewDriver = func(_ *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
-		s.recorder = recorder
+	config.NewDriver = func(migrates *storage.Client) (apiserver.Driver, error) {
+		s.inProcess = migrates
 		return s, nil
 	}
 	made, err := config.Complete().New()

@@ -54,5 +54,5 @@
 // returns a 500.
 //
 // The package imports packages member, migration, permission, recovery and velero, the API types and
-// their client, and nothing of the API server. It uses the host through interface Host.
+// their listers, and nothing of the API server. It uses the host through interface Host, and the storage through interface Migrates.
 package driver

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -24,7 +25,6 @@ import (
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
@@ -118,8 +118,14 @@ type Member interface {
 	CreatePodVolumeBackup(ctx context.Context, pvb *velerov1.PodVolumeBackup) (*velerov1.PodVolumeBackup, error)
 }
 
-// Recorder records the status of Migrates.
-type Recorder interface {
+// Migrates reads the stored Migrates and records their status. Package storage implements it. What it returns must not be changed.
+type Migrates interface {
+	// Get returns a Migrate as it is stored now.
+	Get(ctx context.Context, namespace, name string) (*v1alpha1.Migrate, error)
+	// List returns the Migrates of a namespace, from a cache.
+	List(ctx context.Context, namespace string) (*v1alpha1.MigrateList, error)
+	// ListWatch lists and watches the Migrates of all namespaces. Those that have ended may be left out.
+	ListWatch() cache.ListerWatcher
 	// Record stores m's status and returns the stored Migrate. It returns a conflict if the
 	// stored Migrate has another UID or resourceVersion than m.
 	Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error)
@@ -127,10 +133,8 @@ type Recorder interface {
 
 // Config is the configuration of a Driver. All fields but LeaderElection are required.
 type Config struct {
-	// Client reads and watches the Migrates.
-	Client versioned.Interface
-	// Recorder records their status.
-	Recorder Recorder
+	// Migrates are the stored Migrates.
+	Migrates Migrates
 	// Host is the inventory of the host.
 	Host Host
 	// Permission checks a requester's access to clusters.

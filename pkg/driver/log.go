@@ -110,7 +110,7 @@ func (d *Driver) awaitLog(ctx context.Context, m *v1alpha1.Migrate, options *v1a
 			return source, context.Cause(ctx)
 		case <-d.Clock.After(logInterval):
 		}
-		fresh, readErr := d.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+		fresh, readErr := d.Migrates.Get(ctx, m.Namespace, m.Name)
 		switch {
 		case apierrors.IsNotFound(readErr), readErr == nil && fresh.UID != m.UID:
 			return source, err

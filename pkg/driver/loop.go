@@ -19,7 +19,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/generated/informers/externalversions"
 	backuplisters "kurator.dev/migrate-apiserver/pkg/generated/listers/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/recovery"
@@ -77,7 +76,6 @@ const (
 type loop struct {
 	Config
 	queue    workqueue.TypedRateLimitingInterface[types.NamespacedName]
-	factory  externalversions.SharedInformerFactory
 	informer cache.SharedIndexInformer
 	lister   backuplisters.MigrateLister
 	// pending counts the running background calls.
@@ -99,16 +97,16 @@ type loop struct {
 }
 
 func newLoop(config Config, sharings *sharings) *loop {
-	factory := externalversions.NewSharedInformerFactory(config.Client, 0)
-	migrates := factory.Backup().V1alpha1().Migrates()
+	informer := cache.NewSharedIndexInformerWithOptions(config.Migrates.ListWatch(), &v1alpha1.Migrate{}, cache.SharedIndexInformerOptions{
+		Indexers: cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+	})
 	l := &loop{
 		Config: config,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSyncRetry, lastSyncRetry),
 			workqueue.TypedRateLimitingQueueConfig[types.NamespacedName]{Name: "migrates"}),
-		factory:  factory,
-		informer: migrates.Informer(),
-		lister:   migrates.Lister(),
+		informer: informer,
+		lister:   backuplisters.NewMigrateLister(informer.GetIndexer()),
 		sharings: sharings,
 		syncs:    newActivities(config.Clock),
 		calls:    newActivities(config.Clock),
@@ -152,7 +150,6 @@ func (l *loop) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer l.factory.Shutdown()
 	defer l.queue.ShutDown()
 	defer cancel()
 
@@ -164,7 +161,7 @@ func (l *loop) serve(ctx context.Context) error {
 		return fmt.Errorf("watching Migrates: %w", err)
 	}
 	wg.Go(func() { l.Host.Run(ctx) })
-	l.factory.StartWithContext(ctx)
+	wg.Go(func() { l.informer.RunWithContext(ctx) })
 	if !cache.WaitForCacheSync(ctx.Done(), l.informer.HasSynced) {
 		return nil
 	}
@@ -297,7 +294,7 @@ func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate,
 	update.Status = status
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
-	recorded, err := l.Recorder.Record(ctx, update)
+	recorded, err := l.Migrates.Record(ctx, update)
 	if err != nil {
 		return nil, fmt.Errorf("recording the status: %w", err)
 	}
@@ -327,11 +324,11 @@ func (l *loop) act(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, se
 	return nil
 }
 
-// read reads the stored Migrate with a GET.
+// read reads the stored Migrate.
 func (l *loop) read(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
-	return l.Client.BackupV1alpha1().Migrates(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+	return l.Migrates.Get(ctx, m.Namespace, m.Name)
 }
 
 func (l *loop) enqueueObject(obj any) {

@@ -261,7 +261,7 @@ func (p *preview) surveySource(ctx context.Context, c migration.ClusterPlan, sou
 
 // waitingMigrates returns the number of Migrates of the namespace that wait for their turn in a source.
 func (p *preview) waitingMigrates(ctx context.Context, source migration.Cluster) (waiting int64) {
-	list, err := p.Client.BackupV1alpha1().Migrates(p.m.Namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	list, err := p.Migrates.List(ctx, p.m.Namespace)
 	if err != nil {
 		return 0
 	}

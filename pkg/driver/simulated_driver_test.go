@@ -13,18 +13,16 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
-	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
-	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
 	backuplisters "kurator.dev/migrate-apiserver/pkg/generated/listers/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/pkg/permission"
@@ -77,7 +75,7 @@ func (s *simulation) startDriver() {
 	}
 	d.loop = &loop{
 		Config: Config{
-			Client: simulatedClient{d: d}, Recorder: d, Host: d, Permission: permission.New(authorizerfactory.NewAlwaysAllowAuthorizer(), permission.Options{}), Members: d,
+			Migrates: simulatedMigrates{d}, Host: d, Permission: permission.New(authorizerfactory.NewAlwaysAllowAuthorizer(), permission.Options{}), Members: d,
 			Events: &events.FakeRecorder{}, Clock: s.clock,
 		},
 		queue:    d.queue,
@@ -313,32 +311,19 @@ func (o oneMigrate) List(labels.Selector) ([]*v1alpha1.Migrate, error) {
 	return []*v1alpha1.Migrate{o.d.cached()}, nil
 }
 
-// simulatedClient reads the stored Migrate.
-type simulatedClient struct {
-	versioned.Interface
-	d *simulatedDriver
+// simulatedMigrates are the stored Migrates, of which there is one.
+type simulatedMigrates struct{ *simulatedDriver }
+
+func (m simulatedMigrates) Get(_ context.Context, _, name string) (*v1alpha1.Migrate, error) {
+	m.request()
+	m.confirmed.Store(int64(len(m.s.versions)))
+	return m.s.get(name)
 }
 
-func (c simulatedClient) BackupV1alpha1() clientv1alpha1.BackupV1alpha1Interface {
-	return simulatedGroup{d: c.d}
+func (simulatedMigrates) List(context.Context, string) (*v1alpha1.MigrateList, error) {
+	panic("only previews list")
 }
 
-type simulatedGroup struct {
-	clientv1alpha1.BackupV1alpha1Interface
-	d *simulatedDriver
-}
-
-func (g simulatedGroup) Migrates(string) clientv1alpha1.MigrateInterface {
-	return simulatedMigrates{d: g.d}
-}
-
-type simulatedMigrates struct {
-	clientv1alpha1.MigrateInterface
-	d *simulatedDriver
-}
-
-func (m simulatedMigrates) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1alpha1.Migrate, error) {
-	m.d.request()
-	m.d.confirmed.Store(int64(len(m.d.s.versions)))
-	return m.d.s.get(name)
+func (simulatedMigrates) ListWatch() cache.ListerWatcher {
+	panic("the simulation delivers the versions")
 }

@@ -14,7 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
@@ -68,7 +70,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) driver() *Driver {
 	return New(Config{
-		Client: w.client, Recorder: w, Host: w, Permission: permission.New(w, w.options), Members: w,
+		Migrates: storedMigrates{w}, Host: w, Permission: permission.New(w, w.options), Members: w,
 		Events: events.NewFakeRecorder(1000), Clock: clock.RealClock{},
 	})
 }
@@ -175,8 +177,29 @@ func (w *world) recordCount() int {
 	return w.records
 }
 
+// storedMigrates are the Migrates of a world.
+type storedMigrates struct{ *world }
+
+func (w storedMigrates) Get(ctx context.Context, namespace, name string) (*v1alpha1.Migrate, error) {
+	return w.client.BackupV1alpha1().Migrates(namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+func (w storedMigrates) List(ctx context.Context, namespace string) (*v1alpha1.MigrateList, error) {
+	return w.client.BackupV1alpha1().Migrates(namespace).List(ctx, metav1.ListOptions{})
+}
+
+func (w storedMigrates) ListWatch() cache.ListerWatcher {
+	migrates := w.client.BackupV1alpha1().Migrates(metav1.NamespaceAll)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return migrates.List(ctx, options)
+		},
+		WatchFuncWithContext: migrates.Watch,
+	}, w.client)
+}
+
 // Record stores a status under the storage's precondition.
-func (w *world) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
+func (w storedMigrates) Record(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate, error) {
 	if w.stuck != nil {
 		<-w.stuck
 	}

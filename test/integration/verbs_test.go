@@ -47,13 +47,14 @@ func TestSelectors(t *testing.T) {
 		"m0 m1 m2 m4":    {"-l", "tier!=other"},
 		"m2":             {"--field-selector=metadata.name=m2"},
 		"m1":             {"--field-selector=metadata.name=m1,spec.sourceCluster.fleet=nowhere"},
+		"m0 m3 m4":       {"--field-selector=status.phase=Pending,metadata.name!=m1,metadata.name!=m2"},
 		"":               {"--field-selector=spec.targetCluster.fleet=elsewhere"},
 	} {
 		args = append([]string{"get", "migrates", "-o", "jsonpath={.items[*].metadata.name}"}, args...)
 		equal(t, strings.Join(args, " "), n.run(args...), want)
 	}
-	contains(t, n.fail("get", "migrates", "--field-selector=status.phase=Pending"),
-		`"status.phase" is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, spec.sourceCluster.fleet or spec.targetCluster.fleet`)
+	contains(t, n.fail("get", "migrates", "--field-selector=status.reason=Stalled"),
+		`"status.reason" is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, status.phase, spec.sourceCluster.fleet or spec.targetCluster.fleet`)
 }
 
 func TestApply(t *testing.T) {

@@ -23,7 +23,6 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apiserver"
 	"kurator.dev/migrate-apiserver/pkg/driver"
 	"kurator.dev/migrate-apiserver/pkg/fleet"
-	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	"kurator.dev/migrate-apiserver/pkg/member"
 	"kurator.dev/migrate-apiserver/pkg/permission"
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/migrate/storage"
@@ -40,18 +39,12 @@ const (
 // driverFactory returns a factory of drivers that read the host's inventory and check permissions
 // by its authorizer.
 func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *options.Options) apiserver.DriverFactory {
-	return func(loopback *rest.Config, recorder *storage.Recorder) (apiserver.Driver, error) {
+	return func(migrates *storage.Client) (apiserver.Driver, error) {
 		host := rest.CopyConfig(host)
 		host.QPS, host.Burst = hostQPS, hostBurst
 		kube, objects, err := hostClients(host)
 		if err != nil {
 			return nil, err
-		}
-		loopback = rest.CopyConfig(loopback)
-		loopback.QPS = -1
-		migrates, err := versioned.NewForConfig(loopback)
-		if err != nil {
-			return nil, fmt.Errorf("client of this server: %w", err)
 		}
 		leader, err := leaderElection(kube, o.LeaderElection)
 		if err != nil {
@@ -82,8 +75,7 @@ func driverFactory(host *rest.Config, a authorizer.UnconditionalAuthorizer, o *o
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: kube.EventsV1()})
 		return &hosted{
 			Driver: driver.New(driver.Config{
-				Client:   migrates,
-				Recorder: recorder,
+				Migrates: migrates,
 				Host:     inventory,
 				Permission: permission.New(a, permission.Options{
 					ReviewMembers:        o.Members.AccessReview,

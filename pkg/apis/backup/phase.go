@@ -3,11 +3,14 @@
 
 package backup
 
-// IsTerminal reports whether a Migrate or one of its clusters never leaves the phase.
-func (p MigratePhase) IsTerminal() bool {
-	switch p {
-	case MigratePhaseCompleted, MigratePhasePartiallyFailed, MigratePhaseFailed, MigratePhaseFailedValidation, MigratePhaseCanceled:
-		return true
+import "slices"
+
+// TerminalPhases returns the phases that a Migrate or one of its clusters never leaves.
+func TerminalPhases() []MigratePhase {
+	return []MigratePhase{
+		MigratePhaseCompleted, MigratePhasePartiallyFailed, MigratePhaseFailed, MigratePhaseFailedValidation, MigratePhaseCanceled,
 	}
-	return false
 }
+
+// IsTerminal reports whether a Migrate or one of its clusters never leaves the phase.
+func (p MigratePhase) IsTerminal() bool { return slices.Contains(TerminalPhases(), p) }

@@ -12,6 +12,7 @@ import (
 // Fields by which Migrates can be selected, besides metadata.name and
 // metadata.namespace.
 const (
+	FieldPhase       = "status.phase"
 	FieldSourceFleet = "spec.sourceCluster.fleet"
 	FieldTargetFleet = "spec.targetCluster.fleet"
 )
@@ -21,10 +22,10 @@ func addFieldLabels(scheme *runtime.Scheme) error {
 	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("Migrate"),
 		func(label, value string) (string, string, error) {
 			switch label {
-			case "metadata.name", "metadata.namespace", FieldSourceFleet, FieldTargetFleet:
+			case "metadata.name", "metadata.namespace", FieldPhase, FieldSourceFleet, FieldTargetFleet:
 				return label, value, nil
 			}
-			return "", "", fmt.Errorf("%q is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, %s or %s",
-				label, FieldSourceFleet, FieldTargetFleet)
+			return "", "", fmt.Errorf("%q is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, %s, %s or %s",
+				label, FieldPhase, FieldSourceFleet, FieldTargetFleet)
 		})
 }

@@ -56,15 +56,15 @@ func TestFieldLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	migrate := v1alpha1.SchemeGroupVersion.WithKind("Migrate")
-	for _, label := range []string{"metadata.name", "metadata.namespace", "spec.sourceCluster.fleet", "spec.targetCluster.fleet"} {
+	for _, label := range []string{"metadata.name", "metadata.namespace", "status.phase", "spec.sourceCluster.fleet", "spec.targetCluster.fleet"} {
 		got, value, err := scheme.ConvertFieldLabel(migrate, label, "x")
 		if err != nil || got != label || value != "x" {
 			t.Errorf("%s: got %q, %q, %v", label, got, value, err)
 		}
 	}
-	_, _, err := scheme.ConvertFieldLabel(migrate, "status.phase", "Completed")
-	want := `"status.phase" is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, spec.sourceCluster.fleet or spec.targetCluster.fleet`
+	_, _, err := scheme.ConvertFieldLabel(migrate, "status.reason", "Stalled")
+	want := `"status.reason" is not a field that Migrates can be selected by: use metadata.name, metadata.namespace, status.phase, spec.sourceCluster.fleet or spec.targetCluster.fleet`
 	if err == nil || err.Error() != want {
-		t.Errorf("status.phase: got %v, want %s", err, want)
+		t.Errorf("status.reason: got %v, want %s", err, want)
 	}
 }

@@ -29,6 +29,7 @@ func GetAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 		return nil, nil, fmt.Errorf("%T is not a Migrate", obj)
 	}
 	selectable := generic.ObjectMetaFieldsSet(&m.ObjectMeta, true)
+	selectable[v1alpha1.FieldPhase] = string(m.Status.Phase)
 	selectable[v1alpha1.FieldSourceFleet] = m.Spec.SourceCluster.Fleet
 	selectable[v1alpha1.FieldTargetFleet] = m.Spec.TargetCluster.Fleet
 	return m.Labels, selectable, nil

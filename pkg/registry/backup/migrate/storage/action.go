@@ -31,7 +31,7 @@ type ClusterUse interface {
 // ActionREST serves create of a subresource by which a user changes the status of a Migrate.
 type ActionREST struct {
 	migrates *REST
-	recorder *Recorder
+	client   *Client
 	use      ClusterUse
 	action   action
 }
@@ -79,7 +79,7 @@ func (r *ActionREST) Create(ctx context.Context, name string, options runtime.Ob
 			return nil, err
 		}
 	}
-	updated, _, err := r.recorder.store.Update(ctx, name, actionUpdate{r, options, m.UID, preconditions}, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+	updated, _, err := r.client.records.Update(ctx, name, actionUpdate{r, options, m.UID, preconditions}, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
 		false, &metav1.UpdateOptions{DryRun: createOptions.DryRun})
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // NewCancelREST returns the storage of migrates/cancel. Canceling a Migrate again changes nothing; one that has ended
 // otherwise can't be canceled.
 func NewCancelREST(s *Storage, use ClusterUse) *ActionREST {
-	return &ActionREST{s.Migrate, s.Recorder, use, cancel{}}
+	return &ActionREST{s.Migrate, s.Client, use, cancel{}}
 }
 
 // maxUsername is how many bytes of the name of a user a status has.

@@ -5,7 +5,7 @@
 //
 // The generic store keeps Migrates in etcd and serves them from the watch cache: create, get, list,
 // watch, update, patch and delete make no calls to members, and each resourceVersion has one
-// content. The status is written by the Recorder, within the process, and by the subresources that
+// content. The driver reads Migrates and writes their status by the Client, within the process, and the status is also written by the subresources that
 // change it as a user requests (ActionREST). The subresource status is read-only; the driver computes it
 // on read from the recorded object.
 //

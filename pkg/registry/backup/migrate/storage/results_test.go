@@ -70,7 +70,7 @@ func newResults(t *testing.T, fake fakeResults) *storage.ResultsREST {
 	for _, name := range []string{"m2", "m3"} {
 		m.Status.TargetClusterStatus = append(m.Status.TargetClusterStatus, v1alpha1.RestoreDetails{ClusterStatus: cluster(name)})
 	}
-	if _, err := s.Recorder.Record(testContext(), m); err != nil {
+	if _, err := s.Client.Record(testContext(), m); err != nil {
 		t.Fatal(err)
 	}
 	return storage.NewResultsREST(s.Migrate, fake)

@@ -21,7 +21,7 @@ import (
 // NewRetryREST returns the storage of migrates/retry, which begins a new attempt of a Migrate that has ended and is not
 // Completed.
 func NewRetryREST(s *Storage, use ClusterUse) *ActionREST {
-	return &ActionREST{s.Migrate, s.Recorder, use, retry{}}
+	return &ActionREST{s.Migrate, s.Client, use, retry{}}
 }
 
 // retry begins a new attempt.

@@ -20,8 +20,8 @@ import (
 type Storage struct {
 	// Migrate serves the resource.
 	Migrate *REST
-	// Recorder writes the status within the process.
-	Recorder *Recorder
+	// Client reads and records Migrates within the process.
+	Client *Client
 }
 
 // New returns the storage of Migrates.
@@ -45,7 +45,7 @@ func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, er
 
 	recording := *migrates
 	recording.UpdateStrategy = migrate.NewRecordingStrategy(scheme)
-	return &Storage{Migrate: &REST{&store.Store{Store: migrates}}, Recorder: &Recorder{&recording}}, nil
+	return &Storage{Migrate: &REST{&store.Store{Store: migrates}}, Client: &Client{reads: migrates, records: &recording}}, nil
 }
 
 // REST serves migrates.

@@ -105,7 +105,7 @@ func TestRecordWritesTheStatusAndNothingElse(t *testing.T) {
 	m.Labels = map[string]string{"sneaked": "in"}
 	m.Generation = 9
 	m.Spec.TargetCluster.Fleet = "other"
-	recorded, err := s.Recorder.Record(context.Background(), m)
+	recorded, err := s.Client.Record(context.Background(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestRecordWritesTheStatusAndNothingElse(t *testing.T) {
 func TestRecordWithoutAChangeKeepsTheVersion(t *testing.T) {
 	s := newStorage(t)
 	first := record(t, s, create(t, s, newMigrate()), v1alpha1.MigratePhasePending)
-	again, err := s.Recorder.Record(context.Background(), first)
+	again, err := s.Client.Record(context.Background(), first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestRecordPreconditions(t *testing.T) {
 			m := current.DeepCopy()
 			m.Status.Phase = v1alpha1.MigratePhaseFailed
 			test.change(m)
-			if _, err := s.Recorder.Record(context.Background(), m); !test.is(err) {
+			if _, err := s.Client.Record(context.Background(), m); !test.is(err) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -171,7 +171,7 @@ func TestRecordDoesNotChangeAFinalPhase(t *testing.T) {
 	s := newStorage(t)
 	m := record(t, s, create(t, s, newMigrate()), v1alpha1.MigratePhaseCompleted)
 	m.Status.Phase = v1alpha1.MigratePhaseFailed
-	_, err := s.Recorder.Record(context.Background(), m)
+	_, err := s.Client.Record(context.Background(), m)
 	want := `Migrate.backup.kurator.dev "select-labels" is invalid: status.phase: Forbidden: is Completed, which is terminal: it can't change to "Failed"`
 	if !apierrors.IsInvalid(err) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -262,6 +262,8 @@ func TestSelectByField(t *testing.T) {
 		"spec.targetCluster.fleet=third":   {"second"},
 		"spec.targetCluster.fleet!=third":  {"select-labels"},
 		"spec.sourceCluster.fleet=nothing": nil,
+		"status.phase=Pending":             {"second", "select-labels"},
+		"status.phase!=Pending":            nil,
 	} {
 		var got []string
 		for _, m := range list(t, s, selector) {
@@ -284,7 +286,7 @@ func TestWatchReportsEveryRecord(t *testing.T) {
 
 	m := record(t, s, created, v1alpha1.MigratePhaseBackupInProgress)
 	m.Status.Phase = v1alpha1.MigratePhaseCompleted
-	if _, err := s.Recorder.Record(context.Background(), m); err != nil {
+	if _, err := s.Client.Record(context.Background(), m); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []backup.MigratePhase{"BackupInProgress", "Completed"} {
@@ -409,7 +411,7 @@ func record(t *testing.T, s *storage.Storage, recorded *backup.Migrate, phase v1
 			BackupStatusInCluster: &velerov1.BackupStatus{Phase: velerov1.BackupPhaseInProgress},
 		},
 	}
-	got, err := s.Recorder.Record(context.Background(), m)
+	got, err := s.Client.Record(context.Background(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
