@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -76,17 +77,9 @@ func migrated(ctx context.Context, fleet *localfleet.Fleet) (*unstructured.Unstr
 	}); err != nil {
 		return nil, fmt.Errorf("the example is %s: %w", m.Status.Phase, err)
 	}
-	encoded, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(encoded); err != nil {
-		return nil, err
-	}
-	u.SetAPIVersion(v1alpha1.SchemeGroupVersion.String())
-	u.SetKind("Migrate")
-	return u, nil
+	m.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind("Migrate"))
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(m)
+	return &unstructured.Unstructured{Object: object}, err
 }
 
 // finishedName is that of the ith Migrate that has ended.
