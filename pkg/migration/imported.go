@@ -21,8 +21,8 @@ import (
 func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, error) {
 	phase := finishedPhase(&m.Status)
 	if !IsTerminal(phase) {
-		return nil, fmt.Errorf("it is not finished, its phase in Kurator is %s: let Kurator finish it and import again, or delete it while Kurator's controller runs; "+
-			"if it stays, it is hidden, and can be applied to this server once that serves the group", cmp.Or(phase, v1alpha1.MigratePhasePending))
+		return nil, fmt.Errorf("it is not finished, Kurator reports %s: let Kurator finish it and import again, or delete it while Kurator's controller runs; "+
+			"if it stays, it is hidden, and can be applied to this server once that serves the group", phaseOfKurator(phase))
 	}
 	status := m.Status.DeepCopy()
 	status.Phase, status.ObservedGeneration, status.Conditions = phase, m.Generation, nil
@@ -40,7 +40,13 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. Whether every item and the data of every volume arrived was not checked.", cmp.Or(m.Status.Phase, v1alpha1.MigratePhasePending))
+	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. ", phaseOfKurator(m.Status.Phase))
+	for _, cluster := range clusterStatuses(status) {
+		if cluster.Phase != v1alpha1.MigratePhaseCompleted {
+			message += fmt.Sprintf("%s: %s ", cluster.ClusterName, cluster.Message)
+		}
+	}
+	message += "Whether every item and the data of every volume arrived was not checked."
 	set(v1alpha1.ConditionReady, conditionStatus(phase == v1alpha1.MigratePhaseCompleted), v1alpha1.ReasonImported, message)
 	set(v1alpha1.ConditionFinished, metav1.ConditionTrue, string(phase), message)
 	set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, string(phase), message)
@@ -52,6 +58,8 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 	}
 	return status, nil
 }
+
+func phaseOfKurator(phase v1alpha1.MigratePhase) string { return cmp.Or(string(phase), "no phase") }
 
 // finishedPhase returns the phase of a Migrate of Kurator. Kurator never reports a failure: a Migrate whose Backup or Restores have
 // failed stays in progress for ever.

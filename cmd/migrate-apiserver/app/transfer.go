@@ -179,7 +179,9 @@ func dryRunSuffix(dryRun bool) string {
 func report(command *cobra.Command, dryRun bool, results []transfer.Result, err error) error {
 	table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 3, ' ', 0)
 	left := 0
-	_, _ = fmt.Fprintln(table, "NAMESPACE\tNAME\tOUTCOME\tMESSAGE")
+	if len(results) > 0 {
+		_, _ = fmt.Fprintln(table, "NAMESPACE\tNAME\tOUTCOME\tMESSAGE")
+	}
 	for _, r := range results {
 		if r.Outcome == transfer.NotTransferred {
 			left++

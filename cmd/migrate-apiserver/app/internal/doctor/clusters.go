@@ -47,7 +47,7 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 		}
 		f.members = append(f.members, members...)
 	}
-	kinds := 0
+	kinds, unread := 0, 0
 	for _, kind := range []string{migration.KindFleet, migration.KindClusterProfile} {
 		list, err := d.dynamic.Resource(migration.ResourceFor(kind).WithVersion("v1alpha1")).List(ctx, metav1.ListOptions{})
 		if apierrors.IsNotFound(err) {
@@ -55,6 +55,7 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 		}
 		kinds++
 		if err != nil {
+			unread++
 			d.add(check, kind, Skipped, "objects of the kind can't be listed: %v", err)
 			continue
 		}
@@ -83,6 +84,7 @@ func (d *Doctor) checkInventory(ctx context.Context) []fleetRef {
 	switch {
 	case kinds == 0:
 		d.add(check, "host", Failed, "it has neither Kurator's Fleet nor ClusterProfile: install Kurator, make the manifests with KURATOR=0, or have a cluster manager publish ClusterProfiles")
+	case len(found) == 0 && unread > 0: // nothing is known
 	case len(found) == 0:
 		d.add(check, "host", Warning, "it has no Fleet, and no ClusterProfile of a cluster set: create one, as artifacts/examples/clusters.yaml shows")
 	default:
@@ -175,7 +177,7 @@ func partner(f fleetRef, fleets []fleetRef) *fleetRef {
 func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) []Finding {
 	targets, of := f.members[1:], f.name
 	if len(targets) == 0 && partner == nil {
-		return []Finding{{"Clusters", f.String(), Skipped, "it is the only cluster of the namespace, and a migration needs two"}}
+		return []Finding{{"Clusters", f.String(), Skipped, fmt.Sprintf("the namespace has no other cluster than its %s, and a migration needs two", f.members[0].Name)}}
 	}
 	if len(targets) == 0 {
 		targets, of = partner.members[:1], partner.name
@@ -280,9 +282,17 @@ func findingsOf(object string, c *v1alpha1.ClusterPreview, all []Finding) []Find
 		parts = append(parts, "no node-agent, so no file-system backups")
 	}
 	if l := c.StorageLocation; l != nil {
-		parts = append(parts, fmt.Sprintf("storage location %s (%s%s)", l.Name, cmp.Or(l.Sharing, l.AccessMode), byProof(l.Proof)))
+		parts = append(parts, fmt.Sprintf("storage location %s, %s", l.Name, sharingOf(l)))
 	}
 	return []Finding{{"Clusters", object, OK, strings.Join(parts, "; ")}}
+}
+
+// sharingOf returns how a location shares the storage of the source or, of the source's, its access mode.
+func sharingOf(l *v1alpha1.StorageLocationPreview) string {
+	if l.Sharing == "" {
+		return "access mode " + l.AccessMode
+	}
+	return "sharing " + l.Sharing + byProof(l.Proof)
 }
 
 // byProof returns which Backup proves that a location is the storage of the source; empty if none has to.

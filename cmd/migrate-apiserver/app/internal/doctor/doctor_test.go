@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	fakediscovery "k8s.io/client-go/discovery/fake"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -136,6 +137,29 @@ func TestAPIService(t *testing.T) {
 	}
 }
 
+// TestHiddenObjects checks that somebody who has switched to the server without an import is told that Kurator's objects are hidden.
+func TestHiddenObjects(t *testing.T) {
+	definition := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": "backups.backup.kurator.dev"}}}
+	backup := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "backup.kurator.dev/v1alpha1", "kind": "Backup", "metadata": map[string]any{"name": "nightly", "namespace": "default"}}}
+	for name, tc := range map[string]struct {
+		objects []runtime.Object
+		want    string
+	}{
+		"without Kurator": {nil, "OK it has backups, migratepreviews"},
+		"not imported":    {[]runtime.Object{definition}, "Warning Kurator's CustomResourceDefinitions are on the host, and this server has no Backup, Restore or Migrate: if they had objects, these are hidden"},
+		"imported":        {[]runtime.Object{definition, backup}, "OK it has backups, migratepreviews"},
+	} {
+		d := newDoctor(tc.objects...)
+		d.discovery = &fakediscovery.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{{
+			GroupVersion: "backup.kurator.dev/v1alpha1", APIResources: []metav1.APIResource{{Name: "backups"}, {Name: "migratepreviews"}},
+		}}}}
+		d.checkDiscovery(t.Context())
+		if len(d.findings) != 1 || !strings.HasPrefix(string(d.findings[0].Result)+" "+d.findings[0].Message, tc.want) {
+			t.Errorf("%s: got %+v, want %s", name, d.findings, tc.want)
+		}
+	}
+}
+
 // TestIssuedCertificate checks what to do about a certificate that the server issues itself.
 func TestIssuedCertificate(t *testing.T) {
 	chain, key := newCertificate(t, "migrate-apiserver.migrate-system.svc")
@@ -187,6 +211,9 @@ func newDoctor(objects ...runtime.Object) *Doctor {
 		}
 	}
 	lists := map[schema.GroupVersionResource]string{aggregation.APIServices: "APIServiceList"}
+	for resource, list := range map[string]string{"backups": "BackupList", "restores": "RestoreList", "migrates": "MigrateList"} {
+		lists[v1alpha1.SchemeGroupVersion.WithResource(resource)] = list
+	}
 	return &Doctor{
 		options: Options{Namespace: "migrate-system", ServiceAccount: "migrate-apiserver", Secret: "tls"},
 		kube:    fake.NewClientset(typed...), dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), lists, untyped...),
@@ -220,8 +247,8 @@ func TestClusters(t *testing.T) {
 	}{
 		"the first is down": {[]fleetRef{{"default", "f", refs("down", "good", "agentless", "unavailable")}}, nil, []string{
 			"Failed AttachedCluster default/down MemberUnreachable: no route",
-			"OK AttachedCluster default/good Kubernetes v1.37.2; Velero v1.18.3; node-agent on 2 nodes; storage location default (ReadWrite)",
-			"OK AttachedCluster default/agentless Kubernetes v1.37.2; Velero v1.18.3; no node-agent, so no file-system backups; storage location default (Same, by Backup daily)",
+			"OK AttachedCluster default/good Kubernetes v1.37.2; Velero v1.18.3; node-agent on 2 nodes; storage location default, access mode ReadWrite",
+			"OK AttachedCluster default/agentless Kubernetes v1.37.2; Velero v1.18.3; no node-agent, so no file-system backups; storage location default, sharing Same, by Backup daily",
 			"Warning AttachedCluster default/unavailable node-agent is ready on 1 of 2 nodes: the data of volumes on the others is not moved",
 		}},
 		"nobody can look at the second": {[]fleetRef{other}, nil, []string{
@@ -233,7 +260,7 @@ func TestClusters(t *testing.T) {
 			"OK AttachedCluster default/good Kubernetes", "OK AttachedCluster default/alone Kubernetes",
 		}},
 		"a single cluster": {[]fleetRef{one, {"another", "two", refs("good")}}, nil, []string{
-			"Skipped default/one it is the only cluster", "Skipped another/two it is the only cluster",
+			"Skipped default/one the namespace has no other cluster than its alone", "Skipped another/two the namespace has no other cluster than its good",
 		}},
 		"no permission":      {[]fleetRef{other}, apierrors.NewForbidden(schema.GroupResource{Resource: "migratepreviews"}, "", nil), []string{"Skipped default/other you may not preview"}},
 		"the server is down": {[]fleetRef{other}, apierrors.NewServiceUnavailable("no endpoints"), []string{"Failed default/other its clusters can't be previewed: no endpoints"}},

@@ -195,11 +195,25 @@ func (d *Doctor) checkDiscovery(ctx context.Context) {
 	switch {
 	case err == nil && !serves("backups"):
 		d.add(check, groupVersion, Failed, "Kurator's CustomResourceDefinitions are on the host, and their kinds are not served, so Kurator's fleet-manager ends: start the server with --kurator-compatibility")
+	case err == nil && d.storesNothing(ctx):
+		d.add(check, groupVersion, Warning, "Kurator's CustomResourceDefinitions are on the host, and this server has no Backup, Restore or Migrate: if they had objects, these are hidden; "+
+			"delete the APIService, and import them before it is applied again")
 	case err != nil && !apierrors.IsNotFound(err):
 		d.add(check, groupVersion, Skipped, "whether Kurator is on the host can't be read: %v", err)
 	default:
 		d.add(check, groupVersion, OK, "it has %s", strings.Join(resourceNames(list), ", "))
 	}
+}
+
+// storesNothing reports whether the server has no object of Kurator's kinds, which may not have been imported then.
+func (d *Doctor) storesNothing(ctx context.Context) bool {
+	for _, resource := range []string{"backups", "restores", "migrates"} {
+		list, err := d.dynamic.Resource(v1alpha1.SchemeGroupVersion.WithResource(resource)).List(ctx, metav1.ListOptions{Limit: 1})
+		if err != nil || len(list.Items) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func resourceNames(list *metav1.APIResourceList) []string {

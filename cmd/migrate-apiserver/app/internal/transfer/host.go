@@ -112,11 +112,20 @@ func (h Host) Export(ctx context.Context, s *Storage, dryRun bool) ([]Result, er
 		}
 		message := "it is not in this server: if it was deleted there since the import, delete it on the host too"
 		if theirs[i].GetKind() == "Migrate" {
-			message = "it is not in this server: Kurator goes on with it, unless you delete it on the host before Kurator's controller starts"
+			message = messageOfMissing(&theirs[i])
 		}
 		results = append(results, resultOf(&theirs[i], NotTransferred, message))
 	}
 	return sorted(results), nil
+}
+
+// messageOfMissing returns what to do with an object of the host that this server does not have.
+func messageOfMissing(obj *unstructured.Unstructured) string {
+	phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
+	if obj.GetKind() == "Migrate" && !migration.IsTerminal(v1alpha1.MigratePhase(phase)) {
+		return "it is not in this server: Kurator goes on with it, unless you delete it on the host before Kurator's controller starts"
+	}
+	return "it is not in this server: if it was deleted there since the import, delete it on the host too"
 }
 
 func keyOf(obj *unstructured.Unstructured) Result { return resultOf(obj, "", "") }

@@ -36,8 +36,8 @@ func TestImport(t *testing.T) {
 		{"made anew on the host", strings.NewReplacer("One", "Three", `"10"`, `"13"`, `uid: "1"`, `uid: "3"`).Replace(backup), "backups/a Updated"},
 		{"with a field of another version", strings.NewReplacer("name: a", "name: b", "spec: {", "spec: {other: 1, ").Replace(backup), `backups/b Created (fields that this server does not have were left out: [unknown field "spec.other"])`},
 		{"of the wrong type", strings.NewReplacer("name: a", "name: c", "destination: {fleet: f}", "schedule: 1").Replace(backup), "backups/c NotTransferred (json: cannot unmarshal"},
-		{"under way", strings.NewReplacer("name: m", "name: o", "Completed", "BackupInProgress").Replace(migrate), "migrates/o NotTransferred (it is not finished, its phase in Kurator is BackupInProgress"},
-		{"not begun", strings.NewReplacer("name: m", "name: o", "phase: Completed", "").Replace(migrate), "migrates/o NotTransferred (it is not finished, its phase in Kurator is Pending"},
+		{"under way", strings.NewReplacer("name: m", "name: o", "Completed", "BackupInProgress").Replace(migrate), "migrates/o NotTransferred (it is not finished, Kurator reports BackupInProgress"},
+		{"not begun", strings.NewReplacer("name: m", "name: o", "phase: Completed", "").Replace(migrate), "migrates/o NotTransferred (it is not finished, Kurator reports no phase"},
 		{"being deleted", strings.NewReplacer("name: m", "name: o, deletionTimestamp: 2025-09-01T10:00:00Z").Replace(migrate), "migrates/o NotTransferred (it is being deleted"},
 	}
 	for _, step := range steps {
