@@ -140,7 +140,7 @@ func TestDeniedTargetDoesNotDelayOtherTargets(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
-		time.Sleep(processingTime)
+		time.Sleep(stepInterval + processingTime)
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus

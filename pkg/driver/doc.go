@@ -14,6 +14,9 @@
 // actions follow from the recorded status only. If a cache lacks a recorded object, a GET confirms
 // the deletion before it counts.
 //
+// What goes as it should in a target, of which there may be many, and what a source does before Velero works on its Backup is recorded
+// at most once a second (migration.Compare), unless an action waits for it. Everything else is recorded at once.
+//
 // Background reads (inquiry.go) check whether an object is really gone, determine why Velero makes
 // no progress with it, and read its errors before its end is recorded. A watch can't do these.
 //

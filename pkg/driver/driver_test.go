@@ -178,7 +178,7 @@ func TestDriverReportsAndRetriesAFailedWrite(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
-		time.Sleep(processingTime)
+		time.Sleep(stepInterval + processingTime)
 
 		w.wantPhase("RestoreInProgress")
 		targets := w.migrate().Status.TargetClusterStatus
@@ -255,7 +255,7 @@ func TestHangingMemberDoesNotDelayOtherTargets(t *testing.T) {
 		stop := w.drive()
 		defer stop()
 		w.apply(m2, m3)
-		time.Sleep(processingTime)
+		time.Sleep(stepInterval + processingTime)
 		if got := w.migrate().Status.TargetClusterStatus[1].Phase; got != v1alpha1.MigratePhaseCompleted {
 			t.Errorf("m3 is %s", got)
 		}

@@ -28,9 +28,8 @@ const (
 	// workers is the number of Migrates that are synced concurrently. A sync does not wait for
 	// members.
 	workers = 16
-	// progressInterval is the shortest time between two status updates of a Migrate that
-	// differ in progress only.
-	progressInterval = time.Second
+	// stepInterval is the shortest time between two status updates of a Migrate, if the later one is a step that no action waits for.
+	stepInterval = time.Second
 	// confirmInterval is the time between two live reads of an object that a watch lacks.
 	confirmInterval = time.Second
 	// diagnosisInterval is the time between two diagnoses of a Velero without progress.
@@ -276,22 +275,21 @@ func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 }
 
 // record computes the status from an observation, records it if it differs from the recorded status,
-// and returns the recorded Migrate. If only the progress differs, it may defer the update by
-// progressInterval.
+// and returns the recorded Migrate. A step may be deferred by stepInterval, unless an action waits for it.
 func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
 	now := l.Clock.Now()
-	status := migration.Status(m, seen, now)
-	switch migration.Compare(&m.Status, &status) {
+	update := m.DeepCopy()
+	update.Status = migration.Status(m, seen, now)
+	switch migration.Compare(&m.Status, &update.Status) {
 	case migration.Unchanged:
 		return m, nil
-	case migration.ProgressOnly:
-		if wait := s.recorded.Add(progressInterval).Sub(now); wait > 0 {
+	case migration.Step:
+		wait := s.recorded.Add(stepInterval).Sub(now)
+		if wait > 0 && len(migration.Next(update, seen)) <= len(migration.Next(m, seen)) {
 			l.queue.AddAfter(s.key, wait)
 			return m, nil
 		}
 	}
-	update := m.DeepCopy()
-	update.Status = status
 	ctx, cancel := context.WithTimeout(ctx, storageTimeout)
 	defer cancel()
 	recorded, err := l.Migrates.Record(ctx, update)

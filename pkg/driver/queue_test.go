@@ -44,7 +44,7 @@ func (w *world) endBackup(name string) {
 		b.Status.Phase = velerov1.BackupPhaseCompleted
 		b.Status.Progress = &velerov1.BackupProgress{TotalItems: 3, ItemsBackedUp: 3}
 	})
-	time.Sleep(progressInterval + processingTime)
+	time.Sleep(stepInterval + processingTime)
 }
 
 // TestMigratesTakeTurns creates three Migrates of two namespaces while the source runs a Backup of others.

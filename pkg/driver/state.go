@@ -21,7 +21,7 @@ type migrateState struct {
 	key     types.NamespacedName
 	uid     types.UID
 	attempt int32
-	// recorded is the time of the last status update.
+	// recorded is the time of the last status update, or of the first sync after the creation.
 	recorded time.Time
 	watches  map[migration.Cluster]openWatch
 
@@ -83,6 +83,9 @@ func (l *loop) stateOf(m *v1alpha1.Migrate) *migrateState {
 		retries:   flowcontrol.NewBackOff(firstRetry, lastRetry),
 	}
 	s.retries.Clock = l.Clock
+	if m.Status.ObservedGeneration == 0 {
+		s.recorded = l.Clock.Now()
+	}
 	l.states[key] = s
 	return s
 }

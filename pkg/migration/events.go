@@ -33,7 +33,7 @@ func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	for _, cs := range clusterStatuses(after) {
 		cluster := ClusterOf(*cs)
 		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterStatus) bool { return ClusterOf(*p) == cluster })
-		if cs.Reason == "" || slices.Contains(stepReasons, cs.Reason) || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
+		if isStep(cs) || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
 			continue
 		}
 		events = append(events, Event{eventType(cs.Phase, cs.Reason), &cluster, cs.Reason, cs.Message})
@@ -89,6 +89,16 @@ var normalReasons = []string{
 	v1alpha1.ReasonWaitingForBackupSync, v1alpha1.ReasonWaitingForWorkloads, v1alpha1.ReasonRestoreStarting, v1alpha1.ReasonRestoreQueued,
 	v1alpha1.ReasonRestoreRefusedEarly, v1alpha1.ReasonRestoreCompleted, v1alpha1.ReasonNothingToRestore,
 	v1alpha1.ReasonBeingDeleted, v1alpha1.ReasonSuspended, v1alpha1.ReasonCanceled, string(v1alpha1.MigratePhaseCompleted),
+}
+
+// isStep reports whether a cluster does nothing that is worth an Event.
+func isStep(cs *v1alpha1.ClusterStatus) bool {
+	return cs.Reason == "" || slices.Contains(stepReasons, cs.Reason)
+}
+
+// isWarning reports whether what a cluster does is worth an Event of type Warning.
+func isWarning(cs *v1alpha1.ClusterStatus) bool {
+	return !isStep(cs) && eventType(cs.Phase, cs.Reason) == corev1.EventTypeWarning
 }
 
 func eventType(phase v1alpha1.MigratePhase, reason string) string {

@@ -9,6 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 func TestEvents(t *testing.T) {
@@ -53,18 +57,66 @@ func TestEvents(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	s := newFixture(t, m2).started().backup(velerov1.BackupPhaseInProgress, 1)
-	before := s.m.Status.DeepCopy()
-	if got := Compare(before, before.DeepCopy()); got != Unchanged {
-		t.Errorf("equal statuses: %v", got)
+	running := newFixture(t, m2, m3).started().backup(velerov1.BackupPhaseInProgress, 1).m.Status
+	restoring := newFixture(t, m2, m3).started().backup(velerov1.BackupPhaseCompleted, 1).m.Status
+	target := func(phase v1alpha1.MigratePhase, reason string) func(*v1alpha1.MigrateStatus) {
+		return func(s *v1alpha1.MigrateStatus) {
+			s.TargetClusterStatus[1].Phase, s.TargetClusterStatus[1].Reason = phase, reason
+		}
 	}
-	s.backup(velerov1.BackupPhaseInProgress, 2)
-	if got := Compare(before, &s.m.Status); got != ProgressOnly {
-		t.Errorf("more items: %v", got)
+	condition := func(kind string, value metav1.ConditionStatus) func(*v1alpha1.MigrateStatus) {
+		return func(s *v1alpha1.MigrateStatus) {
+			meta.SetStatusCondition(&s.Conditions, metav1.Condition{Type: kind, Status: value, Reason: "Because"})
+		}
 	}
-	s.backup(velerov1.BackupPhaseFinalizing, 2)
-	if got := Compare(before, &s.m.Status); got != Transition {
-		t.Errorf("a new phase: %v", got)
+	for name, tc := range map[string]struct {
+		before v1alpha1.MigrateStatus
+		change func(*v1alpha1.MigrateStatus)
+		want   Change
+	}{
+		"nothing":                       {running, func(*v1alpha1.MigrateStatus) {}, Unchanged},
+		"more items":                    {running, func(s *v1alpha1.MigrateStatus) { s.SourceClusterStatus.BackupStatusInCluster.Progress.ItemsBackedUp++ }, Step},
+		"a message":                     {running, func(s *v1alpha1.MigrateStatus) { s.SourceClusterStatus.Message = "more" }, Step},
+		"Velero's phase":                {running, func(s *v1alpha1.MigrateStatus) { s.SourceClusterStatus.BackupStatusInCluster.Phase = "Finalizing" }, Transition},
+		"a reason of the source":        {running, func(s *v1alpha1.MigrateStatus) { s.SourceClusterStatus.Reason = v1alpha1.ReasonVeleroNotAnswering }, Transition},
+		"the phase":                     {running, func(s *v1alpha1.MigrateStatus) { s.Phase = v1alpha1.MigratePhaseRestoreInProgress }, Transition},
+		"it stalls":                     {running, condition(v1alpha1.ConditionStalled, metav1.ConditionTrue), Transition},
+		"it is suspended":               {running, condition(v1alpha1.ConditionSuspended, metav1.ConditionTrue), Transition},
+		"a member is not reachable":     {running, condition(v1alpha1.ConditionMembersReachable, metav1.ConditionFalse), Transition},
+		"all members are reachable":     {running, condition(v1alpha1.ConditionMembersReachable, metav1.ConditionTrue), Step},
+		"a target restores":             {restoring, target(v1alpha1.MigratePhaseRestoreInProgress, v1alpha1.ReasonRestoreInProgress), Step},
+		"one of two targets has ended":  {restoring, target(v1alpha1.MigratePhaseCompleted, v1alpha1.ReasonRestoreCompleted), Step},
+		"one of two targets has failed": {restoring, target(v1alpha1.MigratePhaseFailed, v1alpha1.ReasonRestoreFailed), Transition},
+		"a target has a problem":        {restoring, target(v1alpha1.MigratePhasePending, v1alpha1.ReasonMemberUnreachable), Transition},
+		"the end":                       {restoring, func(s *v1alpha1.MigrateStatus) { s.Phase = v1alpha1.MigratePhaseCompleted }, Transition},
+	} {
+		after := tc.before.DeepCopy()
+		tc.change(after)
+		if got := Compare(&tc.before, after); got != tc.want {
+			t.Errorf("%s: got %d, want %d", name, got, tc.want)
+		}
+	}
+
+	// From the creation to the Backup's first work.
+	m := newFixture(t, m2).m
+	created := m.Status
+	for _, tc := range []struct {
+		source *v1alpha1.BackupDetails
+		reason string
+		want   Change
+	}{
+		{nil, v1alpha1.ReasonFleetNotFound, Transition},
+		{&v1alpha1.BackupDetails{ClusterStatus: v1alpha1.ClusterStatus{Reason: v1alpha1.ReasonConnecting}}, v1alpha1.ReasonConnecting, Step},
+		{&v1alpha1.BackupDetails{ClusterStatus: v1alpha1.ClusterStatus{Reason: v1alpha1.ReasonWaitingInQueue}}, v1alpha1.ReasonWaitingInQueue, Transition},
+		{&v1alpha1.BackupDetails{ClusterStatus: v1alpha1.ClusterStatus{Phase: v1alpha1.MigratePhaseBackupInProgress, Reason: v1alpha1.ReasonBackupNew}}, v1alpha1.ReasonBackupNew, Step},
+		{&v1alpha1.BackupDetails{ClusterStatus: v1alpha1.ClusterStatus{Phase: v1alpha1.MigratePhaseBackupInProgress, Reason: v1alpha1.ReasonBackupInProgress}}, v1alpha1.ReasonBackupInProgress, Transition},
+	} {
+		after := created.DeepCopy()
+		after.SourceClusterStatus = tc.source
+		meta.SetStatusCondition(&after.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: tc.reason})
+		if got := Compare(&created, after); got != tc.want {
+			t.Errorf("%s: got %d, want %d", tc.reason, got, tc.want)
+		}
 	}
 }
 

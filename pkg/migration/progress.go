@@ -5,9 +5,12 @@ package migration
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
+	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -19,48 +22,70 @@ type Change int
 const (
 	// Unchanged means that they are equal.
 	Unchanged Change = iota
-	// ProgressOnly means that only counts and messages differ; recording them may be delayed.
-	ProgressOnly
-	// Transition means that a phase, a reason, a cluster or a condition differs; it is recorded
-	// at once.
+	// Step means that only counts, messages, and what goes as it should differ: a source before Velero works on its Backup, and
+	// targets, of which there may be many, while the migration goes on. Recording it may be delayed.
+	Step
+	// Transition means that something else differs; it is recorded at once.
 	Transition
 )
 
 // Compare returns how much b differs from a.
 func Compare(a, b *v1alpha1.MigrateStatus) Change {
-	switch {
-	case equality.Semantic.DeepEqual(a, b):
+	if equality.Semantic.DeepEqual(a, b) {
 		return Unchanged
-	case equality.Semantic.DeepEqual(withoutProgress(a), withoutProgress(b)):
-		return ProgressOnly
-	default:
-		return Transition
 	}
+	before, after := outlineOf(a), outlineOf(b)
+	if slices.Contains(firstSteps, after.source.reason) {
+		after.phase, after.source = before.phase, before.source
+	}
+	if before == after {
+		return Step
+	}
+	return Transition
 }
 
-// withoutProgress returns a copy of status without the fields that change while Velero makes
-// progress within one phase.
-func withoutProgress(status *v1alpha1.MigrateStatus) *v1alpha1.MigrateStatus {
-	status = status.DeepCopy()
-	for i := range status.Conditions {
-		status.Conditions[i].Message = ""
+// firstSteps are the reasons of a source that Velero does not work for yet.
+var firstSteps = []string{v1alpha1.ReasonConnecting, v1alpha1.ReasonBackupNew, v1alpha1.ReasonBackupQueued, v1alpha1.ReasonBackupReadyToStart}
+
+// outline is what of a status is recorded at once.
+type outline struct {
+	phase  v1alpha1.MigratePhase
+	source sourceOutline
+	// Whether the conditions tell of something unusual.
+	stalled, suspended, unreachable bool
+	// warnings are the targets with something unusual, and what that is.
+	warnings string
+}
+
+// sourceOutline is that of the source. While the clusters are not resolved it has only a reason.
+type sourceOutline struct {
+	cluster                 Cluster
+	phase                   v1alpha1.MigratePhase
+	reason, veleroNamespace string
+	backup                  velerov1.BackupPhase
+}
+
+func outlineOf(status *v1alpha1.MigrateStatus) outline {
+	o := outline{
+		phase:       status.Phase,
+		stalled:     meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled),
+		suspended:   meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionSuspended),
+		unreachable: meta.IsStatusConditionFalse(status.Conditions, v1alpha1.ConditionMembersReachable),
 	}
-	for _, cs := range clusterStatuses(status) {
-		cs.Message, cs.LastProgressTime, cs.VolumeProgress, cs.Workloads, cs.Progress = "", nil, nil, nil, nil
+	if source := status.SourceClusterStatus; source != nil {
+		o.source = sourceOutline{cluster: ClusterOf(source.ClusterStatus), phase: source.Phase, reason: source.Reason, veleroNamespace: source.VeleroNamespace}
+		if source.BackupStatusInCluster != nil {
+			o.source.backup = source.BackupStatusInCluster.Phase
+		}
+	} else if ready := readyCondition(status); ready != nil {
+		o.source.reason = ready.reason
 	}
-	status.Progress, status.Preview = nil, nil
-	if source := status.SourceClusterStatus; source != nil && source.BackupStatusInCluster != nil {
-		s := source.BackupStatusInCluster
-		s.Progress, s.Warnings, s.Errors, s.QueuePosition = nil, 0, 0, 0
-		s.BackupItemOperationsAttempted, s.BackupItemOperationsCompleted, s.BackupItemOperationsFailed = 0, 0, 0
-	}
-	for i := range status.TargetClusterStatus {
-		if s := status.TargetClusterStatus[i].RestoreStatusInCluster; s != nil {
-			s.Progress, s.Warnings, s.Errors = nil, 0, 0
-			s.RestoreItemOperationsAttempted, s.RestoreItemOperationsCompleted, s.RestoreItemOperationsFailed = 0, 0, 0
+	for _, target := range status.TargetClusterStatus {
+		if isWarning(&target.ClusterStatus) {
+			o.warnings += target.ClusterName + "/" + target.Reason + " "
 		}
 	}
-	return status
+	return o
 }
 
 // setProgress sets the progress of each cluster, and that of the migration, from the rest of the status.
