@@ -10,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -159,11 +162,15 @@ func (b *apiBenchmark) batch(ctx context.Context, row string, clients int, s *si
 	if err != nil {
 		return 0, err
 	}
+	profiled := b.profile(ctx, row+"-"+s.name)
 	began := time.Now()
 	done, err := concurrently(clients, func(i int) (bool, error) {
 		return i >= leastOperations && time.Since(began) > b.batchTime, do(ctx, i)
 	})
 	took := time.Since(began)
+	if err := profiled(); err != nil {
+		return 0, err
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s of %s: %w", row, s.name, err)
 	}
@@ -180,6 +187,25 @@ func (b *apiBenchmark) batch(ctx context.Context, row string, clients int, s *si
 	}
 	b.cost.Add(row, "ms", s.name, float64(all.Milliseconds())*1000/float64(done))
 	return done, nil
+}
+
+// profile begins a CPU profile of our server, if profiles are wanted. The function that it returns waits for its end.
+func (b *apiBenchmark) profile(ctx context.Context, name string) (end func() error) {
+	if b.profiles == "" {
+		return func() error { return nil }
+	}
+	ended := make(chan error, 1)
+	go func() {
+		seconds := strconv.Itoa(int(max(1, b.batchTime.Seconds())))
+		profile, err := b.sides[1].raw.Get().AbsPath("/debug/pprof/profile").Param("seconds", seconds).Do(ctx).Raw()
+		if err != nil {
+			ended <- fmt.Errorf("profile: %w", err)
+			return
+		}
+		file := strings.NewReplacer(" ", "-", ",", "").Replace(fmt.Sprintf("%s-%d.pprof", name, b.names.Add(1)))
+		ended <- errors.Join(os.MkdirAll(b.profiles, 0o755), os.WriteFile(filepath.Join(b.profiles, file), profile, 0o644))
+	}()
+	return func() error { return <-ended }
 }
 
 // errExhausted ends operations, because there is nothing left to do them with.

@@ -31,8 +31,10 @@ const (
 // options are those of all groups.
 type options struct {
 	bin, out  string
+	profiles  string
 	groups    []string
 	counts    []int
+	objects   []int
 	pending   int
 	rounds    int
 	batchTime time.Duration
@@ -40,7 +42,7 @@ type options struct {
 }
 
 // groups are measured in this order.
-var groups = []string{"api", "pending", "preview"}
+var groups = []string{"freshness", "migrations", "api", "pending", "preview"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -55,8 +57,10 @@ func run(ctx context.Context) error {
 	o := options{began: time.Now()}
 	pflag.StringVar(&o.bin, "bin", "_output/bin", "directory of the programs that make tools build makes")
 	pflag.StringVar(&o.out, "out", "", "path of the results, without the .md or .json that is appended; without it the tables are printed")
+	pflag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of our server, one of each row, side and round; without it there are none")
 	pflag.StringSliceVar(&o.groups, "groups", groups, "what is measured")
 	pflag.IntSliceVar(&o.counts, "migrates", []int{100, 2000, 10000}, "numbers of stored Migrates with which requests are measured")
+	pflag.IntSliceVar(&o.objects, "objects", []int{10, 1000}, "numbers of objects that are migrated")
 	pflag.IntVar(&o.pending, "pending", 10000, "number of Migrates that wait")
 	pflag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement, in which the sides take turns")
 	pflag.DurationVar(&o.batchTime, "batch", time.Second, "time for which a request is repeated in each round")
@@ -82,6 +86,16 @@ func (o *options) measure(ctx context.Context, r *report.Report) (err error) {
 	sides, err := startSides(ctx, fleet)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(o.groups, "freshness") {
+		if err := o.freshness(ctx, fleet, r); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(o.groups, "migrations") {
+		if err := o.migrations(ctx, fleet, sides[1], r); err != nil {
+			return err
+		}
 	}
 	if slices.Contains(o.groups, "api") {
 		example, err := migrated(ctx, fleet)

@@ -34,6 +34,9 @@ func (b *apiBenchmark) waiting(ctx context.Context, r *report.Report) error {
 			return err
 		}
 	}
+	if err := b.start(ctx, b.fleet, b.sides[1], r); err != nil {
+		return err
+	}
 	for range b.rounds {
 		for _, s := range []*side{ours, crd} {
 			if err := b.once(ctx, b.requests, "list", s, func() error { return discard(ctx, s.raw.Get().AbsPath(s.path(b.namespace))) }); err != nil {
