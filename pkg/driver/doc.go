@@ -15,7 +15,7 @@
 // the deletion before it counts.
 //
 // What goes as it should in a target, of which there may be many, and what a source does before Velero works on its Backup is recorded
-// at most once a second (migration.Compare), unless an action waits for it. Everything else is recorded at once.
+// at most once a second (migration.Compare). Everything else is recorded at once, and all that an action relies on.
 //
 // Background reads (inquiry.go) check whether an object is really gone, determine why Velero makes
 // no progress with it, and read its errors before its end is recorded. A watch can't do these.

@@ -28,7 +28,7 @@ const (
 	// workers is the number of Migrates that are synced concurrently. A sync does not wait for
 	// members.
 	workers = 16
-	// stepInterval is the shortest time between two status updates of a Migrate, if the later one is a step that no action waits for.
+	// stepInterval is the shortest time between two status updates of a Migrate, if the later one is a step.
 	stepInterval = time.Second
 	// confirmInterval is the time between two live reads of an object that a watch lacks.
 	confirmInterval = time.Second
@@ -275,7 +275,7 @@ func (l *loop) sync(ctx context.Context, key types.NamespacedName) error {
 }
 
 // record computes the status from an observation, records it if it differs from the recorded status,
-// and returns the recorded Migrate. A step may be deferred by stepInterval, unless an action waits for it.
+// and returns the recorded Migrate. A step may be deferred by stepInterval.
 func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate, seen migration.Observation) (*v1alpha1.Migrate, error) {
 	now := l.Clock.Now()
 	update := m.DeepCopy()
@@ -284,8 +284,7 @@ func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate,
 	case migration.Unchanged:
 		return m, nil
 	case migration.Step:
-		wait := s.recorded.Add(stepInterval).Sub(now)
-		if wait > 0 && len(migration.Next(update, seen)) <= len(migration.Next(m, seen)) {
+		if wait := s.recorded.Add(stepInterval).Sub(now); wait > 0 {
 			l.queue.AddAfter(s.key, wait)
 			return m, nil
 		}

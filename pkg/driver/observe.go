@@ -207,7 +207,7 @@ func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migra
 	return seen
 }
 
-// LiveStatus computes m's status from live reads of the members. It returns no terminal
+// LiveStatus computes m's status from live reads of the members, and of the host or, where it leads, its caches. It returns no terminal
 // phase that is not recorded. Concurrent calls for the same version of a Migrate share a read and its
 // error. A panic is returned as an error.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {

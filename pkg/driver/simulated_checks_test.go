@@ -427,6 +427,11 @@ func (s *simulation) checkRecorded(m *v1alpha1.Migrate, c migration.Cluster, key
 		c != m1 && source.Phase != v1alpha1.MigratePhaseCompleted:
 		s.failf("invariant 9: %s is created in %s before its precondition is recorded", key.Kind, c.Name)
 	}
+	for _, target := range m.Status.TargetClusterStatus {
+		if target.ClusterName == c.Name && (target.VeleroNamespace == "" || target.StorageProof == nil) {
+			s.failf("invariant 9: %s is created in %s before its Velero and the proof of its storage are recorded", key.Kind, c.Name)
+		}
+	}
 }
 
 // isRecorded reports whether m records a status of the Backup in the source, or of the Restore in a

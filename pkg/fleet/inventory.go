@@ -119,7 +119,7 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 	if err != nil {
 		return migration.Inventory{Err: err}
 	}
-	return i.assemble(spec, reader{
+	found := i.assemble(spec, reader{
 		get: func(kind, name string) (*unstructured.Unstructured, error) {
 			return sourceOf(sources, kind).get(namespace, name), nil
 		},
@@ -127,6 +127,11 @@ func (i *Inventory) Observe(namespace string, spec *v1alpha1.MigrateSpec) migrat
 			return sourceOf(sources, migration.KindClusterProfile).labelled(namespace, ClusterSetLabel, set), nil
 		},
 	})
+	// If Run has ended in between, the caches had nothing.
+	if err := unsynced(sources); err != nil {
+		return migration.Inventory{Err: err}
+	}
+	return found
 }
 
 // Read returns the same as Observe by live calls, one for each object. It does not need Run.

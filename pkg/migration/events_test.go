@@ -88,7 +88,11 @@ func TestCompare(t *testing.T) {
 		"one of two targets has ended":  {restoring, target(v1alpha1.MigratePhaseCompleted, v1alpha1.ReasonRestoreCompleted), Step},
 		"one of two targets has failed": {restoring, target(v1alpha1.MigratePhaseFailed, v1alpha1.ReasonRestoreFailed), Transition},
 		"a target has a problem":        {restoring, target(v1alpha1.MigratePhasePending, v1alpha1.ReasonMemberUnreachable), Transition},
-		"the end":                       {restoring, func(s *v1alpha1.MigrateStatus) { s.Phase = v1alpha1.MigratePhaseCompleted }, Transition},
+		"a target begins":               {running, target(v1alpha1.MigratePhasePending, v1alpha1.ReasonRestoreStarting), Transition},
+		"a target is proven": {restoring, func(s *v1alpha1.MigrateStatus) {
+			s.TargetClusterStatus[1].StorageProof = &v1alpha1.StorageProof{Type: "OwnBackup"}
+		}, Transition},
+		"the end": {restoring, func(s *v1alpha1.MigrateStatus) { s.Phase = v1alpha1.MigratePhaseCompleted }, Transition},
 	} {
 		after := tc.before.DeepCopy()
 		tc.change(after)

@@ -40,13 +40,13 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 			ObservedGeneration: m.Generation, LastTransitionTime: metav1.NewTime(now.Truncate(time.Second)),
 		})
 	}
-	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. ", phaseOfKurator(m.Status.Phase))
+	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. Whether every item and the data of every volume arrived was not checked.", phaseOfKurator(m.Status.Phase))
 	for _, cluster := range clusterStatuses(status) {
 		if cluster.Phase != v1alpha1.MigratePhaseCompleted {
-			message += fmt.Sprintf("%s: %s ", cluster.ClusterName, cluster.Message)
+			message += fmt.Sprintf(" %s: %s", cluster.ClusterName, cluster.Message)
 		}
 	}
-	message += "Whether every item and the data of every volume arrived was not checked."
+	message = Shorten(message, maxMessageLength)
 	set(v1alpha1.ConditionReady, conditionStatus(phase == v1alpha1.MigratePhaseCompleted), v1alpha1.ReasonImported, message)
 	set(v1alpha1.ConditionFinished, metav1.ConditionTrue, string(phase), message)
 	set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, string(phase), message)

@@ -43,8 +43,8 @@ func TestImported(t *testing.T) {
 	if got, want := status.TargetClusterStatus[1].Message, "Velero's phase of Restore r3 was unknown when Kurator last read it."; got != want {
 		t.Errorf("message: got %s, want %s", got, want)
 	}
-	if got, want := meta.FindStatusCondition(status.Conditions, "Ready").Message, "Kurator reported Completed, by Velero's phases. member3: Velero's phase of Restore r3 was unknown when Kurator last read it. "+
-		"Whether every item and the data of every volume arrived was not checked."; got != want {
+	if got, want := meta.FindStatusCondition(status.Conditions, "Ready").Message, "Kurator reported Completed, by Velero's phases. Whether every item and the data of every volume arrived was not checked. "+
+		"member3: Velero's phase of Restore r3 was unknown when Kurator last read it."; got != want {
 		t.Errorf("Ready: got %s, want %s", got, want)
 	}
 	for kind, want := range map[string]string{

@@ -38,10 +38,29 @@ func Compare(a, b *v1alpha1.MigrateStatus) Change {
 	if slices.Contains(firstSteps, after.source.reason) {
 		after.phase, after.source = before.phase, before.source
 	}
-	if before == after {
-		return Step
+	if before != after || startsRestore(a, b) {
+		return Transition
 	}
-	return Transition
+	return Step
+}
+
+// startsRestore reports whether a target of b is to be restored now, with what must be recorded before: by which Velero, and why its
+// storage is that of the source.
+func startsRestore(a, b *v1alpha1.MigrateStatus) bool {
+	for _, target := range b.TargetClusterStatus {
+		i := slices.IndexFunc(a.TargetClusterStatus, func(t v1alpha1.RestoreDetails) bool {
+			return ClusterOf(t.ClusterStatus) == ClusterOf(target.ClusterStatus)
+		})
+		var was v1alpha1.RestoreDetails
+		if i >= 0 {
+			was = a.TargetClusterStatus[i]
+		}
+		if target.Reason == v1alpha1.ReasonRestoreStarting && was.Reason != target.Reason ||
+			was.VeleroNamespace != target.VeleroNamespace || !equality.Semantic.DeepEqual(was.StorageProof, target.StorageProof) {
+			return true
+		}
+	}
+	return false
 }
 
 // firstSteps are the reasons of a source that Velero does not work for yet.

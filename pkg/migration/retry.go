@@ -42,10 +42,11 @@ func Retry(m *v1alpha1.Migrate, from v1alpha1.RetryBackup, username string, now 
 	}
 	for i := range status.TargetClusterStatus {
 		if target := &status.TargetClusterStatus[i]; target.Phase != v1alpha1.MigratePhaseCompleted {
-			*target = v1alpha1.RestoreDetails{
-				ClusterStatus: newClusterStatus(ClusterOf(target.ClusterStatus)),
-				WithoutPods:   from != v1alpha1.RetryBackupNew && needsNoPods(target),
+			again := v1alpha1.RestoreDetails{ClusterStatus: newClusterStatus(ClusterOf(target.ClusterStatus))}
+			if from != v1alpha1.RetryBackupNew {
+				again.WithoutPods, again.StorageProof = needsNoPods(target), target.StorageProof
 			}
+			*target = again
 		}
 	}
 	status.Cancellation, status.ObservedGeneration = nil, m.Generation

@@ -125,6 +125,11 @@ var mutations = []mutation{
 		"if IsTerminal(m.Status.Phase) {",
 	},
 	{
+		"a target is not pinned before its Restore", "pkg/migration/progress.go",
+		"if before != after || startsRestore(a, b) {",
+		"if before != after {",
+	},
+	{
 		"one target delays the others", "pkg/migration/next.go",
 		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\tcontinue",
 		"if _, ready := targetReadiness(m, target, source, seen); !ready {\n\t\t\treturn actions",

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -118,8 +117,6 @@ func (p *program) validate(duplicate bool) error {
 		return fmt.Errorf("name %q is there twice", p.Name)
 	case p.ExecConfig == nil || p.ExecConfig.Command == "":
 		return fmt.Errorf("execConfig.command of %q is empty", p.Name)
-	case !isExecutable(p.ExecConfig.Command):
-		return fmt.Errorf("execConfig.command of %q is %s, which this server can't execute: name a program in its image by its path", p.Name, p.ExecConfig.Command)
 	case !slices.Contains(versions, p.ExecConfig.APIVersion):
 		return fmt.Errorf("execConfig.apiVersion of %q is %q: use one of %s", p.Name, p.ExecConfig.APIVersion, strings.Join(versions, ", "))
 	case p.ExecConfig.InteractiveMode == clientcmdv1.AlwaysExecInteractiveMode:
@@ -128,11 +125,6 @@ func (p *program) validate(duplicate bool) error {
 		return fmt.Errorf("profileSourcedCLIArgsPolicy and profileSourcedEnvVarsPolicy of %q must be Ignore: a ClusterProfile can't change how a program is run", p.Name)
 	}
 	return nil
-}
-
-func isExecutable(command string) bool {
-	_, err := exec.LookPath(command)
-	return err == nil
 }
 
 // Kubeconfig returns a kubeconfig for a cluster, identified by key, that has these providers: that of the first program in the

@@ -177,7 +177,7 @@ func partner(f fleetRef, fleets []fleetRef) *fleetRef {
 func (d *Doctor) checkFleet(ctx context.Context, f fleetRef, partner *fleetRef) []Finding {
 	targets, of := f.members[1:], f.name
 	if len(targets) == 0 && partner == nil {
-		return []Finding{{"Clusters", f.String(), Skipped, fmt.Sprintf("the namespace has no other cluster than its %s, and a migration needs two", f.members[0].Name)}}
+		return []Finding{{"Clusters", f.String(), Skipped, fmt.Sprintf("%s is the only cluster of the namespace, and a migration needs two", f.members[0].Name)}}
 	}
 	if len(targets) == 0 {
 		targets, of = partner.members[:1], partner.name

@@ -260,7 +260,7 @@ func TestClusters(t *testing.T) {
 			"OK AttachedCluster default/good Kubernetes", "OK AttachedCluster default/alone Kubernetes",
 		}},
 		"a single cluster": {[]fleetRef{one, {"another", "two", refs("good")}}, nil, []string{
-			"Skipped default/one the namespace has no other cluster than its alone", "Skipped another/two the namespace has no other cluster than its good",
+			"Skipped default/one alone is the only cluster", "Skipped another/two good is the only cluster",
 		}},
 		"no permission":      {[]fleetRef{other}, apierrors.NewForbidden(schema.GroupResource{Resource: "migratepreviews"}, "", nil), []string{"Skipped default/other you may not preview"}},
 		"the server is down": {[]fleetRef{other}, apierrors.NewServiceUnavailable("no endpoints"), []string{"Failed default/other its clusters can't be previewed: no endpoints"}},

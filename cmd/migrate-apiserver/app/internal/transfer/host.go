@@ -110,11 +110,7 @@ func (h Host) Export(ctx context.Context, s *Storage, dryRun bool) ([]Result, er
 		if exported[keyOf(&theirs[i])] {
 			continue
 		}
-		message := "it is not in this server: if it was deleted there since the import, delete it on the host too"
-		if theirs[i].GetKind() == "Migrate" {
-			message = messageOfMissing(&theirs[i])
-		}
-		results = append(results, resultOf(&theirs[i], NotTransferred, message))
+		results = append(results, resultOf(&theirs[i], NotTransferred, messageOfMissing(&theirs[i])))
 	}
 	return sorted(results), nil
 }

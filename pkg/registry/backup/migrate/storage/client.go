@@ -6,12 +6,14 @@ package storage
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -20,12 +22,18 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/recovery"
+	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/store"
 )
 
 // Client reads Migrates and records their statuses within the process, without requests. Nothing else records a status.
 type Client struct {
-	reads, records *genericregistry.Store
+	reads   *store.Store
+	records *genericregistry.Store
 }
+
+// readyInterval is the time between two tries while the watch cache is not ready, as after an outage of etcd.
+const readyInterval = 200 * time.Millisecond
 
 // Get returns a Migrate as it is stored in etcd now.
 func (c *Client) Get(ctx context.Context, namespace, name string) (*v1alpha1.Migrate, error) {
@@ -57,11 +65,18 @@ func (c *Client) ListWatch() cache.ListerWatcher {
 			if err != nil {
 				return nil, err
 			}
-			w, err := c.reads.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), live)
-			if err != nil {
+			var w watch.Interface
+			if err := wait.PollUntilContextCancel(ctx, readyInterval, true, func(ctx context.Context) (bool, error) {
+				var err error
+				w, err = c.reads.Watch(genericapirequest.WithNamespace(ctx, metav1.NamespaceAll), live)
+				if apierrors.IsTooManyRequests(err) {
+					return false, nil // the informer would wait longer, and not end with ctx
+				}
+				return true, err
+			}); err != nil {
 				return nil, err
 			}
-			return watch.Filter(w, eventToV1alpha1), nil
+			return newWatcher(ctx, w), nil
 		},
 	}
 }
@@ -115,18 +130,62 @@ func selectLive(options *metav1.ListOptions) (*internalversion.ListOptions, erro
 	return live, nil
 }
 
-// eventToV1alpha1 converts the Migrate of an event. Other objects, such as an error, are left as they are.
-func eventToV1alpha1(event watch.Event) (watch.Event, bool) {
-	obj := event.Object
-	if shared, ok := obj.(runtime.CacheableObject); ok {
-		obj = shared.GetObject()
-	}
-	if internal, ok := obj.(*backup.Migrate); ok {
-		m := &v1alpha1.Migrate{}
-		if err := v1alpha1.Convert_backup_Migrate_To_v1alpha1_Migrate(internal, m, nil); err != nil {
-			return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}, true
+// watcher is a watch with the Migrates of its events converted. After Stop it sends nothing.
+type watcher struct {
+	from   watch.Interface
+	result chan watch.Event
+	cancel context.CancelFunc
+}
+
+func newWatcher(ctx context.Context, from watch.Interface) *watcher {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watcher{from: from, result: make(chan watch.Event), cancel: cancel}
+	go w.run(ctx)
+	return w
+}
+
+// ResultChan returns the events.
+func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
+
+// Stop ends the watch.
+func (w *watcher) Stop() { w.cancel() }
+
+func (w *watcher) run(ctx context.Context) {
+	defer close(w.result)
+	defer w.from.Stop()
+	for {
+		select {
+		case event, ok := <-w.from.ResultChan():
+			if !ok {
+				return
+			}
+			select {
+			case w.result <- converted(ctx, event):
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
 		}
-		event.Object = m
 	}
-	return event, true
+}
+
+// converted returns an event with its Migrate converted. Other objects, such as an error, are left as they are.
+func converted(ctx context.Context, event watch.Event) watch.Event {
+	if err := recovery.Do(ctx, func() error {
+		obj := event.Object
+		if shared, ok := obj.(runtime.CacheableObject); ok {
+			obj = shared.GetObject()
+		}
+		internal, ok := obj.(*backup.Migrate)
+		if !ok {
+			return nil
+		}
+		m := &v1alpha1.Migrate{}
+		event.Object = m
+		return v1alpha1.Convert_backup_Migrate_To_v1alpha1_Migrate(internal, m, nil)
+	}); err != nil {
+		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(err).ErrStatus}
+	}
+	return event
 }

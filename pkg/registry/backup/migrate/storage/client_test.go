@@ -5,12 +5,14 @@ package storage_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup"
@@ -102,6 +104,39 @@ func TestReadsWithinTheProcess(t *testing.T) {
 		list, err := s.Client.List(t.Context(), namespace)
 		if err != nil || len(list.Items) != want {
 			t.Errorf("List of %s: %v, %v", namespace, list, err)
+		}
+	}
+}
+
+// TestWatchWithinTheProcess checks that a watch from a resourceVersion of another etcd is refused, and that one that is stopped ends
+// although nobody reads its event.
+func TestWatchWithinTheProcess(t *testing.T) {
+	s := newStorage(t)
+	created := create(t, s, newMigrate())
+	version, err := strconv.Atoi(created.ResourceVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	migrates := cache.ToListerWatcherWithContext(s.Client.ListWatch())
+	if _, err := migrates.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: strconv.Itoa(version + 1000)}); !apierrors.IsResourceExpired(err) {
+		t.Errorf("a watch from the future: %v", err)
+	}
+	w, err := migrates.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: created.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, created, v1alpha1.MigratePhaseBackupInProgress)
+	record(t, s, get(t, s), v1alpha1.MigratePhaseRestoreInProgress)
+	w.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case _, ok := <-w.ResultChan():
+			if !ok {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the stopped watch has not ended")
 		}
 	}
 }

@@ -45,7 +45,8 @@ func New(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Storage, er
 
 	recording := *migrates
 	recording.UpdateStrategy = migrate.NewRecordingStrategy(scheme)
-	return &Storage{Migrate: &REST{&store.Store{Store: migrates}}, Client: &Client{reads: migrates, records: &recording}}, nil
+	served := &store.Store{Store: migrates}
+	return &Storage{Migrate: &REST{served}, Client: &Client{reads: served, records: &recording}}, nil
 }
 
 // REST serves migrates.
