@@ -94,7 +94,7 @@ func (b *apiBenchmark) run(ctx context.Context, r *report.Report, counts []int) 
 
 // round measures each row once on each side, one side after the other.
 func (b *apiBenchmark) round(ctx context.Context) error {
-	any := func() string { return finishedName(rand.IntN(b.count)) }
+	one := func() string { return finishedName(rand.IntN(b.count)) }
 	collection := func(s *side) *rest.Request { return s.raw.Get().AbsPath(s.path(b.namespace)) }
 	rows := []struct {
 		name    string
@@ -102,7 +102,7 @@ func (b *apiBenchmark) round(ctx context.Context) error {
 		do      func(ctx context.Context, s *side) error
 	}{
 		{"get", clients, func(ctx context.Context, s *side) error {
-			return discard(ctx, s.raw.Get().AbsPath(s.path(b.namespace, any())))
+			return discard(ctx, s.raw.Get().AbsPath(s.path(b.namespace, one())))
 		}},
 		{"list", []int{1, 8}, func(ctx context.Context, s *side) error { return discard(ctx, collection(s)) }},
 		{"list in chunks of 500", []int{1}, func(ctx context.Context, s *side) error { return listChunks(ctx, s, b.namespace) }},
@@ -110,10 +110,10 @@ func (b *apiBenchmark) round(ctx context.Context) error {
 			return discard(ctx, collection(s).Param("labelSelector", shardLabel+"="+strconv.Itoa(rand.IntN(shards))))
 		}},
 		{"list by field", []int{1}, func(ctx context.Context, s *side) error {
-			return discard(ctx, collection(s).Param("fieldSelector", "metadata.name="+any()))
+			return discard(ctx, collection(s).Param("fieldSelector", "metadata.name="+one()))
 		}},
-		{"patch", clients, func(ctx context.Context, s *side) error { return b.patch(ctx, s, any()) }},
-		{"server-side apply", clients, func(ctx context.Context, s *side) error { return b.apply(ctx, s, any()) }},
+		{"patch", clients, func(ctx context.Context, s *side) error { return b.patch(ctx, s, one()) }},
+		{"server-side apply", clients, func(ctx context.Context, s *side) error { return b.apply(ctx, s, one()) }},
 	}
 	for _, row := range rows {
 		if row.name == "list" && b.count > 2000 {
@@ -366,7 +366,7 @@ func (b *apiBenchmark) deleteAll(ctx context.Context) error {
 			continue
 		}
 		b.log("deleting all of %s", s.name)
-		if err := b.once(ctx, b.requests, "deletecollection", s, func() error { return deleteCollection(ctx, s, b.namespace) }); err != nil {
+		if err := b.once(b.requests, "deletecollection", s, func() error { return deleteCollection(ctx, s, b.namespace) }); err != nil {
 			return err
 		}
 	}
@@ -386,7 +386,7 @@ func deleteCollection(ctx context.Context, s *side, namespace string) error {
 }
 
 // once measures one operation.
-func (b *apiBenchmark) once(ctx context.Context, t *report.Table, row string, s *side, do func() error) error {
+func (b *apiBenchmark) once(t *report.Table, row string, s *side, do func() error) error {
 	before, err := cpu(b.fleet)
 	if err != nil {
 		return err

@@ -153,7 +153,7 @@ func (o *options) start(ctx context.Context, fleet *localfleet.Fleet, server *si
 			return err
 		}
 		t.Add("from the start to rest, and a second of rest", "s", ours, time.Since(began).Seconds())
-		memory, err := resident(fleet, serverName)
+		memory, err := resident(fleet)
 		if err != nil {
 			return err
 		}

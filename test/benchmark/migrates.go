@@ -102,7 +102,7 @@ func importFinished(ctx context.Context, fleet *localfleet.Fleet, example *unstr
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }() // the fleet's directory is removed in any case
 	encoder := json.NewEncoder(file)
 	for i := range count {
 		if err := encoder.Encode(finished(example, namespace, i)); err != nil {

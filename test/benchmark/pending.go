@@ -39,13 +39,13 @@ func (b *apiBenchmark) waiting(ctx context.Context, r *report.Report) error {
 	}
 	for range b.rounds {
 		for _, s := range []*side{ours, crd} {
-			if err := b.once(ctx, b.requests, "list", s, func() error { return discard(ctx, s.raw.Get().AbsPath(s.path(b.namespace))) }); err != nil {
+			if err := b.once(b.requests, "list", s, func() error { return discard(ctx, s.raw.Get().AbsPath(s.path(b.namespace))) }); err != nil {
 				return err
 			}
 		}
 	}
 	for _, s := range []*side{ours, crd} {
-		if err := b.once(ctx, b.requests, "deletecollection", s, func() error { return deleteCollection(ctx, s, b.namespace) }); err != nil {
+		if err := b.once(b.requests, "deletecollection", s, func() error { return deleteCollection(ctx, s, b.namespace) }); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func (b *apiBenchmark) waiting(ctx context.Context, r *report.Report) error {
 // wait creates the Migrates of a side, and measures what they cost until they are settled, and then.
 func (b *apiBenchmark) wait(ctx context.Context, s *side) error {
 	b.log("creating %d of %s", b.pending, s.name)
-	smaller, err := resident(b.fleet, serverName)
+	smaller, err := resident(b.fleet)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (b *apiBenchmark) wait(ctx context.Context, s *side) error {
 	for _, name := range processes {
 		b.requests.Add("CPU of "+name+" for each until settled", "ms", s.name, (after[name]-before[name]).Seconds()*1000/float64(b.pending))
 	}
-	larger, err := resident(b.fleet, serverName)
+	larger, err := resident(b.fleet)
 	if err != nil {
 		return err
 	}

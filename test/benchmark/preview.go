@@ -41,7 +41,7 @@ func (o *options) previews(ctx context.Context, fleet *localfleet.Fleet, r *repo
 			}
 		}
 		for range o.rounds {
-			before, err := resident(fleet, serverName)
+			before, err := resident(fleet)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func (o *options) previews(ctx context.Context, fleet *localfleet.Fleet, r *repo
 				return err
 			}
 			t.Add("targets that have "+in, "s", "ours", time.Since(began).Seconds())
-			after, err := resident(fleet, serverName)
+			after, err := resident(fleet)
 			if err != nil {
 				return err
 			}

@@ -41,9 +41,9 @@ func cpu(fleet *localfleet.Fleet) (map[string]time.Duration, error) {
 	return used, nil
 }
 
-// resident returns the memory of a process of the fleet, in bytes.
-func resident(fleet *localfleet.Fleet, name string) (int64, error) {
-	content, err := read(fleet, name, "status")
+// resident returns the memory of our server, in bytes.
+func resident(fleet *localfleet.Fleet) (int64, error) {
+	content, err := read(fleet, serverName, "status")
 	if err != nil {
 		return 0, err
 	}
@@ -53,7 +53,7 @@ func resident(fleet *localfleet.Fleet, name string) (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("%s has no VmRSS", name)
+	return 0, fmt.Errorf("%s has no VmRSS", serverName)
 }
 
 func read(fleet *localfleet.Fleet, process, file string) ([]byte, error) {
