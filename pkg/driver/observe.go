@@ -207,7 +207,7 @@ func readMember(ctx context.Context, member Member, m *v1alpha1.Migrate, c migra
 	return seen
 }
 
-// LiveStatus computes m's status from live reads of the members, and of the host or, where it leads, its caches. It returns no terminal
+// LiveStatus computes m's status from live reads of the host and the members. It returns no terminal
 // phase that is not recorded. Concurrent calls for the same version of a Migrate share a read and its
 // error. A panic is returned as an error.
 func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.MigrateStatus, error) {
@@ -243,14 +243,10 @@ func keyOf(m *v1alpha1.Migrate) types.NamespacedName {
 	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 }
 
-// observeLive returns an observation of m from live reads, in parallel, of the members. The host is read live only where its caches are
-// not up to date: on replicas that do not lead.
+// observeLive returns an observation of m from live reads of the host and then, in parallel, of the
+// members.
 func (d *Driver) observeLive(ctx context.Context, m *v1alpha1.Migrate) (migration.Observation, error) {
-	inventory := d.Host.Observe(m.Namespace, &m.Spec)
-	if inventory.Err != nil {
-		inventory = d.Host.Read(ctx, m.Namespace, &m.Spec)
-	}
-	plan := migration.Resolve(m, inventory)
+	plan := migration.Resolve(m, d.Host.Read(ctx, m.Namespace, &m.Spec))
 	plan = plan.WithAccess(d.Permission.CheckLive(ctx, m, plan.NotStarted()))
 	seen := migration.Observation{Plan: plan, Members: map[migration.Cluster]migration.Member{}}
 	var mutex sync.Mutex
