@@ -200,7 +200,10 @@ func awaitMoving(t *testing.T, n int, resource, selector string) {
 func restoreName(t *testing.T) string {
 	t.Helper()
 	kubectl(t, 0, "wait", "migrate/shop", "--for=jsonpath={.status.phase}=RestoreInProgress", "--timeout=5m")
-	return kubectl(t, 0, "get", "migrate", "shop", "--output=jsonpath={.status.targetClusterStatus[0].restoreNameInCluster}")
+	// The name is recorded with the next step of the target.
+	const name = "jsonpath={.status.targetClusterStatus[0].restoreNameInCluster}"
+	kubectl(t, 0, "wait", "migrate/shop", "--for="+name, "--timeout=5m")
+	return kubectl(t, 0, "get", "migrate", "shop", "--output="+name)
 }
 
 // cancelRestore ends the PodVolumeRestore of the target, as an administrator does.
