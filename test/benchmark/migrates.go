@@ -56,18 +56,7 @@ func migrated(ctx context.Context, fleet *localfleet.Fleet) (*unstructured.Unstr
 		return nil, err
 	}
 	migrates := versioned.NewForConfigOrDie(host).BackupV1alpha1().Migrates(metav1.NamespaceDefault)
-	targets := v1alpha1.Destination{Fleet: localfleet.FleetName}
-	for n := 2; n <= fleet.Members(); n++ {
-		targets.Clusters = append(targets.Clusters, corev1.ObjectReference{Kind: "AttachedCluster", Name: localfleet.MemberName(n)})
-	}
-	m, err := migrates.Create(ctx, &v1alpha1.Migrate{
-		ObjectMeta: metav1.ObjectMeta{Name: "example"},
-		Spec: v1alpha1.MigrateSpec{
-			SourceCluster: v1alpha1.Destination{Fleet: localfleet.FleetName, Clusters: []corev1.ObjectReference{{Kind: "AttachedCluster", Name: localfleet.MemberName(1)}}},
-			TargetCluster: targets,
-			Policy:        &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{namespace}}},
-		},
-	}, metav1.CreateOptions{})
+	m, err := migrates.Create(ctx, migrateOf("example", namespace, members-1), metav1.CreateOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
 	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 	"kurator.dev/migrate-apiserver/test/benchmark/report"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
@@ -123,7 +124,7 @@ func (b *migrationBenchmark) migrate(ctx context.Context, took, cost *report.Tab
 		if last.Status.Phase == v1alpha1.MigratePhaseCompleted {
 			break
 		}
-		if slices.Contains([]v1alpha1.MigratePhase{v1alpha1.MigratePhaseFailed, v1alpha1.MigratePhasePartiallyFailed, v1alpha1.MigratePhaseFailedValidation}, last.Status.Phase) {
+		if migration.IsTerminal(last.Status.Phase) {
 			return fmt.Errorf("the Migrate is %s: %v", last.Status.Phase, last.Status.Conditions)
 		}
 	}

@@ -26,7 +26,7 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/registry/backup/internal/store"
 )
 
-// Client reads Migrates and records their statuses within the process, without requests. Nothing else records a status.
+// Client reads Migrates and records their statuses within the process, without requests.
 type Client struct {
 	reads   *store.Store
 	records *genericregistry.Store
