@@ -383,8 +383,8 @@ func TestHostileRequests(t *testing.T) {
 	n.run("get", "migrate", "a")
 }
 
-// TestConcurrentLargeRequests sends the largest of the hostile requests twenty at a time. The
-// memory limit in artifacts/deploy is 1 GiB.
+// TestConcurrentLargeRequests sends the largest of the hostile requests twenty at a time. In
+// the memory that artifacts/deploy gives the server, 1 GiB, it must survive them.
 func TestConcurrentLargeRequests(t *testing.T) {
 	n := newNamespace(t)
 	n.create("a")
@@ -417,7 +417,7 @@ func TestConcurrentLargeRequests(t *testing.T) {
 		requests.Wait()
 		t.Logf("%-55s %6d ms, peak %d MiB", r.name, time.Since(start).Milliseconds(), memory(t, id)["VmHWM"]>>20)
 	}
-	if peak := memory(t, id)["VmHWM"]; peak > 640<<20 {
+	if peak := memory(t, id)["VmHWM"]; peak > 1<<30 {
 		t.Errorf("the peak of the resident memory is %d MiB", peak>>20)
 	}
 	if current := process.PID(); current != id || !process.Running() {

@@ -61,10 +61,11 @@ func (f *Fleet) serverCommand(name string, data ...string) command {
 		args = append(args, "--tls-cert-file="+keys.certificate("server"), "--tls-private-key-file="+keys.key("server"))
 	}
 	return command{
-		name:    name,
-		program: program,
-		args:    append(append(args, data...), flags...),
-		ready:   func(ctx context.Context, _ time.Time) error { return f.serverReady(ctx, name) },
+		name:        name,
+		program:     program,
+		args:        append(append(args, data...), flags...),
+		environment: []string{"GOMEMLIMIT=768MiB"}, // as in artifacts/deploy
+		ready:       func(ctx context.Context, _ time.Time) error { return f.serverReady(ctx, name) },
 	}
 }
 

@@ -99,6 +99,6 @@ func (s *Spare) process(run SpareRun) *Process {
 		"--leader-elect-resource-namespace="+run.Account,
 	)
 	c.args = append(c.args, run.Flags...)
-	c.environment, c.ready = run.Environment, nil
+	c.environment, c.ready = append(c.environment, run.Environment...), nil
 	return s.fleet.process(c)
 }
