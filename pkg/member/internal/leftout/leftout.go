@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	velerov1 "github.com/vmware-tanzu/velero/pkg/apis/velero/v1"
@@ -82,8 +83,7 @@ func Read(ctx context.Context, c *client.Client, backup string, filter v1alpha1.
 			Group: crd.Spec.Group, Name: crd.Spec.Names.Plural, Kind: crd.Spec.Names.Kind, Singular: crd.Spec.Names.Singular,
 			ShortNames: crd.Spec.Names.ShortNames, Namespaced: crd.Spec.Scope == "Namespaced",
 		}
-		// Velero knows its own kinds, which it does not start without.
-		if resource.Group == velerov1.SchemeGroupVersion.Group || kinds.Has(resource.Kind+"."+resource.Group) || !velero.IncludesResource(filter, resource) {
+		if kinds.Has(resource.Kind+"."+resource.Group) || !velero.IncludesResource(filter, resource) {
 			continue
 		}
 		if has, err := hasObjects(ctx, c, crd, filter); !has || err != nil {
@@ -111,12 +111,14 @@ func permitted(err error) error {
 }
 
 // youngDefinitions returns the CustomResourceDefinitions that Velero may not have known at a time, at
-// most maxYoung.
+// most maxYoung. Velero knows its own, which it does not start without.
 func youngDefinitions(ctx context.Context, c *client.Client, at time.Time) ([]definition, error) {
 	all := client.Collection{Resource: definitions, MetadataOnly: true}
 	var young []definition
 	err := client.Each(ctx, c, all, metav1.ListOptions{Limit: pageSize}, maxPages, func(o *metav1.PartialObjectMetadata) error {
-		if o.CreationTimestamp.Add(rediscovery).Before(at) || len(young) == maxYoung {
+		// A definition's name is that of its resource and its group.
+		isVeleros := strings.HasSuffix(o.Name, "."+velerov1.SchemeGroupVersion.Group)
+		if isVeleros || o.CreationTimestamp.Add(rediscovery).Before(at) || len(young) == maxYoung {
 			return nil
 		}
 		var crd definition

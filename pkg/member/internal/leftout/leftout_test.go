@@ -33,10 +33,11 @@ func newMember(t *testing.T, before time.Duration, excluded ...any) *membertest.
 	const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 	s.Answers = map[string]string{
 		crds: fmt.Sprintf(`{"items":[{"metadata":{"name":"old.example.com","creationTimestamp":"2020-01-01T00:00:00Z"}},{"metadata":{"name":"../secrets","creationTimestamp":%[1]q}},
-			{"metadata":{"name":"ovens.example.com","creationTimestamp":%[1]q}}]}`, started.Add(-before).Format(time.RFC3339)),
+			{"metadata":{"name":"schedules.velero.io","creationTimestamp":%[1]q}},{"metadata":{"name":"ovens.example.com","creationTimestamp":%[1]q}}]}`, started.Add(-before).Format(time.RFC3339)),
 		crds + "/ovens.example.com": fmt.Sprintf(`{"metadata":{"name":"ovens.example.com","creationTimestamp":%q},"spec":{"group":"example.com","scope":"Namespaced",
 			"names":{"plural":"ovens","singular":"oven","kind":"Oven"},"versions":[{"name":"v1alpha1"},{"name":"v1","served":true}]}}`, started.Add(-before).Format(time.RFC3339)),
-		"/apis/example.com/v1/ovens": `{"items":[{"metadata":{"name":"north","namespace":"app","labels":{"app":"bakery"}}}]}`,
+		crds + "/schedules.velero.io": membertest.Broken, // Velero knows it, so it need not be read
+		"/apis/example.com/v1/ovens":  `{"items":[{"metadata":{"name":"north","namespace":"app","labels":{"app":"bakery"}}}]}`,
 	}
 	return s
 }
