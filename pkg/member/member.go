@@ -182,6 +182,11 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 // Results reads what a request names after the end of a Backup or Restore: files from the storage, at
 // the URLs that Velero provides, what belongs to them in the member, and whether it serves resources.
 func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) migration.Results {
+	free, err := m.client.TakeReport(ctx)
+	if err != nil {
+		return migration.Results{Err: err, ListsErr: err}
+	}
+	defer free()
 	found := results.Read(ctx, m.client, request, velero.Visitor{})
 	if request.Backup == "" {
 		return found

@@ -231,6 +231,45 @@ func TestConcurrentCallsAreLimited(t *testing.T) {
 	}
 }
 
+// TestConcurrentResultsAreLimited checks that Velero is not asked for more files than it provides in time.
+func TestConcurrentResultsAreLimited(t *testing.T) {
+	server := membertest.NewAPIServer(t)
+	o := quick()
+	o.MaxReports = 2
+	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
+	request := migration.ResultsRequest{Results: &velerov1.DownloadRequest{ObjectMeta: metav1.ObjectMeta{Name: "results"}}}
+	asked, release := make(chan struct{}), make(chan struct{})
+	var now, most atomic.Int32
+	server.SetFault(func(w http.ResponseWriter, r *http.Request) {
+		most.Store(max(most.Load(), now.Add(1)))
+		asked <- struct{}{}
+		<-release
+		now.Add(-1)
+		http.NotFound(w, r)
+	})
+	var wg sync.WaitGroup
+	const reads = 6
+	for range reads {
+		wg.Go(func() { m.Results(t.Context(), request) })
+	}
+	<-asked
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if got := m.Results(ctx, request); got.Err == nil || !strings.Contains(got.Err.Error(), "the files of 2 other Backups and Restores are being read") {
+		t.Errorf("a read that is not begun has the error %v", got.Err)
+	}
+	for range reads - 2 {
+		release <- struct{}{}
+		<-asked
+	}
+	close(release)
+	wg.Wait()
+	if most.Load() > 2 {
+		t.Errorf("%d reads at a time, want 2", most.Load())
+	}
+}
+
 func TestKubeconfigIsReadAgain(t *testing.T) {
 	t.Run("not at each call", func(t *testing.T) {
 		server := membertest.NewAPIServer(t)

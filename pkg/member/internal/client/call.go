@@ -275,13 +275,29 @@ func InNamespace[T interface {
 	return obj
 }
 
+// TakeReport waits until the files of fewer than Options.MaxReports Backups and Restores are being read, so that Velero
+// is not asked for more than it provides in time. The caller calls free after reading them.
+func (c *Client) TakeReport(ctx context.Context) (free func(), err error) {
+	select {
+	case c.reportSlots <- struct{}{}:
+		return func() { <-c.reportSlots }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the files of %d other Backups and Restores are being read: %w", cap(c.reportSlots), context.Cause(ctx))
+	}
+}
+
 // PollAnswer polls until Velero has processed a ServerStatusRequest or DownloadRequest, at first
-// quickly, because Velero needs some milliseconds. After Options.AnswerTimeout it returns an error
-// for which wait.Interrupted is true.
-func (c *Client) PollAnswer(ctx context.Context, answered wait.ConditionWithContextFunc) error {
-	const fastest, slowest, doublings = 200, 15, 5
-	ctx, cancel := context.WithTimeout(ctx, c.options.AnswerTimeout)
+// quickly, because Velero needs some milliseconds. After a time it returns an error for which
+// wait.Interrupted is true.
+func (c *Client) PollAnswer(ctx context.Context, within time.Duration, answered wait.ConditionWithContextFunc) error {
+	const (
+		fastest = 20 * time.Millisecond
+		factor  = 1.5
+		steps   = 20 // more than there are until the slowest
+		slowest = 15 // polls within the time
+	)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	backoff := wait.Backoff{Duration: c.options.AnswerTimeout / fastest, Factor: 2, Steps: doublings, Cap: c.options.AnswerTimeout / slowest}
-	return backoff.DelayFunc().Until(ctx, true, true, answered)
+	backoff := wait.Backoff{Duration: min(fastest, within/slowest), Factor: factor, Steps: steps, Cap: within / slowest}
+	return backoff.DelayFunc().Until(ctx, false, true, answered)
 }

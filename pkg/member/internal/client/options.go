@@ -26,9 +26,15 @@ type Options struct {
 	// PingInterval is the time of silence after which a connection is tested. It is closed if
 	// the test is not answered within half of it. Default: 10 s.
 	PingInterval time.Duration
-	// AnswerTimeout is the time within which Velero must process a ServerStatusRequest or
-	// DownloadRequest. Default: 3 s.
+	// MaxReports is the number of Backups and Restores whose files Velero is asked for at the
+	// same time on behalf of the driver. Default: 4.
+	MaxReports int
+	// AnswerTimeout is the time within which Velero must process a ServerStatusRequest.
+	// Default: 3 s.
 	AnswerTimeout time.Duration
+	// LinkTimeout is the time within which Velero must process a DownloadRequest. It processes
+	// one after the other, and starts a plugin for each. Default: 30 s.
+	LinkTimeout time.Duration
 	// IdleTimeout is the time after which an unused connection is closed. Default: 10 min.
 	IdleTimeout time.Duration
 
@@ -47,6 +53,8 @@ func (o Options) WithDefaults() Options {
 	o.RetryMax = cmp.Or(o.RetryMax, time.Minute)
 	o.RecheckInterval = cmp.Or(o.RecheckInterval, time.Minute)
 	o.PingInterval = cmp.Or(o.PingInterval, 10*time.Second)
+	o.MaxReports = cmp.Or(o.MaxReports, 4)
+	o.LinkTimeout = cmp.Or(o.LinkTimeout, 30*time.Second)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 3*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 10*time.Minute)
 	if o.Addresses.Proxy == nil {

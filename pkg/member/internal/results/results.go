@@ -272,7 +272,7 @@ func linkTo(ctx context.Context, c *client.Client, request *velerov1.DownloadReq
 		return found, err
 	}
 	found.request = request.Name
-	err = c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
+	err = c.PollAnswer(ctx, c.Options().LinkTimeout, func(ctx context.Context) (bool, error) {
 		got, err := client.Do(ctx, c, "get downloadrequest", func(ctx context.Context, conn *client.Connection) (*velerov1.DownloadRequest, error) {
 			return conn.DownloadRequests.Get(ctx, request.Name, metav1.GetOptions{})
 		})
@@ -282,7 +282,7 @@ func linkTo(ctx context.Context, c *client.Client, request *velerov1.DownloadReq
 		return found.url != "", err
 	})
 	if wait.Interrupted(err) {
-		err = fmt.Errorf("Velero gives no URL for it within %s", c.Options().AnswerTimeout)
+		err = fmt.Errorf("Velero gives no URL for it within %s", c.Options().LinkTimeout)
 	}
 	return found, err
 }

@@ -30,8 +30,8 @@ import (
 	"kurator.dev/migrate-apiserver/pkg/velero"
 )
 
-// brief has a short time to wait for Velero.
-var brief = client.Options{AnswerTimeout: 200 * time.Millisecond}
+// brief has a short time to wait for the links to files, and none for other answers.
+var brief = client.Options{AnswerTimeout: time.Nanosecond, LinkTimeout: 200 * time.Millisecond}
 
 // allowLocal allows the addresses of test servers.
 func allowLocal() transport.Addresses {

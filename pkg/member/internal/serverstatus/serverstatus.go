@@ -27,7 +27,7 @@ func Ask(ctx context.Context, c *client.Client, request *velerov1.ServerStatusRe
 		return "", ""
 	}
 	began, seen := time.Now(), time.Time{}
-	err := c.PollAnswer(ctx, func(ctx context.Context) (bool, error) {
+	err := c.PollAnswer(ctx, c.Options().AnswerTimeout, func(ctx context.Context) (bool, error) {
 		found, err := statusRequest(ctx, c, request.Name)
 		if err == nil {
 			seen, version = time.Now(), found.Status.ServerVersion
