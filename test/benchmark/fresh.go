@@ -113,18 +113,26 @@ func (o *options) freshness(ctx context.Context, fleet *localfleet.Fleet, r *rep
 				return client.RESTClient().Get().Namespace(m.Namespace).Resource("migrates").Name(m.Name).SubResource("status").Do(ctx).Error()
 			}},
 		} {
-			var took []float64
-			for range reads {
-				began := time.Now()
-				if err := read.do(); err != nil {
-					return err
-				}
-				took = append(took, time.Since(began).Seconds()*1000)
+			took, err := repeat(read.do)
+			if err != nil {
+				return err
 			}
 			t.addQuantiles(read.name, took)
 		}
 	}
 	return migrates.Delete(ctx, m.Name, metav1.DeleteOptions{})
+}
+
+// repeat reads several times, and returns the milliseconds that each took.
+func repeat(read func() error) (milliseconds []float64, err error) {
+	for range reads {
+		began := time.Now()
+		if err := read(); err != nil {
+			return nil, err
+		}
+		milliseconds = append(milliseconds, time.Since(began).Seconds()*1000)
+	}
+	return milliseconds, nil
 }
 
 // start measures starts of the server after a kill, with what is stored in it, and its size.

@@ -30,19 +30,21 @@ const (
 
 // options are those of all groups.
 type options struct {
-	bin, out  string
-	profiles  string
-	groups    []string
-	counts    []int
-	objects   []int
-	pending   int
-	rounds    int
-	batchTime time.Duration
-	began     time.Time
+	bin, out       string
+	profiles       string
+	groups         []string
+	counts         []int
+	objects        []int
+	pending        int
+	atOnce         int
+	modelledAtOnce int
+	rounds         int
+	batchTime      time.Duration
+	began          time.Time
 }
 
 // groups are measured in this order.
-var groups = []string{"freshness", "migrations", "api", "pending", "preview"}
+var groups = []string{"freshness", "migrations", "crowd", "api", "pending", "preview"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -62,6 +64,8 @@ func run(ctx context.Context) error {
 	pflag.IntSliceVar(&o.counts, "migrates", []int{100, 2000, 10000}, "numbers of stored Migrates with which requests are measured")
 	pflag.IntSliceVar(&o.objects, "objects", []int{10, 1000}, "numbers of objects that are migrated")
 	pflag.IntVar(&o.pending, "pending", 10000, "number of Migrates that wait")
+	pflag.IntVar(&o.atOnce, "at-once", 100, "number of migrations at once between real Veleros")
+	pflag.IntVar(&o.modelledAtOnce, "modelled-at-once", 1000, "number of migrations at once between a hundred modelled Veleros")
 	pflag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement, in which the sides take turns")
 	pflag.DurationVar(&o.batchTime, "batch", time.Second, "time for which a request is repeated in each round")
 	pflag.Parse()
@@ -94,6 +98,11 @@ func (o *options) measure(ctx context.Context, r *report.Report) (err error) {
 	}
 	if slices.Contains(o.groups, "migrations") {
 		if err := o.migrations(ctx, fleet, sides[1], r); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(o.groups, "crowd") {
+		if err := o.crowd(ctx, fleet, sides, r); err != nil {
 			return err
 		}
 	}
@@ -146,7 +155,7 @@ func (o *options) write(r *report.Report) error {
 func about() []report.Fact {
 	facts := []report.Fact{
 		{Name: "Date", Value: time.Now().UTC().Format(time.DateOnly)},
-		{Name: "Machine", Value: fmt.Sprintf("%d CPUs (%s), %s, %s/%s", runtime.NumCPU(), processor(), memory(), runtime.GOOS, runtime.GOARCH)},
+		{Name: "Machine", Value: fmt.Sprintf("%d CPUs (%s), %s, %s/%s", runtime.NumCPU(), processor(), memorySize(), runtime.GOOS, runtime.GOARCH)},
 		{Name: "Command", Value: "`" + strings.Join(append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), " ") + "`"},
 		{Name: "Versions", Value: runtime.Version()},
 	}
@@ -158,7 +167,7 @@ func about() []report.Fact {
 
 func processor() string { return procLine("/proc/cpuinfo", "model name") }
 
-func memory() string { return procLine("/proc/meminfo", "MemTotal") + " of memory" }
+func memorySize() string { return procLine("/proc/meminfo", "MemTotal") + " of memory" }
 
 // procLine returns the value of a line of a file of Linux.
 func procLine(path, name string) string {

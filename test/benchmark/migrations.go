@@ -239,16 +239,26 @@ func (b *migrationBenchmark) eventsOf(ctx context.Context, m *v1alpha1.Migrate) 
 
 // migrateOf returns a Migrate of a namespace from the first member to others.
 func migrateOf(name, namespace string, targets int) *v1alpha1.Migrate {
-	cluster := func(n int) corev1.ObjectReference {
-		return corev1.ObjectReference{Kind: "AttachedCluster", Name: localfleet.MemberName(n)}
+	var to []string
+	for n := 2; n <= 1+targets; n++ {
+		to = append(to, localfleet.MemberName(n))
+	}
+	m := migrateBetween(name, localfleet.FleetName, localfleet.MemberName(1), to...)
+	m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{namespace}}}
+	return m
+}
+
+// migrateBetween returns a Migrate from a member of a Fleet to others.
+func migrateBetween(name, fleet, source string, targets ...string) *v1alpha1.Migrate {
+	cluster := func(name string) corev1.ObjectReference {
+		return corev1.ObjectReference{Kind: "AttachedCluster", Name: name}
 	}
 	m := &v1alpha1.Migrate{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	m.Spec.SourceCluster = v1alpha1.Destination{Fleet: localfleet.FleetName, Clusters: []corev1.ObjectReference{cluster(1)}}
-	m.Spec.TargetCluster.Fleet = localfleet.FleetName
-	for n := 2; n <= 1+targets; n++ {
-		m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, cluster(n))
+	m.Spec.SourceCluster = v1alpha1.Destination{Fleet: fleet, Clusters: []corev1.ObjectReference{cluster(source)}}
+	m.Spec.TargetCluster.Fleet = fleet
+	for _, target := range targets {
+		m.Spec.TargetCluster.Clusters = append(m.Spec.TargetCluster.Clusters, cluster(target))
 	}
-	m.Spec.Policy = &v1alpha1.MigratePolicy{ResourceFilter: &v1alpha1.ResourceFilter{IncludedNamespaces: []string{namespace}}}
 	return m
 }
 

@@ -41,19 +41,31 @@ func cpu(fleet *localfleet.Fleet) (map[string]time.Duration, error) {
 	return used, nil
 }
 
-// resident returns the memory of our server, in bytes.
-func resident(fleet *localfleet.Fleet) (int64, error) {
+// memory returns a size of our server in the file status of its process, in bytes: VmRSS or VmHWM.
+func memory(fleet *localfleet.Fleet, which string) (int64, error) {
 	content, err := read(fleet, serverName, "status")
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(content)) {
-		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if size, ok := strings.CutPrefix(line, which+":"); ok {
 			kib, err := strconv.ParseInt(strings.Fields(size)[0], 10, 64)
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("%s has no VmRSS", serverName)
+	return 0, fmt.Errorf("%s has no %s", serverName, which)
+}
+
+// resident returns the memory of our server, in bytes.
+func resident(fleet *localfleet.Fleet) (int64, error) { return memory(fleet, "VmRSS") }
+
+// resetPeak has VmHWM begin anew with what our server uses now.
+func resetPeak(fleet *localfleet.Fleet) error {
+	p, err := fleet.Process(serverName)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0)
 }
 
 func read(fleet *localfleet.Fleet, process, file string) ([]byte, error) {

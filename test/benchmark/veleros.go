@@ -52,12 +52,7 @@ func watchVeleros(ctx context.Context, fleet *localfleet.Fleet, targets int) (*v
 		if err != nil {
 			return nil, err
 		}
-		objects := client.Resource(velerov1.SchemeGroupVersion.WithResource(resource)).Namespace("velero")
-		list, err := objects.List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, err
-		}
-		events, err := objects.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+		events, err := watchFromNow(ctx, client.Resource(velerov1.SchemeGroupVersion.WithResource(resource)).Namespace("velero"))
 		if err != nil {
 			return nil, err
 		}
@@ -79,4 +74,13 @@ func (t *veleroTime) busy() time.Duration {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.backup.ended.Sub(t.backup.began) + t.restore.ended.Sub(t.restore.began)
+}
+
+// watchFromNow watches objects from now on.
+func watchFromNow(ctx context.Context, objects dynamic.ResourceInterface) (watch.Interface, error) {
+	list, err := objects.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return objects.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
 }
