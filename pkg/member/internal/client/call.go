@@ -291,13 +291,12 @@ func (c *Client) TakeReport(ctx context.Context) (free func(), err error) {
 // wait.Interrupted is true.
 func (c *Client) PollAnswer(ctx context.Context, within time.Duration, answered wait.ConditionWithContextFunc) error {
 	const (
-		fastest = 20 * time.Millisecond
-		factor  = 1.5
-		steps   = 20 // more than there are until the slowest
-		slowest = 15 // polls within the time
+		fastest   = 25 * time.Millisecond
+		slowest   = 15 // polls within the time
+		doublings = 10 // more than there are between both
 	)
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	backoff := wait.Backoff{Duration: min(fastest, within/slowest), Factor: factor, Steps: steps, Cap: within / slowest}
+	backoff := wait.Backoff{Duration: min(fastest, within/slowest), Factor: 2, Steps: doublings, Cap: within / slowest}
 	return backoff.DelayFunc().Until(ctx, false, true, answered)
 }
