@@ -182,7 +182,7 @@ func (m *Member) Diagnose(ctx context.Context, request *velerov1.ServerStatusReq
 // Results reads what a request names after the end of a Backup or Restore: files from the storage, at
 // the URLs that Velero provides, what belongs to them in the member, and whether it serves resources.
 func (m *Member) Results(ctx context.Context, request migration.ResultsRequest) migration.Results {
-	free, err := m.client.TakeReport(ctx)
+	free, err := m.client.TakeResultSlot(ctx)
 	if err != nil {
 		return migration.Results{Err: err, ListsErr: err}
 	}

@@ -235,7 +235,7 @@ func TestConcurrentCallsAreLimited(t *testing.T) {
 func TestConcurrentResultsAreLimited(t *testing.T) {
 	server := membertest.NewAPIServer(t)
 	o := quick()
-	o.MaxReports = 2
+	o.MaxResults = 2
 	m := newTestPool(t, membertest.NewHost(server.Kubeconfig()), o).Member("default", velero1)
 	request := migration.ResultsRequest{Results: &velerov1.DownloadRequest{ObjectMeta: metav1.ObjectMeta{Name: "results"}}}
 	asked, release := make(chan struct{}), make(chan struct{})
@@ -256,7 +256,7 @@ func TestConcurrentResultsAreLimited(t *testing.T) {
 	<-asked
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if got := m.Results(ctx, request); got.Err == nil || !strings.Contains(got.Err.Error(), "the files of 2 other Backups and Restores are being read") {
+	if got := m.Results(ctx, request); got.Err == nil || !strings.Contains(got.Err.Error(), "the results of 2 other Backups and Restores are being read") {
 		t.Errorf("a read that is not begun has the error %v", got.Err)
 	}
 	for range reads - 2 {

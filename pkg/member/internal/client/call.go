@@ -245,11 +245,28 @@ func ForReader(ctx context.Context) context.Context {
 
 // takeSlot waits for a slot. The caller calls free after the call.
 func (c *Client) takeSlot(ctx context.Context) (free func(), err error) {
-	free = func() {}
 	slots := []chan struct{}{c.slots}
 	if ctx.Value(readerKey{}) != nil {
 		slots = []chan struct{}{c.readerSlots, c.slots}
 	}
+	if free, err = take(ctx, slots...); err != nil {
+		err = fmt.Errorf("too many calls are under way: %w", err)
+	}
+	return free, err
+}
+
+// TakeResultSlot waits until the results of fewer than Options.MaxResults Backups and Restores are being read, so that
+// Velero is not asked for more files than it provides in time. The caller calls free after reading them.
+func (c *Client) TakeResultSlot(ctx context.Context) (free func(), err error) {
+	if free, err = take(ctx, c.resultSlots); err != nil {
+		err = fmt.Errorf("the results of %d other Backups and Restores are being read: %w", cap(c.resultSlots), err)
+	}
+	return free, err
+}
+
+// take waits for one of each of slots, in their order. Its error is why ctx has ended.
+func take(ctx context.Context, slots ...chan struct{}) (free func(), err error) {
+	free = func() {}
 	for _, slot := range slots {
 		select {
 		case slot <- struct{}{}:
@@ -257,7 +274,7 @@ func (c *Client) takeSlot(ctx context.Context) (free func(), err error) {
 			free = func() { <-slot; before() }
 		case <-ctx.Done():
 			free()
-			return nil, fmt.Errorf("too many calls are under way: %w", context.Cause(ctx))
+			return nil, context.Cause(ctx)
 		}
 	}
 	return free, nil
@@ -273,17 +290,6 @@ func InNamespace[T interface {
 	obj.SetResourceVersion("")
 	obj.SetUID("")
 	return obj
-}
-
-// TakeReport waits until the files of fewer than Options.MaxReports Backups and Restores are being read, so that Velero
-// is not asked for more than it provides in time. The caller calls free after reading them.
-func (c *Client) TakeReport(ctx context.Context) (free func(), err error) {
-	select {
-	case c.reportSlots <- struct{}{}:
-		return func() { <-c.reportSlots }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the files of %d other Backups and Restores are being read: %w", cap(c.reportSlots), context.Cause(ctx))
-	}
 }
 
 // PollAnswer polls until Velero has processed a ServerStatusRequest or DownloadRequest, at first

@@ -46,7 +46,7 @@ type Client struct {
 	circuit     *circuit
 	slots       chan struct{} // one is taken by each call
 	readerSlots chan struct{} // one is taken by each call for a reader, too
-	reportSlots chan struct{} // one is taken while the files of a Backup or Restore are read
+	resultSlots chan struct{} // one is taken while the results of a Backup or Restore are read
 	reading     *limits.Quota // of the answers that are being read
 	refreshing  chan struct{} // taken while the kubeconfig is read
 
@@ -72,7 +72,7 @@ func New(namespace string, velero migration.Velero, kubeconfigs Kubeconfigs, o O
 		circuit:     newCircuit(Backoff{o.RetryMin, o.RetryMax}),
 		slots:       make(chan struct{}, o.MaxCalls),
 		readerSlots: make(chan struct{}, max(o.MaxCalls/2, 1)),
-		reportSlots: make(chan struct{}, o.MaxReports),
+		resultSlots: make(chan struct{}, o.MaxResults),
 		reading:     reading,
 		refreshing:  make(chan struct{}, 1),
 	}

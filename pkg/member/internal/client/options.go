@@ -26,9 +26,9 @@ type Options struct {
 	// PingInterval is the time of silence after which a connection is tested. It is closed if
 	// the test is not answered within half of it. Default: 10 s.
 	PingInterval time.Duration
-	// MaxReports is the number of Backups and Restores whose files Velero is asked for at the
-	// same time on behalf of the driver. Default: 4.
-	MaxReports int
+	// MaxResults is the number of Backups and Restores whose results are read at the same time
+	// for the driver. Default: 4.
+	MaxResults int
 	// AnswerTimeout is the time within which Velero must process a ServerStatusRequest.
 	// Default: 3 s.
 	AnswerTimeout time.Duration
@@ -53,7 +53,7 @@ func (o Options) WithDefaults() Options {
 	o.RetryMax = cmp.Or(o.RetryMax, time.Minute)
 	o.RecheckInterval = cmp.Or(o.RecheckInterval, time.Minute)
 	o.PingInterval = cmp.Or(o.PingInterval, 10*time.Second)
-	o.MaxReports = cmp.Or(o.MaxReports, 4)
+	o.MaxResults = cmp.Or(o.MaxResults, 4)
 	o.LinkTimeout = cmp.Or(o.LinkTimeout, 30*time.Second)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 3*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 10*time.Minute)
