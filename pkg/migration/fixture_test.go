@@ -178,7 +178,7 @@ func (s *fixture) restore(c Cluster, phase velerov1.RestorePhase) *fixture {
 	s.with(c, func(m *Member) {
 		m.Restore = m.Restore.DeepCopy()
 		m.Restore.Status.Phase = phase
-		if _, needed := restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(s.m, c), m.Restore); needed && m.Results == nil {
+		if _, needed := restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(&s.m.Status, c), m.Restore); needed && m.Results == nil {
 			m.Results = &Results{Lists: &Lists{Items: v1alpha1.ItemCounts{Total: 5, Created: 5}}}
 		}
 	})

@@ -117,7 +117,7 @@ func (o Operation) LogRequest(m *v1alpha1.Migrate) *velerov1.DownloadRequest {
 func (o Operation) ResultsRequest(m *v1alpha1.Migrate, seen Member) ResultsRequest {
 	var request ResultsRequest
 	if o.Stage == v1alpha1.MigrateStageRestore {
-		request, _ = restoreResults(m, m.Status.SourceClusterStatus, targetOf(m, o.Cluster), seen.Restore)
+		request, _ = restoreResults(m, m.Status.SourceClusterStatus, targetOf(&m.Status, o.Cluster), seen.Restore)
 		request.Results = velero.NewDownloadRequest(m, velerov1.DownloadTargetKindRestoreResults, o.Object)
 	} else {
 		request.BackedUp, request.BackedUpVolumes = backupLists(m, seen.Backup)

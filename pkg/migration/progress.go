@@ -48,13 +48,7 @@ func Compare(a, b *v1alpha1.MigrateStatus) Change {
 // storage is that of the source.
 func startsRestore(a, b *v1alpha1.MigrateStatus) bool {
 	for _, target := range b.TargetClusterStatus {
-		i := slices.IndexFunc(a.TargetClusterStatus, func(t v1alpha1.RestoreDetails) bool {
-			return ClusterOf(t.ClusterStatus) == ClusterOf(target.ClusterStatus)
-		})
-		var was v1alpha1.RestoreDetails
-		if i >= 0 {
-			was = a.TargetClusterStatus[i]
-		}
+		was := cmp.Or(targetOf(a, ClusterOf(target.ClusterStatus)), &v1alpha1.RestoreDetails{})
 		if target.Reason == v1alpha1.ReasonRestoreStarting && was.Reason != target.Reason ||
 			was.VeleroNamespace != target.VeleroNamespace || !equality.Semantic.DeepEqual(was.StorageProof, target.StorageProof) {
 			return true

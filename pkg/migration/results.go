@@ -139,7 +139,7 @@ func NeedsResults(m *v1alpha1.Migrate, c Cluster, seen Member) (request ResultsR
 	if cs == sourceClusterStatus(&m.Status) {
 		request, needed = backupResults(m, seen.Backup)
 	} else {
-		request, needed = restoreResults(m, m.Status.SourceClusterStatus, targetOf(m, c), seen.Restore)
+		request, needed = restoreResults(m, m.Status.SourceClusterStatus, targetOf(&m.Status, c), seen.Restore)
 	}
 	request.CA = StorageOf(seen)
 	return request, needed
@@ -177,9 +177,9 @@ func backupLists(m *v1alpha1.Migrate, b *velerov1.Backup) (items, volumes *veler
 }
 
 // targetOf returns the target in cluster c; nil if it is none.
-func targetOf(m *v1alpha1.Migrate, c Cluster) *v1alpha1.RestoreDetails {
-	for i := range m.Status.TargetClusterStatus {
-		if target := &m.Status.TargetClusterStatus[i]; ClusterOf(target.ClusterStatus) == c {
+func targetOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.RestoreDetails {
+	for i := range status.TargetClusterStatus {
+		if target := &status.TargetClusterStatus[i]; ClusterOf(target.ClusterStatus) == c {
 			return target
 		}
 	}

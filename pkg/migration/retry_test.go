@@ -201,7 +201,7 @@ func TestRetryWithANewBackup(t *testing.T) {
 		t.Errorf("the Completed target is %+v", kept)
 	}
 	// What the Completed target has is of the first Backup, and the source's lists are of the second one.
-	request, _ := restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(s.m, m2), s.seen.Members[m2].Restore)
+	request, _ := restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(&s.m.Status, m2), s.seen.Members[m2].Restore)
 	if got := request.BackedUp.Spec.Target.Name; got != backupName || request.WithoutInfo != nil || len(request.Earlier) != 0 {
 		t.Errorf("the results of the Completed target are read with %+v", request)
 	}
@@ -218,7 +218,7 @@ func TestRetryWithANewBackup(t *testing.T) {
 	s.restore(m3, velerov1.RestorePhaseCompleted)
 	s.wantPhase(v1alpha1.MigratePhaseCompleted)
 	// Of the earlier Restores, only the second one is of the same Backup.
-	request, _ = restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(s.m, m3), s.seen.Members[m3].Restore)
+	request, _ = restoreResults(s.m, s.m.Status.SourceClusterStatus, targetOf(&s.m.Status, m3), s.seen.Members[m3].Restore)
 	if len(request.Earlier) != 1 || request.Earlier[0].Restore != "m3-migrate-default-app-c948154d-2" || request.Restore != "m3-migrate-default-app-c948154d-3" {
 		t.Errorf("the results are read with %+v", request)
 	}
