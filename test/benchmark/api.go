@@ -238,6 +238,17 @@ func concurrently(clients int, do func(i int) (last bool, err error)) (int, erro
 	return int(done.Load()), errors.Join(failures...)
 }
 
+// forEach has a number of clients do operations 0 to count-1.
+func forEach(clients, count int, do func(i int) error) error {
+	_, err := concurrently(clients, func(i int) (bool, error) {
+		if i >= count {
+			return true, errExhausted
+		}
+		return false, do(i)
+	})
+	return err
+}
+
 // createAndDelete measures how Migrates are created, waits until the server has settled them, and measures how they are deleted.
 func (b *apiBenchmark) createAndDelete(ctx context.Context, clients int, s *side) error {
 	prefix := fmt.Sprintf("created-%d-", b.names.Add(1))
@@ -387,23 +398,20 @@ func deleteCollection(ctx context.Context, s *side, namespace string) error {
 
 // once measures one operation.
 func (b *apiBenchmark) once(t *report.Table, row string, s *side, do func() error) error {
-	before, err := cpu(b.fleet)
-	if err != nil {
+	var took time.Duration
+	used, err := cpuDuring(b.fleet, func() error {
+		began := time.Now()
+		err := do()
+		took = time.Since(began)
 		return err
-	}
-	began := time.Now()
-	if err := do(); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("%s of %s: %w", row, s.name, err)
-	}
-	took := time.Since(began)
-	after, err := cpu(b.fleet)
-	if err != nil {
-		return err
 	}
 	t.Add(row, "s", s.name, took.Seconds())
 	var all time.Duration
 	for _, name := range processes {
-		all += after[name] - before[name]
+		all += used[name]
 	}
 	t.Add(row+", CPU", "s", s.name, all.Seconds())
 	return nil

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
@@ -54,7 +54,7 @@ func (o *options) crowd(ctx context.Context, fleet *localfleet.Fleet, sides []*s
 		options: o, fleet: fleet, ours: sides[0], server: sides[1],
 		migrates: versioned.NewForConfigOrDie(host).BackupV1alpha1().Migrates(crowdNamespace), host: kubernetes.NewForConfigOrDie(host),
 	}
-	if err := b.real(ctx, r); err != nil {
+	if err := b.unmodelled(ctx, r); err != nil {
 		return fmt.Errorf("migrations at once: %w", err)
 	}
 	if err := b.modelled(ctx, r); err != nil {
@@ -63,13 +63,15 @@ func (o *options) crowd(ctx context.Context, fleet *localfleet.Fleet, sides []*s
 	return nil
 }
 
-// real measures migrations between three real members: each from one of them to the next one, into a namespace of its own.
-func (b *crowdBenchmark) real(ctx context.Context, r *report.Report) error {
+// unmodelled measures migrations between three real members: each from one of them to the next one, into a namespace of its own.
+func (b *crowdBenchmark) unmodelled(ctx context.Context, r *report.Report) error {
 	const (
 		namespace = "crowd"
 		between   = 3
 	)
+	var veleros []int
 	for n := 1; n <= between; n++ {
+		veleros = append(veleros, n)
 		if err := fill(ctx, b.fleet, n, namespace, 10); err != nil {
 			return err
 		}
@@ -84,7 +86,7 @@ func (b *crowdBenchmark) real(ctx context.Context, r *report.Report) error {
 		}
 		all = append(all, m)
 	}
-	return b.run(ctx, r.Table(fmt.Sprintf("%d migrations of 10 objects at once, between %d members", b.atOnce, between), ours), all, []int{1, 2, 3})
+	return b.run(ctx, r.Table(fmt.Sprintf("%d migrations of 10 objects at once, between %d members", b.atOnce, between), ours), all, veleros)
 }
 
 // run measures migrations that are created at once. The Veleros are those of some members.
@@ -95,7 +97,7 @@ func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alph
 	if err := settle(ctx, b.fleet); err != nil {
 		return err
 	}
-	seen := &sightings{inMembers: map[sighting]time.Time{}, atHost: map[sighting]time.Time{}}
+	seen := &sightings{inMembers: map[string]time.Time{}, atHost: map[string]time.Time{}, ends: sets.New[types.UID]()}
 	for _, n := range veleros {
 		if err := seen.watchMember(ctx, b.fleet, n); err != nil {
 			return err
@@ -118,28 +120,24 @@ func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alph
 	if err != nil {
 		return err
 	}
-	before, err := cpu(b.fleet)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	group, creating := errgroup.WithContext(ctx)
-	group.SetLimit(writers)
-	group.Go(func() error {
-		for _, m := range all {
-			group.Go(func() error {
-				_, err := b.migrates.Create(creating, m, metav1.CreateOptions{})
+	var writes int
+	var took time.Duration
+	used, err := cpuDuring(b.fleet, func() error {
+		began := time.Now()
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error {
+			return forEach(writers, len(all), func(i int) error {
+				_, err := b.migrates.Create(ctx, all[i], metav1.CreateOptions{})
 				return err
 			})
-		}
-		return nil
+		})
+		group.Go(func() (err error) {
+			writes, err = seen.awaitEnds(ctx, watched, len(all))
+			took = time.Since(began)
+			return err
+		})
+		return group.Wait()
 	})
-	writes, err := seen.awaitEnds(ctx, watched, len(all))
-	took := time.Since(began)
-	if err := errors.Join(err, group.Wait()); err != nil {
-		return err
-	}
-	after, err := cpu(b.fleet)
 	if err != nil {
 		return err
 	}
@@ -158,13 +156,9 @@ func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alph
 	if err != nil {
 		return err
 	}
-	uids := sets.New[string]()
-	for id := range seen.ends {
-		uids.Insert(id)
-	}
 	ofMigrates := 0
 	for _, e := range events.Items {
-		if uids.Has(string(e.Regarding.UID)) {
+		if seen.ends.Has(e.Regarding.UID) {
 			ofMigrates++
 		}
 	}
@@ -176,7 +170,7 @@ func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alph
 	t.Add("from the first creation to the last end", "s", ours, took.Seconds())
 	t.Add("migrations", "1/s", ours, each/took.Seconds())
 	for _, name := range processes {
-		t.Add("CPU of "+name+" for each", "ms", ours, (after[name]-before[name]).Seconds()*1000/each)
+		t.Add("CPU of "+name+" for each", "ms", ours, used[name].Seconds()*1000/each)
 	}
 	t.Add("memory, peak", "MiB", ours, float64(peak)/(1<<20))
 	t.Add("writes of each Migrate", "", ours, float64(writes)/each)
@@ -190,22 +184,20 @@ func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alph
 	return settle(ctx, b.fleet)
 }
 
-// sighting is a phase of a Backup.
-type sighting struct{ name, phase string }
-
-// sightings are the times at which phases were seen first.
+// sightings are the times at which Backups were seen InProgress first, by name. That is a new phase of a Migrate, which is recorded at
+// once.
 type sightings struct {
 	mutex             sync.Mutex
-	inMembers, atHost map[sighting]time.Time
-	// ends are the Migrates that have ended, by UID.
-	ends sets.Set[string]
+	inMembers, atHost map[string]time.Time
+	// ends are the Migrates that have ended.
+	ends sets.Set[types.UID]
 }
 
-func (s *sightings) add(to map[sighting]time.Time, name, phase string) {
+func (s *sightings) add(to map[string]time.Time, backup, phase string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if _, known := to[sighting{name, phase}]; !known {
-		to[sighting{name, phase}] = time.Now()
+	if _, known := to[backup]; !known && phase == string(velerov1.BackupPhaseInProgress) {
+		to[backup] = time.Now()
 	}
 }
 
@@ -236,7 +228,6 @@ func (s *sightings) watchMember(ctx context.Context, fleet *localfleet.Fleet, n 
 
 // awaitEnds waits until count Migrates are Completed, and returns how often Migrates were written until then.
 func (s *sightings) awaitEnds(ctx context.Context, watched watch.Interface, count int) (writes int, err error) {
-	s.ends = sets.New[string]()
 	for event := range watched.ResultChan() {
 		m, ok := event.Object.(*v1alpha1.Migrate)
 		if !ok {
@@ -255,20 +246,20 @@ func (s *sightings) awaitEnds(ctx context.Context, watched watch.Interface, coun
 		if m.Status.Phase != v1alpha1.MigratePhaseCompleted {
 			return writes, fmt.Errorf("%s is %s: %v", m.Name, m.Status.Phase, m.Status.Conditions)
 		}
-		if s.ends.Insert(string(m.UID)).Len() == count {
+		if s.ends.Insert(m.UID).Len() == count {
 			return writes, nil
 		}
 	}
 	return writes, fmt.Errorf("%d of %d Migrates have ended: %w", s.ends.Len(), count, context.Cause(ctx))
 }
 
-// ages returns how much later Backups were seen InProgress at the host than in the members, in milliseconds. That is a new phase of the
-// Migrate, which is recorded at once; it is left out where it was over before.
+// ages returns how much later Backups were seen InProgress at the host than in the members, in milliseconds, without those that were
+// over before.
 func (s *sightings) ages() (milliseconds []float64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for phase, at := range s.inMembers {
-		if seen, ok := s.atHost[phase]; ok && phase.phase == string(velerov1.BackupPhaseInProgress) {
+	for backup, at := range s.inMembers {
+		if seen, ok := s.atHost[backup]; ok {
 			milliseconds = append(milliseconds, max(0, seen.Sub(at).Seconds()*1000))
 		}
 	}

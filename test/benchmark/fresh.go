@@ -18,6 +18,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	"kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned"
+	"kurator.dev/migrate-apiserver/pkg/velero"
 	"kurator.dev/migrate-apiserver/test/benchmark/report"
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
@@ -105,10 +106,7 @@ func (o *options) freshness(ctx context.Context, fleet *localfleet.Fleet, r *rep
 			name string
 			do   func() error
 		}{
-			{"a list of the Backup in its member, directly", func() error {
-				_, err := backups.List(ctx, metav1.ListOptions{LabelSelector: "backup.kurator.dev/migrate-uid=" + string(m.UID)})
-				return err
-			}},
+			{"a list of the Backup in its member, directly", func() error { return listBackup(ctx, backups, m) }},
 			{fmt.Sprintf("a live status, 1 source and %d targets", members-1), func() error {
 				return client.RESTClient().Get().Namespace(m.Namespace).Resource("migrates").Name(m.Name).SubResource("status").Do(ctx).Error()
 			}},
@@ -121,6 +119,12 @@ func (o *options) freshness(ctx context.Context, fleet *localfleet.Fleet, r *rep
 		}
 	}
 	return migrates.Delete(ctx, m.Name, metav1.DeleteOptions{})
+}
+
+// listBackup lists the Backup of a Migrate in its member.
+func listBackup(ctx context.Context, backups dynamic.ResourceInterface, m *v1alpha1.Migrate) error {
+	_, err := backups.List(ctx, metav1.ListOptions{LabelSelector: velero.MigrateUIDLabel + "=" + string(m.UID)})
+	return err
 }
 
 // repeat reads several times, and returns the milliseconds that each took.

@@ -117,28 +117,21 @@ func (b *crowdBenchmark) liveStatus(ctx context.Context, config *rest.Config, r 
 		for round := range b.rounds {
 			b.log("live status of %d targets, round %d of %d", targets, round+1, b.rounds)
 			row := fmt.Sprintf("of a source and %d targets", targets)
-			before, err := cpu(b.fleet)
-			if err != nil {
+			var took []float64
+			used, err := cpuDuring(b.fleet, func() (err error) {
+				took, err = repeat(func() error {
+					return b.ours.raw.Get().AbsPath(b.ours.path(crowdNamespace, m.Name, "status")).Do(ctx).Error()
+				})
 				return err
-			}
-			took, err := repeat(func() error {
-				return b.ours.raw.Get().AbsPath(b.ours.path(crowdNamespace, m.Name, "status")).Do(ctx).Error()
 			})
-			if err != nil {
-				return err
-			}
-			after, err := cpu(b.fleet)
 			if err != nil {
 				return err
 			}
 			t.addQuantiles(row, took)
 			for _, name := range processes {
-				t.Add(row+", CPU of "+name, "ms", ours, (after[name]-before[name]).Seconds()*1000/reads)
+				t.Add(row+", CPU of "+name, "ms", ours, used[name].Seconds()*1000/reads)
 			}
-			took, err = repeat(func() error {
-				_, err := backups.Namespace(modelledName(source)).List(ctx, metav1.ListOptions{LabelSelector: "backup.kurator.dev/migrate-uid=" + string(m.UID)})
-				return err
-			})
+			took, err = repeat(func() error { return listBackup(ctx, backups.Namespace(modelledName(source)), m) })
 			if err != nil {
 				return err
 			}

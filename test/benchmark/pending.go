@@ -59,30 +59,25 @@ func (b *apiBenchmark) wait(ctx context.Context, s *side) error {
 	if err != nil {
 		return err
 	}
-	before, err := cpu(b.fleet)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if _, err := concurrently(writers, func(i int) (bool, error) {
-		if i >= b.pending {
-			return true, errExhausted
+	used, err := cpuDuring(b.fleet, func() error {
+		began := time.Now()
+		if err := forEach(writers, b.pending, func(i int) error {
+			return s.raw.Post().AbsPath(s.path(b.namespace)).Body(created(s.group, "pending-"+strconv.Itoa(i))).Do(ctx).Error()
+		}); err != nil {
+			return err
 		}
-		return false, s.raw.Post().AbsPath(s.path(b.namespace)).Body(created(s.group, "pending-"+strconv.Itoa(i))).Do(ctx).Error()
-	}); err != nil {
-		return err
-	}
-	b.requests.Add("create, 32 clients", "1/s", s.name, float64(b.pending)/time.Since(began).Seconds())
-	if err := b.settle(ctx); err != nil {
-		return err
-	}
-	b.requests.Add("create until all are settled", "s", s.name, time.Since(began).Seconds())
-	after, err := cpu(b.fleet)
+		b.requests.Add("create, 32 clients", "1/s", s.name, float64(b.pending)/time.Since(began).Seconds())
+		if err := b.settle(ctx); err != nil {
+			return err
+		}
+		b.requests.Add("create until all are settled", "s", s.name, time.Since(began).Seconds())
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	for _, name := range processes {
-		b.requests.Add("CPU of "+name+" for each until settled", "ms", s.name, (after[name]-before[name]).Seconds()*1000/float64(b.pending))
+		b.requests.Add("CPU of "+name+" for each until settled", "ms", s.name, used[name].Seconds()*1000/float64(b.pending))
 	}
 	larger, err := resident(b.fleet)
 	if err != nil {
@@ -91,21 +86,23 @@ func (b *apiBenchmark) wait(ctx context.Context, s *side) error {
 	b.requests.Add("memory of "+serverName, "MiB", s.name, float64(larger)/(1<<20))
 	b.requests.Add("memory more of "+serverName, "MiB", s.name, float64(larger-smaller)/(1<<20))
 
-	if before, err = cpu(b.fleet); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(restTime):
-	}
-	if after, err = cpu(b.fleet); err != nil {
+	if used, err = cpuDuring(b.fleet, func() error { return pauseFor(ctx, restTime) }); err != nil {
 		return err
 	}
 	for _, name := range processes {
-		b.requests.Add("CPU of "+name+" at rest", "% of a core", s.name, (after[name]-before[name]).Seconds()*100/restTime.Seconds())
+		b.requests.Add("CPU of "+name+" at rest", "% of a core", s.name, used[name].Seconds()*100/restTime.Seconds())
 	}
 	return nil
+}
+
+// pauseFor waits, unless ctx ends.
+func pauseFor(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // settle waits until our server has had nothing to do for a second.
@@ -115,21 +112,9 @@ func settle(ctx context.Context, fleet *localfleet.Fleet) error {
 		most  = 20 * time.Millisecond
 	)
 	for {
-		before, err := cpu(fleet)
-		if err != nil {
+		used, err := cpuDuring(fleet, func() error { return pauseFor(ctx, quiet) })
+		if err != nil || used[serverName] <= most {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(quiet):
-		}
-		after, err := cpu(fleet)
-		if err != nil {
-			return err
-		}
-		if after[serverName]-before[serverName] <= most {
-			return nil
 		}
 	}
 }

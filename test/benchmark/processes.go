@@ -41,6 +41,22 @@ func cpu(fleet *localfleet.Fleet) (map[string]time.Duration, error) {
 	return used, nil
 }
 
+// cpuDuring returns the CPU time that each of the processes uses while do runs.
+func cpuDuring(fleet *localfleet.Fleet, do func() error) (map[string]time.Duration, error) {
+	before, err := cpu(fleet)
+	if err != nil {
+		return nil, err
+	}
+	if err := do(); err != nil {
+		return nil, err
+	}
+	used, err := cpu(fleet)
+	for name := range used {
+		used[name] -= before[name]
+	}
+	return used, err
+}
+
 // memory returns a size of our server in the file status of its process, in bytes: VmRSS or VmHWM.
 func memory(fleet *localfleet.Fleet, which string) (int64, error) {
 	content, err := read(fleet, serverName, "status")
