@@ -182,8 +182,8 @@ test-velero: tools build $(OUTPUT)/velero/$(or $(VELERO),$(OLDEST_VELERO))/.buil
 		VELERO_DIRS=$$veleros $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$' || exit; done
 
 .PHONY: bench
-bench: tools build ## Measure the server side by side with a CustomResourceDefinition, into test/benchmark/RESULTS.md and .json. BENCH="--groups=api --rounds=3" sets flags.
-	@go run ./test/benchmark --bin $(BIN) --out test/benchmark/RESULTS $(BENCH)
+bench: tools build $(OUTPUT)/image/$(shell go env GOARCH)/migrate-apiserver ## Measure the server side by side with a CustomResourceDefinition, into test/benchmark/RESULTS.md and .json. BENCH="--groups=api --rounds=3" sets flags.
+	@go run ./test/benchmark --bin $(BIN) --stripped $(OUTPUT)/image/$(shell go env GOARCH)/migrate-apiserver --out test/benchmark/RESULTS $(BENCH)
 
 .PHONY: soak
 soak: ## Run SIMULATIONS=100000 random simulations of the driver, with faults.

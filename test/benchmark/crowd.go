@@ -92,7 +92,7 @@ func (b *crowdBenchmark) unmodelled(ctx context.Context, r *report.Report) error
 // run measures migrations that are created at once. The Veleros are those of some members.
 func (b *crowdBenchmark) run(ctx context.Context, t *report.Table, all []*v1alpha1.Migrate, veleros []int) error {
 	b.log("%s", t.Title)
-	ctx, cancel := context.WithTimeout(ctx, 3*longest)
+	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	if err := settle(ctx, b.fleet); err != nil {
 		return err

@@ -171,11 +171,18 @@ func (o *options) start(ctx context.Context, fleet *localfleet.Fleet, server *si
 		}
 		t.Add("memory at rest", "MiB", ours, float64(memory)/(1<<20))
 	}
-	program, err := os.Stat(localfleet.ServerProgram(fleet.BinDir()))
-	if err != nil {
-		return err
+	for _, program := range []struct{ row, path string }{
+		{"program", localfleet.ServerProgram(fleet.BinDir())}, {"program without symbols, as in the image", o.stripped},
+	} {
+		if program.path == "" {
+			continue
+		}
+		file, err := os.Stat(program.path)
+		if err != nil {
+			return err
+		}
+		t.Add(program.row, "MiB", ours, float64(file.Size())/(1<<20))
 	}
-	t.Add("program", "MiB", ours, float64(program.Size())/(1<<20))
 	return nil
 }
 

@@ -31,6 +31,7 @@ const (
 // options are those of all groups.
 type options struct {
 	bin, out       string
+	stripped       string
 	profiles       string
 	groups         []string
 	counts         []int
@@ -59,10 +60,11 @@ func run(ctx context.Context) error {
 	o := options{began: time.Now()}
 	pflag.StringVar(&o.bin, "bin", "_output/bin", "directory of the programs that make tools build makes")
 	pflag.StringVar(&o.out, "out", "", "path of the results, without the .md or .json that is appended; without it the tables are printed")
+	pflag.StringVar(&o.stripped, "stripped", "", "path of the program without symbols, the only file of the image, whose size is reported")
 	pflag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of our server, one of each row, side and round; without it there are none")
 	pflag.StringSliceVar(&o.groups, "groups", groups, "what is measured")
 	pflag.IntSliceVar(&o.counts, "migrates", []int{100, 2000, 10000}, "numbers of stored Migrates with which requests are measured")
-	pflag.IntSliceVar(&o.objects, "objects", []int{10, 1000}, "numbers of objects that are migrated")
+	pflag.IntSliceVar(&o.objects, "objects", []int{10, 1000, 10000}, "numbers of objects that are migrated; once, if they are more than 1,000")
 	pflag.IntVar(&o.pending, "pending", 10000, "number of Migrates that wait")
 	pflag.IntVar(&o.atOnce, "at-once", 100, "number of migrations at once between real Veleros")
 	pflag.IntVar(&o.modelledAtOnce, "modelled-at-once", 1000, "number of migrations at once between a hundred modelled Veleros")
