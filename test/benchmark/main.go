@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -76,7 +77,7 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("there is no group %q; the groups are %s", group, strings.Join(groups, ", "))
 		}
 	}
-	r := &report.Report{About: about()}
+	r := &report.Report{About: about(o.bin)}
 	err := o.measure(ctx, r)
 	// What was measured before a failure is not lost.
 	return errors.Join(err, o.write(r))
@@ -153,18 +154,39 @@ func (o *options) write(r *report.Report) error {
 	return nil
 }
 
-// about describes this machine and this run.
-func about() []report.Fact {
+// about describes this machine, the programs that are measured, and this run.
+func about(bin string) []report.Fact {
+	versions := []string{runtime.Version()}
+	for program, module := range map[string]string{
+		"kube-apiserver": "k8s.io/kubernetes", "etcd": "go.etcd.io/etcd/server/v3", "velero": "github.com/vmware-tanzu/velero",
+	} {
+		versions = append(versions, program+" "+builtOf(filepath.Join(bin, program), module))
+	}
+	slices.Sort(versions)
 	facts := []report.Fact{
 		{Name: "Date", Value: time.Now().UTC().Format(time.DateOnly)},
 		{Name: "Machine", Value: fmt.Sprintf("%d CPUs (%s), %s, %s/%s", runtime.NumCPU(), processor(), memorySize(), runtime.GOOS, runtime.GOARCH)},
 		{Name: "Command", Value: "`" + strings.Join(append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), " ") + "`"},
-		{Name: "Versions", Value: runtime.Version()},
+		{Name: "Versions", Value: strings.Join(versions, ", ")},
 	}
 	if commit, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
 		facts = append(facts, report.Fact{Name: "Commit", Value: strings.TrimSpace(string(commit))})
 	}
 	return facts
+}
+
+// builtOf returns the version of a module that a program was built of.
+func builtOf(program, module string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "unknown"
+	}
+	for _, of := range append(info.Deps, &info.Main) {
+		if of.Path == module {
+			return of.Version
+		}
+	}
+	return "unknown"
 }
 
 func processor() string { return procLine("/proc/cpuinfo", "model name") }
