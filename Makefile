@@ -56,11 +56,17 @@ down: $(BIN)/localfleet ## Stop the local fleet and remove all its files.
 
 # Always run go build: it determines what has changed.
 .PHONY: build
-build: $(BIN)/migrate-apiserver ## Build migrate-apiserver.
+build: $(BIN)/migrate-apiserver $(BIN)/kubectl-migrate ## Build migrate-apiserver and kubectl-migrate.
 
 .PHONY: $(BIN)/migrate-apiserver
 $(BIN)/migrate-apiserver:
 	@go build -o $@ ./cmd/migrate-apiserver
+
+# kubectl finds both programs by their names: the plugin, and the completion of its arguments.
+.PHONY: $(BIN)/kubectl-migrate
+$(BIN)/kubectl-migrate:
+	@go build -o $@ ./cmd/kubectl-migrate
+	@install -m 755 cmd/kubectl-migrate/kubectl_complete-migrate $(BIN)/kubectl_complete-migrate
 
 .PHONY: $(BIN)/localfleet
 $(BIN)/localfleet:
