@@ -152,10 +152,12 @@ func (l *loop) serve(ctx context.Context) error {
 	defer l.queue.ShutDown()
 	defer cancel()
 
+	countNoneStored()
+	defer countNoneStored()
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    l.enqueueObject,
-		UpdateFunc: func(_, obj any) { l.enqueueObject(obj) },
-		DeleteFunc: l.enqueueObject,
+		AddFunc:    func(obj any) { l.changed(nil, obj) },
+		UpdateFunc: l.changed,
+		DeleteFunc: func(obj any) { l.changed(obj, nil) },
 	}); err != nil {
 		return fmt.Errorf("watching Migrates: %w", err)
 	}
@@ -297,7 +299,7 @@ func (l *loop) record(ctx context.Context, s *migrateState, m *v1alpha1.Migrate,
 	}
 	s.recorded = now
 	l.sendEvents(m, recorded)
-	l.countEnd(recorded)
+	l.measure(m, recorded)
 	return recorded, nil
 }
 
@@ -328,12 +330,22 @@ func (l *loop) read(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1.Migrate
 	return l.Migrates.Get(ctx, m.Namespace, m.Name)
 }
 
-func (l *loop) enqueueObject(obj any) {
-	if deleted, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = deleted.Obj
+// changed counts and queues a Migrate that has changed: one that is new has no state before, one that was deleted none after.
+func (l *loop) changed(before, after any) {
+	if deleted, ok := before.(cache.DeletedFinalStateUnknown); ok {
+		before = deleted.Obj
 	}
-	if m, ok := obj.(*v1alpha1.Migrate); ok {
-		l.queue.Add(types.NamespacedName{Namespace: m.Namespace, Name: m.Name})
+	was, existed := before.(*v1alpha1.Migrate)
+	is, exists := after.(*v1alpha1.Migrate)
+	if existed {
+		countStored(was, -1)
+	}
+	if exists {
+		countStored(is, +1)
+		was = is
+	}
+	if existed || exists {
+		l.queue.Add(keyOf(was))
 	}
 }
 
@@ -345,7 +357,7 @@ func (l *loop) enqueueNamespace(namespace string) {
 	}
 	for _, m := range migrates {
 		if !migration.IsTerminal(m.Status.Phase) {
-			l.enqueueObject(m)
+			l.queue.Add(keyOf(m))
 		}
 	}
 }

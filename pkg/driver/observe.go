@@ -217,6 +217,7 @@ func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1
 	answer := d.liveReads.DoChan(string(m.UID)+"/"+m.ResourceVersion, func() (any, error) {
 		ctx, cancel := context.WithTimeout(withMigrate(member.ForReader(context.WithoutCancel(ctx)), keyOf(m)), liveReadTimeout)
 		defer cancel()
+		began := d.Clock.Now()
 		var status v1alpha1.MigrateStatus
 		// singleflight panics again with a panic of the function.
 		err := recovery.Do(ctx, func() error {
@@ -226,6 +227,7 @@ func (d *Driver) LiveStatus(ctx context.Context, m *v1alpha1.Migrate) (*v1alpha1
 			}
 			return err
 		})
+		measureLiveRead(d.Clock.Since(began), err)
 		return &status, err
 	})
 	select {

@@ -138,7 +138,7 @@ func boundedErrors(errs []string) []string {
 // within maxTotalLength.
 func boundMessages(status *v1alpha1.MigrateStatus) {
 	room := maxTotalLength / (1 + len(status.TargetClusterStatus))
-	for _, cs := range clusterStatuses(status) {
+	for _, cs := range ClusterStatuses(status) {
 		cs.Message = Shorten(cs.Message, room)
 		boundExceptions(cs, room)
 	}

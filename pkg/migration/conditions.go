@@ -367,7 +367,7 @@ func ProgressDeadline(m *v1alpha1.Migrate) time.Duration {
 // that are still needed can be read. known is false while one of them was not read yet and no
 // other one failed; a recorded condition is then kept.
 func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value metav1.ConditionStatus, s state, known bool) {
-	all := clusterStatuses(status)
+	all := ClusterStatuses(status)
 	if len(all) == 0 {
 		return metav1.ConditionUnknown, state{v1alpha1.ReasonConnecting, "No cluster is resolved yet."}, true
 	}
@@ -391,8 +391,8 @@ func membersReachable(status *v1alpha1.MigrateStatus, seen Observation) (value m
 	return metav1.ConditionTrue, state{v1alpha1.ReasonAllReachable, "Every cluster that is still needed is reachable."}, true
 }
 
-// clusterStatuses returns pointers to the statuses of all clusters, the source first.
-func clusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterStatus {
+// ClusterStatuses returns pointers to the statuses of all clusters, the source first.
+func ClusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterStatus {
 	var all []*v1alpha1.ClusterStatus
 	if status.SourceClusterStatus != nil {
 		all = append(all, &status.SourceClusterStatus.ClusterStatus)

@@ -155,7 +155,7 @@ func affectedNamespaces(m *v1alpha1.Migrate, namespaces []string) (into []string
 }
 
 func clusterStatusOf(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterStatus {
-	for _, cs := range clusterStatuses(status) {
+	for _, cs := range ClusterStatuses(status) {
 		if ClusterOf(*cs) == c {
 			return cs
 		}

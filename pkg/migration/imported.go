@@ -41,7 +41,7 @@ func Imported(m *v1alpha1.Migrate, now time.Time) (*v1alpha1.MigrateStatus, erro
 		})
 	}
 	message := fmt.Sprintf("Kurator reported %s, by Velero's phases. Whether every item and the data of every volume arrived was not checked.", phaseOfKurator(m.Status.Phase))
-	for _, cluster := range clusterStatuses(status) {
+	for _, cluster := range ClusterStatuses(status) {
 		if cluster.Phase != v1alpha1.MigratePhaseCompleted {
 			message += fmt.Sprintf(" %s: %s", cluster.ClusterName, cluster.Message)
 		}

@@ -59,7 +59,7 @@ func statusOf(m *v1alpha1.Migrate, seen Observation, now time.Time, withholdEnds
 			}
 		}
 		if isPlanned(m, &status) {
-			for _, cs := range clusterStatuses(&status) {
+			for _, cs := range ClusterStatuses(&status) {
 				if !IsTerminal(cs.Phase) {
 					cs.LastProgressTime = nil
 				}

@@ -13,6 +13,7 @@ import (
 
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/internal/etcd"
 	"kurator.dev/migrate-apiserver/cmd/migrate-apiserver/app/options"
+	"kurator.dev/migrate-apiserver/pkg/clientmetrics"
 )
 
 // Run serves until ctx ends. The embedded etcd starts before the server and stops
@@ -48,6 +49,7 @@ func serveOver(ctx context.Context, o *options.Options, embedded *etcd.Server) e
 }
 
 func serve(ctx context.Context, o *options.Options, endpoint string) error {
+	clientmetrics.Register()
 	config, err := o.Config(version(), endpoint)
 	if err != nil {
 		return err

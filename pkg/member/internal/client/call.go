@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"kurator.dev/migrate-apiserver/pkg/clientmetrics"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/limits"
 	"kurator.dev/migrate-apiserver/pkg/member/internal/transport"
 	"kurator.dev/migrate-apiserver/pkg/migration"
@@ -53,6 +54,7 @@ func Do[T any](ctx context.Context, c *Client, what string, call func(context.Co
 // made twice, with two Connections, if the member refuses the credentials.
 func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *Connection) (T, error)) (T, error) {
 	var none T
+	ctx = clientmetrics.WithCluster(ctx, c.namespace, c.velero.Cluster.Name)
 	if limits.AllowanceOf(ctx) == nil {
 		ctx = c.Allow(ctx, "an answer", limits.MaxObject)
 	}

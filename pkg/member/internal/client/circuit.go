@@ -54,7 +54,9 @@ type circuit struct {
 	strikes int
 	struck  time.Time
 	probing bool
-	changed chan struct{} // closed and replaced with each change of the state
+	// counted is whether the member is counted as unreachable, and forgotten whether it never is again.
+	counted, forgotten bool
+	changed            chan struct{} // closed and replaced with each change of the state
 }
 
 func newCircuit(retry Backoff) *circuit {
@@ -95,7 +97,7 @@ func (c *circuit) record(err error, probe bool) {
 	case err == nil && !probe && errors.As(c.err, new(*limits.Error)):
 		return
 	case err == nil && c.err != nil:
-		c.err, c.failures = nil, 0
+		c.close()
 	case err == nil:
 		return
 	case errors.Is(err, ErrAbandoned):
@@ -113,6 +115,7 @@ func (c *circuit) open(err error) {
 	if c.err == nil {
 		c.since = now
 	}
+	c.count(true)
 	c.err = err
 	delay := c.retry.Delay(c.failures)
 	if exceeded := (*limits.Error)(nil); errors.As(err, &exceeded) {
@@ -125,6 +128,31 @@ func (c *circuit) open(err error) {
 	}
 	c.next = now.Add(delay)
 	c.failures++
+}
+
+func (c *circuit) close() {
+	c.err, c.failures = nil, 0
+	c.count(false)
+}
+
+// count counts the member as unreachable, or no longer.
+func (c *circuit) count(unreachable bool) {
+	unreachable = unreachable && !c.forgotten
+	switch {
+	case unreachable && !c.counted:
+		metrics.MembersUnreachable.Inc()
+	case !unreachable && c.counted:
+		metrics.MembersUnreachable.Dec()
+	}
+	c.counted = unreachable
+}
+
+// forget counts the member no more.
+func (c *circuit) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgotten = true
+	c.count(false)
 }
 
 // strike returns how long to refuse calls after the member exceeded a limit. The delay grows
@@ -147,7 +175,8 @@ func (c *circuit) accessible() {
 	if c.err == nil || !errors.As(c.err, new(*accessError)) {
 		return
 	}
-	c.err, c.failures, c.probing = nil, 0, false
+	c.close()
+	c.probing = false
 	c.broadcast()
 }
 

@@ -281,4 +281,5 @@ func (c *Client) Close() {
 	if conn != nil {
 		conn.close()
 	}
+	c.circuit.forget()
 }

@@ -32,6 +32,11 @@ var (
 		Namespace: "migrate", Subsystem: "member", Name: "watched", StabilityLevel: metrics.ALPHA,
 		Help: "Member clusters that are watched for live migrations.",
 	})
+	// MembersUnreachable is how many members did not answer their last call.
+	MembersUnreachable = metrics.NewGauge(&metrics.GaugeOpts{
+		Namespace: "migrate", Subsystem: "member", Name: "unreachable", StabilityLevel: metrics.ALPHA,
+		Help: "Member clusters in use that did not answer their last call, for which calls are delayed.",
+	})
 	// LimitsExceeded counts by limit how often a member exceeded one.
 	LimitsExceeded = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: "migrate", Subsystem: "member", Name: "limits_exceeded_total", StabilityLevel: metrics.ALPHA,
@@ -45,7 +50,7 @@ var (
 )
 
 var register = sync.OnceFunc(func() {
-	legacyregistry.MustRegister(requests, requestDuration, MembersWatched, LimitsExceeded, CacheSize)
+	legacyregistry.MustRegister(requests, requestDuration, MembersWatched, MembersUnreachable, LimitsExceeded, CacheSize)
 })
 
 // Register registers the metrics with the registry of Kubernetes' components, once.

@@ -85,11 +85,8 @@ type cluster struct {
 }
 
 func clustersOf(m *v1alpha1.Migrate) (clusters []cluster) {
-	if m.Status.SourceClusterStatus != nil {
-		clusters = append(clusters, cluster{&m.Status.SourceClusterStatus.ClusterStatus, false})
-	}
-	for i := range m.Status.TargetClusterStatus {
-		clusters = append(clusters, cluster{&m.Status.TargetClusterStatus[i].ClusterStatus, true})
+	for i, status := range migration.ClusterStatuses(&m.Status) {
+		clusters = append(clusters, cluster{status, i > 0 || m.Status.SourceClusterStatus == nil})
 	}
 	return clusters
 }
