@@ -76,7 +76,7 @@ $(BIN)/localfleet:
 manifests: ## Write a kustomization of artifacts/deploy to _output/deploy, with IMAGE, NAMESPACES="a b" of the fleets or ALL_NAMESPACES=1, ETCD_SERVERS for several replicas, KURATOR=0 for a host without Kurator, or KURATOR_NAMESPACE, that of its fleet-manager, more COMPONENTS="monitoring openshift" and more FLAGS of the server.
 	@[ -n "$(NAMESPACES)$(ALL_NAMESPACES)" ] || { echo 'make manifests needs NAMESPACES="team-a team-b", the namespaces of the fleets, the only ones where the server may read Secrets; or ALL_NAMESPACES=1' >&2; exit 1; }
 	@go run ./hack/manifests --image $(IMAGE) --etcd-servers "$(ETCD_SERVERS)" --namespaces "$(NAMESPACES)" --all-namespaces=$(if $(filter-out 0,$(ALL_NAMESPACES)),true,false) --kurator=$(if $(filter 0,$(KURATOR)),false,true) $(if $(KURATOR_NAMESPACE),--kurator-namespace $(KURATOR_NAMESPACE)) --components "$(COMPONENTS)" --flags "$(FLAGS)" --out $(OUTPUT)/deploy
-	@echo "kubectl apply --server-side -k $(OUTPUT)/deploy"$(if $(filter 0,$(KURATOR)),,' # where CustomResourceDefinitions of Kurator serve the group, see "Beside Kurator" in README.md first')
+	@echo "kubectl apply --server-side -k $(OUTPUT)/deploy"$(if $(filter 0,$(KURATOR)),,' # where CustomResourceDefinitions of Kurator serve the group, see "Beside Kurator" in docs/installation.md first')
 
 # buildah needs neither a daemon nor a registry for an image from scratch; its
 # storage stays in this checkout.
@@ -256,6 +256,10 @@ $(BIN)/versitygw: $(call module-files,versitygw)
 # Helm, to check the chart and to install it.
 $(BIN)/helm: $(call module-files,helm)
 	$(call build-tool,helm,helm.sh/helm/v4/cmd/helm)
+
+# Prometheus, for the rules and the dashboard, without its service discoveries.
+$(addprefix $(BIN)/,prometheus promtool): $(call module-files,prometheus)
+	$(call build-tool,prometheus,github.com/prometheus/prometheus/cmd/$(@F),,remove_all_sd)
 
 # Programs and images of the nodes of a local fleet. runc, which needs a C compiler, is the
 # distribution's.

@@ -1,5 +1,5 @@
 // Copyright The Kurator Migrate Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install tests the ways to install the server that the README describes.
+// Package install tests the ways to install the server that docs/installation.md describes.
 package install

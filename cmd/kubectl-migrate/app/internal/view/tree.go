@@ -4,6 +4,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -271,22 +272,28 @@ func times(m *v1alpha1.Migrate, now time.Time) string {
 	return text
 }
 
-// headline returns what is most important of the conditions: a problem before the progress.
+// headline returns what concerns the whole migration: a problem, or how many targets are done. What its clusters wait for stands with them.
 func headline(m *v1alpha1.Migrate) string {
-	for _, of := range []struct {
-		kind   string
-		status metav1.ConditionStatus
-	}{
-		{v1alpha1.ConditionStalled, metav1.ConditionTrue},
-		{v1alpha1.ConditionSuspended, metav1.ConditionTrue},
-		{v1alpha1.ConditionMembersReachable, metav1.ConditionFalse},
-		{v1alpha1.ConditionItemsFound, metav1.ConditionFalse},
-		{v1alpha1.ConditionReconciling, metav1.ConditionTrue},
-		{v1alpha1.ConditionReady, ""},
-	} {
-		if c := apimeta.FindStatusCondition(m.Status.Conditions, of.kind); c != nil && (of.status == "" || c.Status == of.status) {
+	in := func(kind string, status metav1.ConditionStatus) string {
+		if c := apimeta.FindStatusCondition(m.Status.Conditions, kind); c != nil && (status == "" || c.Status == status) {
 			return c.Message
 		}
+		return ""
 	}
-	return ""
+	stalled := ""
+	if !migration.IsTerminal(m.Status.Phase) {
+		stalled = in(v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	}
+	targets := ""
+	if all := len(m.Status.TargetClusterStatus); all > 0 {
+		done := 0
+		for i := range m.Status.TargetClusterStatus {
+			if m.Status.TargetClusterStatus[i].Phase == v1alpha1.MigratePhaseCompleted {
+				done++
+			}
+		}
+		targets = fmt.Sprintf("%d of %d targets are Completed.", done, all)
+	}
+	return cmp.Or(stalled, in(v1alpha1.ConditionSuspended, metav1.ConditionTrue), in(v1alpha1.ConditionItemsFound, metav1.ConditionFalse),
+		targets, in(v1alpha1.ConditionReconciling, metav1.ConditionTrue), in(v1alpha1.ConditionReady, ""))
 }
