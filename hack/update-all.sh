@@ -10,7 +10,7 @@ set -o pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-for update in codegen chart versions tidy lint; do
+for update in codegen reference chart versions tidy lint; do
   echo "==> update ${update}"
   "hack/update-${update}.sh"
 done

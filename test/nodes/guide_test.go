@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
 const guide = "../../docs/user-guide.md"
@@ -18,9 +20,7 @@ const guide = "../../docs/user-guide.md"
 // TestUserGuide runs the commands of the user guide, which begin with a dollar sign, one after the other in a directory that looks
 // like a checkout after `make up`. A comment behind a command has the exit code, if it is not 0.
 func TestUserGuide(t *testing.T) {
-	if fleet == nil {
-		t.Skip("needs nodes")
-	}
+	localfleet.NeedsNodes(t)
 	content, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)

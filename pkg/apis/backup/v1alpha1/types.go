@@ -26,6 +26,7 @@ const ImportedAnnotation = backup.ImportedAnnotation
 
 // +genclient
 // +genclient:onlyVerbs=create,update,delete,deleteCollection,get,list,watch,patch,apply
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Migrate moves the resources of an application from one cluster to one or many
@@ -720,6 +721,7 @@ type VolumeProgress struct {
 // MigrateLogOptions are the parameters of migrates/log, which returns the log that Velero wrote of the
 // Backup or a Restore. Without cluster and stage it is that of the Backup.
 // +k8s:conversion-gen:explicit-from=net/url.Values
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type MigrateLogOptions struct {
 	metav1.TypeMeta `json:",inline"`
@@ -748,6 +750,7 @@ const (
 )
 
 // MigrateCancelOptions is the body of a create of migrates/cancel.
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type MigrateCancelOptions struct {
 	metav1.TypeMeta `json:",inline"`
@@ -758,6 +761,7 @@ type MigrateCancelOptions struct {
 }
 
 // MigrateRetryOptions is the body of a create of migrates/retry.
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type MigrateRetryOptions struct {
 	metav1.TypeMeta `json:",inline"`
@@ -785,6 +789,7 @@ const (
 
 // MigrateResultsOptions are the parameters of migrates/results.
 // +k8s:conversion-gen:explicit-from=net/url.Values
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 type MigrateResultsOptions struct {
 	metav1.TypeMeta `json:",inline"`
@@ -808,6 +813,7 @@ type MigrateResultsOptions struct {
 	Continue string `json:"continue,omitempty"`
 }
 
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // MigrateResults are what became of every item and volume of a Migrate in each of its clusters.
