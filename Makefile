@@ -25,6 +25,9 @@ IMAGE   ?= migrate-apiserver:latest
 NAMESPACES ?=
 ALL_NAMESPACES ?=
 ETCD_SERVERS ?=
+VERSION ?=
+URL     ?=
+PLATFORMS ?=
 
 # Without cgo, builds don't depend on a C compiler, and the tests run the same program as the
 # image. With one setting for all builds, Go compiles each package once.
@@ -105,6 +108,11 @@ push: ## Push IMAGE, which make image has built, to its registry, for all its ar
 $(OUTPUT)/image/%/migrate-apiserver: FORCE
 	@CGO_ENABLED=0 GOOS=linux GOARCH=$* go build -ldflags "-s -w" -o $@ ./cmd/migrate-apiserver
 
+.PHONY: plugin
+plugin: ## Pack kubectl-migrate for several systems into _output/plugin, with the manifest of krew, as VERSION=v1.2.3, which are uploaded to URL.
+	@[ -n "$(VERSION)" ] && [ -n "$(URL)" ] || { echo 'make plugin needs VERSION=v1.2.3 and URL, the directory to which the archives are uploaded' >&2; exit 1; }
+	@hack/plugin.sh $(OUTPUT)/plugin "$(VERSION)" "$(URL)" $(PLATFORMS)
+
 .PHONY: FORCE
 FORCE:
 
@@ -162,11 +170,11 @@ test-integration: tools build $(if $(CAN_HAVE_NODES),node-tools) ## Run the inte
 CORE_E2E := TestSeed|TestRecreatedMigrateMigratesAgain|TestFailedTargetEndsPartiallyFailed|TestEmptySelectionRestoresNothing|TestServerRestartContinuesTheMigration
 
 .PHONY: test-e2e
-test-e2e: tools build $(BIN)/helm $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, a part of the faults, of replicas and of forty members, and the core tests from the oldest Velero to the newest.
+test-e2e: tools build $(BIN)/helm $(BIN)/prometheus $(OUTPUT)/earlier/.built $(if $(CAN_HAVE_NODES),node-tools test-image) $(OUTPUT)/velero/$(OLDEST_VELERO)/.built ## Run the tests of migrations with real Veleros, a part of the faults, of replicas and of forty members, and the core tests from the oldest Velero to the newest.
 	@echo "e2e tests: several minutes without output"
 	@VELERO_DIRS=$(abspath $(OUTPUT)/velero/$(OLDEST_VELERO)):$(abspath $(BIN)) $(GO_TEST) -count=1 -timeout 10m ./test/e2e -run '^($(CORE_E2E))$$'
 	@$(GO_TEST) -count=1 -timeout 25m ./test/e2e -faults.every=4
-	@$(GO_TEST) -count=1 -timeout 25m ./test/nodes -faults.every=2
+	@$(GO_TEST) -count=1 -timeout 25m ./test/nodes -faults.every=3
 	@$(GO_TEST) -count=1 -p 1 -timeout 25m ./test/install/... ./test/ha/...
 	@$(GO_TEST) -count=1 -timeout 25m ./test/scale -members.tens=4
 

@@ -152,8 +152,8 @@ func (l *loop) serve(ctx context.Context) error {
 	defer l.queue.ShutDown()
 	defer cancel()
 
-	countNoneStored()
-	defer countNoneStored()
+	countNoneLive()
+	defer countNoneLive()
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { l.changed(nil, obj) },
 		UpdateFunc: l.changed,
@@ -338,10 +338,10 @@ func (l *loop) changed(before, after any) {
 	was, existed := before.(*v1alpha1.Migrate)
 	is, exists := after.(*v1alpha1.Migrate)
 	if existed {
-		countStored(was, -1)
+		countLive(was, -1)
 	}
 	if exists {
-		countStored(is, +1)
+		countLive(is, +1)
 		was = is
 	}
 	if existed || exists {

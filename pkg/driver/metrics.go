@@ -23,7 +23,7 @@ import (
 var (
 	migrationsByPhase = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: "migrate", Name: "migrations", StabilityLevel: metrics.ALPHA,
-		Help: "Stored Migrates, by phase. Only the leader counts them.",
+		Help: "Migrates that have not ended, by phase. Only the leader counts them.",
 	}, []string{"phase"})
 	migrationsPending = metrics.NewGaugeVec(&metrics.GaugeOpts{
 		Namespace: "migrate", Name: "migrations_pending", StabilityLevel: metrics.ALPHA,
@@ -89,12 +89,12 @@ var (
 	})
 )
 
-// countStored adds n to the gauges of stored Migrates for one in the state of m.
-func countStored(m *v1alpha1.Migrate, n float64) {
-	migrationsByPhase.WithLabelValues(string(m.Status.Phase)).Add(n)
+// countLive adds n to the gauges of Migrates that have not ended for one in the state of m.
+func countLive(m *v1alpha1.Migrate, n float64) {
 	if migration.IsTerminal(m.Status.Phase) {
 		return
 	}
+	migrationsByPhase.WithLabelValues(string(m.Status.Phase)).Add(n)
 	if ready := apimeta.FindStatusCondition(m.Status.Conditions, v1alpha1.ConditionReady); m.Status.Phase == v1alpha1.MigratePhasePending && ready != nil {
 		migrationsPending.WithLabelValues(ready.Reason).Add(n)
 	}
@@ -103,8 +103,8 @@ func countStored(m *v1alpha1.Migrate, n float64) {
 	}
 }
 
-// countNoneStored empties the gauges of stored Migrates, which this replica counts no longer, or not yet.
-func countNoneStored() {
+// countNoneLive empties these gauges: this replica counts no longer, or not yet.
+func countNoneLive() {
 	migrationsByPhase.Reset()
 	migrationsPending.Reset()
 	migrationsStalled.Set(0)

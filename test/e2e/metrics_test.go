@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 // scrape returns the metrics of the server, by the names of their families.
@@ -64,15 +67,26 @@ func TestMetrics(t *testing.T) {
 	migration{metav1.NamespaceDefault, "measured"}.delete(t)
 	members[source].apply(t, settings("measured"))
 	before := scrape(t)
-	migrateAndComplete(t, manifest("measured", only("measured"), 2))
+	resumeVelero := pauseVelero(t, source)
+	m := migrate(t, manifest("measured", only("measured"), 2))
+	m.awaitPhase(t, v1alpha1.MigratePhaseBackupInProgress)
 	liveStatus(t, metav1.NamespaceDefault, "measured")
+	eventually(t, "the migration is counted", func() (string, bool) {
+		n := value(scrape(t), "migrate_migrations", map[string]string{"phase": "BackupInProgress"})
+		return fmt.Sprint(n), n >= 1
+	})
+	resumeVelero()
+	m.awaitCompleted(t)
+	eventually(t, "the migration is counted no more", func() (string, bool) {
+		n := value(scrape(t), "migrate_migrations", nil)
+		return fmt.Sprint(n), n == value(before, "migrate_migrations", nil)
+	})
 	after := scrape(t)
 	for _, tt := range []struct {
 		name   string
 		labels map[string]string
 		least  float64
 	}{
-		{"migrate_migrations", map[string]string{"phase": "Completed"}, 1},
 		{"migrate_migrations_ended_total", map[string]string{"phase": "Completed"}, 1},
 		{"migrate_migration_duration_seconds", map[string]string{"phase": "Completed"}, 1},
 		{"migrate_stage_duration_seconds", map[string]string{"stage": "backup", "phase": "Completed"}, 1},
@@ -80,6 +94,7 @@ func TestMetrics(t *testing.T) {
 		{"migrate_clusters_ended_total", map[string]string{"stage": "restore", "phase": "Completed", "reason": "RestoreCompleted"}, 1},
 		{"migrate_wait_duration_seconds", map[string]string{"reason": "WaitingForBackup"}, 1},
 		{"migrate_items_total", map[string]string{"outcome": "Created"}, 1},
+		{"migrate_live_read_duration_seconds", map[string]string{"result": "success"}, 1},
 		{"migrate_member_requests_total", nil, 1},
 		{"rest_client_requests_total", map[string]string{"cluster": "default/kurator-member1", "method": "POST", "code": "201"}, 1},
 		{"rest_client_requests_total", map[string]string{"cluster": "default/kurator-member2", "method": "POST", "code": "201"}, 1},

@@ -19,6 +19,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 const (
@@ -141,8 +143,12 @@ func TestMonitoring(t *testing.T) {
 		n, err := p.series(t, `up{job="migrate-apiserver"} == 1`)
 		return fmt.Sprint(n, err), n == 1
 	})
-	migrateAndComplete(t, manifest("monitored", only("monitored"), 2))
+	resumeVelero := pauseVelero(t, source)
+	m := migrate(t, manifest("monitored", only("monitored"), 2))
+	m.awaitPhase(t, v1alpha1.MigratePhaseBackupInProgress)
 	liveStatus(t, metav1.NamespaceDefault, "monitored")
+	resumeVelero()
+	m.awaitCompleted(t)
 	eventually(t, "the end of the migration is scraped", func() (string, bool) {
 		n, err := p.series(t, `sum(migrate_items_total{outcome="Created"}) > 0`)
 		return fmt.Sprint(n, err), n == 1

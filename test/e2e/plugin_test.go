@@ -22,7 +22,7 @@ func plugin(t *testing.T, args ...string) (output, errorOutput string, code int)
 	t.Helper()
 	var out, errOut bytes.Buffer
 	run := exec.CommandContext(t.Context(), fleet.KubectlPath(), append([]string{"migrate"}, args...)...)
-	run.Env = append(fleet.KubectlEnvironment(host.kubeconfig), "PATH="+fleet.BinDir()+":/usr/bin:/bin", "LANG=C.UTF-8")
+	run.Env = append(fleet.KubectlEnvironment(host.kubeconfig), "LANG=C.UTF-8")
 	run.Stdout, run.Stderr = &out, &errOut
 	err := run.Run()
 	var exit *exec.ExitError
@@ -58,7 +58,7 @@ func TestPlugin(t *testing.T) {
 	}
 
 	t.Run("plan", func(t *testing.T) {
-		pluginPrints(t, 0, `^Ready .*kurator-member1 v1\.\S+ v?\S+ none default Available ├?└? ?─? ?.*kurator-member2 .*Same .*ConfigMap 1`, with("plan")...)
+		pluginPrints(t, 0, `^Ready .*kurator-member1 v1\.\S+ .* default Available .*─ kurator-member2 .* default Available, Same .*ConfigMap 1 total 1`, with("plan")...)
 		pluginPrints(t, 0, `^\{.*"verdict": "Ready"`, with("plan -o json")...)
 		pluginPrints(t, 1, `--from nowhere: fleet quickstart has no such cluster; it has kurator-member1, kurator-member2`, "plan", "--from=nowhere")
 		pluginPrints(t, 1, `there is no kind "pod" of clusters; the kinds are AttachedCluster, Cluster, ClusterProfile`, "plan", "--from=pod/nowhere")
@@ -81,7 +81,7 @@ func TestPlugin(t *testing.T) {
 			t.Errorf("the manifest is\n%s", dry)
 		}
 		pluginPrints(t, 0, `migrate.backup.kurator.dev/plugged created \(server dry run\)`, with("create plugged --dry-run=server")...)
-		pluginPrints(t, 1, `Unsupported value: "Copy": supported values: "FileSystemBackup", "None", "SnapshotDataMovement"`, with("create plugged --volumes=Copy")...)
+		pluginPrints(t, 1, `Unsupported value: "Copy": supported values: "FileSystemBackup", "SnapshotDataMovement", "None"`, with("create plugged --volumes=Copy")...)
 		pluginPrints(t, 0, `migrate.backup.kurator.dev/plugged created \S+Z default/plugged Pending .*kurator-member1 BackupInProgress .*kurator-member2 Completed 100% 1/1 RestoreCompleted: .*default/plugged Completed`,
 			with("create plugged --wait --timeout=2m")...)
 		pluginPrints(t, 1, `already exists`, with("create plugged")...)
@@ -90,12 +90,12 @@ func TestPlugin(t *testing.T) {
 		pluginPrints(t, 0, `^default/plugged Completed took .* kurator-member1 Completed █+ 100% 1/1 .*└─ kurator-member2 Completed █+ 100% 1/1 .* RestoreCompleted: Restore`, "status", "plugged")
 		pluginPrints(t, 0, `"phase": "Completed"`, "status", "plugged", "-o", "json")
 		pluginPrints(t, 0, `Completed`, "status", "plugged", "--watch")
-		pluginPrints(t, 0, `^default/plugged Completed took`, "wait", "plugged")
+		pluginPrints(t, 0, `^default/plugged Completed took .*RestoreCompleted`, "wait", "plugged")
 		pluginPrints(t, 0, `NAME PHASE SOURCE TARGETS ITEMS AGE .*plugged Completed kurator-member1 1/1 1/1`, "list")
-		pluginPrints(t, 0, `NAMESPACE NAME PHASE .*default plugged Completed .* MESSAGE`[:42], "list", "-A", "-o", "wide")
+		pluginPrints(t, 0, `NAMESPACE NAME PHASE .* MESSAGE .*default plugged Completed `, "list", "-A", "-o", "wide")
 		pluginPrints(t, 0, `migrate.backup.kurator.dev/plugged`, "list", "-o", "name")
 		pluginPrints(t, 0, `No resources found in kube-public namespace`, "list", "-n", "kube-public")
-		pluginPrints(t, 0, `^kurator-member1 backup .* 1 of 1 items are in the Backup. kurator-member2 restore .* 1 of 1 items arrived.$|arrived. `, "results", "plugged")
+		pluginPrints(t, 0, `^kurator-member1 backup .* 1 of 1 items are in the Backup. kurator-member2 restore .* 1 of 1 items arrived. $`, "results", "plugged")
 		pluginPrints(t, 0, `Created 1 ConfigMap plugged/settings`, "results", "plugged", "kurator-member2", "--outcome=Created")
 		pluginPrints(t, 1, `outcome is "Lost"; it must be one of`, "results", "plugged", "--outcome=Lost")
 		pluginPrints(t, 0, `Backed up a total of`, "log", "plugged")

@@ -27,8 +27,8 @@ func (f *Fleet) Kubectl(ctx context.Context, kubeconfig string, args ...string) 
 	return output.String(), nil
 }
 
-// KubectlEnvironment returns the environment to run kubectl in. It takes nothing from
-// the caller's environment, and keeps kubectl's cache in the fleet's directory.
+// KubectlEnvironment returns the environment to run kubectl in, which finds its plugins there. It takes
+// nothing from the caller's environment, and keeps kubectl's cache in the fleet's directory.
 func (f *Fleet) KubectlEnvironment(kubeconfig string) []string {
-	return []string{"PATH=/usr/bin:/bin", "HOME=" + f.dataDir("kubectl"), "KUBECONFIG=" + kubeconfig}
+	return []string{"PATH=" + f.BinDir() + ":/usr/bin:/bin", "HOME=" + f.dataDir("kubectl"), "KUBECONFIG=" + kubeconfig}
 }

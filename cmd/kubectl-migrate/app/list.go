@@ -124,7 +124,16 @@ func (o *listOptions) objects(ctx context.Context, list func(context.Context, me
 		all.ResourceVersion = chunk.ResourceVersion
 		all.Items = append(all.Items, chunk.Items...)
 		if options.Continue = chunk.Continue; options.Continue == "" {
-			return printer.PrintObj(all, o.Out)
+			break
 		}
 	}
+	if *o.print.OutputFormat != "name" {
+		return printer.PrintObj(all, o.Out)
+	}
+	for i := range all.Items { // names are printed of objects, not of lists
+		if err := printer.PrintObj(&all.Items[i], o.Out); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -43,6 +43,6 @@ func (h *host) wait(ctx context.Context, name string, timeout time.Duration) err
 	if err != nil {
 		return err
 	}
-	h.print(h.style().Summary(ended, time.Now()))
+	h.print(h.style().Tree(ended, time.Now()))
 	return ofPhase(ended.Status.Phase)
 }

@@ -270,6 +270,10 @@ func (t timing) overhead() time.Duration {
 }
 
 func (d *demo) migrateApp(ctx context.Context) (timing, error) {
+	d.heading("A plan says what would be moved, and what would hinder it")
+	if err := d.host(ctx, "migrate", "plan", "-f", migrateManifest); err != nil {
+		return timing{}, err
+	}
 	d.heading("One object says what to migrate, from where and to where")
 	if err := d.host(ctx, "apply", "-f", migrateManifest); err != nil {
 		return timing{}, err
@@ -288,9 +292,6 @@ func (d *demo) migrateApp(ctx context.Context) (timing, error) {
 	if err := d.host(ctx, "get", "migrates.backup.kurator.dev", migrateName, "-o", "yaml"); err != nil {
 		return timing{}, err
 	}
-	if migration.phase != "Completed" {
-		return timing{}, d.explain(ctx, migrateName, fmt.Errorf("the Migrate ended in phase %s", migration.phase))
-	}
 	ours := func(_ types.UID, r run) bool { return r.labels[uidLabel] == string(uid) }
 	backup, err := d.backup.await(bounded, ours)
 	if err != nil {
@@ -303,15 +304,12 @@ func (d *demo) migrateApp(ctx context.Context) (timing, error) {
 	return timing{migration: migration, backup: backup, restore: restore}, nil
 }
 
-// watchMigrate shows kubectl's watch until the Migrate has ended.
+// watchMigrate shows the progress of the Migrate until it has ended. It must end Completed.
 func (d *demo) watchMigrate(ctx context.Context, name string, uid types.UID) (run, error) {
-	watch := d.watchHost(ctx, "get", "migrates.backup.kurator.dev", name, "--watch")
-	migration, err := d.migrate.await(ctx, func(candidate types.UID, _ run) bool { return candidate == uid })
-	if err != nil {
-		watch.stop()
-		return migration, err
+	if err := d.host(ctx, "migrate", "status", name, "--watch"); err != nil {
+		return run{}, err
 	}
-	return migration, watch.stopAfter(migration.phase)
+	return d.migrate.await(ctx, func(candidate types.UID, _ run) bool { return candidate == uid })
 }
 
 // explain adds the path of the server's log to an error and prints the status of the

@@ -45,11 +45,7 @@ func (d *demo) migrateShop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	migration, err := d.watchMigrate(ctx, shopName, uid)
-	if err == nil && migration.phase != "Completed" {
-		err = fmt.Errorf("the Migrate ended in phase %s", migration.phase)
-	}
-	if err != nil {
+	if _, err := d.watchMigrate(ctx, shopName, uid); err != nil {
 		return d.explain(ctx, shopName, err)
 	}
 

@@ -14,7 +14,11 @@ import (
 // Plan returns a plan: its verdict, what would hinder it, its clusters, and what would be moved.
 func (s Style) Plan(p *v1alpha1.MigratePreview) []string {
 	color := map[v1alpha1.PreviewVerdict]string{v1alpha1.PreviewReady: green, v1alpha1.PreviewReadyWithWarnings: yellow, v1alpha1.PreviewBlocked: red}[p.Status.Verdict]
-	lines := append([]string{s.colored(color, s.clean(string(p.Status.Verdict)))}, s.wrap("  ", p.Status.Message)...)
+	lines := []string{s.colored(color, s.clean(string(p.Status.Verdict)))}
+	// The message repeats the first findings, which follow.
+	if !slices.ContainsFunc(p.Status.Findings, func(f v1alpha1.PreviewFinding) bool { return strings.Contains(p.Status.Message, f.Message) }) {
+		lines = append(lines, s.wrap("  ", p.Status.Message)...)
+	}
 	for _, part := range [][]string{s.findings(p.Status.Findings), s.planClusters(p), s.planItems(p.Status.Source), s.planVolumes(p.Status.Source)} {
 		if len(part) > 0 {
 			lines = append(append(lines, ""), part...)
