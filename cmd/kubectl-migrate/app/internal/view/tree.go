@@ -161,6 +161,9 @@ func (s Style) details(name string, c cluster, indent string) (lines []string) {
 
 // because returns the reason and the message of a cluster.
 func because(c cluster) string {
+	if strings.HasPrefix(c.Message, c.Reason+":") {
+		return c.Message
+	}
 	return strings.Join(slices.DeleteFunc([]string{c.Reason, c.Message}, func(text string) bool { return text == "" }), ": ")
 }
 
@@ -223,9 +226,10 @@ func arrived(items *v1alpha1.ItemCounts) int64 {
 	return items.Created + items.Updated + items.Unchanged
 }
 
+// itemsOf returns how many items are done, of how many. In a target that is Completed all are, though the cluster may make some of them itself.
 func itemsOf(c cluster) string {
 	switch {
-	case c.Items != nil && c.target:
+	case c.Items != nil && c.target && c.Phase != v1alpha1.MigratePhaseCompleted:
 		return fmt.Sprintf("%d/%d", arrived(c.Items), c.Items.Total)
 	case c.Items != nil:
 		return fmt.Sprintf("%d/%d", c.Items.Total, c.Items.Total)
