@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,7 @@ const (
 type options struct {
 	bin, out       string
 	stripped       string
+	keep           bool
 	profiles       string
 	groups         []string
 	counts         []int
@@ -61,6 +63,7 @@ func run(ctx context.Context) error {
 	o := options{began: time.Now()}
 	pflag.StringVar(&o.bin, "bin", "_output/bin", "directory of the programs that make tools build makes")
 	pflag.StringVar(&o.out, "out", "", "path of the results, without the .md or .json that is appended; without it the tables are printed")
+	pflag.BoolVar(&o.keep, "keep", false, "keep the tables that are in --out and are not measured now")
 	pflag.StringVar(&o.stripped, "stripped", "", "path of the program without symbols, the only file of the image, whose size is reported")
 	pflag.StringVar(&o.profiles, "profiles", "", "directory for CPU profiles of our server, one of each row, side and round; without it there are none")
 	pflag.StringSliceVar(&o.groups, "groups", groups, "what is measured")
@@ -77,8 +80,18 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("there is no group %q; the groups are %s", group, strings.Join(groups, ", "))
 		}
 	}
-	r := &report.Report{About: about(o.bin)}
+	r, earlier := &report.Report{About: about(o.bin)}, &report.Report{}
+	if o.keep {
+		content, err := os.ReadFile(o.out + ".json")
+		if err == nil {
+			err = json.Unmarshal(content, earlier)
+		}
+		if err != nil {
+			return fmt.Errorf("--keep: %w", err)
+		}
+	}
 	err := o.measure(ctx, r)
+	r.Keep(earlier)
 	// What was measured before a failure is not lost.
 	return errors.Join(err, o.write(r))
 }

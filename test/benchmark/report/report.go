@@ -30,6 +30,8 @@ type Fact struct {
 // Table compares sides in the same rows.
 type Table struct {
 	Title string `json:"title"`
+	// About is that of the earlier run that a table was kept of. Absent: that of the report.
+	About []Fact `json:"about,omitempty"`
 	// Sides are the columns. The ratios are those of all others to the last one.
 	Sides []string `json:"sides"`
 	Rows  []*Row   `json:"rows"`
@@ -51,6 +53,19 @@ func (r *Report) Table(title string, sides ...string) *Table {
 	t := &Table{Title: title, Sides: sides}
 	r.Tables = append(r.Tables, t)
 	return t
+}
+
+// Keep adds the tables of an earlier report that this one does not have.
+func (r *Report) Keep(earlier *Report) {
+	for _, t := range earlier.Tables {
+		if slices.ContainsFunc(r.Tables, func(has *Table) bool { return has.Title == t.Title }) {
+			continue
+		}
+		if t.About == nil {
+			t.About = earlier.About
+		}
+		r.Tables = append(r.Tables, t)
+	}
 }
 
 // Add adds a figure of a side to the row with a name.
@@ -101,6 +116,13 @@ func (r *Report) Markdown(to io.Writer) error {
 func (t *Table) markdown(b *strings.Builder) {
 	base := t.Sides[len(t.Sides)-1]
 	fmt.Fprintf(b, "\n## %s\n\n", t.Title)
+	if t.About != nil {
+		b.WriteString("Of an earlier run:\n\n")
+		for _, f := range t.About {
+			fmt.Fprintf(b, "- %s: %s\n", f.Name, f.Value)
+		}
+		b.WriteString("\n")
+	}
 	head := append([]string{"", "unit"}, t.Sides...)
 	for _, side := range t.Sides[:len(t.Sides)-1] {
 		head = append(head, side+" / "+base)

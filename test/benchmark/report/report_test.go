@@ -53,6 +53,41 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+func TestKeep(t *testing.T) {
+	earlier := Report{About: []Fact{{"date", "yesterday"}}}
+	earlier.Table("API", "ours").Add("create", "1/s", "ours", 1)
+	earlier.Table("Size", "ours").Add("program", "MiB", "ours", 128)
+	now := Report{About: []Fact{{"date", "today"}}}
+	now.Table("API", "ours").Add("create", "1/s", "ours", 2)
+	now.Keep(&earlier)
+	now.Keep(&earlier)
+	var got strings.Builder
+	if err := now.Markdown(&got); err != nil {
+		t.Fatal(err)
+	}
+	const want = `- date: today
+
+## API
+
+|  | unit | ours |
+| --- | --- | --- |
+| create | 1/s | 2.00 |
+
+## Size
+
+Of an earlier run:
+
+- date: yesterday
+
+|  | unit | ours |
+| --- | --- | --- |
+| program | MiB | 128 |
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("Markdown (-want +got)\n%s", diff)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	if !math.IsNaN(quantile(nil, 0.5)) {
 		t.Error("a quantile of nothing")
