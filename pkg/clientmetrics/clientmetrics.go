@@ -5,7 +5,9 @@ package clientmetrics
 
 import (
 	"context"
+	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -78,10 +80,18 @@ func (b *bounded) of(ctx context.Context) string {
 	return cluster
 }
 
+// known returns the status code of an answer, "<error>" without one, and "other" for any number that is none: members choose it.
+func known(code string) string {
+	if n, err := strconv.Atoi(code); err == nil && http.StatusText(n) == "" {
+		return "other"
+	}
+	return code
+}
+
 type results struct{}
 
 func (results) Increment(ctx context.Context, code, method, _ string) {
-	requests.WithLabelValues(code, method, labels.of(ctx)).Inc()
+	requests.WithLabelValues(known(code), method, labels.of(ctx)).Inc()
 }
 
 type latencies struct{}
@@ -93,5 +103,5 @@ func (latencies) Observe(ctx context.Context, verb string, _ url.URL, latency ti
 type repeated struct{}
 
 func (repeated) IncrementRetry(ctx context.Context, code, method, _ string) {
-	retries.WithLabelValues(code, method, labels.of(ctx)).Inc()
+	retries.WithLabelValues(known(code), method, labels.of(ctx)).Inc()
 }

@@ -19,13 +19,22 @@ import (
 // TestRequestsByCluster sends requests by a real client, and reads the registry.
 func TestRequestsByCluster(t *testing.T) {
 	Register()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/odd" {
+			w.WriteHeader(799)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
 	defer server.Close()
 	client := kubernetes.NewForConfigOrDie(&rest.Config{Host: server.URL}).RESTClient()
 	for _, ctx := range []context.Context{t.Context(), WithCluster(t.Context(), "team-a", "member1"), WithCluster(t.Context(), "team-b", "member1")} {
 		if err := client.Get().AbsPath("/version").Do(ctx).Error(); err == nil {
 			t.Fatal("the request succeeds")
 		}
+	}
+	if err := client.Get().AbsPath("/odd").Do(t.Context()).Error(); err == nil {
+		t.Fatal("the request succeeds")
 	}
 	families, err := legacyregistry.DefaultGatherer.Gather()
 	if err != nil {
@@ -43,10 +52,11 @@ func TestRequestsByCluster(t *testing.T) {
 			}
 		}
 	}
-	want := `rest_client_request_duration_seconds host GET 1
+	want := `rest_client_request_duration_seconds host GET 2
 rest_client_request_duration_seconds team-a/member1 GET 1
 rest_client_request_duration_seconds team-b/member1 GET 1
 rest_client_requests_total host 403 GET 1
+rest_client_requests_total host other GET 1
 rest_client_requests_total team-a/member1 403 GET 1
 rest_client_requests_total team-b/member1 403 GET 1`
 	if got := strings.Join(found, "\n"); got != want {

@@ -147,13 +147,13 @@ func (l *loop) run(ctx context.Context) error {
 // serve keeps the inventory of the host up to date and syncs Migrates until ctx ends.
 func (l *loop) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	countNoneLive()
+	defer countNoneLive() // after the handlers of the informer have ended
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer l.queue.ShutDown()
 	defer cancel()
 
-	countNoneLive()
-	defer countNoneLive()
 	if _, err := l.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { l.changed(nil, obj) },
 		UpdateFunc: l.changed,

@@ -58,15 +58,15 @@ var (
 	}, []string{"stage", "phase", "reason"})
 	restoredItems = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "items_total", StabilityLevel: metrics.ALPHA,
-		Help: "Items of Restores that have ended, by what became of them.",
+		Help: "Items of targets that have ended, by what became of them. Those of a retry count again.",
 	}, []string{"outcome"})
 	restoredVolumes = metrics.NewCounterVec(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "volumes_total", StabilityLevel: metrics.ALPHA,
-		Help: "Volumes of Restores that have ended, by what became of their data.",
+		Help: "Volumes of targets that have ended, by what became of their data. Those of a retry count again.",
 	}, []string{"outcome"})
 	volumeBytes = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "volume_bytes_total", StabilityLevel: metrics.ALPHA,
-		Help: "Size of the volume data that was moved into targets, as far as Velero reports it.",
+		Help: "Size of the volume data that is in targets that have ended, as far as Velero reports it. That of a retry counts again.",
 	})
 	resultsUnread = metrics.NewCounter(&metrics.CounterOpts{
 		Namespace: "migrate", Name: "results_unavailable_total", StabilityLevel: metrics.ALPHA,
@@ -113,6 +113,7 @@ func countNoneLive() {
 // measure updates the metrics by what has changed between two recorded statuses.
 func (l *loop) measure(before, after *v1alpha1.Migrate) {
 	now := l.Clock.Now()
+	longest := now.Sub(after.CreationTimestamp.Time) + time.Second // the times of objects are whole seconds
 	was := migration.ClusterStatuses(&before.Status)
 	for _, is := range migration.ClusterStatuses(&after.Status) {
 		i := slices.IndexFunc(was, func(c *v1alpha1.ClusterStatus) bool { return migration.ClusterOf(*c) == migration.ClusterOf(*is) })
@@ -128,7 +129,7 @@ func (l *loop) measure(before, after *v1alpha1.Migrate) {
 	if source := after.Status.SourceClusterStatus; source != nil && ended(&source.ClusterStatus) {
 		measureEnd(v1alpha1.MigrateStageBackup, &source.ClusterStatus)
 		if b := source.BackupStatusInCluster; b != nil {
-			measureStage(v1alpha1.MigrateStageBackup, source.Phase, b.StartTimestamp, b.CompletionTimestamp)
+			measureStage(v1alpha1.MigrateStageBackup, source.Phase, b.StartTimestamp, b.CompletionTimestamp, longest)
 		}
 	}
 	for i := range after.Status.TargetClusterStatus {
@@ -138,7 +139,7 @@ func (l *loop) measure(before, after *v1alpha1.Migrate) {
 		}
 		measureEnd(v1alpha1.MigrateStageRestore, &target.ClusterStatus)
 		if r := target.RestoreStatusInCluster; r != nil {
-			measureStage(v1alpha1.MigrateStageRestore, target.Phase, r.StartTimestamp, r.CompletionTimestamp)
+			measureStage(v1alpha1.MigrateStageRestore, target.Phase, r.StartTimestamp, r.CompletionTimestamp, longest)
 		}
 		measureArrival(&target.ClusterStatus)
 	}
@@ -163,9 +164,13 @@ func measureEnd(stage string, c *v1alpha1.ClusterStatus) {
 	}
 }
 
-func measureStage(stage string, phase v1alpha1.MigratePhase, began, ended *metav1.Time) {
-	if began != nil && ended != nil {
-		stageDuration.WithLabelValues(stage, string(phase)).Observe(ended.Sub(began.Time).Seconds())
+func measureStage(stage string, phase v1alpha1.MigratePhase, began, ended *metav1.Time, longest time.Duration) {
+	if began == nil || ended == nil {
+		return
+	}
+	// These are what the member says.
+	if took := ended.Sub(began.Time); took >= 0 && took <= longest {
+		stageDuration.WithLabelValues(stage, string(phase)).Observe(took.Seconds())
 	}
 }
 

@@ -6,17 +6,20 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"kurator.dev/migrate-apiserver/cmd/kubectl-migrate/app/internal/view"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
 func newCancelCommand(h *host) *cobra.Command {
-	var dryRun bool
+	var dryRun string
 	command := &cobra.Command{
 		Use:   "cancel NAME",
 		Short: "Begin nothing new for a migration",
@@ -36,9 +39,10 @@ It can't be undone, but a migration that was canceled can be tried again.`,
 
 func newRetryCommand(h *host) *cobra.Command {
 	var (
-		backup       string
-		dryRun, wait bool
-		timeout      time.Duration
+		backup  string
+		dryRun  string
+		wait    bool
+		timeout time.Duration
 	)
 	command := &cobra.Command{
 		Use:   "retry NAME",
@@ -55,7 +59,7 @@ func newRetryCommand(h *host) *cobra.Command {
 		ValidArgsFunction: h.completeName,
 		RunE: func(command *cobra.Command, args []string) error {
 			options := &v1alpha1.MigrateRetryOptions{Backup: v1alpha1.RetryBackup(backup)}
-			if err := h.act(command.Context(), args[0], "retry", options, dryRun); err != nil || !wait || dryRun {
+			if err := h.act(command.Context(), args[0], "retry", options, dryRun); err != nil || !wait || dryRun != "none" {
 				return err
 			}
 			return h.followName(command.Context(), args[0], timeout)
@@ -70,23 +74,35 @@ func newRetryCommand(h *host) *cobra.Command {
 	return command
 }
 
-func addServerDryRun(command *cobra.Command, dryRun *bool) {
-	command.Flags().BoolVar(dryRun, "dry-run", false, "Have the server check the request, and change nothing.")
+func addServerDryRun(command *cobra.Command, dryRun *string) {
+	command.Flags().StringVar(dryRun, "dry-run", "none", `Must be "none" or "server". With server, the request is checked and nothing is changed.`)
+	command.Flags().Lookup("dry-run").NoOptDefVal = "server"
+}
+
+// checkDryRun checks the value of --dry-run.
+func checkDryRun(dryRun string, allowed ...string) error {
+	if !slices.Contains(allowed, dryRun) {
+		return fmt.Errorf("--dry-run must be one of %s, not %q", strings.Join(allowed, ", "), dryRun)
+	}
+	return nil
 }
 
 // act creates a subresource of a Migrate, and prints what the server says of it.
-func (h *host) act(ctx context.Context, name, subresource string, options runtime.Object, dryRun bool) error {
+func (h *host) act(ctx context.Context, name, subresource string, options runtime.Object, dryRun string) error {
+	if err := checkDryRun(dryRun, "none", "server"); err != nil {
+		return err
+	}
 	request, err := h.subresource(post, name, subresource)
 	if err != nil {
 		return err
 	}
-	if dryRun {
+	if dryRun == "server" {
 		request = request.Param("dryRun", metav1.DryRunAll)
 	}
 	answer := &metav1.Status{}
 	if err := request.Body(options).Do(ctx).Into(answer); err != nil {
 		return err
 	}
-	fmt.Fprintln(h.Out, answer.Message)
+	fmt.Fprintln(h.Out, view.Style{}.Clean(answer.Message))
 	return nil
 }

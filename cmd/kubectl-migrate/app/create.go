@@ -5,12 +5,12 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
@@ -54,13 +54,11 @@ With --wait, its progress is shown until it has ended. Interrupting the command 
 
 func (o *createOptions) run(ctx context.Context, name string) error {
 	options := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict, FieldManager: "kubectl-migrate"}
-	switch o.dryRun {
-	case "none":
-	case "client":
-	case "server":
+	if err := checkDryRun(o.dryRun, "none", "server", "client"); err != nil {
+		return err
+	}
+	if o.dryRun == "server" {
 		options.DryRun = []string{metav1.DryRunAll}
-	default:
-		return fmt.Errorf(`--dry-run must be "none", "server" or "client", not %q`, o.dryRun)
 	}
 	if o.dryRun != "none" {
 		if err := o.print.Complete("%s (" + o.dryRun + " dry run)"); err != nil {
@@ -94,5 +92,11 @@ func (o *createOptions) run(ctx context.Context, name string) error {
 	if err := printer.PrintObj(created, o.Out); err != nil || !o.wait || o.dryRun != "none" {
 		return err
 	}
-	return o.follow(ctx, created, o.timeout)
+	ctx, cancel := watchtools.ContextWithOptionalTimeout(ctx, o.timeout)
+	defer cancel()
+	follower := *o.host
+	if asked(o.print) {
+		follower.Out = o.ErrOut // so that the output is the object alone
+	}
+	return follower.follow(ctx, created)
 }

@@ -10,7 +10,9 @@ import (
 	"io"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kurator.dev/migrate-apiserver/cmd/kubectl-migrate/app/internal/view"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 )
 
@@ -76,22 +78,18 @@ func report(out io.Writer, err error) int {
 	case errors.As(err, &e):
 		code = e.code
 	case errors.Is(err, context.Canceled):
-		return exitError // by the user, who knows
+		return exitUnfinished // by the user, who knows
 	}
 	if message := err.Error(); message != "" {
-		fmt.Fprintf(out, "error: %s\n", message)
+		// A part of it may come from a member.
+		fmt.Fprintf(out, "error: %s\n", view.Style{}.Clean(message))
 	}
 	switch {
+	case !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
 	case apierrors.IsServiceUnavailable(err):
-		fmt.Fprintln(out, "The API of Migrates is not available. This says why: kubectl get apiservice v1alpha1.backup.kurator.dev -o yaml")
-	case isUnknownAPI(err):
-		fmt.Fprintln(out, "This cluster has no Migrates. Is it the host cluster of the fleet, and is migrate-apiserver installed in it? See also --context.")
+		fmt.Fprintln(out, "If it is the API of Migrates that is not available, this says why: kubectl get apiservice v1alpha1.backup.kurator.dev -o yaml")
+	case apierrors.IsNotFound(err):
+		fmt.Fprintln(out, "This cluster does not have that API. Is it the host cluster of the fleet, and is migrate-apiserver installed in it? See also --context.")
 	}
 	return code
-}
-
-// isUnknownAPI reports whether an error says that the cluster does not serve our resources: a 404 that names no object.
-func isUnknownAPI(err error) bool {
-	var status apierrors.APIStatus
-	return apierrors.IsNotFound(err) && errors.As(err, &status) && (status.Status().Details == nil || status.Status().Details.Name == "")
 }

@@ -64,7 +64,7 @@ func (f *fleets) orOnly(ctx context.Context, fleet string) (string, error) {
 	}
 	names, namespace, err := f.names(ctx)
 	if err != nil {
-		return "", fmt.Errorf("without --fleet, the Fleets of the namespace are read: %w", err)
+		return "", fmt.Errorf("without --fleet, the Fleets of the namespace are read: %w. With --fleet and clusters as KIND/NAME, none is", err)
 	}
 	if len(names) != 1 {
 		return "", fmt.Errorf("--fleet is required, because namespace %s does not have exactly one Fleet; it has %s", namespace, list(names))

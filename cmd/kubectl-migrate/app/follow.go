@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
-	watchtools "k8s.io/client-go/tools/watch"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
 	clientv1alpha1 "kurator.dev/migrate-apiserver/pkg/generated/clientset/versioned/typed/backup/v1alpha1"
@@ -34,22 +33,22 @@ type state struct {
 }
 
 // follow shows a Migrate until it has ended, and returns how it did.
-func (h *host) follow(ctx context.Context, m *v1alpha1.Migrate, timeout time.Duration) error {
+func (h *host) follow(ctx context.Context, m *v1alpha1.Migrate) error {
 	screen := h.newScreen()
-	ended, err := h.awaitEnd(ctx, m, timeout, screen.show)
+	ended, err := h.awaitEnd(ctx, m, screen.show)
 	if err := errors.Join(err, screen.end()); err != nil {
 		return err
 	}
 	return ofPhase(ended.Status.Phase)
 }
 
-// awaitEnd waits until a Migrate has ended. It calls show with each of its states, and every second in between.
-func (h *host) awaitEnd(ctx context.Context, m *v1alpha1.Migrate, timeout time.Duration, show func(state) error) (*v1alpha1.Migrate, error) {
+// awaitEnd waits until a Migrate has ended, or ctx has. It calls show with each of its states, and every second in between.
+func (h *host) awaitEnd(ctx context.Context, m *v1alpha1.Migrate, show func(state) error) (*v1alpha1.Migrate, error) {
 	client, err := h.client()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := watchtools.ContextWithOptionalTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	states := watchOne(ctx, client.Migrates(m.Namespace), m)
 	tick := time.NewTicker(redraw)
@@ -65,7 +64,7 @@ func (h *host) awaitEnd(ctx context.Context, m *v1alpha1.Migrate, timeout time.D
 		case next, ok := <-states:
 			switch {
 			case !ok:
-				return nil, &exit{exitUnfinished, fmt.Sprintf("migrate %s has not ended, and goes on. To see it: kubectl migrate status %s --namespace=%s --watch", m.Name, m.Name, m.Namespace)}
+				return nil, unfinished(current)
 			case next.migrate == nil:
 				return nil, next.problem
 			}
@@ -75,12 +74,24 @@ func (h *host) awaitEnd(ctx context.Context, m *v1alpha1.Migrate, timeout time.D
 	}
 }
 
-// watchOne returns the states of a Migrate. The last one has no Migrate if it can't be read any more; the channel is closed
-// when ctx ends.
+// unfinished returns the end of a command that does not wait any longer.
+func unfinished(last state) error {
+	m := last.migrate
+	message := fmt.Sprintf("migrate %s has not ended, and goes on", m.Name)
+	if last.problem != nil {
+		message = fmt.Sprintf("migrate %s had not ended when it was read last, and can't be read: %v", m.Name, last.problem)
+	}
+	return &exit{exitUnfinished, fmt.Sprintf("%s. To see it: kubectl migrate status %s --namespace=%s --watch", message, m.Name, m.Namespace)}
+}
+
+// watchOne returns the states of a Migrate. The last one has no Migrate if it was deleted; the channel is closed when ctx ends.
 func watchOne(ctx context.Context, client clientv1alpha1.MigrateInterface, m *v1alpha1.Migrate) <-chan state {
 	states := make(chan state)
 	watched, cancel := context.WithCancel(ctx)
 	send := func(s state) {
+		if ctx.Err() != nil {
+			return // its problem is that the time is over
+		}
 		select {
 		case states <- s:
 		case <-ctx.Done():
@@ -91,7 +102,7 @@ func watchOne(ctx context.Context, client clientv1alpha1.MigrateInterface, m *v1
 		defer cancel()
 		wait.UntilWithContext(watched, func(ctx context.Context) {
 			current, err := client.Get(ctx, m.Name, metav1.GetOptions{})
-			if err == nil && current.UID != m.UID || apierrors.IsNotFound(err) {
+			if err == nil && current.UID != m.UID || isGone(err) {
 				err = &lost{fmt.Errorf("migrate %s was deleted", m.Name)}
 			}
 			if err == nil {
@@ -102,15 +113,20 @@ func watchOne(ctx context.Context, client clientv1alpha1.MigrateInterface, m *v1
 			var end *lost
 			switch {
 			case err == nil:
-			case errors.As(err, &end), apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+			case errors.As(err, &end):
 				send(state{problem: err})
 				cancel()
-			default:
+			default: // also a 401 or 403, which may be over when the credentials have been renewed
 				send(state{migrate: m, problem: err})
 			}
 		}, retryInterval)
 	}()
 	return states
+}
+
+// isGone reports whether an error says that an object does not exist, and not that its API is not served now.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }
 
 // lost is why a Migrate is there no more.

@@ -129,6 +129,11 @@ func (h *host) print(lines []string) {
 	}
 }
 
+// asked reports whether the user asks for the output of objects.
+func asked(print *genericclioptions.PrintFlags) bool {
+	return *print.OutputFormat != "" || *print.TemplatePrinterFlags.TemplateArgument != ""
+}
+
 // newPrintFlags returns kubectl's flags for the output of objects. operation is what was done with them, in the past tense.
 func newPrintFlags(operation string) *genericclioptions.PrintFlags {
 	return genericclioptions.NewPrintFlags(operation).WithTypeSetter(scheme.Scheme)

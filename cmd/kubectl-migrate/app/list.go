@@ -65,12 +65,11 @@ func (o *listOptions) run(ctx context.Context) error {
 		return err
 	}
 	options := metav1.ListOptions{LabelSelector: o.labelSelector, FieldSelector: o.fieldSelector, Limit: listChunk}
-	if format := *o.print.OutputFormat; format != "" && format != "wide" {
+	if asked(o.print) && *o.print.OutputFormat != "wide" {
 		return o.objects(ctx, client.Migrates(namespace).List, options)
 	}
 	printer := printers.NewTablePrinter(printers.PrintOptions{WithNamespace: o.allNamespaces, Wide: *o.print.OutputFormat == "wide"})
 	out := printers.GetNewTabWriter(o.Out)
-	defer out.Flush()
 	none := true
 	for {
 		table := &metav1.Table{}
@@ -97,7 +96,7 @@ func (o *listOptions) run(ctx context.Context) error {
 	if none {
 		o.nothing(namespace)
 	}
-	return nil
+	return out.Flush()
 }
 
 // nothing says what kubectl says.

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"kurator.dev/migrate-apiserver/cmd/kubectl-migrate/app/internal/view"
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -49,10 +50,11 @@ func (h *host) log(ctx context.Context, name string, options *v1alpha1.MigrateLo
 		return err
 	}
 	defer stream.Close()
-	out := io.Writer(h.Out)
-	if h.style().Width > 0 {
-		out = view.Escaping(out)
+	if !printers.IsTerminal(h.Out) {
+		_, err = io.Copy(h.Out, stream)
+		return errors.Join(err, ctx.Err())
 	}
+	out := view.Escaping(h.Out)
 	_, err = io.Copy(out, stream)
-	return errors.Join(err, ctx.Err())
+	return errors.Join(err, out.Close(), ctx.Err())
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -58,16 +59,27 @@ func (o *planOptions) run(ctx context.Context, command *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	show := func(planned *v1alpha1.MigratePreview) error {
+		o.host.print(o.style().Plan(planned))
+		return nil
+	}
+	if asked(o.print) {
+		printer, err := o.print.ToPrinter() // one for all, because it separates them
+		if err != nil {
+			return err
+		}
+		show = func(planned *v1alpha1.MigratePreview) error { return printer.PrintObj(planned, o.Out) }
+	}
 	var worst error
 	for i, preview := range previews {
 		planned, err := client.MigratePreviews(preview.Namespace).Create(ctx, preview, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 		if err != nil {
 			return err
 		}
-		if i > 0 && *o.print.OutputFormat == "" {
+		if i > 0 && !asked(o.print) {
 			o.host.print([]string{""})
 		}
-		if err := o.show(planned); err != nil {
+		if err := show(planned); err != nil {
 			return err
 		}
 		if verdict := ofVerdict(planned.Status.Verdict); codeOf(verdict) > codeOf(worst) {
@@ -75,19 +87,6 @@ func (o *planOptions) run(ctx context.Context, command *cobra.Command) error {
 		}
 	}
 	return worst
-}
-
-// show prints a plan.
-func (o *planOptions) show(planned *v1alpha1.MigratePreview) error {
-	if *o.print.OutputFormat == "" {
-		o.host.print(o.style().Plan(planned))
-		return nil
-	}
-	printer, err := o.print.ToPrinter()
-	if err != nil {
-		return err
-	}
-	return printer.PrintObj(planned, o.Out)
 }
 
 // previews returns the previews of the Migrates in files, or of that of the flags.
@@ -104,10 +103,17 @@ func (o *planOptions) previews(ctx context.Context, command *cobra.Command) ([]*
 		}
 		return []*v1alpha1.MigratePreview{{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}, Spec: *spec}}, nil
 	}
-	for _, flag := range []string{"fleet", "from", "to"} {
-		if command.Flags().Changed(flag) {
-			return nil, fmt.Errorf("--filename and --%s can't be used together", flag)
+	var of specFlags
+	described := &cobra.Command{}
+	of.add(o.host, described)
+	var both error
+	described.Flags().VisitAll(func(flag *pflag.Flag) {
+		if command.Flags().Changed(flag.Name) {
+			both = fmt.Errorf("--filename and --%s can't be used together", flag.Name)
 		}
+	})
+	if both != nil {
+		return nil, both
 	}
 	infos, err := kubectlresource.NewBuilder(o.flags).Unstructured().Local().ContinueOnError().
 		NamespaceParam(namespace).DefaultNamespace().FilenameParam(explicit, &files).Flatten().Do().Infos()

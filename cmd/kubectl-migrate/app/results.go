@@ -52,7 +52,7 @@ func (o *resultsOptions) run(ctx context.Context, name string) error {
 	if err := request.VersionedParams(&o.options, scheme.ParameterCodec).Do(ctx).Into(results); err != nil {
 		return err
 	}
-	if *o.print.OutputFormat == "" {
+	if !asked(o.print) {
 		o.host.print(o.style().Results(results, v1alpha1.ItemOutcome(o.options.Outcome)))
 		return nil
 	}

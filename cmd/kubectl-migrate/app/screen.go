@@ -5,6 +5,7 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/vbauerster/cupwriter"
@@ -81,22 +82,29 @@ func (t *tree) write(lines []string) error {
 
 // plain writes a line for each change.
 type plain struct {
-	host    *host
-	changes view.Changes
-	problem string
+	host     *host
+	changes  view.Changes
+	problems problems
 }
 
 func (p *plain) show(s state) error {
 	p.host.print(p.host.style().Lines(&p.changes, s.migrate, time.Now()))
-	problem := ""
-	if s.problem != nil {
-		problem = s.problem.Error()
-	}
-	if problem != "" && problem != p.problem {
-		fmt.Fprintf(p.host.ErrOut, "The Migrate can't be read, and is read again every second: %s\n", problem)
-	}
-	p.problem = problem
+	p.problems.show(p.host.ErrOut, s)
 	return nil
 }
 
 func (p *plain) end() error { return nil }
+
+// problems says once why a Migrate can't be read.
+type problems struct{ last string }
+
+func (p *problems) show(out io.Writer, s state) {
+	problem := ""
+	if s.problem != nil {
+		problem = s.problem.Error()
+	}
+	if problem != "" && problem != p.last {
+		fmt.Fprintf(out, "The Migrate can't be read, and is read again every second: %s\n", view.Style{}.Clean(problem))
+	}
+	p.last = problem
+}

@@ -10,6 +10,10 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // statusOptions are those of kubectl migrate status.
@@ -51,8 +55,12 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if *o.print.OutputFormat == "" {
+	if !asked(o.print) {
 		o.host.print(o.style().Tree(m, time.Now()))
+		if preview := m.Status.Preview; preview != nil && !migration.IsTerminal(m.Status.Phase) && m.Spec.Suspend != nil && *m.Spec.Suspend {
+			o.host.print([]string{"", "Plan:"})
+			o.host.print(o.style().Plan(&v1alpha1.MigratePreview{Status: *preview}))
+		}
 		return nil
 	}
 	printer, err := o.print.ToPrinter()
@@ -64,13 +72,20 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 
 // followName follows a Migrate that exists.
 func (h *host) followName(ctx context.Context, name string, timeout time.Duration) error {
+	ctx, cancel := watchtools.ContextWithOptionalTimeout(ctx, timeout)
+	defer cancel()
+	m, err := h.recorded(ctx, name)
+	if err != nil {
+		return err
+	}
+	return h.follow(ctx, m)
+}
+
+// recorded returns a Migrate as it is stored.
+func (h *host) recorded(ctx context.Context, name string) (*v1alpha1.Migrate, error) {
 	client, err := h.migrates()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, err := client.Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	return h.follow(ctx, m, timeout)
+	return client.Get(ctx, name, metav1.GetOptions{})
 }

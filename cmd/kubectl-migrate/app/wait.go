@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	watchtools "k8s.io/client-go/tools/watch"
 )
 
 func newWaitCommand(h *host) *cobra.Command {
@@ -31,15 +31,17 @@ func newWaitCommand(h *host) *cobra.Command {
 }
 
 func (h *host) wait(ctx context.Context, name string, timeout time.Duration) error {
-	client, err := h.migrates()
+	ctx, cancel := watchtools.ContextWithOptionalTimeout(ctx, timeout)
+	defer cancel()
+	m, err := h.recorded(ctx, name)
 	if err != nil {
 		return err
 	}
-	m, err := client.Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	ended, err := h.awaitEnd(ctx, m, timeout, func(state) error { return nil })
+	var problems problems
+	ended, err := h.awaitEnd(ctx, m, func(s state) error {
+		problems.show(h.ErrOut, s)
+		return nil
+	})
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@ func (c *Cache) Run() {
 	defer close(c.stopped)
 	metrics.MembersWatched.Inc()
 	defer metrics.MembersWatched.Dec()
+	c.client.SetWatched(true)
+	defer c.client.SetWatched(false)
 	defer c.clear()
 	for c.ctx.Err() == nil {
 		conn, err := c.client.Connect(c.ctx)

@@ -54,7 +54,6 @@ func Do[T any](ctx context.Context, c *Client, what string, call func(context.Co
 // made twice, with two Connections, if the member refuses the credentials.
 func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *Connection) (T, error)) (T, error) {
 	var none T
-	ctx = clientmetrics.WithCluster(ctx, c.namespace, c.velero.Cluster.Name)
 	if limits.AllowanceOf(ctx) == nil {
 		ctx = c.Allow(ctx, "an answer", limits.MaxObject)
 	}
@@ -66,6 +65,7 @@ func Attempt[T any](ctx context.Context, c *Client, call func(context.Context, *
 		return none, err
 	}
 	call = contained(call)
+	ctx = clientmetrics.WithCluster(ctx, c.namespace, c.velero.Cluster.Name)
 	started := time.Now()
 	result, err := call(ctx, conn)
 	if apierrors.IsUnauthorized(err) {
@@ -196,8 +196,8 @@ func ExplainStatus(status *apierrors.StatusError) error {
 }
 
 func shorten(status *apierrors.StatusError) *apierrors.StatusError {
-	if len(status.ErrStatus.Message) > maxMessage {
-		status = withMessage(status, migration.Shorten(status.ErrStatus.Message, maxMessage))
+	if clean := migration.Shorten(status.ErrStatus.Message, maxMessage); clean != status.ErrStatus.Message {
+		status = withMessage(status, clean)
 	}
 	if size, err := limits.SizeOf(status); err == nil && size <= maxStatus {
 		return status

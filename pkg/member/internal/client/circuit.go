@@ -54,9 +54,9 @@ type circuit struct {
 	strikes int
 	struck  time.Time
 	probing bool
-	// counted is whether the member is counted as unreachable, and forgotten whether it never is again.
-	counted, forgotten bool
-	changed            chan struct{} // closed and replaced with each change of the state
+	// watched is whether a migration watches the member, and counted whether it is counted as unreachable meanwhile.
+	watched, counted bool
+	changed          chan struct{} // closed and replaced with each change of the state
 }
 
 func newCircuit(retry Backoff) *circuit {
@@ -137,7 +137,7 @@ func (c *circuit) close() {
 
 // count counts the member as unreachable, or no longer.
 func (c *circuit) count(unreachable bool) {
-	unreachable = unreachable && !c.forgotten
+	unreachable = unreachable && c.watched
 	switch {
 	case unreachable && !c.counted:
 		metrics.MembersUnreachable.Inc()
@@ -147,12 +147,12 @@ func (c *circuit) count(unreachable bool) {
 	c.counted = unreachable
 }
 
-// forget counts the member no more.
-func (c *circuit) forget() {
+// setWatched counts the member while it is watched, if it does not answer.
+func (c *circuit) setWatched(watched bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forgotten = true
-	c.count(false)
+	c.watched = watched
+	c.count(c.err != nil)
 }
 
 // strike returns how long to refuse calls after the member exceeded a limit. The delay grows

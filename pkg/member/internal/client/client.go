@@ -120,6 +120,9 @@ func (c *Client) Blocked() bool {
 // longer does, or Invalidate was called.
 func (c *Client) Changed() <-chan struct{} { return c.circuit.onChange() }
 
+// SetWatched says whether a migration watches the member: only then it is counted as unreachable.
+func (c *Client) SetWatched(watched bool) { c.circuit.setWatched(watched) }
+
 // LimitExceeded opens the circuit because the member exceeded a limit outside of a call.
 func (c *Client) LimitExceeded(err *limits.Error) { c.circuit.record(err, false) }
 
@@ -281,5 +284,4 @@ func (c *Client) Close() {
 	if conn != nil {
 		conn.close()
 	}
-	c.circuit.forget()
 }

@@ -35,7 +35,7 @@ var (
 	// MembersUnreachable is how many members did not answer their last call.
 	MembersUnreachable = metrics.NewGauge(&metrics.GaugeOpts{
 		Namespace: "migrate", Subsystem: "member", Name: "unreachable", StabilityLevel: metrics.ALPHA,
-		Help: "Member clusters in use that did not answer their last call, for which calls are delayed.",
+		Help: "Member clusters that are watched for live migrations and did not answer their last call.",
 	})
 	// LimitsExceeded counts by limit how often a member exceeded one.
 	LimitsExceeded = metrics.NewCounterVec(&metrics.CounterOpts{
@@ -64,7 +64,10 @@ func ObserveRequest(req *http.Request, resp *http.Response, took time.Duration) 
 		verb = "watch"
 	}
 	if resp != nil {
-		code = strconv.Itoa(resp.StatusCode)
+		code = "other" // a member may answer any number
+		if http.StatusText(resp.StatusCode) != "" {
+			code = strconv.Itoa(resp.StatusCode)
+		}
 	}
 	requests.WithLabelValues(verb, code).Inc()
 	requestDuration.WithLabelValues(verb).Observe(took.Seconds())

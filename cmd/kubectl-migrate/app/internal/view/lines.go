@@ -34,7 +34,7 @@ func (s Style) Lines(changes *Changes, m *v1alpha1.Migrate, now time.Time) (line
 		changes.printed[name] = is
 		said := []string{now.UTC().Format(time.RFC3339)}
 		for _, text := range cells {
-			if text = s.clean(text); text != "" {
+			if text = s.Clean(text); text != "" {
 				said = append(said, text)
 			}
 		}

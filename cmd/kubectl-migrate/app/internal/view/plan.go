@@ -14,7 +14,7 @@ import (
 // Plan returns a plan: its verdict, what would hinder it, its clusters, and what would be moved.
 func (s Style) Plan(p *v1alpha1.MigratePreview) []string {
 	color := map[v1alpha1.PreviewVerdict]string{v1alpha1.PreviewReady: green, v1alpha1.PreviewReadyWithWarnings: yellow, v1alpha1.PreviewBlocked: red}[p.Status.Verdict]
-	lines := []string{s.colored(color, s.clean(string(p.Status.Verdict)))}
+	lines := []string{s.colored(color, s.Clean(string(p.Status.Verdict)))}
 	// The message repeats the first findings, which follow.
 	if !slices.ContainsFunc(p.Status.Findings, func(f v1alpha1.PreviewFinding) bool { return strings.Contains(p.Status.Message, f.Message) }) {
 		lines = append(lines, s.wrap("  ", p.Status.Message)...)
@@ -30,7 +30,7 @@ func (s Style) Plan(p *v1alpha1.MigratePreview) []string {
 func (s Style) findings(findings []v1alpha1.PreviewFinding) (lines []string) {
 	for _, f := range findings {
 		color := map[v1alpha1.PreviewSeverity]string{v1alpha1.SeverityBlocking: red, v1alpha1.SeverityWarning: yellow}[f.Severity]
-		lines = append(lines, s.row(cell{s.clean(string(f.Severity)), color}, plain(s.clean(f.Reason)), plain(s.clean(f.ClusterName))))
+		lines = append(lines, s.row(cell{s.Clean(string(f.Severity)), color}, plain(s.Clean(f.Reason)), plain(s.Clean(f.ClusterName))))
 		lines = append(lines, s.wrap("  ", f.Message)...)
 	}
 	return lines
@@ -79,12 +79,12 @@ func (s Style) planCluster(branch string, c *v1alpha1.ClusterPreview) []cell {
 			storage += ", " + l.Sharing
 		}
 	}
-	cells := []cell{plain(branch + s.clean(c.ClusterName))}
+	cells := []cell{plain(branch + s.Clean(c.ClusterName))}
 	if !c.Reachable {
 		return append(cells, plain("unreachable"))
 	}
 	for _, text := range []string{known(c.KubernetesVersion), known(c.VeleroVersion), agent, storage} {
-		cells = append(cells, plain(s.clean(text)))
+		cells = append(cells, plain(s.Clean(text)))
 	}
 	return cells
 }
@@ -102,7 +102,7 @@ func (s Style) planItems(source *v1alpha1.SourcePreview) []string {
 	}
 	rows := [][]cell{{plain("RESOURCE"), plain("COUNT")}}
 	for _, r := range source.Resources {
-		rows = append(rows, []cell{plain(s.clean(r.Resource)), plain(fmt.Sprint(r.Count))})
+		rows = append(rows, []cell{plain(s.Clean(r.Resource)), plain(fmt.Sprint(r.Count))})
 	}
 	return s.columns(append(rows, []cell{plain("total"), plain(fmt.Sprint(source.ItemsTotal))}))
 }
@@ -117,7 +117,7 @@ func (s Style) planVolumes(source *v1alpha1.SourcePreview) []string {
 		if method == "" {
 			method = "as Velero is configured"
 		}
-		rows = append(rows, []cell{plain(s.clean(objectName(v.Namespace, v.Claim))), plain(s.clean(v.StorageClass)), plain(size(v.Bytes)), plain(s.clean(method))})
+		rows = append(rows, []cell{plain(s.Clean(objectName(v.Namespace, v.Claim))), plain(s.Clean(v.StorageClass)), plain(size(v.Bytes)), plain(s.Clean(method))})
 	}
 	total := "total"
 	if more := source.Volumes.Total - int64(len(source.Volumes.Items)); more > 0 {

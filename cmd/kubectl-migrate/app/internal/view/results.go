@@ -46,7 +46,7 @@ func (s Style) clusterResults(c *v1alpha1.ClusterResults, outcome v1alpha1.ItemO
 		case g.outcome == v1alpha1.ItemFailed, g.outcome == v1alpha1.ItemWithoutData:
 			color = red
 		}
-		lines = append(lines, s.row(cell{"  " + s.clean(string(g.outcome)), color}, plain(s.clean(fmt.Sprintf("%d %s", len(g.names), g.resource)))))
+		lines = append(lines, s.row(cell{"  " + s.Clean(string(g.outcome)), color}, plain(s.Clean(fmt.Sprintf("%d %s", len(g.names), g.resource)))))
 		names := strings.Join(g.names[:min(maxNames, len(g.names))], ", ")
 		if more := len(g.names) - maxNames; more > 0 {
 			names += fmt.Sprintf(" and %d more", more)

@@ -63,8 +63,8 @@ func (s Style) symbols() symbols {
 	return symbols{branch: "├─ ", lastBranch: "└─ ", line: "│  ", ellipsis: "…", full: "█", empty: "░"}
 }
 
-// clean returns a text in one line that a terminal shows as it is: whatever is not printable is escaped as in Go.
-func (s Style) clean(text string) string {
+// Clean returns a text in one line that a terminal shows as it is: whatever is not printable is escaped as in Go.
+func (s Style) Clean(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		r, size := utf8.DecodeRuneInString(text)
@@ -85,7 +85,7 @@ func (s Style) clean(text string) string {
 
 // wrap returns a text, cleaned, in lines that fit the width behind the prefix that each of them gets.
 func (s Style) wrap(prefix, text string) (lines []string) {
-	text = s.clean(text)
+	text = s.Clean(text)
 	if s.Width == 0 {
 		return []string{prefix + text}
 	}
@@ -124,8 +124,9 @@ func (s Style) cut(text string, width int) string {
 	return runewidth.Truncate(text, width, ellipsis)
 }
 
-// Escaping returns a writer of text in lines, in which whatever a terminal would not show as it is, is escaped.
-func Escaping(to io.Writer) io.Writer { return &escaping{to: to} }
+// Escaping returns a writer of text in lines, in which whatever a terminal would not show as it is, is escaped. Close writes
+// what is left of it.
+func Escaping(to io.Writer) io.WriteCloser { return &escaping{to: to} }
 
 type escaping struct {
 	to io.Writer
@@ -155,9 +156,16 @@ func (e *escaping) Write(p []byte) (int, error) {
 			if j > 0 {
 				b.WriteByte('\t')
 			}
-			b.WriteString(Style{}.clean(part))
+			b.WriteString(Style{}.Clean(part))
 		}
 	}
 	_, err := io.WriteString(e.to, b.String())
 	return len(p), err
+}
+
+// Close writes the beginning of a rune that has no end.
+func (e *escaping) Close() error {
+	_, err := io.WriteString(e.to, Style{}.Clean(string(e.rest)))
+	e.rest = nil
+	return err
 }

@@ -34,13 +34,15 @@ const (
 	all detail = iota
 	withoutCompleted
 	none
+	// unfinished leaves the completed targets out.
+	unfinished
 )
 
 // Tree returns the state of a Migrate in each of its clusters: the source, and below it the targets. If it does not fit the height,
-// the messages of clusters are left out, those of completed ones first, and then its end is.
+// the messages of clusters are left out, those of completed ones first, then the completed targets, and then its end.
 func (s Style) Tree(m *v1alpha1.Migrate, now time.Time) []string {
 	var lines []string
-	for _, d := range []detail{all, withoutCompleted, none} {
+	for _, d := range []detail{all, withoutCompleted, none, unfinished} {
 		lines = s.tree(m, now, d)
 		if s.fits(len(lines)) {
 			return lines
@@ -55,7 +57,7 @@ func (s Style) fits(lines int) bool { return s.Height == 0 || lines < s.Height }
 
 // Summary returns how a Migrate is as a whole.
 func (s Style) Summary(m *v1alpha1.Migrate, now time.Time) []string {
-	lines := []string{s.row(plain(s.clean(objectName(m.Namespace, m.Name))), cell{s.clean(string(m.Status.Phase)), colorOf(m.Status.Phase)}, plain(times(m, now)))}
+	lines := []string{s.row(plain(s.Clean(objectName(m.Namespace, m.Name))), cell{s.Clean(string(m.Status.Phase)), colorOf(m.Status.Phase)}, plain(times(m, now)))}
 	if message := headline(m); message != "" {
 		lines = append(lines, s.wrap("  ", message)...)
 	}
@@ -68,12 +70,15 @@ func (s Style) tree(m *v1alpha1.Migrate, now time.Time, d detail) []string {
 	if len(clusters) == 0 {
 		return lines
 	}
+	if d == unfinished {
+		clusters = slices.DeleteFunc(clusters, func(c cluster) bool { return c.target && c.Phase == v1alpha1.MigratePhaseCompleted })
+	}
 	rows := s.table(clusters, now)
 	lines = append(lines, "", rows[0])
 	for i, c := range clusters {
 		lines = append(lines, rows[i+1])
 		if d == all || d == withoutCompleted && c.Phase != v1alpha1.MigratePhaseCompleted {
-			lines = append(lines, s.details(m.Name, c, s.indent(i, len(clusters)))...)
+			lines = append(lines, s.details(m, c, s.indent(i, len(clusters)))...)
 		}
 	}
 	return lines
@@ -117,7 +122,7 @@ func (s Style) rows(clusters []cluster, now time.Time, bar int) [][]cell {
 	}
 	rows := [][]cell{row(plain("SOURCE, TARGETS"), plain("PHASE"), "PROGRESS", "ITEMS", "DATA", "SINCE")}
 	for i, c := range clusters {
-		name := s.clean(c.ClusterName)
+		name := s.Clean(c.ClusterName)
 		if c.target {
 			name = s.branch(i, len(clusters)) + name
 		}
@@ -125,7 +130,7 @@ func (s Style) rows(clusters []cluster, now time.Time, bar int) [][]cell {
 		if c.LastTransitionTime != nil {
 			since = age(now, c.LastTransitionTime.Time)
 		}
-		rows = append(rows, row(plain(name), cell{s.clean(string(c.Phase)), colorOf(c.Phase)}, s.progress(c, bar), itemsOf(c), dataOf(c), since))
+		rows = append(rows, row(plain(name), cell{s.Clean(string(c.Phase)), colorOf(c.Phase)}, s.progress(c, bar), itemsOf(c), dataOf(c), since))
 	}
 	return rows
 }
@@ -146,7 +151,7 @@ func (s Style) indent(i, count int) string {
 }
 
 // details returns the reason, the message and the first exceptions of a cluster.
-func (s Style) details(name string, c cluster, indent string) (lines []string) {
+func (s Style) details(m *v1alpha1.Migrate, c cluster, indent string) (lines []string) {
 	if text := because(c); text != "" {
 		lines = s.wrap(indent, text)
 	}
@@ -154,7 +159,7 @@ func (s Style) details(name string, c cluster, indent string) (lines []string) {
 		lines = append(lines, s.wrap(indent+"  ", exception(e))...)
 	}
 	if more := int64(len(c.Exceptions)) + c.ExceptionsOmitted - maxExceptions; more > 0 {
-		lines = append(lines, s.wrap(indent+"  ", fmt.Sprintf("%d more: kubectl migrate results %s %s", more, name, c.ClusterName))...)
+		lines = append(lines, s.wrap(indent+"  ", fmt.Sprintf("%d more: kubectl migrate results %s %s --namespace=%s", more, m.Name, c.ClusterName, m.Namespace))...)
 	}
 	return lines
 }
@@ -290,13 +295,19 @@ func headline(m *v1alpha1.Migrate) string {
 	}
 	targets := ""
 	if all := len(m.Status.TargetClusterStatus); all > 0 {
-		done := 0
+		done, failed := 0, 0
 		for i := range m.Status.TargetClusterStatus {
-			if m.Status.TargetClusterStatus[i].Phase == v1alpha1.MigratePhaseCompleted {
+			switch phase := m.Status.TargetClusterStatus[i].Phase; {
+			case phase == v1alpha1.MigratePhaseCompleted:
 				done++
+			case migration.IsTerminal(phase):
+				failed++
 			}
 		}
 		targets = fmt.Sprintf("%d of %d targets are Completed.", done, all)
+		if failed > 0 {
+			targets = fmt.Sprintf("%d of %d targets are Completed, %d ended otherwise.", done, all, failed)
+		}
 	}
 	return cmp.Or(stalled, in(v1alpha1.ConditionSuspended, metav1.ConditionTrue), in(v1alpha1.ConditionItemsFound, metav1.ConditionFalse),
 		targets, in(v1alpha1.ConditionReconciling, metav1.ConditionTrue), in(v1alpha1.ConditionReady, ""))

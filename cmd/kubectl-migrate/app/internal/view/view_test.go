@@ -66,7 +66,7 @@ func TestTree(t *testing.T) {
 	}{
 		{Style{Width: 80}, `
 default/shop  RestoreInProgress  for 90s, about 30s left
-  1 of 3 targets are Completed.
+  1 of 3 targets are Completed, 1 ended otherwise.
 
 SOURCE, TARGETS     PHASE              PROGRESS       ITEMS  DATA          SINCE
 kurator-member1     Completed          ████████ 100%  8/8    20MiB         12s
@@ -83,7 +83,7 @@ kurator-member1     Completed          ████████ 100%  8/8    20M
 `},
 		{Style{Width: 200}, `
 default/shop  RestoreInProgress  for 90s, about 30s left
-  1 of 3 targets are Completed.
+  1 of 3 targets are Completed, 1 ended otherwise.
 
 SOURCE, TARGETS     PHASE              PROGRESS                   ITEMS  DATA          SINCE
 kurator-member1     Completed          ████████████████████ 100%  8/8    20MiB         12s
@@ -98,16 +98,17 @@ kurator-member1     Completed          █████████████�
 `},
 		{Style{Width: 75, ASCII: true, Height: 8}, `
 default/shop  RestoreInProgress  for 90s, about 30s left
-  1 of 3 targets are Completed.
+  1 of 3 targets are Completed, 1 ended otherwise.
 
 SOURCE, TARGETS     PHASE              PROGRESS  ITEMS  DATA          SINCE
 kurator-member1     Completed          100%      8/8    20MiB         12s
 |- kurator-member2  RestoreInProgress   45%      8/8    9.0MiB/20MiB  3s
-... 2 more lines
+` + "`" + `- kurator-member3  PartiallyFailed     87%      7/8    20MiB         1s
 `},
 		{Style{Width: 40}, `
 default/shop  RestoreInProgress  for 90…
-  1 of 3 targets are Completed.
+  1 of 3 targets are Completed, 1 ended
+  otherwise.
 
 SOURCE, TARGETS     PHASE              …
 kurator-member1     Completed          …
@@ -149,7 +150,7 @@ func TestTreeOfAnEndedAttempt(t *testing.T) {
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Message: "1 of 3 targets is PartiallyFailed."},
 	}
 	m.Status.Attempts = []v1alpha1.MigrateAttempt{{Number: 1}, {Number: 2, StartTime: *ago(2 * time.Hour)}}
-	check(t, Style{Color: true}.Summary(m, now), "default/shop  \x1b[33mPartiallyFailed\x1b[0m  attempt 2, took 60m, 60m ago\n  1 of 3 targets are Completed.")
+	check(t, Style{Color: true}.Summary(m, now), "default/shop  \x1b[33mPartiallyFailed\x1b[0m  attempt 2, took 60m, 60m ago\n  1 of 3 targets are Completed, 1 ended otherwise.")
 }
 
 // TestEverythingFits renders hostile texts at all sizes: no line is wider than the terminal or has a control character, and all but
@@ -197,7 +198,7 @@ func TestLines(t *testing.T) {
 2026-11-30T12:00:00Z  kurator-member2  RestoreInProgress   45%  8/8  9.0MiB/20MiB  RestoreInProgress: Velero restores Restore kurator-member2-migrate-default-shop-a980e0c9.
 2026-11-30T12:00:00Z  kurator-member3  PartiallyFailed   87%  7/8  20MiB  ItemsFailed: 1 of 8 items failed.
 2026-11-30T12:00:00Z  kurator-member4  Completed  100%  RestoreCompleted
-2026-11-30T12:00:00Z  default/shop  RestoreInProgress  1 of 3 targets are Completed.
+2026-11-30T12:00:00Z  default/shop  RestoreInProgress  1 of 3 targets are Completed, 1 ended otherwise.
 `)
 	check(t, Style{}.Lines(&changes, m, now), "")
 	second := &m.Status.TargetClusterStatus[0]
