@@ -49,7 +49,7 @@ func TestUserGuide(t *testing.T) {
 	for line := range strings.Lines(string(content)) {
 		command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
 		switch {
-		case !ok, command == "make up":
+		case !ok, strings.HasPrefix(command, "make up"):
 			continue
 		case strings.HasPrefix(command, "export "):
 			exports += command + "\n"
@@ -81,7 +81,7 @@ func TestUserGuide(t *testing.T) {
 
 // removeExamples deletes what the guide creates.
 func removeExamples(t *testing.T) {
-	kubectl(t, 0, "delete", "migrates", "select-labels", "shop", "tonight", "again", "--ignore-not-found")
+	kubectl(t, 0, "delete", "migrates", "select-labels", "shop", "tonight", "tomorrow", "again", "--ignore-not-found")
 	for n := 1; n <= 2; n++ {
 		kubectl(t, n, "delete", "namespace", "busybox", "shop", "shop-tonight", "--ignore-not-found")
 	}

@@ -23,7 +23,7 @@ const (
 	exitPartly     = 2 // the migration is PartiallyFailed, or its plan ReadyWithWarnings
 	exitFailed     = 3 // the migration is Failed or FailedValidation, or its plan Blocked
 	exitCanceled   = 4 // the migration is Canceled
-	exitUnfinished = 5 // the migration had not ended when the time was over, or the command was interrupted
+	exitUnfinished = 5 // the migration had not ended when the time was over; or the command was interrupted
 )
 
 const exitCodes = `Exit codes:
@@ -32,7 +32,7 @@ const exitCodes = `Exit codes:
   2  the migration is PartiallyFailed, or its plan is ReadyWithWarnings
   3  the migration is Failed or FailedValidation, or its plan is Blocked
   4  the migration is Canceled
-  5  the migration goes on: the time was over, or the command was interrupted`
+  5  the migration goes on, because the time was over; or the command was interrupted`
 
 // exit is the end of a command with an exit code of its own.
 type exit struct {
