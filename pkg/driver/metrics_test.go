@@ -66,6 +66,9 @@ func TestDriverMeasuresMigrations(t *testing.T) {
 		w.apply(m2, m3)
 		time.Sleep(processingTime)
 		stop()
+		measured := slices.DeleteFunc(changes(before, gathered(t)), func(change string) bool {
+			return change == "wait_duration_seconds Connecting +1" // which another sync may overtake
+		})
 		if diff := cmp.Diff([]string{
 			"clusters_ended_total Completed BackupCompleted backup +1",
 			"clusters_ended_total Completed RestoreCompleted restore +2",
@@ -77,7 +80,7 @@ func TestDriverMeasuresMigrations(t *testing.T) {
 			"wait_duration_seconds BackupStarting +1",
 			"wait_duration_seconds RestoreStarting +2",
 			"wait_duration_seconds WaitingForBackup +2",
-		}, changes(before, gathered(t))); diff != "" {
+		}, measured); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
