@@ -130,8 +130,8 @@ func (h *host) print(lines []string) {
 }
 
 // asked reports whether the user asks for the output of objects.
-func asked(print *genericclioptions.PrintFlags) bool {
-	return *print.OutputFormat != "" || *print.TemplatePrinterFlags.TemplateArgument != ""
+func asked(flags *genericclioptions.PrintFlags) bool {
+	return *flags.OutputFormat != "" || *flags.TemplatePrinterFlags.TemplateArgument != ""
 }
 
 // newPrintFlags returns kubectl's flags for the output of objects. operation is what was done with them, in the past tense.
