@@ -4,6 +4,7 @@
 package nodes
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,11 +12,16 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"kurator.dev/migrate-apiserver/test/localfleet"
 )
 
-const guide = "../../docs/user-guide.md"
+const (
+	guide = "../../docs/user-guide.md"
+	// commandDeadline is many times longer than any of its commands takes.
+	commandDeadline = 4 * time.Minute
+)
 
 // TestUserGuide runs the commands of the user guide, which begin with a dollar sign, one after the other in a directory that looks
 // like a checkout after `make up`. A comment behind a command has the exit code, if it is not 0.
@@ -62,10 +68,12 @@ func TestUserGuide(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		run := exec.CommandContext(t.Context(), "bash", "-c", exports+command)
+		ctx, cancel := context.WithTimeout(t.Context(), commandDeadline)
+		run := exec.CommandContext(ctx, "bash", "-c", exports+command)
 		run.Dir = dir
 		run.Env = append(fleet.KubectlEnvironment(""), "LANG=C.UTF-8")
 		output, err := run.CombinedOutput()
+		cancel()
 		if run.ProcessState == nil {
 			t.Fatal(err)
 		}
@@ -83,6 +91,6 @@ func TestUserGuide(t *testing.T) {
 func removeExamples(t *testing.T) {
 	kubectl(t, 0, "delete", "migrates", "select-labels", "shop", "tonight", "tomorrow", "again", "--ignore-not-found")
 	for n := 1; n <= 2; n++ {
-		kubectl(t, n, "delete", "namespace", "busybox", "shop", "shop-tonight", "--ignore-not-found")
+		kubectl(t, n, "delete", "namespace", "busybox", "tonight", "shop", "--ignore-not-found")
 	}
 }
