@@ -4,7 +4,6 @@
 package driver
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -114,17 +113,14 @@ func countNoneLive() {
 func (l *loop) measure(before, after *v1alpha1.Migrate) {
 	now := l.Clock.Now()
 	longest := now.Sub(after.CreationTimestamp.Time) + time.Second // the times of objects are whole seconds
-	was := migration.ClusterStatuses(&before.Status)
 	for _, is := range migration.ClusterStatuses(&after.Status) {
-		i := slices.IndexFunc(was, func(c *v1alpha1.ClusterStatus) bool { return migration.ClusterOf(*c) == migration.ClusterOf(*is) })
-		if i < 0 {
-			continue
+		if was := migration.StatusIn(&before.Status, migration.ClusterOf(*is)); was != nil {
+			measureWait(was, is, now)
 		}
-		measureWait(was[i], is, now)
 	}
-	ended := func(of *v1alpha1.ClusterStatus) bool {
-		i := slices.IndexFunc(was, func(c *v1alpha1.ClusterStatus) bool { return migration.ClusterOf(*c) == migration.ClusterOf(*of) })
-		return migration.IsTerminal(of.Phase) && (i < 0 || !migration.IsTerminal(was[i].Phase))
+	ended := func(is *v1alpha1.ClusterStatus) bool {
+		was := migration.StatusIn(&before.Status, migration.ClusterOf(*is))
+		return migration.IsTerminal(is.Phase) && (was == nil || !migration.IsTerminal(was.Phase))
 	}
 	if source := after.Status.SourceClusterStatus; source != nil && ended(&source.ClusterStatus) {
 		measureEnd(v1alpha1.MigrateStageBackup, &source.ClusterStatus)

@@ -403,6 +403,16 @@ func ClusterStatuses(status *v1alpha1.MigrateStatus) []*v1alpha1.ClusterStatus {
 	return all
 }
 
+// StatusIn returns the status of a cluster, nil if there is none.
+func StatusIn(status *v1alpha1.MigrateStatus, c Cluster) *v1alpha1.ClusterStatus {
+	for _, cs := range ClusterStatuses(status) {
+		if ClusterOf(*cs) == c {
+			return cs
+		}
+	}
+	return nil
+}
+
 func conditionStatus(b bool) metav1.ConditionStatus {
 	if b {
 		return metav1.ConditionTrue

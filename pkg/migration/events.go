@@ -29,11 +29,10 @@ func Events(before, after *v1alpha1.MigrateStatus) []Event {
 	if was := readyCondition(before); was != nil && was.reason == v1alpha1.ReasonRetried {
 		events = append(events, Event{corev1.EventTypeNormal, nil, was.reason, was.message})
 	}
-	old := ClusterStatuses(before)
 	for _, cs := range ClusterStatuses(after) {
 		cluster := ClusterOf(*cs)
-		i := slices.IndexFunc(old, func(p *v1alpha1.ClusterStatus) bool { return ClusterOf(*p) == cluster })
-		if isStep(cs) || i >= 0 && old[i].Phase == cs.Phase && old[i].Reason == cs.Reason {
+		was := StatusIn(before, cluster)
+		if isStep(cs) || was != nil && was.Phase == cs.Phase && was.Reason == cs.Reason {
 			continue
 		}
 		events = append(events, Event{eventType(cs.Phase, cs.Reason), &cluster, cs.Reason, cs.Message})

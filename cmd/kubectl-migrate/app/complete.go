@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
+	"kurator.dev/migrate-apiserver/pkg/migration"
 )
 
 // completionTime is how long a shell waits for completions at most.
@@ -82,11 +83,8 @@ func (h *host) completeNameAndCluster(command *cobra.Command, args []string, toC
 		if err != nil {
 			return nil
 		}
-		if m.Status.SourceClusterStatus != nil {
-			names = append(names, m.Status.SourceClusterStatus.ClusterName)
-		}
-		for i := range m.Status.TargetClusterStatus {
-			names = append(names, m.Status.TargetClusterStatus[i].ClusterName)
+		for _, cluster := range migration.ClusterStatuses(&m.Status) {
+			names = append(names, cluster.ClusterName)
 		}
 		return names
 	})(command, args, toComplete)

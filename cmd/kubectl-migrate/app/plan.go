@@ -22,9 +22,11 @@ import (
 // planOptions are those of kubectl migrate plan.
 type planOptions struct {
 	*host
-	spec  specFlags
-	files *genericclioptions.FileNameFlags
-	print *genericclioptions.PrintFlags
+	spec specFlags
+	// ofSpec are the flags of spec.
+	ofSpec []*pflag.Flag
+	files  *genericclioptions.FileNameFlags
+	print  *genericclioptions.PrintFlags
 }
 
 func newPlanCommand(h *host) *cobra.Command {
@@ -42,16 +44,17 @@ The source and the targets are read now, with your permissions. Nothing is store
 		Example: `  kubectl migrate plan --from=member1 --to=member2 --include-namespaces=shop
   kubectl migrate plan -f migrate.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return o.run(command.Context(), command) },
+		RunE: func(command *cobra.Command, _ []string) error { return o.run(command.Context()) },
 	}
 	o.spec.add(h, command)
+	command.Flags().VisitAll(func(flag *pflag.Flag) { o.ofSpec = append(o.ofSpec, flag) })
 	o.files.AddFlags(command.Flags())
 	o.print.AddFlags(command)
 	return command
 }
 
-func (o *planOptions) run(ctx context.Context, command *cobra.Command) error {
-	previews, err := o.previews(ctx, command)
+func (o *planOptions) run(ctx context.Context) error {
+	previews, err := o.previews(ctx)
 	if err != nil {
 		return err
 	}
@@ -90,7 +93,7 @@ func (o *planOptions) run(ctx context.Context, command *cobra.Command) error {
 }
 
 // previews returns the previews of the Migrates in files, or of that of the flags.
-func (o *planOptions) previews(ctx context.Context, command *cobra.Command) ([]*v1alpha1.MigratePreview, error) {
+func (o *planOptions) previews(ctx context.Context) ([]*v1alpha1.MigratePreview, error) {
 	namespace, explicit, err := o.flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil, err
@@ -103,17 +106,10 @@ func (o *planOptions) previews(ctx context.Context, command *cobra.Command) ([]*
 		}
 		return []*v1alpha1.MigratePreview{{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}, Spec: *spec}}, nil
 	}
-	var of specFlags
-	described := &cobra.Command{}
-	of.add(o.host, described)
-	var both error
-	described.Flags().VisitAll(func(flag *pflag.Flag) {
-		if command.Flags().Changed(flag.Name) {
-			both = fmt.Errorf("--filename and --%s can't be used together", flag.Name)
+	for _, flag := range o.ofSpec {
+		if flag.Changed {
+			return nil, fmt.Errorf("--filename and --%s can't be used together", flag.Name)
 		}
-	})
-	if both != nil {
-		return nil, both
 	}
 	infos, err := kubectlresource.NewBuilder(o.flags).Unstructured().Local().ContinueOnError().
 		NamespaceParam(namespace).DefaultNamespace().FilenameParam(explicit, &files).Flatten().Do().Infos()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kurator.dev/migrate-apiserver/pkg/apis/backup/v1alpha1"
@@ -107,13 +108,13 @@ func (f *specFlags) policy() (*v1alpha1.MigratePolicy, error) {
 		}
 		filter.LabelSelector = selector
 	}
-	if len(filter.IncludedNamespaces)+len(filter.ExcludedNamespaces)+len(filter.IncludedResources)+len(filter.ExcludedResources) > 0 || filter.LabelSelector != nil {
+	if !equality.Semantic.DeepEqual(filter, v1alpha1.ResourceFilter{}) {
 		policy.ResourceFilter = &filter
 	}
 	if f.volumes != "" || len(f.mapStorageClasses) > 0 {
 		policy.Volumes = &v1alpha1.VolumePolicy{Data: v1alpha1.VolumeDataPolicy(f.volumes), StorageClassMapping: f.mapStorageClasses}
 	}
-	if policy.ResourceFilter == nil && policy.Volumes == nil && len(policy.NamespaceMapping) == 0 && policy.ExistingResourcePolicy == "" && policy.StorageLocation == "" {
+	if equality.Semantic.DeepEqual(policy, v1alpha1.MigratePolicy{}) {
 		return nil, nil
 	}
 	return &policy, nil

@@ -99,30 +99,31 @@ func counted(c *v1alpha1.ClusterResults) string {
 	return text + " " + verb + "."
 }
 
-// group are objects with the same outcome, resource and message.
-type group struct {
+// kindOfResult is what objects of a group have in common.
+type kindOfResult struct {
 	outcome           v1alpha1.ItemOutcome
 	resource, message string
-	names             []string
+}
+
+// group are the names of objects with the same outcome, resource and message.
+type group struct {
+	kindOfResult
+	names []string
 }
 
 // groupsOf returns the groups in the order of their first objects.
 func groupsOf(c *v1alpha1.ClusterResults, outcome v1alpha1.ItemOutcome) (groups []*group) {
-	type key struct {
-		outcome           v1alpha1.ItemOutcome
-		resource, message string
-	}
-	byKey := map[key]*group{}
+	byKind := map[kindOfResult]*group{}
 	add := func(of v1alpha1.ItemOutcome, resource, name, message string) {
 		if outcome == "" && slices.Contains(arrivals, of) || outcome != "" && of != outcome {
 			return
 		}
-		k := key{of, resource, message}
-		if byKey[k] == nil {
-			byKey[k] = &group{outcome: of, resource: resource, message: message}
-			groups = append(groups, byKey[k])
+		kind := kindOfResult{of, resource, message}
+		if byKind[kind] == nil {
+			byKind[kind] = &group{kindOfResult: kind}
+			groups = append(groups, byKind[kind])
 		}
-		byKey[k].names = append(byKey[k].names, name)
+		byKind[kind].names = append(byKind[kind].names, name)
 	}
 	for _, item := range append(slices.Clone(c.Items), c.LeftOut...) {
 		add(item.Outcome, item.Resource, objectName(item.Namespace, item.Name), item.Message)
